@@ -1,0 +1,60 @@
+# Every command runs in a virtual environment that is made on first use and kept up to date.
+# `make help` lists the commands.
+
+# Tried in this order, on PATH and among pyenv's versions, unless PYTHON names one.
+PYTHONS ?= python3.11 python3.12 python3.13 python3.10 python3.9 python3
+PYTHON ?=
+VENV ?= .venv
+ARGS ?=
+
+TF_CPP_MIN_LOG_LEVEL ?= 2
+PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+export PYTHONS PYTHON VENV TF_CPP_MIN_LOG_LEVEL PIP_DISABLE_PIP_VERSION_CHECK
+
+.PHONY: help quickstart test check check-style check-format check-types check-imports
+.PHONY: venv venv-dev which-python clean
+
+help:
+	@echo "make quickstart   train, evaluate and export a first robust classifier"
+	@echo "make test         run the tests"
+	@echo "make check        check style, format, types and the direction of imports"
+	@echo "make clean        remove the environment, caches and build output; results stay"
+	@echo
+	@echo "Variables:"
+	@echo "  ARGS=\"...\"        passed on: make test ARGS=\"-k brightness -x\""
+	@echo "  PYTHON=python3.12 the Python (3.9 to 3.13) to make the environment with"
+	@echo "  VENV=.venv        the environment's folder"
+
+quickstart: venv
+	@$(VENV)/bin/tfrobust quickstart $(ARGS)
+
+test: venv
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+check: check-style check-format check-types check-imports
+
+check-style: venv-dev
+	@$(VENV)/bin/python -m ruff check .
+
+check-format: venv-dev
+	@$(VENV)/bin/python -m ruff format --check .
+
+check-types: venv-dev
+	@$(VENV)/bin/python -m mypy
+
+check-imports: venv-dev
+	@$(VENV)/bin/python -m pytest tests/contracts/test_import_direction.py $(ARGS)
+
+venv:
+	@EXTRAS=test tools/environment.sh update
+
+venv-dev: venv
+	@EXTRAS=test,dev tools/environment.sh update
+
+which-python:
+	@tools/environment.sh which-python
+
+clean:
+	@if [ -e "$(VENV)" ]; then tools/environment.sh clear && rm -rf "$(VENV)"; fi
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find tfrobust tests -name __pycache__ -type d -prune -exec rm -rf {} +

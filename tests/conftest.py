@@ -1,0 +1,100 @@
+"""What all tests share."""
+
+import gc
+import importlib
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+# Two logical CPU devices stand in for two GPUs; TensorFlow wants to know before its first use.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+def pytest_collection_finish(session):
+    """Takes what is imported out of the garbage collector's view.
+
+    Keras 3 collects garbage whenever a session is cleared, and walking through TensorFlow's modules
+    each time takes longer than most of the tests.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test starts from the same random state and an empty Keras session."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def images():
+    """Eight random 16×16 RGB images in [0, 1]."""
+    return np.random.default_rng(0).random([8, 16, 16, 3], dtype="float32")
+
+
+@pytest.fixture
+def labels():
+    """Labels of the images, four classes."""
+    return np.array([0, 1, 2, 3, 0, 1, 2, 3], "int32")
+
+
+@pytest.fixture
+def make_net():
+    """Makes a net for the images: two ReLUs, four logits, always the same weights."""
+
+    def make(**kwargs):
+        keras.utils.set_random_seed(0)
+        return keras.Sequential(
+            [
+                keras.Input([16, 16, 3]),
+                keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
+                keras.layers.Conv2D(6, 3, strides=2),
+                keras.layers.ReLU(),
+                keras.layers.Flatten(),
+                keras.layers.Dense(4, **kwargs),
+            ]
+        )
+
+    return make
+
+
+@pytest.fixture
+def small_job(monkeypatch):
+    """Makes "digits" and "small_cnn" small: dark ink on light paper, and a net of three layers."""
+    digits = importlib.import_module("tfrobust.datasets.digits")
+    small_cnn = importlib.import_module("tfrobust.nets.small_cnn")
+    all_digits = digits.digits
+
+    def ink_and_paper(random, count):
+        ink, paper = 0.3 * random.random([2, count, 1, 1, 3])
+        return ink, 1 - paper
+
+    def few_digits():
+        splits, names = all_digits()
+        sizes = {"train": 480, "validation": 120, "test": 120}
+        return {s: (x[: sizes[s]], y[: sizes[s]]) for s, (x, y) in splits.items()}, names
+
+    def small_net(input_shape, classes):
+        return keras.Sequential(
+            [
+                keras.Input(input_shape),
+                keras.layers.Rescaling(2.0, offset=-1.0),
+                keras.layers.Conv2D(8, 4, strides=4, activation="relu"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(32, activation="relu"),
+                keras.layers.Dense(classes),
+            ]
+        )
+
+    monkeypatch.setattr(digits, "_colours", ink_and_paper)
+    monkeypatch.setattr(digits, "digits", few_digits)
+    monkeypatch.setattr(small_cnn, "small_cnn", small_net)

@@ -1,0 +1,61 @@
+"""Robust image classifiers in Keras and TensorFlow.
+
+`import tfrobust` is cheap: a subpackage, and TensorFlow with it, is imported when one of its
+names is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_SUBPACKAGES = (
+    "augment",
+    "callbacks",
+    "datasets",
+    "evaluation",
+    "layers",
+    "losses",
+    "methods",
+    "nets",
+    "ops",
+    "recipes",
+    "reports",
+    "rows",
+    "saving",
+    "serving",
+    "strength",
+)
+
+__all__ = [*_SUBPACKAGES, "__version__"]
+
+if TYPE_CHECKING:
+    from tfrobust import (
+        augment,
+        callbacks,
+        datasets,
+        evaluation,
+        layers,
+        losses,
+        methods,
+        nets,
+        ops,
+        recipes,
+        reports,
+        rows,
+        saving,
+        serving,
+        strength,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"tfrobust.{name}")
+    raise AttributeError(f"module 'tfrobust' has no attribute {name!r}; it has {__all__}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

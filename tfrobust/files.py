@@ -1,0 +1,81 @@
+"""Writing so that a file or folder is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any, Union
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+@contextlib.contextmanager
+def replacing(path: PathLike) -> Iterator[pathlib.Path]:
+    """Gives a temporary path beside `path`; on success what was written there becomes `path`.
+
+    Works for a file and for a folder. When the block raises, or the process is killed in it,
+    `path` is what it was before. The temporary name keeps the ending, because Keras chooses its
+    format by it.
+
+    Args:
+        path: Where the result shall stand. Missing parent folders are made.
+
+    Yields:
+        A path that does not exist yet, on the same file system.
+
+    Raises:
+        FileNotFoundError: The block wrote nothing.
+    """
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        temporary = scratch / target.name
+        yield temporary
+        if not temporary.exists():
+            raise FileNotFoundError(f"nothing was written for {target}; it is as it was before")
+        if not target.is_dir():
+            os.replace(temporary, target)
+            return
+        # A folder is only moved onto an empty or absent one, so the old one steps aside.
+        os.replace(target, scratch / "previous")
+        try:
+            os.replace(temporary, target)
+        except BaseException:
+            os.replace(scratch / "previous", target)
+            raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(value: Any, path: PathLike) -> None:
+    """Writes `value` as indented JSON, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def check_writable(folder: PathLike) -> None:
+    """Raises one clear sentence where `folder` cannot be made or written to.
+
+    Raises:
+        NotADirectoryError: Something that is not a folder stands at `folder` or above it.
+        PermissionError: The folder is read-only.
+    """
+    folder = pathlib.Path(folder)
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise NotADirectoryError(f"output must go into a folder; {existing} is a file")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"output folder must be writable; writing to {existing} failed: {error.strerror}"
+        ) from error

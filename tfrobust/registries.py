@@ -1,0 +1,100 @@
+"""What can be chosen by name. Reading the names imports neither TensorFlow nor the things named.
+
+The registries feed the command line, the tuner, the contract tests and the tables: a new method,
+augmentation, net or data set is one file and one line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class Registry(Mapping[str, Any]):
+    """Names to the classes or functions that they stand for, imported on first use.
+
+    Args:
+        kind: What one entry is, for messages: `"augmentation"`.
+        entries: Name to `(where, what it is)`: `"package.module:attribute"` below tfrobust, and
+            one line of description.
+
+    Raises (on look-up):
+        ValueError: The name is not registered; the message lists those that are.
+
+    Example:
+
+    >>> METHODS["fma"]
+    Traceback (most recent call last):
+    ...
+    ValueError: unknown method 'fma'; choose from: baseline, augmentation_training, \
+stability_training, feature_map_augmentation
+    """
+
+    def __init__(self, kind: str, entries: dict[str, tuple[str, str]]):
+        self.kind = kind
+        self._entries = entries
+
+    def __getitem__(self, name: str) -> Any:
+        # ValueError, not KeyError: Mapping.get would swallow a KeyError, and print quotes round it.
+        if name not in self._entries:
+            raise ValueError(f"unknown {self.kind} {name!r}; choose from: {', '.join(self)}")
+        module, attribute = self._entries[name][0].split(":")
+        return getattr(importlib.import_module(f"tfrobust.{module}"), attribute)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def describe(self, name: str) -> str:
+        """The one-line description of an entry."""
+        return self._entries[name][1]
+
+
+AUGMENTS = Registry(
+    "augmentation",
+    {
+        "brightness": ("augment.brightness:Brightness", "adds a constant to all channels"),
+        "saturation": ("augment.saturation:Saturation", "multiplies the saturation in HSL"),
+        "gaussian_noise": ("augment.gaussian_noise:GaussianNoise", "adds Gaussian noise"),
+        "salt_and_pepper": (
+            "augment.salt_and_pepper:SaltAndPepper",
+            "adds or subtracts a constant at random values",
+        ),
+        "gaussian_blur": ("augment.gaussian_blur:GaussianBlur", "convolves with a small Gaussian"),
+    },
+)
+
+NETS = Registry(
+    "net",
+    {"small_cnn": ("nets.small_cnn:small_cnn", "a VGG in small: six convolutions, for a CPU")},
+)
+
+METHODS = Registry(
+    "method",
+    {
+        "baseline": ("methods.baseline:Baseline", "cross-entropy on clean images"),
+        "augmentation_training": (
+            "methods.augmentation_training:AugmentationTraining",
+            "AT: cross-entropy on clean and on augmented images",
+        ),
+        "stability_training": (
+            "methods.stability_training:StabilityTraining",
+            "ST: the prediction must not change with the image",
+        ),
+        "feature_map_augmentation": (
+            "methods.feature_map_augmentation:FeatureMapAugmentation",
+            "FMA: no feature map may change with the image",
+        ),
+    },
+)
+
+DATASETS = Registry(
+    "data set",
+    {"digits": ("datasets.digits:digits", "handwritten digits in random colours, 32 pixels")},
+)

@@ -1,0 +1,83 @@
+"""Result rows: the one format that every table, plot and report is derived from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from typing import Optional, Union
+
+from tfrobust import files
+
+CLEAN = "clean"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One measured number and all that is needed to say what it is.
+
+    Args:
+        model: Name of the model, as it stands in the tables.
+        dataset: Name of the data set and, after a slash, of the split: `"digits/test"`.
+        corruption: What was done to the images; `"clean"` for nothing.
+        severity: Strength of an augmentation, 1..5 of a benchmark corruption, 0 for clean, None
+            where no single number says it (a combination of augmentations).
+        metric: What was measured: `"accuracy"`.
+        value: The number. Accuracies are fractions in [0, 1].
+        n: Number of images that it was measured on.
+        seed: Seed of the random draws of the corruption.
+        epoch: Epoch of training after which it was measured; None for a finished model.
+
+    Example:
+
+    >>> row = Row("baseline", "digits/test", "clean", 0.0, "accuracy", 0.75, n=360, seed=0)
+    >>> row.value
+    0.75
+    """
+
+    model: str
+    dataset: str
+    corruption: str
+    severity: Optional[float]
+    metric: str
+    value: float
+    n: int
+    seed: int
+    epoch: Optional[int] = None
+
+    def to_json(self) -> str:
+        """One JSON object on one line; `epoch` is left out where there is none."""
+        record = dataclasses.asdict(self)
+        if self.epoch is None:
+            del record["epoch"]
+        return json.dumps(record, allow_nan=False)
+
+
+def write(rows: Iterable[Row], path: Union[str, os.PathLike]) -> None:
+    """Writes rows as JSON lines; the file appears whole or not at all."""
+    with files.replacing(path) as temporary:
+        text = "".join(row.to_json() + "\n" for row in rows)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read(path: Union[str, os.PathLike]) -> list[Row]:
+    """Reads the rows of a JSON lines file.
+
+    Raises:
+        ValueError: A line is not a row; the message names the file and the line.
+    """
+    rows = []
+    with open(path, encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                rows.append(Row(**json.loads(line)))
+            except (TypeError, json.JSONDecodeError) as error:
+                names = ", ".join(field.name for field in dataclasses.fields(Row))
+                raise ValueError(
+                    f"{path}, line {number}, is not a result row: expected a JSON object with "
+                    f"the keys {names}; got {line.strip()[:80]!r} ({error})"
+                ) from error
+    return rows

@@ -1,0 +1,142 @@
+"""Sequences and alternation."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust.augment import (
+    Alternating,
+    Brightness,
+    GaussianBlur,
+    GaussianNoise,
+    SaltAndPepper,
+    Saturation,
+    Sequence,
+)
+
+IMAGES = np.random.default_rng(0).random([4, 8, 8, 3], "float32")
+GREY = tf.fill([8, 32, 32, 3], 0.5)
+UP, DOWN = 0.25, -0.125
+
+
+def nested():
+    chain = Sequence([GaussianNoise((0.05, 0.1)), SaltAndPepper(0.2)], seed=4)
+    return Alternating([chain, GaussianBlur((0.5, 2.0), kernel_size=5)], period_epochs=2, seed=9)
+
+
+@pytest.mark.parametrize("order, expected", [((0.5, -0.5), 0.5), ((-0.5, 0.5), 0.75)])
+def test_sequence_keeps_the_order(order, expected):
+    """0.75 + 0.5 is cut to 1 on the way, 0.75 − 0.5 is not."""
+    layer = Sequence([Brightness(delta) for delta in order])
+    result = layer(tf.fill([1, 2, 2, 3], 0.75), training=True)
+    np.testing.assert_allclose(result, np.full([1, 2, 2, 3], expected))
+
+
+def test_sequence_is_its_members_by_hand():
+    members = [Brightness((-0.2, 0.2)), Saturation(4.0), GaussianNoise(0.05), GaussianBlur(0.7)]
+    layer = Sequence(members, seed=3)
+    draws = layer.draw(IMAGES)
+    expected = IMAGES
+    for i, member in enumerate(members):
+        expected = member.apply(expected, draws[str(i)])
+    np.testing.assert_array_equal(layer.apply(IMAGES, draws), expected)
+    np.testing.assert_array_equal(Sequence(members, seed=3)(IMAGES, training=True), expected)
+
+
+def test_sequence_gives_each_member_its_own_draws():
+    # Two independent noises of σ add up to √2 σ, one noise twice to 2 σ.
+    layer = Sequence([GaussianNoise(0.02), GaussianNoise(0.02)])
+    noise = (layer(GREY, training=True) - 0.5).numpy()
+    expected = 0.02 * 2**0.5
+    assert abs(noise.std() - expected) < 5 * expected / (2 * noise.size) ** 0.5
+
+
+def test_members_seeds_are_not_used():
+    results = [
+        Sequence([GaussianNoise(0.1, seed=member)], seed=seed)(IMAGES, training=True).numpy()
+        for member, seed in ((0, 1), (5, 1), (0, 2))
+    ]
+    np.testing.assert_array_equal(results[0], results[1])
+    assert np.abs(results[0] - results[2]).max() > 0.01
+
+
+@pytest.mark.parametrize("period", [1, 3])
+def test_alternating_turns_each_period(period):
+    layer = Alternating([Brightness(UP), Brightness(DOWN)], period_epochs=period)
+    traces = []
+
+    @tf.function
+    def step(images):
+        traces.append(1)
+        return layer(images, training=True)
+
+    seen = []
+    for epoch in range(4 * period):
+        layer.start_epoch(epoch)
+        seen.append(float(step(GREY[:1])[0, 0, 0, 0]) - 0.5)
+        assert float(step(GREY[:1])[0, 0, 0, 0]) - 0.5 == seen[-1]  # by epochs, not by batches
+    assert seen == ([UP] * period + [DOWN] * period) * 2
+    assert len(traces) == 1
+
+
+def test_alternating_of_three_from_any_epoch():
+    layer = Alternating([Brightness(delta) for delta in (0.125, 0.25, 0.375)])
+    assert float(layer(GREY[:1], training=True)[0, 0, 0, 0]) == 0.625  # before any start_epoch
+    for epoch, delta in ((7, 0.25), (2, 0.375), (300, 0.125)):
+        layer.start_epoch(epoch)
+        assert float(layer(GREY[:1], training=True)[0, 0, 0, 0]) == 0.5 + delta
+
+
+def test_alternating_draws_anew():
+    layer = Alternating([GaussianNoise(0.1), SaltAndPepper(0.2)])
+    for epoch in (0, 1):
+        layer.start_epoch(epoch)
+        first, second = (layer(IMAGES, training=True).numpy() for _ in range(2))
+        assert np.abs(first - second).max() > 0.01
+        draws = layer.draw(IMAGES)
+        np.testing.assert_array_equal(layer.apply(IMAGES, draws), layer.apply(IMAGES, draws))
+
+
+@pytest.mark.parametrize("make", [lambda: Sequence([GaussianNoise(0.1)]), nested])
+def test_identity_outside_training(make):
+    np.testing.assert_array_equal(make()(IMAGES), IMAGES)
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_config_round_trip(epoch):
+    layer = nested()
+    config = keras.saving.serialize_keras_object(layer)
+    twin = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    assert type(twin) is Alternating and twin.get_config() == layer.get_config()
+    assert twin.period_epochs == 2 and twin.seed == 9
+    assert [type(member) for member in twin.augments] == [Sequence, GaussianBlur]
+    assert twin.augments[0].augments[0].strength == (0.05, 0.1)
+    for each in (layer, twin):
+        each.start_epoch(epoch)
+    for _ in range(3):
+        result = layer(IMAGES, training=True)
+        np.testing.assert_array_equal(twin(IMAGES, training=True), result)
+        assert np.abs(result - IMAGES).max() > 0.01
+
+
+@pytest.mark.parametrize("kind", [Sequence, Alternating])
+@pytest.mark.parametrize(
+    "members, said",
+    [([], r"\[\]"), ([Brightness, 3], "int"), ([None], "NoneType"), (["blur"], "str"), (7, "7")],
+)
+def test_members_must_be_augmentations(kind, members, said):
+    with pytest.raises(ValueError, match=f"{kind.__name__} takes a list of .*; received .*{said}"):
+        kind(members)
+
+
+@pytest.mark.parametrize("period", [0, -2, 1.5, "2"])
+def test_period_is_at_least_1(period):
+    with pytest.raises(
+        ValueError, match=f"period_epochs must be a whole number .*received {period!r}"
+    ):
+        Alternating([Brightness(0.1)], period_epochs=period)

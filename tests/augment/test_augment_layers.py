@@ -1,0 +1,298 @@
+"""Every augmentation that one number makes stronger: what all keep, and what each does."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.reference import color, filters
+from tests.reference.gradients import gradient
+from tfrobust import augment, ops
+from tfrobust.augment import AUGMENTS
+
+#: Name to one strength, a range, and other parameters that are not the defaults.
+CASES = {
+    "brightness": (0.25, (-0.5, 0.25), {}),
+    "saturation": (4.0, (0.25, 6.0), {}),
+    "gaussian_noise": (0.1, (0.0, 0.2), {}),
+    "salt_and_pepper": (0.3, (0.1, 0.9), {"salt_share": 0.75, "amplitude": 0.25}),
+    "gaussian_blur": (0.8, (0.2, 2.0), {"kernel_size": 5}),
+}
+RANDOM = ["gaussian_noise", "salt_and_pepper"]
+every = pytest.mark.parametrize("name", CASES)
+IMAGES = np.random.default_rng(0).random([4, 8, 8, 3], "float32")
+
+
+def make(case, strength=None, **options):
+    default, _, others = CASES[case]
+    return AUGMENTS[case](default if strength is None else strength, **{**others, **options})
+
+
+def make_ranged(case, **options):
+    return make(case, CASES[case][1], **options)
+
+
+def several(layer, count=3):
+    return [np.asarray(layer(IMAGES, training=True)) for _ in range(count)]
+
+
+def test_every_augmentation_is_here():
+    assert set(CASES) == set(AUGMENTS)
+
+
+def test_brightness_is_the_reference():
+    result = make("brightness", -0.4)(IMAGES, training=True)
+    np.testing.assert_allclose(result, color.add_brightness(IMAGES, -0.4), atol=1e-6)
+
+
+def test_saturation_is_the_reference():
+    result = make("saturation", 6)(IMAGES, training=True)
+    np.testing.assert_allclose(result, color.scale_saturation(IMAGES, 6), atol=1e-5)
+
+
+def test_blur_is_the_reference():
+    result = augment.GaussianBlur(1.175, kernel_size=5)(IMAGES, training=True)
+    np.testing.assert_allclose(result, filters.gaussian_blur(IMAGES, 1.175, 5), atol=2e-6)
+
+
+def test_noise_layers_are_their_ops():
+    noise, pepper = make("gaussian_noise"), make("salt_and_pepper")
+    draws = noise.draw(IMAGES)
+    expected = ops.gaussian_noise(IMAGES, 0.1, draws["seed"])
+    np.testing.assert_array_equal(noise.apply(IMAGES, draws), expected)
+    draws = pepper.draw(IMAGES)
+    expected = ops.salt_and_pepper(IMAGES, 0.3, 0.75, 0.25, draws["seed"])
+    np.testing.assert_array_equal(pepper.apply(IMAGES, draws), expected)
+
+
+@every
+def test_call_is_draw_then_apply(name):
+    layer, twin = make_ranged(name), make_ranged(name)
+    for _ in range(2):
+        draws = twin.draw(IMAGES)
+        assert draws[layer.parameter].shape == [4] and draws["seed"].shape == [2]
+        expected = twin.apply(IMAGES, draws)
+        np.testing.assert_array_equal(twin.apply(IMAGES, draws), expected)
+        np.testing.assert_array_equal(layer(IMAGES, training=True), expected)
+        assert np.abs(expected - IMAGES).max() > 0.01
+
+
+@every
+def test_batch_does_not_mix(name):
+    """A strength given by hand changes its own image only, as if the image were alone."""
+    layer = make(name)
+    strengths = np.array([layer.identity, *np.linspace(*CASES[name][1], 3)], "float32")
+    seed = tf.constant([1, 2])
+    result = layer.apply(IMAGES, {layer.parameter: strengths, "seed": seed}).numpy()
+    np.testing.assert_array_equal(result[0], IMAGES[0])
+    for i in range(4):
+        same = {layer.parameter: tf.fill([4], strengths[i]), "seed": seed}
+        np.testing.assert_array_equal(layer.apply(IMAGES, same)[i], result[i])
+
+
+@every
+def test_identity_outside_training_and_at_no_strength(name):
+    layer = make(name)
+    for training in (False, None):
+        np.testing.assert_array_equal(layer(IMAGES, training=training), IMAGES)
+    np.testing.assert_array_equal(make(name, layer.identity)(IMAGES, training=True), IMAGES)
+
+
+@every
+def test_range_is_drawn_and_covered(name):
+    low, high = CASES[name][1]
+    layer = make_ranged(name)
+    strengths = [np.asarray(layer.draw(tf.zeros([2000, 1, 1, 3]))[layer.parameter]) for _ in "ab"]
+    for drawn in strengths:
+        assert low <= drawn.min() < low + 0.01 * (high - low)
+        assert high - 0.01 * (high - low) < drawn.max() <= high
+        assert abs(drawn.mean() - (low + high) / 2) < 5 * (high - low) / (12 * 2000) ** 0.5
+    assert abs(np.corrcoef(*strengths)[0, 1]) < 5 / 2000**0.5
+
+
+@every
+def test_limits_themselves_are_allowed(name):
+    low, high = make(name).limits
+    for strength in (low, high, (low, high)):
+        result = np.asarray(make(name, strength)(IMAGES, training=True))
+        assert result.shape == IMAGES.shape and result.dtype == np.float32
+        assert (
+            result.min() >= 0 and result.max() <= 1 + 1e-6
+        )  # a blur's weights sum to 1 ± rounding
+
+
+@every
+def test_gradient_is_finite(name):
+    images = np.concatenate([IMAGES, np.zeros_like(IMAGES[:1]), np.ones_like(IMAGES[:1])])
+    for strength in (make(name).identity, *make(name).limits):
+        layer = make(name, strength)
+        draws = layer.draw(images)
+        (slope,) = gradient(lambda x, layer=layer, draws=draws: layer.apply(x, draws), images)
+        assert np.isfinite(slope).all()
+
+
+@every
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ("above", None),
+        ("below", None),
+        (float("nan"), "nan"),
+        ("strong", "strong"),
+        (None, "None"),
+        ((0.5, 0.25), r"\(0.5, 0.25\)"),
+        ((0.1, 0.2, 0.3), r"\(0.1, 0.2, 0.3\)"),
+        ((0.1, 1e6), "1000000"),
+    ],
+)
+def test_bad_strength(name, wrong, said):
+    kind = AUGMENTS[name]
+    if said is None:
+        wrong = kind.limits[1] + 0.5 if wrong == "above" else kind.limits[0] - 0.5
+        said = repr(wrong)
+    with pytest.raises(ValueError, match=f"{kind.parameter} must be .*received .*{said}"):
+        kind(wrong)
+
+
+@pytest.mark.parametrize("option", ["salt_share", "amplitude"])
+@pytest.mark.parametrize("wrong", [-0.25, 1.25])
+def test_bad_salt_and_pepper(option, wrong):
+    with pytest.raises(ValueError, match=rf"{option} must be .*\[0, 1\]; received {wrong}"):
+        augment.SaltAndPepper(0.5, **{option: wrong})
+
+
+@pytest.mark.parametrize("wrong", [0, 2, 4, -3])
+def test_bad_kernel(wrong):
+    with pytest.raises(ValueError, match=f"kernel_size must be an odd .*received {wrong}"):
+        augment.GaussianBlur(1.0, kernel_size=wrong)
+
+
+@every
+def test_with_strength(name):
+    layer = make(name, seed=5)
+    for strength in (0.5, (0.25, 0.75)):
+        copy = layer.with_strength(strength)
+        assert type(copy) is type(layer) and copy.strength == strength
+        assert copy.get_config() == {**layer.get_config(), layer.parameter: strength}
+    assert layer.strength == CASES[name][0]
+
+
+@every
+def test_with_bad_strength(name):
+    layer = make(name)
+    with pytest.raises(ValueError, match=f"{layer.parameter} must be .*received 1000000"):
+        layer.with_strength(1e6)
+
+
+@pytest.mark.parametrize("wrong", [2.5, 3.5])
+def test_kernel_of_a_fraction(wrong):
+    with pytest.raises(ValueError, match=f"kernel_size must be an odd .*received {wrong}"):
+        augment.GaussianBlur(1.0, kernel_size=wrong)
+
+
+@every
+@pytest.mark.parametrize("ranged", [False, True])
+def test_config_round_trip(name, ranged):
+    layer = (make_ranged if ranged else make)(name, seed=11, name="mine")
+    config = json.loads(json.dumps(layer.get_config()))  # as it comes back from a file
+    given = json.dumps(config)
+    for twin in (
+        type(layer).from_config(config),
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer)),
+    ):
+        assert twin.get_config() == layer.get_config() and twin.name == "mine"
+        twin.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+        layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+        np.testing.assert_array_equal(several(twin), several(layer))
+    assert json.dumps(config) == given  # the caller's dictionary is left alone
+
+
+@every
+def test_seed(name):
+    first, second, third = several(make_ranged(name, seed=3))
+    assert np.abs(first - second).max() > 0 and np.abs(second - third).max() > 0
+    np.testing.assert_array_equal(several(make_ranged(name, seed=3)), [first, second, third])
+    other = several(make_ranged(name, seed=4))
+    assert np.abs(other[0] - first).max() > 0
+    # Neighbouring seeds are no shifted copies of one another.
+    assert np.abs(other[0] - second).max() > 0
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_images_of_a_batch_differ(name):
+    noise = make(name)(tf.fill([2, 8, 8, 3], 0.5), training=True).numpy()
+    assert np.abs(noise[0] - noise[1]).max() > 0.01
+
+
+def test_kinds_of_one_seed_differ():
+    seeds = [tuple(np.asarray(make(name, seed=7).draw(IMAGES)["seed"])) for name in CASES]
+    assert len(set(seeds)) == len(CASES)
+
+
+@every
+def test_one_trace_many_draws(name):
+    layer, traces = make_ranged(name), []
+
+    @tf.function
+    def step(images):
+        traces.append(1)
+        return layer(images, training=True)
+
+    results = [step(IMAGES).numpy() for _ in range(20)]
+    assert len(traces) == 1
+    assert len({result.tobytes() for result in results}) == 20
+    # A trace may fuse a product and a sum.
+    np.testing.assert_allclose(results[:3], several(make_ranged(name)), atol=1e-6)
+
+
+@every
+def test_draws_are_counted_in_a_weight(name):
+    """So that a restored run goes on with the draws that it would have made."""
+    layer = make_ranged(name)
+    first, second = several(layer, 2)
+    (count,) = layer.get_weights()
+    assert count == 2 and not layer.trainable_weights
+    restored = make_ranged(name)
+    restored.set_weights([count])
+    third = np.asarray(layer(IMAGES, training=True))
+    np.testing.assert_array_equal(restored(IMAGES, training=True), third)
+    layer.set_weights([np.zeros_like(count)])
+    np.testing.assert_array_equal(several(layer, 2), [first, second])
+
+
+@every
+def test_given_seed_is_not_counted(name):
+    layer = make_ranged(name, seed=1)
+    seed = tf.constant([8, 9])
+    draws = [layer.draw(IMAGES, seed), make_ranged(name, seed=2).draw(IMAGES, seed)]
+    for key in draws[0]:
+        np.testing.assert_array_equal(draws[0][key], draws[1][key])
+    assert layer.get_weights()[0] == 0
+
+
+@every
+def test_bad_images(name):
+    with pytest.raises(ValueError, match=r"shape \[batch, height, width, channels\]; received"):
+        make(name)(tf.zeros([8, 8, 3]), training=True)
+    with pytest.raises(TypeError, match=r"in \[0, 1\]; received dtype uint8"):
+        make(name)(tf.zeros([1, 8, 8, 3], tf.uint8), training=True)
+
+
+def test_saturation_needs_colour():
+    with pytest.raises(ValueError, match="3 channels; received 1"):
+        augment.Saturation(2.0)(tf.zeros([1, 8, 8, 1]), training=True)
+
+
+def test_float32_under_a_half_precision_policy():
+    """Noise of 0.02 would be rounded away."""
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        result = make("gaussian_noise", 1e-4)(IMAGES, training=True)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert result.dtype == tf.float32
+    assert 0 < np.abs(result - IMAGES).max() < 1e-3

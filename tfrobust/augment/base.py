@@ -1,0 +1,173 @@
+"""What every augmentation layer is: draw, then apply."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Optional, Union
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.ops import sampling
+
+Strength = Union[float, tuple[float, float]]
+
+
+class Augment(keras.layers.Layer):
+    """A random change of a batch of images, made in two steps.
+
+    `draw(images)` draws everything that is random; `apply(images, draws)` is deterministic, and
+    calling the layer joins the two. Outside training the layer returns its input.
+
+    Args:
+        seed: Whole number from 0 to 2³¹ − 1. Two layers of one kind and seed draw the same
+            numbers; layers of different kinds do not. Under a distribution strategy every replica
+            draws its own.
+        **kwargs: `name` and the like, as for every Keras layer.
+    """
+
+    def __init__(self, *, seed: int = 0, **kwargs: Any):
+        # Images stay float32 whatever the net computes in: noise of 0.02 is rounded away in bf16.
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
+        # The number of draws so far is a weight, so that a saved and restored run goes on with
+        # the draws that it would have made. Replicas count together; see _next_seed.
+        self._draws = _counter(self, "draws")
+        self.built = True
+
+    def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
+        """Draws the random parameters of one batch.
+
+        Args:
+            images: [B, H, W, C]; only its shape counts.
+            seed: int32[2]; None takes the layer's next one, and counts it.
+
+        Returns:
+            Per-image parameters, each [B], and seeds for noise fields, each int32[2].
+        """
+        raise NotImplementedError
+
+    def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        """Changes the images as `draws` says; the same draws give the same images.
+
+        Args:
+            images: [B, H, W, C] in [0, 1].
+            draws: What `draw` returned.
+
+        Returns:
+            [B, H, W, C] in [0, 1].
+        """
+        raise NotImplementedError
+
+    def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
+        """The augmented batch while training, the batch itself otherwise."""
+        if not training:
+            return images
+        checks.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
+        return self.apply(images, self.draw(images))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+    def _own_seed(self, seed: Optional[tf.Tensor]) -> tf.Tensor:
+        """The seed of one draw: the caller's or the next, told apart by the kind of layer."""
+        if seed is None:
+            seed = self._next_seed()
+        return sampling.fold_in(seed, type(self).__name__)
+
+    def _next_seed(self) -> tf.Tensor:
+        count = tf.identity(tf.convert_to_tensor(self._draws))
+        self._draws.assign_add(tf.ones([], tf.int64))
+        seed = sampling.seed_pair(self.seed, count)
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            seed = sampling.fold_in(seed, context.replica_id_in_sync_group)
+        return seed
+
+
+class StrengthAugment(Augment):
+    """An augmentation that one number makes weaker or stronger.
+
+    A subclass names its number and the strengths at which it does nothing and most; it passes the
+    number to `__init__` and implements `distort`. The number is fixed, or drawn for each image
+    uniformly from a (low, high) pair.
+    """
+
+    #: Name of the constructor argument and of the entry of the draws.
+    parameter: ClassVar[str]
+    #: Value at which nothing is changed.
+    identity: ClassVar[float] = 0.0
+    #: Smallest and largest value that makes sense.
+    limits: ClassVar[tuple[float, float]]
+
+    def __init__(self, strength: Strength, *, seed: int = 0, **kwargs: Any):
+        super().__init__(seed=seed, **kwargs)
+        ends = tuple(strength) if isinstance(strength, (tuple, list)) else (strength, strength)
+        if len(ends) != 2:
+            raise ValueError(
+                f"{self.parameter} must be a number or a (low, high) pair; received {strength!r}"
+            )
+        low, high = ends
+        low = checks.check_in_range(self.parameter, low, *self.limits)
+        high = checks.check_in_range(self.parameter, high, *self.limits)
+        if low > high:
+            raise ValueError(
+                f"{self.parameter} must be a (low, high) pair with low <= high; "
+                f"received ({low:g}, {high:g})"
+            )
+        self.strength: Strength = (low, high) if isinstance(strength, (tuple, list)) else low
+
+    def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
+        seed = self._own_seed(seed)
+        batch = tf.shape(images)[0]
+        if isinstance(self.strength, tuple):
+            strengths = sampling.uniform(sampling.fold_in(seed, 0), [batch], *self.strength)
+        else:
+            strengths = tf.fill([batch], tf.constant(self.strength, tf.float32))
+        return {self.parameter: strengths, "seed": sampling.fold_in(seed, 1)}
+
+    def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        return self.distort(images, draws[self.parameter], draws["seed"])
+
+    def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Changes each image with its strength.
+
+        Args:
+            images: [B, H, W, C] in [0, 1].
+            strengths: [B].
+            seed: int32[2], for augmentations that need more random numbers than one an image.
+
+        Returns:
+            [B, H, W, C] in [0, 1].
+        """
+        raise NotImplementedError
+
+    def with_strength(self, strength: Strength) -> StrengthAugment:
+        """A copy of this layer with another strength."""
+        config = {**self.get_config(), self.parameter: strength}
+        return type(self)(**config)  # not from_config: Keras would wrap a ValueError there
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), self.parameter: self.strength}
+
+
+def _counter(layer: keras.layers.Layer, name: str) -> Any:
+    """A whole number that is saved with the layer and may be changed inside a replica.
+
+    "Only the first replica" keeps the copies of a mirrored variable equal: each replica asks for
+    the same change, and it is made once.
+    """
+    keras_2 = keras.__version__.startswith("2.")
+    aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_2 else "only_first_replica"
+    return layer.add_weight(
+        name=name,
+        shape=(),
+        dtype="int64",
+        initializer="zeros",
+        trainable=False,
+        aggregation=aggregation,
+    )

@@ -1,0 +1,64 @@
+"""Additive salt and pepper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.augment.base import Strength, StrengthAugment
+from tfrobust.ops import noise
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class SaltAndPepper(StrengthAugment):
+    """Adds +ρ or −ρ at random values and clips (FMA paper, section 4.2.2; SAP).
+
+    Each value is hit with probability p; a hit adds +ρ with probability q, −ρ otherwise. It is
+    additive: a dark value that is hit becomes ρ brighter, not white.
+
+    Args:
+        probability: p in [0, 1], or a (low, high) pair to draw from for each image.
+        salt_share: q in [0, 1].
+        amplitude: ρ in [0, 1].
+        seed: Whole number.
+
+    The defaults 0.025, 0.5, 0.5 are the CIFAR-10 strengths of the FMA paper's Table 1.
+
+    Raises:
+        ValueError: One of them is not in [0, 1].
+
+    Example:
+
+    >>> layer = SaltAndPepper(probability=1.0, salt_share=1.0, amplitude=0.25)
+    >>> layer(tf.fill([1, 1, 1, 3], 0.5), training=True).numpy()
+    array([[[[0.75, 0.75, 0.75]]]], dtype=float32)
+    """
+
+    parameter = "probability"
+    limits = (0.0, 1.0)
+
+    def __init__(
+        self,
+        probability: Strength = 0.025,
+        *,
+        salt_share: float = 0.5,
+        amplitude: float = 0.5,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(probability, seed=seed, **kwargs)
+        self.salt_share = checks.check_in_range("salt_share", salt_share, 0, 1)
+        self.amplitude = checks.check_in_range("amplitude", amplitude, 0, 1)
+
+    def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return noise.salt_and_pepper(images, strengths, self.salt_share, self.amplitude, seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "salt_share": self.salt_share,
+            "amplitude": self.amplitude,
+        }

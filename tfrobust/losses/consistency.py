@@ -1,0 +1,53 @@
+"""How far apart two predictions of the same image are."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def kl_divergence(reference_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """KL(p ‖ q) = Σ_j p_j (log p_j − log q_j) (stability training [5]).
+
+    The paper prints a minus sign in front of the sum; the Kullback–Leibler divergence is never
+    negative, so that it is a slip. Gradients flow through both arguments.
+
+    Args:
+        reference_logits: [B, classes]; p, the prediction on the undistorted image.
+        logits: [B, classes]; q, the prediction on the distorted image.
+
+    Returns:
+        [B] float32, ≥ 0, in nats. Computed in float32 from log-softmax, so that saturated
+        predictions stay finite.
+
+    Example:
+
+    >>> kl_divergence(tf.math.log([[0.5, 0.5]]), tf.math.log([[0.25, 0.75]])).numpy().round(4)
+    array([0.1438], dtype=float32)
+    """
+    log_p = tf.nn.log_softmax(tf.cast(reference_logits, tf.float32))
+    log_q = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    return tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1)
+
+
+def symmetric_kl_divergence(reference_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """½ (KL(p ‖ q) + KL(q ‖ p)) (stability training [6]).
+
+    For distortions where neither image is the undistorted one: rotations, crops.
+
+    Args:
+        reference_logits: [B, classes].
+        logits: [B, classes].
+
+    Returns:
+        [B] float32, ≥ 0, in nats.
+
+    Example:
+
+    >>> p, q = tf.math.log([[0.5, 0.5]]), tf.math.log([[0.25, 0.75]])
+    >>> symmetric_kl_divergence(p, q).numpy().round(4)
+    array([0.1373], dtype=float32)
+    """
+    log_p = tf.nn.log_softmax(tf.cast(reference_logits, tf.float32))
+    log_q = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    # Σ p(log p − log q) + Σ q(log q − log p) = Σ (p − q)(log p − log q)
+    return 0.5 * tf.reduce_sum((tf.exp(log_p) - tf.exp(log_q)) * (log_p - log_q), axis=-1)

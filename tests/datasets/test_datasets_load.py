@@ -1,0 +1,86 @@
+"""Loading by name, and batches of arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfrobust.datasets import load, pipeline
+
+IMAGES = np.linspace(0, 1, 10, dtype="float32").reshape(10, 1, 1, 1) * np.ones(
+    [1, 2, 2, 3], "float32"
+)
+LABELS = np.arange(10) % 4
+
+
+def from_arrays(images=IMAGES, labels=LABELS, **options):
+    return pipeline.from_arrays(images, labels, **{"batch_size": 4, "classes": 4, **options})
+
+
+def epoch(data):
+    images, labels = zip(*data.as_numpy_iterator())
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def first_order(data):
+    return tuple(epoch(data)[0][:, 0, 0, 0])
+
+
+def test_batches():
+    data = from_arrays()
+    assert [len(labels) for _, labels in data] == [4, 4, 2]
+    images, labels = epoch(data)
+    np.testing.assert_array_equal(images, IMAGES)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_shuffled_anew_each_epoch_from_the_seed():
+    data, twin = from_arrays(shuffle_seed=1), from_arrays(shuffle_seed=1)
+    orders = [first_order(data) for _ in range(3)]
+    assert len(set(orders)) == 3 and orders == [first_order(twin) for _ in range(3)]
+    assert first_order(from_arrays(shuffle_seed=2)) != orders[0]
+    images, labels = epoch(data)  # an image keeps its label
+    np.testing.assert_array_equal(LABELS[np.round(images[:, 0, 0, 0] * 9).astype(int)], labels)
+    assert sorted(images[:, 0, 0, 0]) == sorted(IMAGES[:, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"batch_size": 0}, "batch_size must be 1 or more; received 0"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, "at least one image"),
+        ({"images": IMAGES * 255}, r"must lie in \[0, 1\]"),
+        ({"labels": LABELS + 1}, "class indices from 0 to 3"),
+    ],
+)
+def test_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        from_arrays(**options)
+
+
+def test_load():
+    data = load("digits", batch_size=500)
+    assert (data.name, data.classes, data.image_shape) == ("digits", 10, (32, 32, 3))
+    assert data.class_names == tuple("0123456789")
+    assert data.sizes == {"train": 3231, "validation": 1080, "test": 1080}
+    for split, size in data.sizes.items():
+        batches = [len(labels) for _, labels in getattr(data, split)]
+        assert sum(batches) == size and max(batches) == 500
+
+
+def test_seed_orders_the_training_images_only():
+    data, other, same = load("digits", seed=0), load("digits", seed=1), load("digits", seed=0)
+    for split in ("validation", "test"):
+        for mine, theirs in zip(epoch(getattr(data, split)), epoch(getattr(other, split))):
+            np.testing.assert_array_equal(mine, theirs)
+    mine, theirs, again = (epoch(d.train)[1] for d in (data, other, same))
+    np.testing.assert_array_equal(mine, again)
+    assert np.any(mine != theirs)
+    np.testing.assert_array_equal(np.sort(mine), np.sort(theirs))
+
+
+def test_load_refuses():
+    with pytest.raises(ValueError, match=r"unknown data set 'cifar10'; choose from: .*digits"):
+        load("cifar10")
+    with pytest.raises(ValueError, match="batch_size must be 1 or more; received 0"):
+        load("digits", batch_size=0)

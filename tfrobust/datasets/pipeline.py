@@ -1,0 +1,43 @@
+"""The one place where `tf.data` is tuned."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+
+
+def from_arrays(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch_size: int,
+    classes: int,
+    shuffle_seed: Optional[int] = None,
+) -> tf.data.Dataset:
+    """Batches of arrays that fit in memory.
+
+    Args:
+        images: [N, H, W, C] float32 in [0, 1].
+        labels: [N] class indices.
+        batch_size: Images a batch; the last batch may be smaller.
+        classes: Number of classes, for the check of the labels.
+        shuffle_seed: Shuffle anew each epoch from this seed; None keeps the order.
+
+    Returns:
+        `tf.data.Dataset` of (images, labels).
+
+    Raises:
+        ValueError: The arrays are empty, or not images and labels of that kind.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more; received {batch_size}")
+    checks.check_images(images)
+    checks.check_labels(labels, classes)
+    data = tf.data.Dataset.from_tensor_slices((images, labels))
+    if shuffle_seed is not None:
+        data = data.shuffle(len(images), seed=shuffle_seed, reshuffle_each_iteration=True)
+    return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)

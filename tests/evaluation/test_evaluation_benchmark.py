@@ -1,0 +1,191 @@
+"""The benchmark with models that tell on what they were shown."""
+
+from __future__ import annotations
+
+import gc
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.reference import color
+from tfrobust import augment
+from tfrobust.evaluation import Evaluator, benchmark
+from tfrobust.evaluation.benchmark import default_augmentations
+from tfrobust.rows import Row
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.random([6, 8, 8, 3], "float32")
+LABELS = np.array([0, 1, 0, 1, 0, 1])
+COLUMNS = ["clean", "B+", "B-", "GB", "GN", "SAP", "S+", "S-", "Combined+", "Combined-"]
+
+
+class Recorder(keras.Model):
+    """Says class 1 where the mean is above ½, and keeps what it was shown."""
+
+    def __init__(self, sign=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.sign, self.shown = sign, []
+
+    def call(self, images, training=None):
+        assert not training
+
+        def keep(values):
+            self.shown.append(values.copy())
+            return np.mean(values, axis=(1, 2, 3), dtype="float32") - np.float32(0.5)
+
+        value = self.sign * tf.ensure_shape(tf.numpy_function(keep, [images], tf.float32), [None])
+        return tf.stack([-value, value], axis=-1)
+
+
+def batches(images=IMAGES, labels=LABELS, size=4):
+    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(size)
+
+
+def few(model, data=None, seed=0):
+    """Clean and two columns with noise."""
+    layers = {"wide": augment.Brightness((-0.4, 0.4), seed=8), "GN": augment.GaussianNoise(0.1)}
+    return benchmark(model, data or batches(), augmentations=layers, seed=seed)
+
+
+def grey(*levels):
+    return np.float32(levels)[:, None, None, None] * np.ones([1, 8, 8, 3], "float32")
+
+
+def test_values_worked():
+    """Greys 0.2, 0.4 are called 0, the others 1; Δ moves some of them over ½."""
+    images, labels = grey(0.2, 0.4, 0.6, 0.8), [0, 0, 1, 1]
+    up, down = augment.Brightness(0.2), augment.Brightness(-0.4)
+    layers = {"up": up, "down": down, "both": augment.Sequence([up, down])}
+    rows = benchmark(Recorder(), (images, labels), augmentations=layers)
+    assert [row.value for row in rows] == [1.0, 0.75, 0.5, 0.75]
+    assert [row.severity for row in rows] == [0.0, 0.2, -0.4, None]
+
+
+def test_rows():
+    rows = benchmark(Recorder(name="net"), batches(), dataset="toy/test", seed=5)
+    assert [row.corruption for row in rows] == COLUMNS
+    for row in rows:
+        assert row == Row(
+            "net", "toy/test", row.corruption, row.severity, "accuracy", row.value, 6, 5
+        )
+        assert type(row.value) is float and 0 <= row.value <= 1
+    severities = [0.0, 0.39, -0.36, 0.675, 0.075, 0.025, 6.0, 0.0, None, None]
+    assert [row.severity for row in rows] == severities
+    assert benchmark(Recorder(), batches(), model_name="mine", augmentations={})[0].model == "mine"
+
+
+def test_range_has_no_severity():
+    layers = {"wide": augment.Brightness((0.1, 0.2)), "one": augment.Brightness(0.1)}
+    rows = benchmark(Recorder(), batches(), augmentations=layers)
+    assert [row.severity for row in rows] == [0.0, None, 0.1]
+
+
+@pytest.mark.parametrize(
+    "sides, delta",
+    [((32, 32), 0.39), ((96, 8), 0.39), ((97, 8), 0.43), ((8, 224), 0.43), ((None, None), 0.39)],
+)
+def test_column_of_table_1_by_the_size(sides, delta):
+    layers = default_augmentations(tf.TensorShape(sides))
+    assert ["clean", *layers] == COLUMNS
+    for layer in (layers["B+"], layers["Combined+"].augments[0]):
+        assert layer.strength == delta
+
+
+def test_large_images_get_the_imagenet_column():
+    rows = benchmark(Recorder(), (np.full([1, 97, 4, 3], 0.5, "float32"), [0]))
+    severities = [0.0, 0.43, -0.32, 1.175, 0.08, 0.01, 4.0, 0.2, None, None]
+    assert [row.severity for row in rows] == severities
+
+
+def test_same_seed_same_images_whatever_the_model():
+    first, second, third = Recorder(), Recorder(sign=-1.0, name="other"), Recorder()
+    rows, again, other = few(first, seed=1), few(second, seed=1), few(third, seed=2)
+    assert len(first.shown) == 2 * 3  # batches × columns
+    for shown, seen_again in zip(first.shown, second.shown):
+        np.testing.assert_array_equal(shown, seen_again)
+    np.testing.assert_allclose([row.value for row in again], [1 - row.value for row in rows])
+    np.testing.assert_array_equal(first.shown[0], third.shown[0])
+    for noisy in (1, 2):
+        assert np.abs(first.shown[noisy] - third.shown[noisy]).max() > 0.01
+    assert rows == few(first, seed=1)
+    assert {row.seed for row in other} == {2}
+
+
+def test_what_is_shown():
+    model = Recorder()
+    layers = {"B+": augment.Brightness(0.3), "GN": augment.GaussianNoise(0.1, seed=9)}
+    benchmark(model, batches(grey(*[0.5] * 6), size=3), augmentations=layers)
+    for start in (0, 3):  # clean, B+, GN of each batch
+        np.testing.assert_array_equal(model.shown[start], grey(0.5, 0.5, 0.5))
+        expected = color.add_brightness(grey(0.5, 0.5, 0.5), 0.3)
+        np.testing.assert_allclose(model.shown[start + 1], expected, atol=1e-6)
+    # Another batch, another draw.
+    assert np.abs(model.shown[2] - model.shown[5]).max() > 0.01
+
+
+def test_measuring_does_not_count_draws():
+    layer = augment.GaussianNoise((0.1, 0.2))
+    evaluator = Evaluator({"GN": layer})
+    first = evaluator.rows(Recorder(), batches(), model_name="m", seed=3)
+    assert evaluator.rows(Recorder(), batches(), model_name="m", seed=3) == first
+    assert layer.get_weights()[0] == 0
+
+
+def test_one_evaluator_many_models():
+    """Also models that are gone when the next one is made, maybe at the same address."""
+    evaluator = Evaluator({})
+    for sign, expected in [(1.0, 1.0), (-1.0, 0.0)] * 5:
+        (row,) = evaluator.rows(Recorder(sign), (grey(0.2, 0.8), [0, 1]), model_name="m")
+        assert row.value == expected
+        gc.collect()
+
+
+@pytest.mark.parametrize("form", ["column", "one_hot"])
+def test_forms_of_labels(form):
+    labels = LABELS[:, None] if form == "column" else np.eye(2, dtype="float32")[LABELS]
+    assert few(Recorder(name="m"), batches(labels=labels)) == few(Recorder(name="m"))
+
+
+def test_arrays_are_a_data_set():
+    rows = few(Recorder(name="m"), (IMAGES, list(LABELS)))
+    assert rows == few(Recorder(name="m"), batches(size=256))
+
+
+def broken(value):
+    images = IMAGES.copy()
+    images[-1, 0, 0, 0] = value  # in the last batch
+    return images
+
+
+@pytest.mark.parametrize("as_arrays", [False, True])
+@pytest.mark.parametrize(
+    "images, error, said",
+    [
+        (broken(np.nan), ValueError, "must be finite; received 1 NaN"),
+        (broken(np.inf), ValueError, "must be finite; received 1 NaN or infinite"),
+        (broken(255.0), ValueError, r"must lie in \[0, 1\]; received values from .* to 255"),
+        (broken(-0.1), ValueError, r"must lie in \[0, 1\]; received values from -0.1"),
+        ((IMAGES * 255).astype("uint8"), TypeError, "received dtype uint8"),
+        (IMAGES[..., 0], ValueError, r"shape \[batch, height, width, channels\]; received"),
+    ],
+)
+def test_bad_images(images, error, said, as_arrays):
+    data = (images, LABELS) if as_arrays else batches(images)
+    with pytest.raises(error, match=said):
+        benchmark(Recorder(), data, augmentations={"B+": augment.Brightness()})
+
+
+@pytest.mark.parametrize(
+    "data, said",
+    [
+        (batches().take(0), "evaluation data are empty"),
+        ((IMAGES[:0], LABELS[:0]), "at least one image"),
+        (batches(labels=LABELS + 1), "class indices from 0 to 1; received values from 1 to 2"),
+        (batches(labels=np.eye(3)[LABELS]), r"received shape \(4, 3\)"),
+    ],
+)
+def test_bad_data(data, said):
+    with pytest.raises(ValueError, match=said):
+        benchmark(Recorder(), data, augmentations={})

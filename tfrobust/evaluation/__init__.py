@@ -1,0 +1,6 @@
+"""How robust a model is: metrics, and benchmarks that return result rows."""
+
+from tfrobust.evaluation.benchmark import Evaluator, benchmark
+from tfrobust.evaluation.metrics import accuracy
+
+__all__ = ["Evaluator", "accuracy", "benchmark"]

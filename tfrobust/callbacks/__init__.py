@@ -1,0 +1,10 @@
+"""Callbacks for `model.fit`.
+
+Order counts: Keras calls them in the order of the list. `RobustnessMonitor` adds to the logs, so it
+stands before whatever reads them (EarlyStopping, ModelCheckpoint).
+"""
+
+from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
+from tfrobust.callbacks.robustness_monitor import RobustnessMonitor
+
+__all__ = ["AlternateAugmentations", "RobustnessMonitor"]

@@ -1,0 +1,297 @@
+"""The training step that all methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.augment.combine import Alternating
+from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
+from tfrobust.layers.outputs import final_activation
+from tfrobust.losses import classification
+
+Terms = dict[str, tf.Tensor]
+
+
+class RobustModel(keras.Model):
+    """A net and a way to train it: `compile`, `fit`, `evaluate`, `predict` and `save` as ever.
+
+    A method says what a step looks at and what it is charged for:
+
+    - `views(images, labels)` makes the inputs of the step; no gradient reaches the weights there;
+    - `terms(views, labels)` runs the net and returns the clean logits and named losses, one
+      number an image.
+
+    The base class does the rest: loss = Σ_terms weight · mean over the images of the global
+    batch, plus the net's own regularisation losses. The weights are variables, so that a callback
+    may change them between steps without tracing again, and each term is in `history`.
+
+    Args:
+        net: Functional or Sequential model from images in [0, 1] to logits.
+        term_weights: Name of every term that `terms` returns to its weight.
+        augment: The augmentation, where the method has one.
+        **kwargs: `name` and the like, as for every Keras model.
+
+    `compile` takes no loss: cross-entropy from logits is the default, for integer and one-hot
+    labels. Another classification loss is accepted if it works on logits.
+
+    Raises:
+        ValueError: The net has several outputs, or ends in a softmax or sigmoid.
+        TypeError: `net` is no Keras model, or `augment` is not a layer.
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        *,
+        term_weights: Mapping[str, float],
+        augment: Optional[keras.layers.Layer] = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        _check_net(net)
+        if augment is not None and not isinstance(augment, keras.layers.Layer):
+            raise TypeError(
+                "augment must be an augmentation layer, for example tfrobust.augment.Brightness(); "
+                f"received {type(augment).__name__}"
+            )
+        self.net = net
+        self.augment = augment
+        self.term_weights = {
+            name: self.add_weight(
+                name=f"{name}_weight",
+                shape=(),
+                initializer=keras.initializers.Constant(weight),
+                trainable=False,
+                dtype="float32",
+            )
+            for name, weight in term_weights.items()
+        }
+        self._loss_mean = keras.metrics.Mean(name="loss")
+        self._term_means = {name: keras.metrics.Mean(name=name) for name in term_weights}
+        # XLA makes these steps slower on a CPU; whoever wants it can ask for it in `compile`.
+        self.supports_jit = False
+        # The net has its weights: a loaded model can be restored before its first call.
+        self.built = True
+
+    # What a method defines -----------------------------------------------------------------
+
+    def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Makes the images that the step looks at: clean, and augmented where there is a way.
+
+        Args:
+            images: [B, H, W, C] in [0, 1].
+            labels: [B] or [B, classes].
+
+        Returns:
+            Name to images, each [B, H, W, C].
+        """
+        views = {"clean": images}
+        if self.augment is not None:
+            views["augmented"] = self.augment(images, training=True)
+        return views
+
+    def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+        """Runs the net on the views.
+
+        Args:
+            views: What `views` returned.
+            labels: [B] or [B, classes].
+
+        Returns:
+            The logits of the clean images, [B, classes], and the losses: name to [B].
+        """
+        raise NotImplementedError
+
+    # For the methods -----------------------------------------------------------------------
+
+    def classification_loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """J0 for each image: the loss given to `compile`, or cross-entropy. [B] float32."""
+        return self._per_image_loss()(labels, tf.cast(logits, tf.float32))
+
+    def forward_together(self, *views: tf.Tensor) -> list[tf.Tensor]:
+        """Runs the net once on several views stacked into one batch.
+
+        One batch of 2B is faster than two of B. BatchNorm then normalises with the statistics of
+        all views together.
+
+        Args:
+            *views: Each [B, H, W, C].
+
+        Returns:
+            Logits of each view, [B, classes].
+        """
+        logits = self.net(tf.concat(views, axis=0), training=True)
+        return tf.split(logits, len(views), axis=0)
+
+    # What Keras calls ----------------------------------------------------------------------
+
+    def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
+        """Logits of the plain net, [B, classes]."""
+        return self.net(images, training=training)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`; images and labels are checked before the first step."""
+        _check_data(x, y, self.net, "training")
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, (tuple, list)):
+            _check_data(validation[0], validation[1], self.net, "validation")
+        elif validation is not None:
+            _check_data(validation, None, self.net, "validation")
+        self._check_alternation(kwargs.get("callbacks"))
+        return super().fit(x, y, *args, **kwargs)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        checks.check_image_spec(images.shape, images.dtype)
+        views = self.views(images, labels)
+        with tf.GradientTape() as tape:
+            logits, terms = self.terms(views, labels)
+            per_image = tf.add_n(
+                [tf.convert_to_tensor(self.term_weights[k]) * v for k, v in terms.items()]
+            )
+            if sample_weight is not None:
+                per_image *= tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
+            replicas = self.distribute_strategy.num_replicas_in_sync
+            # Gradients of the replicas are summed. So every image counts 1 / (size of the global
+            # batch), also where the last batch does not divide evenly, and what does not belong
+            # to images counts 1 / replicas.
+            regularisation = tf.add_n(
+                [tf.zeros([]), *(tf.cast(r, tf.float32) for r in self.losses)]
+            )
+            loss = tf.reduce_sum(per_image) / _global_batch_size(images)
+            scaled = self._scale_loss(loss + regularisation / replicas)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        self._apply(gradients)
+        self._loss_mean.update_state(per_image + regularisation)
+        for name, values in terms.items():
+            self._term_means[name].update_state(values)
+        return self.compute_metrics(images, labels, logits, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The classification loss and the metrics on the images as they are."""
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        checks.check_image_spec(images.shape, images.dtype)
+        logits = self(images, training=False)
+        self._loss_mean.update_state(self.classification_loss(labels, logits), sample_weight)
+        logs = self.compute_metrics(images, labels, logits, sample_weight)
+        return {name: value for name, value in logs.items() if name not in self._term_means}
+
+    @property
+    def metrics(self) -> list[Any]:
+        # Keras has a loss tracker of its own; ours goes by the same name and is the one fed here.
+        ours = [self._loss_mean, *self._term_means.values()]
+        names = {metric.name for metric in ours}
+        return ours + [metric for metric in super().metrics if metric.name not in names]
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        config = {"name": self.name, "net": serialize(self.net)}
+        if self.augment is not None:
+            config["augment"] = serialize(self.augment)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RobustModel:
+        config = dict(config)
+        for key in ("net", "augment"):
+            if isinstance(config.get(key), dict):
+                config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
+        return cls(**config)
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _per_image_loss(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        if not getattr(self, "loss", None):
+            return classification.cross_entropy
+        loss = keras.losses.get(self.loss)
+        if isinstance(loss, keras.losses.Loss):
+            from_logits = loss.get_config().get("from_logits", True)
+            loss = loss.call
+        else:  # a function named by a string computes from probabilities
+            from_logits = "crossentropy" not in getattr(loss, "__name__", "")
+        if not from_logits:
+            raise ValueError(
+                f"the loss must work on logits; received {self.loss!r}, which expects "
+                "probabilities (leave the loss out, or give from_logits=True)"
+            )
+        return loss
+
+    def _scale_loss(self, loss: tf.Tensor) -> tf.Tensor:
+        # Mixed float16: Keras 3 optimizers scale by themselves, Keras 2 wraps them.
+        for name in ("scale_loss", "get_scaled_loss"):
+            if hasattr(self.optimizer, name):
+                loss = getattr(self.optimizer, name)(loss)
+        return loss
+
+    def _apply(self, gradients: list[Any]) -> None:
+        unscale = getattr(self.optimizer, "get_unscaled_gradients", lambda value: value)
+        self.optimizer.apply_gradients(zip(unscale(gradients), self.trainable_variables))
+
+    def _check_alternation(self, callbacks: Any) -> None:
+        if not isinstance(self.augment, Alternating):
+            return
+        given = getattr(callbacks, "callbacks", callbacks) or []
+        given = given if isinstance(given, (list, tuple)) else [given]
+        if not any(isinstance(callback, AlternateAugmentations) for callback in given):
+            raise ValueError(
+                "an Alternating augmentation stays on its first choice unless fit is given "
+                "callbacks=[tfrobust.callbacks.AlternateAugmentations()]; received callbacks "
+                f"{[type(callback).__name__ for callback in given]}"
+            )
+
+
+def _global_batch_size(images: tf.Tensor) -> tf.Tensor:
+    size = tf.cast(tf.shape(images)[0], tf.float32)
+    context = tf.distribute.get_replica_context()
+    if context is not None and context.num_replicas_in_sync > 1:
+        size = context.all_reduce(tf.distribute.ReduceOp.SUM, size)
+    return tf.maximum(size, 1.0)
+
+
+def _check_net(net: Any) -> None:
+    if not isinstance(net, keras.Model):
+        raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
+    if not net.built or not net.layers:
+        raise ValueError(
+            f"net {net.name!r} has no weights yet; give it an Input layer or call net.build(...)"
+        )
+    shape = net.output_shape
+    if isinstance(shape, (list, dict)) or len(shape) != 2:
+        raise ValueError(
+            f"net must have one output of shape [batch, classes]; received output shape {shape}"
+        )
+    activation = final_activation(net)
+    if activation in ("softmax", "sigmoid"):
+        raise ValueError(
+            f"net must end in logits; received net {net.name!r}, which ends in {activation} (use "
+            "activation=None in its last layer)"
+        )
+
+
+def _check_data(x: Any, y: Any, net: keras.Model, split: str) -> None:
+    """Checks what can be looked at without using it up: arrays whole, pipelines by one batch."""
+    classes = net.output_shape[-1]
+    if isinstance(x, tf.data.Dataset):
+        first = next(iter(x.take(1)), None)
+        if first is None:
+            raise ValueError(f"the {split} data are empty: the data set gives no batch")
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(first)
+        if y is None:
+            raise ValueError(f"the {split} data set must give (images, labels); it gives one part")
+    elif not isinstance(x, (np.ndarray, tf.Tensor)):
+        return  # a generator would lose its first batch
+    elif len(x) == 0:
+        raise ValueError(f"the {split} data are empty: received shape {tuple(x.shape)}")
+    checks.check_images(x, f"{split} images")
+    checks.check_labels(y, classes, f"{split} labels")
+    if tuple(x.shape[1:]) != tuple(d or s for d, s in zip(net.input_shape[1:], x.shape[1:])):
+        raise ValueError(
+            f"{split} images must have the net's shape {tuple(net.input_shape[1:])}; received "
+            f"{tuple(x.shape[1:])}"
+        )

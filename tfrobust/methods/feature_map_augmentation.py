@@ -1,0 +1,79 @@
+"""Feature map augmentation (FMA)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.layers import feature_taps
+from tfrobust.losses import feature_maps
+from tfrobust.methods.base import RobustModel, Terms
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class FeatureMapAugmentation(RobustModel):
+    """No feature map may change with the image (FMA paper [4, 6]).
+
+        J = J0(x) + γ·J_FMA(x, x̃)
+
+    J_FMA compares every ReLU output of the net on the clean and on the augmented image; the labels
+    are used on the clean image only. Clean and augmented images go through the net as one batch.
+    The method is meant for finetuning a net that was trained on clean images. It works better on
+    nets with normalisation layers: J_FMA divides by the mean of the map, so that a net without
+    them can lower it by raising that mean.
+
+    Args:
+        net: Functional or Sequential model from images in [0, 1] to logits, with ReLUs.
+        augment: Augmentation layer that makes x̃; the paper's is `augment.combined`.
+        gamma: γ ≥ 0. The paper finds it by grid search and does not print it; default 0.1.
+
+    Raises:
+        ValueError: The net has no ReLU output, or `gamma` is negative or not finite.
+
+    Example:
+
+    >>> from tfrobust import augment, nets
+    >>> noise = augment.GaussianNoise(0.075)
+    >>> model = FeatureMapAugmentation(nets.small_cnn(), augment=noise, gamma=0.1)
+    >>> len(model.relu_layers)
+    6
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        *,
+        augment: keras.layers.Layer,
+        gamma: float = 0.1,
+        **kwargs: Any,
+    ):
+        gamma = checks.check_in_range("gamma", gamma, 0, 1e6)
+        weights = {"cross_entropy": 1.0, "fma": gamma}
+        super().__init__(net, term_weights=weights, augment=augment, **kwargs)
+        self.gamma = gamma
+        if not self.relu_layers:
+            kinds = sorted({type(layer).__name__ for layer in net.layers})
+            raise ValueError(
+                "FeatureMapAugmentation compares ReLU outputs and needs a net with at least one; "
+                f"net {net.name!r} has none (its layers: {', '.join(kinds)})"
+            )
+
+    @property
+    def relu_layers(self) -> list[Any]:
+        """The layers whose outputs are compared."""
+        return feature_taps.relu_layers(self.net)
+
+    def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+        with feature_taps.recorded_outputs(self.relu_layers) as maps:
+            clean, _ = self.forward_together(views["clean"], views["augmented"])
+        halves = [tf.split(feature_map, 2, axis=0) for feature_map in maps]
+        return clean, {
+            "cross_entropy": self.classification_loss(labels, clean),
+            "fma": feature_maps.feature_map_augmentation(*zip(*halves)),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gamma": self.gamma}

@@ -1,0 +1,48 @@
+"""Saving and loading `.keras` files."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import keras
+
+from tfrobust import augment, files, methods  # noqa: F401  (registers their classes with Keras)
+
+
+def save_model(model: keras.Model, path: files.PathLike) -> None:
+    """Writes a model as a `.keras` file, whole or not at all.
+
+    Args:
+        model: Any Keras model; a tfrobust method is saved with its net, augmentation and optimizer.
+        path: File name that ends in `.keras`.
+
+    Raises:
+        ValueError: The name ends otherwise.
+    """
+    if pathlib.Path(path).suffix != ".keras":
+        raise ValueError(f"a model file must end in .keras; received {os.fspath(path)!r}")
+    with files.replacing(path) as temporary:
+        model.save(temporary)
+
+
+def load_model(path: files.PathLike) -> keras.Model:
+    """Loads a `.keras` file, of tfrobust or of any other Keras model.
+
+    Loads in Keras' safe mode: nothing that the file brings along is executed.
+
+    Args:
+        path: A `.keras` file.
+
+    Returns:
+        The model, compiled if it was saved so.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a `.keras` file.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"no model file at {os.fspath(path)!r}; expected a .keras file")
+    if pathlib.Path(path).suffix != ".keras":
+        raise ValueError(f"a model file must end in .keras; received {os.fspath(path)!r}")
+    return keras.models.load_model(path, safe_mode=True)

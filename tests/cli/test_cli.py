@@ -1,0 +1,127 @@
+"""The commands, as a user types them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tfrobust import cli, rows
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs a command and returns its exit code, output and errors."""
+
+    def run(*arguments):
+        try:
+            code = cli.main([str(a) for a in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_train_calibrate_finetune_evaluate_export_report(small_job, call, tmp_path):
+    base, tuned = tmp_path / "base", tmp_path / "tuned"
+    code, out, _ = call("train", "--epochs", 6, "--batch-size", 32, "--out", base)
+    assert code == 0 and f"model: {base}/model.keras" in out
+    assert rows.read(base / "rows.jsonl")[0].value > 0.5
+
+    strengths = tmp_path / "strengths.json"
+    code, out, _ = call(
+        "calibrate", base / "model.keras", "--blur-kernel-size", 13, "--out", strengths
+    )
+    assert code == 0 and "SAP" in out
+    found = {c["augmentation"]: c for c in json.loads(strengths.read_text())}
+    assert found["GB"]["fixed"] == {"kernel_size": 13}
+
+    code, out, _ = call(
+        *["finetune", base / "model.keras", "--method", "stability_training"],
+        *["--set", "alpha=0.5", "--set", "symmetric=true", "--strengths", strengths],
+        *["--epochs", 2, "--learning-rate", 0.001, "--out", tuned],
+    )
+    assert code == 0
+    assert {row.epoch for row in rows.read(tuned / "history.jsonl")} == {0, 1, 2}
+    settings = json.loads((tuned / "settings.json").read_text())
+    assert settings["settings"] == {"alpha": 0.5, "symmetric": True}
+
+    out_rows = tmp_path / "evaluation" / "rows.jsonl"
+    models = [base / "model.keras", tuned / "model.keras"]
+    code, out, _ = call("evaluate", *models, "--strengths", strengths, "--out", out_rows)
+    assert code == 0 and "base" in out and "tuned" in out
+    assert len(rows.read(out_rows)) == 20
+    # A second time: what stands there is kept.
+    code, _, err = call("evaluate", *models, "--out", out_rows)
+    assert code == 2 and "exists" in err
+
+    code, out, _ = call("report", out_rows.parent)
+    assert code == 0 and (out_rows.parent / "report.html").stat().st_size > 1000
+
+    saved = tmp_path / "saved"
+    assert call("export", tuned / "model.keras", saved)[0] == 0
+    assert (saved / "saved_model.pb").is_file()
+    code, _, err = call("export", tuned / "model.keras", saved)
+    assert code == 2 and f"{saved} exists" in err
+    assert call("export", tuned / "model.keras", saved, "--overwrite")[0] == 0
+
+
+def test_list(call):
+    code, out, _ = call("list")
+    assert code == 0
+    for name in ("small_cnn", "gaussian_noise", "feature_map_augmentation", "digits"):
+        assert name in out
+    assert "small_cnn" not in call("list", "methods")[1]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["train", "--net", "vgg", "--out", "x"], "choose from 'small_cnn'"),
+        (["train", "--epochs", "0", "--out", "x"], "whole number from 1; received '0'"),
+        (["train", "--epochs", "many", "--out", "x"], "received 'many'"),
+        (["train", "--learning-rate", "-1", "--out", "x"], "number above 0; received '-1'"),
+        (["train"], "--out"),
+        (["finetune", "no.keras", "--out", "x"], "no model file at 'no.keras'"),
+        (["finetune", "m", "--method", "fma", "--out", "x"], "'feature_map_augmentation'"),
+        (["finetune", "m", "--set", "gama=1", "--out", "x"], "it has: gamma"),
+        (["finetune", "m", "--set", "gamma", "--out", "x"], "NAME=VALUE"),
+        (["finetune", "m", "--set", "gamma=big", "--out", "x"], "received 'big'"),
+        (["finetune", "m", "--augment", "rain", "--out", "x"], "combined, B+, B-"),
+        (["evaluate", "model.h5"], "model.h5"),
+        (["report", "nowhere"], "nowhere"),
+        (["list", "colours"], "augments, nets, methods, datasets"),
+        (["quickstart", "--seed", "-1"], "whole number from 0"),
+        (["quickstart", "--out", "/proc/x"], "writable"),
+        (["dance"], "'quickstart'"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_input_gets_one_line_and_code_2(call, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(*arguments)
+    assert code == 2
+    assert words in err and err.count("\n") == 1 and "Traceback" not in err
+    assert out == "" and not any(tmp_path.iterdir())
+
+
+def test_traceback_on_request(call):
+    with pytest.raises(FileNotFoundError):
+        call("export", "no.keras", "x", "--traceback")
+
+
+def test_interrupt(call, monkeypatch):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.commands, "list_names", interrupted)
+    code, _, err = call("list")
+    assert code == 130 and "same command again" in err
+
+
+def test_as_a_module():
+    command = [sys.executable, "-m", "tfrobust", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __import__("tfrobust").__version__

@@ -1,0 +1,76 @@
+"""Imports go downwards only; importing tfrobust and asking for help do not load TensorFlow."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2] / "tfrobust"
+
+#: From the top down; a module may import from its own line and from those below it. docs/DESIGN.md
+#: says why.
+FLOORS = [
+    ["__main__"],
+    ["cli"],
+    ["recipes"],
+    ["methods", "callbacks", "strength", "saving"],
+    ["nets", "evaluation", "serving", "serving_probe"],
+    ["augment", "losses", "layers", "datasets", "corruptions", "reports"],
+    ["ops"],
+    ["rows", "checks"],
+    ["files", "registries"],
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+TRAINING = {"layers", "losses", "nets", "methods", "augment"}
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def room_of(path):
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py") if hasattr(str, "removesuffix") else first.split(".")[0]
+
+
+def imported_rooms(path):
+    """The rooms that a module imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tfrobust"):
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("tfrobust."):
+                    yield alias.name.split(".")[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path):
+    room = room_of(path)
+    assert room in FLOOR, f"{room} has no floor yet: add it to FLOORS and to docs/DESIGN.md"
+    for other in imported_rooms(path):
+        assert FLOOR[other] >= FLOOR[room], f"{room} must not import {other}"
+        # Training on the corruptions of the benchmark is the field's classic leak.
+        assert not (room in TRAINING and other == "corruptions")
+
+
+def test_the_walk_sees_imports():
+    """The test above cannot pass by seeing nothing."""
+    assert {"ops", "checks"} <= set(imported_rooms(ROOT / "augment" / "base.py"))
+    assert {"reports", "serving"} <= set(imported_rooms(ROOT / "recipes" / "quickstart.py"))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tfrobust; dir(tfrobust)",
+        "from tfrobust import registries; [list(registries.METHODS)]",
+        "from tfrobust.cli import main; main(['list'])",
+        "from tfrobust import reports; reports.robustness_table",
+        "import sys; from tfrobust.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    ],
+)
+def test_without_tensorflow(code):
+    blocked = "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n" + code
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,65 @@
+"""What is registered is exported, described and documented."""
+
+import importlib
+import inspect
+
+import pytest
+
+from tfrobust import registries
+
+KINDS = {
+    "augment": registries.AUGMENTS,
+    "nets": registries.NETS,
+    "methods": registries.METHODS,
+    "datasets": registries.DATASETS,
+}
+PACKAGES = [
+    "augment",
+    "callbacks",
+    "datasets",
+    "evaluation",
+    "layers",
+    "losses",
+    "methods",
+    "nets",
+    "ops",
+    "recipes",
+    "reports",
+]
+ENTRIES = [(package, name) for package, registry in KINDS.items() for name in registry]
+
+
+@pytest.mark.parametrize("package, name", ENTRIES)
+def test_registered_names(package, name):
+    entry = KINDS[package][name]
+    assert callable(entry)
+    assert 10 < len(KINDS[package].describe(name)) < 80
+    # The module is named after what it holds.
+    assert entry.__module__ == f"tfrobust.{package}.{name}"
+    if package != "datasets":  # those are reached through datasets.load
+        assert getattr(importlib.import_module(f"tfrobust.{package}"), entry.__name__) is entry
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_documented(package):
+    module = importlib.import_module(f"tfrobust.{package}")
+    assert module.__doc__
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if not (inspect.isfunction(thing) or inspect.isclass(thing)):
+            continue
+        document = inspect.getdoc(thing) or ""
+        assert document, name
+        takes = [p for p in inspect.signature(thing).parameters if p not in ("kwargs", "args")]
+        if inspect.isfunction(thing) and takes:
+            assert "Args:" in document, f"{package}.{name} does not say what it takes"
+            assert all(f"{argument}:" in document for argument in takes), f"{package}.{name}"
+
+
+def test_subpackages_are_reached_from_the_top():
+    import tfrobust
+
+    for name in tfrobust.__all__:
+        assert getattr(tfrobust, name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = tfrobust.nothing

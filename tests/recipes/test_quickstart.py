@@ -1,0 +1,134 @@
+"""The main job, in small."""
+
+import importlib
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import recipes, rows, saving
+
+module = importlib.import_module("tfrobust.recipes.quickstart")
+SMALL = recipes.Quickstart(
+    batch_size=32, baseline_epochs=6, finetune_epochs=2, finetune_learning_rate=0.0005
+)
+COLUMNS = ["clean", "B+", "B-", "GB", "GN", "SAP", "S+", "S-", "Combined+", "Combined-"]
+
+
+def run(folder, **changes):
+    said = []
+    table = recipes.quickstart(
+        SMALL.replace(**changes),
+        folder / "run",
+        savedmodels=folder / "savedmodels",
+        say=said.append,
+    )
+    return table, "\n".join(said)
+
+
+def test_whole_job_interrupted_resumed_and_finished(small_job, tmp_path, monkeypatch):
+    """A run that is killed in the second finetuning ends with the numbers of an undisturbed one."""
+    table, said = run(tmp_path / "undisturbed")
+    folder = tmp_path / "undisturbed" / "run"
+    measured = rows.read(folder / "rows.jsonl")
+
+    # Four models, ten columns each, on the test images, at the calibrated strengths.
+    assert [row.corruption for row in measured] == 4 * COLUMNS
+    assert list(dict.fromkeys(row.model for row in measured)) == [
+        "baseline",
+        "AT/CA",
+        "ST/CA",
+        "FMA/CA",
+    ]
+    strengths = {
+        c["augmentation"]: c["strength"]
+        for c in json.loads((folder / "strengths.json").read_text())
+    }
+    for row in measured:
+        assert (row.dataset, row.metric, row.n, row.seed) == ("digits/test", "accuracy", 120, 0)
+        assert row.severity == {**strengths, "clean": 0.0}.get(row.corruption)
+        assert f"{100 * row.value:.2f}" in table
+    assert measured[0].value > 0.5  # the baseline has learnt the easy digits
+
+    # Figure 4: before and after each of two epochs, on validation.
+    history = rows.read(folder / "history.jsonl")
+    assert len(history) == 3 * 3 * len(COLUMNS)
+    assert {row.dataset for row in history} == {"digits/validation"}
+    with np.load(folder / "pictures.npz") as pictures:
+        assert list(pictures["names"]) == COLUMNS
+        assert pictures["pictures"].shape == (4, 10, 32, 32, 3)
+    assert json.loads((folder / "settings.json").read_text())["gamma"] == SMALL.gamma
+    assert "<h2>" in (folder / "report.html").read_text()
+
+    # The best model as a Keras file and as a SavedModel.
+    model = saving.load_model(folder / "model.keras")
+    served = tf.saved_model.load(str(tmp_path / "undisturbed" / "savedmodels" / "run"))
+    grey = tf.fill([2, 32, 32, 3], 0.5)
+    np.testing.assert_allclose(
+        served.signatures["serving_default"](images=grey)["logits"], model(grey), atol=1e-5
+    )
+    assert "logits elsewhere differ by at most" in said
+
+    # Killed once in the middle of a finetuning.
+    finetune, calls = module._finetune, []
+
+    def killed(recipe, folder, name, *rest):
+        calls.append(name)
+        if calls == ["AT/CA", "ST/CA"]:
+            raise KeyboardInterrupt
+        finetune(recipe, folder, name, *rest)
+
+    monkeypatch.setattr(module, "_finetune", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed")
+    assert not (tmp_path / "killed" / "run" / "rows.jsonl").exists()
+    _, said = run(tmp_path / "killed")
+    assert "going on with it" in said
+    assert calls == ["AT/CA", "ST/CA", "ST/CA", "FMA/CA"]
+    assert rows.read(tmp_path / "killed" / "run" / "rows.jsonl") == measured
+
+    # A finished run is shown, not repeated; one with other settings is kept.
+    again, said = run(tmp_path / "killed")
+    assert "finished" in said and again == table and len(calls) == 4
+    with pytest.raises(FileExistsError, match="seed 0, not 1"):
+        run(tmp_path / "killed", seed=1)
+
+
+def test_folders_of_others_are_kept(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds no run of tfrobust"):
+        run(tmp_path)
+    (tmp_path / "run" / "thesis.txt").unlink()
+    (tmp_path / "savedmodels" / "run").mkdir(parents=True)
+    with pytest.raises(FileExistsError, match="savedmodels/run exists"):
+        run(tmp_path)
+    assert not (tmp_path / "run" / "settings.json").exists()
+
+
+def test_output_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        run(tmp_path)
+    with pytest.raises(PermissionError, match="writable"):  # not even root writes there
+        recipes.quickstart(SMALL, "/proc/tfrobust/run", savedmodels=tmp_path, say=print)
+
+
+def test_unknown_setting_names_the_valid_ones():
+    with pytest.raises(ValueError, match=r"no setting gama; it has: .*gamma"):
+        SMALL.replace(gama=1)
+
+
+def test_best_is_chosen_by_the_mean_over_augmented_validation_images():
+    def row(model, corruption, value, epoch):
+        return rows.Row(model, "d/validation", corruption, 0.0, "accuracy", value, 1, 0, epoch)
+
+    history = [
+        row("a", "clean", 1.0, 1),  # clean does not count
+        row("a", "GN", 0.5, 1),
+        row("b", "clean", 0.1, 1),
+        row("b", "GN", 0.6, 1),
+        row("a", "GN", 0.9, 0),  # nor do earlier epochs
+    ]
+    assert module._best(history) == "b"

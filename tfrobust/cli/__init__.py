@@ -1,0 +1,162 @@
+"""The command line: parse, call one function, print. Parsing does not import TensorFlow."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn, Optional
+
+import tfrobust
+from tfrobust.cli import commands
+from tfrobust.registries import AUGMENTS, DATASETS, METHODS, NETS
+
+REGISTRIES = {"augments": AUGMENTS, "nets": NETS, "methods": METHODS, "datasets": DATASETS}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # One line, without the usage in front of it.
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: Arguments without the program's name; None takes the process's.
+
+    Returns:
+        The exit code: 0, 2 for a wrong name or value, 130 when interrupted.
+    """
+    arguments = parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+    try:
+        arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("\ntfrobust: interrupted; give the same command again to go on", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError) as error:
+        if arguments.traceback:
+            raise
+        message = " ".join(str(error).split())
+        print(f"tfrobust {arguments.command}: error: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    root = _Parser(prog="tfrobust", description="Robust image classifiers in Keras.")
+    root.add_argument("--version", action="version", version=tfrobust.__version__)
+    sub = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str, *, seeded: bool = True) -> argparse.ArgumentParser:
+        one: argparse.ArgumentParser = sub.add_parser(name, help=text, description=text)
+        one.set_defaults(run=run)
+        one.add_argument("--traceback", action="store_true", help="show where an error comes from")
+        if seeded:
+            one.add_argument("--seed", type=_whole(0), default=0, help="default: 0")
+        return one
+
+    one = command(
+        "quickstart", commands.quickstart, "the FMA paper's Table 3 on digits, end to end"
+    )
+    one.add_argument("--out", default="runs/quickstart", help="output folder; default: %(default)s")
+    one.add_argument(
+        "--savedmodels",
+        default="savedmodels",
+        help="folder for the SavedModel; default: %(default)s",
+    )
+
+    one = command("train", commands.train, "train a net on clean images")
+    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    one.add_argument("--net", choices=list(NETS), default="small_cnn")
+    _training(one, epochs=10, learning_rate=0.05)
+
+    one = command("finetune", commands.finetune, "finetune a model with a method")
+    one.add_argument("model", help="a .keras file")
+    one.add_argument("--method", choices=list(METHODS), default="feature_map_augmentation")
+    one.add_argument(
+        "--augment",
+        default="combined",
+        help="combined (Combined+ and Combined- by turns), a name of Table 1 (B+ B- GB GN SAP S+ "
+        f"S-), or one of: {', '.join(AUGMENTS)}; default: %(default)s",
+    )
+    one.add_argument("--strengths", help="file of calibrated strengths; default: Table 1, CIFAR-10")
+    one.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the method, such as gamma=0.1; may be given several times",
+    )
+    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    _training(one, epochs=8, learning_rate=0.02)
+
+    one = command(
+        "calibrate", commands.calibrate, "find the strength of each augmentation for a wanted drop"
+    )
+    one.add_argument("model", help="a .keras file")
+    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    one.add_argument("--drop", type=float, default=0.10, help="accuracy to lose; default: 0.10")
+    one.add_argument(
+        "--blur-kernel-size", type=_whole(1), default=3, help="odd, in pixels; default: 3 (Table 1)"
+    )
+    one.add_argument("--out", required=True, help="file to write: strengths.json")
+
+    one = command("evaluate", commands.evaluate, "measure models on clean and augmented images")
+    one.add_argument("models", nargs="+", metavar="MODEL", help=".keras files")
+    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    one.add_argument("--split", choices=["validation", "test"], default="test")
+    one.add_argument("--strengths", help="file of calibrated strengths; default: Table 1")
+    one.add_argument("--out", help="file to write: rows.jsonl")
+
+    one = command("export", commands.export, "write a SavedModel for serving", seeded=False)
+    one.add_argument("model", help="a .keras file")
+    one.add_argument("out", help="folder to write, such as savedmodels/mine")
+    one.add_argument("--overwrite", action="store_true", help="replace a SavedModel that is there")
+
+    one = command("report", commands.report, "write report.html of a run", seeded=False)
+    one.add_argument("run_folder", help="folder with rows.jsonl")
+    one.add_argument("--out", help="file to write; default: report.html in the folder")
+
+    one = command("list", commands.list_names, "list what can be chosen by name", seeded=False)
+    one.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(REGISTRIES))
+    return root
+
+
+def _training(one: argparse.ArgumentParser, *, epochs: int, learning_rate: float) -> None:
+    one.add_argument("--epochs", type=_whole(1), default=epochs, help="default: %(default)s")
+    one.add_argument("--batch-size", type=_whole(1), default=64, help="default: %(default)s")
+    one.add_argument(
+        "--learning-rate", type=_positive, default=learning_rate, help="default: %(default)s"
+    )
+    one.add_argument("--out", required=True, help="output folder")
+
+
+def _whole(low: int) -> Any:
+    def whole(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low or value >= 2**31:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {low}; received {text!r}"
+            )
+        return value
+
+    return whole
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0; received {text!r}")
+    return value

@@ -1,0 +1,139 @@
+"""One function a command; each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from typing import Any
+
+
+def quickstart(arguments: argparse.Namespace) -> None:
+    from tfrobust import recipes
+
+    recipe = recipes.Quickstart(seed=arguments.seed)
+    print(recipes.quickstart(recipe, arguments.out, savedmodels=arguments.savedmodels))
+
+
+def train(arguments: argparse.Namespace) -> None:
+    from tfrobust import recipes
+
+    recipe = recipes.Train(**_settings(arguments, recipes.Train))
+    recipes.train(recipe, arguments.out)
+    print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
+
+
+def finetune(arguments: argparse.Namespace) -> None:
+    from tfrobust import recipes
+
+    settings = _settings(arguments, recipes.Finetune)
+    settings["settings"] = dict(_assignment(text) for text in arguments.settings)
+    recipes.finetune(recipes.Finetune(**settings), arguments.out)
+    print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
+
+
+def calibrate(arguments: argparse.Namespace) -> None:
+    from tfrobust import augment, datasets, reports, saving, strength
+
+    _check_new_file(arguments.out)
+    augmentations = {
+        **augment.table_1(),
+        "GB": augment.GaussianBlur(kernel_size=arguments.blur_kernel_size),
+    }
+    model = saving.load_model(arguments.model)
+    data = datasets.load(arguments.dataset)
+    found = strength.calibrate(
+        model, data.validation, augmentations, drop=arguments.drop, seed=arguments.seed
+    )
+    strength.write(found, arguments.out)
+    print(reports.strengths_table([vars(c) for c in found]).to_text())
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    from tfrobust import augment, datasets, evaluation, reports, rows, saving, strength
+
+    if arguments.out:
+        _check_new_file(arguments.out)
+    names = _model_names(arguments.models)
+    models = {name: saving.load_model(path) for name, path in zip(names, arguments.models)}
+    augmentations = None
+    if arguments.strengths:
+        individual = strength.augmentations_at(strength.read(arguments.strengths))
+        augmentations = {**individual, **augment.combinations(individual)}
+    data = datasets.load(arguments.dataset)
+    measured = [
+        row
+        for name, model in models.items()
+        for row in evaluation.benchmark(
+            model,
+            getattr(data, arguments.split),
+            augmentations=augmentations,
+            model_name=name,
+            dataset=f"{data.name}/{arguments.split}",
+            seed=arguments.seed,
+        )
+    ]
+    if arguments.out:
+        rows.write(measured, arguments.out)
+    print(reports.robustness_table(measured, baseline=next(iter(models))).to_text())
+
+
+def export(arguments: argparse.Namespace) -> None:
+    from tfrobust import saving, serving
+
+    serving.check_target(arguments.out, overwrite=arguments.overwrite)
+    serving.export(saving.load_model(arguments.model), arguments.out, overwrite=arguments.overwrite)
+    print(f"SavedModel: {arguments.out}")
+
+
+def report(arguments: argparse.Namespace) -> None:
+    from tfrobust import reports
+
+    print(f"report: {reports.write_report(arguments.run_folder, path=arguments.out)}")
+
+
+def list_names(arguments: argparse.Namespace) -> None:
+    from tfrobust.cli import REGISTRIES
+
+    unknown = [kind for kind in arguments.kinds if kind not in REGISTRIES]
+    if unknown:
+        raise ValueError(f"unknown kind {unknown[0]!r}; choose from: {', '.join(REGISTRIES)}")
+    for kind in arguments.kinds or REGISTRIES:
+        print(f"{kind}:")
+        for name in REGISTRIES[kind]:
+            print(f"  {name:26}{REGISTRIES[kind].describe(name)}")
+
+
+def _settings(arguments: argparse.Namespace, recipe: Any) -> dict[str, Any]:
+    """The arguments that are settings of a recipe."""
+    return {k: v for k, v in vars(arguments).items() if k in recipe.__dataclass_fields__}
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"--set takes NAME=VALUE, such as gamma=0.1; received {text!r}")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ValueError(
+            f"--set {name} takes a number, true or false; received {value!r}"
+        ) from None
+
+
+def _model_names(paths: list[str]) -> list[str]:
+    """A short name for each file that tells them apart: of runs/a/model.keras, "a"."""
+    stems = [pathlib.Path(path).stem for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    parents = [pathlib.Path(path).resolve().parent.name for path in paths]
+    return parents if len(set(parents)) == len(parents) else list(paths)
+
+
+def _check_new_file(path: str) -> None:
+    from tfrobust import files
+
+    if pathlib.Path(path).exists():
+        raise FileExistsError(f"{path} exists; give another file with --out")
+    files.check_writable(pathlib.Path(path).parent)

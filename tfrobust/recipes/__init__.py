@@ -1,0 +1,7 @@
+"""Recipes: experiments as frozen settings and a function that runs them."""
+
+from tfrobust.recipes.base import Recipe
+from tfrobust.recipes.quickstart import Quickstart, quickstart
+from tfrobust.recipes.training import Finetune, Train, finetune, train
+
+__all__ = ["Finetune", "Quickstart", "Recipe", "Train", "finetune", "quickstart", "train"]

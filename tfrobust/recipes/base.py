@@ -1,0 +1,110 @@
+"""What a recipe is, and the folder that it runs in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import platform
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tfrobust
+from tfrobust import files
+
+R = TypeVar("R", bound="Recipe")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All settings of one experiment; a subclass lists them with their defaults.
+
+    Args:
+        seed: Seed of the initial weights, the order of the images and the augmentations.
+    """
+
+    seed: int = 0
+
+    def replace(self: R, **overrides: Any) -> R:
+        """A copy with other settings.
+
+        Raises:
+            ValueError: There is no such setting; the message names those there are.
+        """
+        names = [field.name for field in dataclasses.fields(self)]
+        unknown = sorted(set(overrides) - set(names))
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} has no setting {', '.join(unknown)}; it has: "
+                f"{', '.join(sorted(names))}"
+            )
+        return dataclasses.replace(self, **overrides)
+
+
+class RunFolder:
+    """The folder of one run: settings first, then each result whole or not at all.
+
+    A result that is there is not made again. So a run that was killed goes on where it was when
+    the same command is given again.
+
+    Args:
+        path: The folder; made if it does not exist.
+        recipe: The resolved settings, saved as `settings.json`.
+        finished: Name of the file that is written last.
+
+    Raises:
+        FileExistsError: The folder holds something else, or a run with other settings.
+        PermissionError: The folder cannot be written to.
+        NotADirectoryError: `path` is a file.
+    """
+
+    def __init__(self, path: files.PathLike, recipe: Recipe, *, finished: str):
+        self.path = pathlib.Path(path)
+        files.check_writable(self.path)
+        settings = dataclasses.asdict(recipe)
+        settings_file = self.path / "settings.json"
+        self.resumed = settings_file.is_file()
+        if self.resumed:
+            _check_same(json.loads(settings_file.read_text(encoding="utf-8")), settings, self.path)
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise FileExistsError(
+                f"output folder {self.path} exists and holds no run of tfrobust; give another one"
+            )
+        else:
+            record = {"recipe": type(recipe).__name__, **settings, "versions": versions()}
+            files.write_json(record, settings_file)
+        self.finished = (self.path / finished).exists()
+
+    def __truediv__(self, name: str) -> pathlib.Path:
+        return self.path / name
+
+
+def seed_everything(seed: int) -> None:
+    """Makes what follows in this process repeat: seeds, and operations without races."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def versions() -> dict[str, str]:
+    """What a number may depend on besides the settings."""
+    return {
+        "tfrobust": tfrobust.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _check_same(found: dict[str, Any], wanted: dict[str, Any], path: pathlib.Path) -> None:
+    wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
+    other = [name for name in wanted if found.get(name) != wanted[name]]
+    if other:
+        name = other[0]
+        raise FileExistsError(
+            f"{path} holds a run with {name} {found.get(name)!r}, not {wanted[name]!r}; give "
+            "another output folder"
+        )

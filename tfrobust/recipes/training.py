@@ -1,0 +1,242 @@
+"""Training a baseline, and finetuning a model with a method."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Mapping
+from typing import Any, Optional
+
+import keras
+
+from tfrobust import datasets, files, rows, saving, strength
+from tfrobust.augment import presets
+from tfrobust.augment.base import Augment, StrengthAugment
+from tfrobust.augment.combine import Alternating
+from tfrobust.callbacks import AlternateAugmentations, RobustnessMonitor
+from tfrobust.evaluation import Evaluator
+from tfrobust.methods.base import RobustModel
+from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
+from tfrobust.registries import AUGMENTS, METHODS, NETS
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Recipe):
+    """Trains a net on clean images.
+
+    SGD with momentum 0.9, the learning rate falling by a half cosine to 0 over the run.
+
+    Args:
+        dataset: One of `DATASETS`.
+        net: One of `NETS`.
+        epochs: Number of passes over the training images.
+        batch_size: Images a step.
+        learning_rate: Learning rate of the first step.
+    """
+
+    dataset: str = "digits"
+    net: str = "small_cnn"
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetune(Recipe):
+    """Finetunes a trained model with a method.
+
+    SGD with momentum 0.9, the learning rate falling by a half cosine to 0 over the run.
+
+    Args:
+        model: The `.keras` file to start from.
+        method: One of `METHODS`.
+        augment: "combined" (Combined+ and Combined− by turns), a name of Table 1 such as "B+", or
+            one of `AUGMENTS`.
+        strengths: A file of calibrated strengths; None takes Table 1's.
+        settings: Further arguments of the method, such as gamma.
+        dataset: One of `DATASETS`.
+        epochs: Number of passes over the training images.
+        batch_size: Images a step.
+        learning_rate: Learning rate of the first step.
+    """
+
+    model: str = ""
+    method: str = "feature_map_augmentation"
+    augment: str = "combined"
+    strengths: Optional[str] = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    dataset: str = "digits"
+    epochs: int = 8
+    batch_size: int = 64
+    learning_rate: float = 0.02
+
+
+def train(recipe: Train, out: files.PathLike) -> keras.Model:
+    """Runs a `Train` recipe; writes model.keras, rows.jsonl (validation) and settings.json.
+
+    Args:
+        recipe: The settings.
+        out: Output folder; a run that was killed goes on there.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        ValueError: A name or number of the recipe is wrong.
+        FileExistsError: `out` holds something else.
+    """
+    build = NETS[recipe.net]
+    run = RunFolder(out, recipe, finished="model.keras")
+    if run.finished:
+        return saving.load_model(run / "model.keras")
+    seed_everything(recipe.seed)
+    data = datasets.load(recipe.dataset, batch_size=recipe.batch_size, seed=recipe.seed)
+    model = METHODS["baseline"](build(data.image_shape, data.classes))
+    fit(model, data, epochs=recipe.epochs, learning_rate=recipe.learning_rate)
+    measured = Evaluator({}).rows(
+        model,
+        data.validation,
+        model_name="baseline",
+        dataset=f"{data.name}/validation",
+        seed=recipe.seed,
+    )
+    rows.write(measured, run / "rows.jsonl")
+    saving.save_model(model, run / "model.keras")
+    return model
+
+
+def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
+    """Runs a `Finetune` recipe; writes model.keras, history.jsonl (validation) and settings.json.
+
+    Args:
+        recipe: The settings.
+        out: Output folder.
+
+    Returns:
+        The finetuned model.
+
+    Raises:
+        ValueError: A name or number of the recipe is wrong.
+        FileNotFoundError: There is no model file.
+        FileExistsError: `out` holds something else.
+    """
+    individual = individual_augmentations(recipe.strengths)
+    augment = choose_augmentation(recipe.augment, individual, seed=recipe.seed)
+    check_method_settings(recipe.method, recipe.settings)
+    source = saving.load_model(recipe.model)
+    run = RunFolder(out, recipe, finished="model.keras")
+    if run.finished:
+        return saving.load_model(run / "model.keras")
+    seed_everything(recipe.seed)
+    data = datasets.load(recipe.dataset, batch_size=recipe.batch_size, seed=recipe.seed)
+    model = build_method(recipe.method, getattr(source, "net", source), augment, recipe.settings)
+    monitor = RobustnessMonitor(
+        data.validation,
+        {**individual, **presets.combinations(individual)},
+        model_name=recipe.method,
+        dataset=f"{data.name}/validation",
+        seed=recipe.seed,
+    )
+    fit(
+        model,
+        data,
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        callbacks=[monitor],
+    )
+    rows.write(monitor.rows, run / "history.jsonl")
+    saving.save_model(model, run / "model.keras")
+    return model
+
+
+def fit(
+    model: RobustModel,
+    data: datasets.Data,
+    *,
+    epochs: int,
+    learning_rate: float,
+    callbacks: Any = (),
+) -> Any:
+    """Compiles and fits a method: SGD, momentum 0.9, a half-cosine learning rate down to 0.
+
+    Args:
+        model: The method.
+        data: Its data.
+        epochs: Number of passes over the training images, 1 or more.
+        learning_rate: Learning rate of the first step, above 0.
+        callbacks: Further callbacks; one for alternating augmentations is added where needed.
+
+    Returns:
+        Keras' history.
+
+    Raises:
+        ValueError: `epochs` or `learning_rate` is out of range.
+    """
+    if epochs < 1:
+        raise ValueError(f"epochs must be 1 or more; received {epochs}")
+    if not 0 < learning_rate < 100:
+        raise ValueError(f"learning_rate must be above 0 and below 100; received {learning_rate}")
+    steps = epochs * int(data.train.cardinality())
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    model.compile(keras.optimizers.SGD(schedule, momentum=0.9), metrics=["accuracy"])
+    callbacks = list(callbacks)
+    if isinstance(model.augment, Alternating):
+        callbacks.insert(0, AlternateAugmentations())
+    return model.fit(
+        data.train,
+        validation_data=data.validation,
+        epochs=epochs,
+        callbacks=callbacks,
+        # A moving bar for people, a line an epoch for files.
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+
+
+def individual_augmentations(strengths: Optional[files.PathLike]) -> dict[str, StrengthAugment]:
+    """The seven augmentations at calibrated strengths, or at Table 1's."""
+    if strengths is None:
+        return presets.table_1("cifar10")
+    return strength.augmentations_at(strength.read(strengths))
+
+
+def choose_augmentation(
+    name: str, individual: Mapping[str, StrengthAugment], *, seed: int = 0
+) -> Augment:
+    """The augmentation that a name stands for; see `Finetune`.
+
+    Raises:
+        ValueError: The name is unknown; the message lists the valid ones.
+    """
+    if name == "combined":
+        return presets.combined(individual, seed=seed)
+    if name in individual:
+        return individual[name]
+    if name not in AUGMENTS:
+        valid = ", ".join(("combined", *individual, *AUGMENTS))
+        raise ValueError(f"unknown augmentation {name!r}; choose from: {valid}")
+    chosen: Augment = AUGMENTS[name](seed=seed)
+    return chosen
+
+
+def check_method_settings(method: str, settings: Mapping[str, Any]) -> None:
+    """Raises a ValueError that names a method's settings where one given is not among them."""
+    taken = ("self", "net", "augment", "kwargs")
+    valid = [p for p in inspect.signature(METHODS[method].__init__).parameters if p not in taken]
+    unknown = sorted(set(settings) - set(valid))
+    if unknown:
+        raise ValueError(
+            f"{method} has no setting {', '.join(unknown)}; it has: {', '.join(valid) or 'none'}"
+        )
+
+
+def build_method(
+    name: str, net: keras.Model, augment: Optional[Augment], settings: Mapping[str, Any]
+) -> RobustModel:
+    """A method on a net; the baseline takes no augmentation."""
+    check_method_settings(name, settings)
+    method = METHODS[name]
+    if "augment" in inspect.signature(method.__init__).parameters:
+        settings = {**settings, "augment": augment}
+    model: RobustModel = method(net, **settings)
+    return model

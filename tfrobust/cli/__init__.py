@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     one = command("train", commands.train, "train a net on clean images")
     one.add_argument("--dataset", choices=list(DATASETS), default="digits")
     one.add_argument("--net", choices=list(NETS), default="small_cnn")
-    _training(one, epochs=10, learning_rate=0.05)
+    _training(one, epochs=12, learning_rate=0.05)
 
     one = command("finetune", commands.finetune, "finetune a model with a method")
     one.add_argument("model", help="a .keras file")
@@ -94,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
         help="a setting of the method, such as gamma=0.1; may be given several times",
     )
     one.add_argument("--dataset", choices=list(DATASETS), default="digits")
-    _training(one, epochs=8, learning_rate=0.02)
+    _training(one, epochs=6, learning_rate=0.05)
 
     one = command(
         "calibrate", commands.calibrate, "find the strength of each augmentation for a wanted drop"

@@ -18,8 +18,8 @@ def digits() -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]
     They come from the UCI set "Optical Recognition of Handwritten Digits" (E. Alpaydin and
     C. Kaynak, 1998; CC BY 4.0): 8×8 pixels, 43 writers. Enlarged by bicubic interpolation; grey
     value g becomes paper + g·(ink − paper), where ink and paper are uniformly random RGB colours
-    at least 0.5 apart, so that brightness and saturation mean something. Every digit comes in
-    three colourings, all in the same split.
+    at least 0.5 apart, the darker one the ink, so that brightness and saturation mean something.
+    Every digit comes in three colourings, all in the same split.
 
     The split is stratified and, like the colours, from a fixed seed: 1,077 digits (3,231 images)
     for training, 360 (1,080) for validation, 360 (1,080) for test.
@@ -50,10 +50,11 @@ def digits() -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]
 
 
 def _colours(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of RGB colours at least 0.5 apart, each [count, 1, 1, 3]."""
+    """Pairs of RGB colours at least 0.5 apart, the darker one first, each [count, 1, 1, 3]."""
     ink, paper = random.random([2, count, 3])
-    while True:
-        close = np.linalg.norm(ink - paper, axis=1) < 0.5
-        if not close.any():
-            return ink[:, None, None], paper[:, None, None]
+    while (close := np.linalg.norm(ink - paper, axis=1) < 0.5).any():
         ink[close], paper[close] = random.random([2, int(close.sum()), 3])
+    luma = np.array([0.299, 0.587, 0.114])
+    swap = (ink @ luma > paper @ luma)[:, None]
+    ink, paper = np.where(swap, paper, ink), np.where(swap, ink, paper)
+    return ink[:, None, None], paper[:, None, None]

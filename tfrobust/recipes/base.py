@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import pathlib
 import platform
@@ -74,7 +75,12 @@ class RunFolder:
                 f"output folder {self.path} exists and holds no run of tfrobust; give another one"
             )
         else:
-            record = {"recipe": type(recipe).__name__, **settings, "versions": versions()}
+            record = {
+                "recipe": type(recipe).__name__,
+                **settings,
+                "started": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds"),
+                "versions": versions(),
+            }
             files.write_json(record, settings_file)
         self.finished = (self.path / finished).exists()
 

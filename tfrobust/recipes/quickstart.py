@@ -52,15 +52,15 @@ class Quickstart(Recipe):
     dataset: str = "digits"
     net: str = "small_cnn"
     batch_size: int = 64
-    baseline_epochs: int = 10
+    baseline_epochs: int = 12
     baseline_learning_rate: float = 0.05
     drop: float = 0.10
     blur_kernel_size: int = 13
-    finetune_epochs: int = 8
-    finetune_learning_rate: float = 0.02
+    finetune_epochs: int = 6
+    finetune_learning_rate: float = 0.05
     clean_share: float = 0.5
     alpha: float = 1.0
-    gamma: float = 0.3
+    gamma: float = 0.1
 
     @property
     def finetunings(self) -> dict[str, tuple[str, dict[str, float]]]:

@@ -37,7 +37,7 @@ class Train(Recipe):
 
     dataset: str = "digits"
     net: str = "small_cnn"
-    epochs: int = 10
+    epochs: int = 12
     batch_size: int = 64
     learning_rate: float = 0.05
 
@@ -67,9 +67,9 @@ class Finetune(Recipe):
     strengths: Optional[str] = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     dataset: str = "digits"
-    epochs: int = 8
+    epochs: int = 6
     batch_size: int = 64
-    learning_rate: float = 0.02
+    learning_rate: float = 0.05
 
 
 def train(recipe: Train, out: files.PathLike) -> keras.Model:

@@ -1,0 +1,52 @@
+"""The README's Python block and the notebooks, as a user would run them, with one epoch each."""
+
+import json
+import pathlib
+import re
+
+import pytest
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(code, epochs):
+    short, count = re.subn(r"\bepochs ?= ?\d+", "epochs=1", code)
+    assert count == epochs  # so that a test never trains for minutes
+    exec(compile(short, "document", "exec"), {})
+
+
+def test_readme(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    run(block, epochs=2)
+    printed = capsys.readouterr().out
+    for column in ("clean", "B+", "Combined-"):
+        assert re.search(rf"^{re.escape(column)} +\d+\.\d%$", printed, re.MULTILINE)
+    served = tf.saved_model.load("savedmodels/digits").signatures["serving_default"]
+    assert served(images=tf.zeros([1, 32, 32, 3]))["logits"].shape == [1, 10]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)
+def test_notebook(path, tmp_path, monkeypatch, capsys, small_job):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] or cell is code[-1] for cell in code[1:])  # it was run
+    lines = [line for cell in code for line in "".join(cell["source"]).splitlines()]
+    monkeypatch.chdir(tmp_path)
+    # The small digits are learnt in a few epochs; one would leave less accuracy than is to be lost.
+    source = "\n".join(line for line in lines if not line.startswith("%"))
+    source = source.replace("epochs=12", "epochs=int(6)").replace("nets.small_cnn", "small_net")
+    run("from tfrobust.nets.small_cnn import small_cnn as small_net\n" + source, epochs=1)
+    assert "Combined-" in capsys.readouterr().out
+    assert (tmp_path / "savedmodels").is_dir()
+
+
+def test_local_links_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target in re.findall(r"`((?:docs|tests|tfrobust|tools|constraints)/[\w./-]+)`", text):
+            assert (ROOT / target).exists(), f"{page.name} names {target}"

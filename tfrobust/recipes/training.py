@@ -188,6 +188,7 @@ def fit(
         validation_data=data.validation,
         epochs=epochs,
         callbacks=callbacks,
+        shuffle=False,  # the data set shuffles itself; Keras 3 warns where it is not told
         # A moving bar for people, a line an epoch for files.
         verbose=1 if sys.stdout.isatty() else 2,
     )

@@ -1,6 +1,5 @@
 """What all tests share."""
 
-import gc
 import importlib
 import os
 
@@ -18,20 +17,9 @@ tf.config.set_logical_device_configuration(
 )
 
 
-def pytest_collection_finish(session):
-    """Takes what is imported out of the garbage collector's view.
-
-    Keras 3 collects garbage whenever a session is cleared, and walking through TensorFlow's modules
-    each time takes longer than most of the tests.
-    """
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def seeded():
-    """Every test starts from the same random state and an empty Keras session."""
-    keras.backend.clear_session()
+    """Every test starts from the same random state."""
     keras.utils.set_random_seed(0)
 
 

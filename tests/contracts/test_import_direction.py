@@ -28,8 +28,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__
 
 
 def room_of(path):
-    first = path.relative_to(ROOT).parts[0]
-    return first.removesuffix(".py") if hasattr(str, "removesuffix") else first.split(".")[0]
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
 def imported_rooms(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import keras
 import numpy as np
@@ -140,6 +141,16 @@ def test_one_evaluator_many_models():
         (row,) = evaluator.rows(Recorder(sign), (grey(0.2, 0.8), [0, 1]), model_name="m")
         assert row.value == expected
         gc.collect()
+
+
+def test_measured_models_are_kept():
+    """The evaluator knows a model by its id, which must not be given away."""
+    evaluator, model = Evaluator({}), Recorder(1.0)
+    evaluator.rows(model, (grey(0.2, 0.8), [0, 1]), model_name="m")
+    alive = weakref.ref(model)
+    del model
+    gc.collect()
+    assert alive() is not None
 
 
 @pytest.mark.parametrize("form", ["column", "one_hot"])

@@ -74,7 +74,7 @@ class Evaluator:
 
     def __init__(self, augmentations: Mapping[str, Augment]):
         self.augmentations = dict(augmentations)
-        self._traced: dict[Any, Callable[..., tf.Tensor]] = {}
+        self._traced: dict[Any, tuple[Callable[..., tf.Tensor], Any]] = {}
 
     def rows(
         self,
@@ -118,7 +118,6 @@ class Evaluator:
         def predict(images: tf.Tensor) -> tf.Tensor:
             return tf.cast(model(images, training=False), tf.float32)
 
-        # `predict` keeps the model alive, so that no other model gets its id.
         logits: np.ndarray = self._call(id(model), predict, images).numpy()
         return logits
 
@@ -138,8 +137,12 @@ class Evaluator:
         if (key, size) not in self._traced:
             signature = [tf.TensorSpec([None, *size], tf.float32)]
             signature += [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in more]
-            self._traced[key, size] = tf.function(function).get_concrete_function(*signature)
-        return self._traced[key, size](tf.cast(images, tf.float32), *more)
+            concrete = tf.function(function).get_concrete_function(*signature)
+            # The function is kept beside its graph, which does not keep it: it holds the model,
+            # and were the model freed, another one could get its id and be taken for it.
+            self._traced[key, size] = concrete, function
+        concrete, _ = self._traced[key, size]
+        return concrete(tf.cast(images, tf.float32), *more)
 
 
 def default_augmentations(image_size: Any) -> dict[str, Augment]:

@@ -145,8 +145,10 @@ def test_one_evaluator_many_models():
 
 def test_measured_models_are_kept():
     """The evaluator knows a model by its id, which must not be given away."""
-    evaluator, model = Evaluator({}), Recorder(1.0)
-    evaluator.rows(model, (grey(0.2, 0.8), [0, 1]), model_name="m")
+    layers = keras.layers
+    model = keras.Sequential([keras.Input([16, 16, 3]), layers.Flatten(), layers.Dense(2)])
+    evaluator = Evaluator({})
+    evaluator.rows(model, (np.zeros([2, 16, 16, 3], "float32"), [0, 1]), model_name="m")
     alive = weakref.ref(model)
     del model
     gc.collect()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import zipfile
 
 import keras
 
@@ -39,10 +41,26 @@ def load_model(path: files.PathLike) -> keras.Model:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not a `.keras` file.
+        ValueError: It is not a `.keras` file, or one of another major version of Keras.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no model file at {os.fspath(path)!r}; expected a .keras file")
     if pathlib.Path(path).suffix != ".keras":
         raise ValueError(f"a model file must end in .keras; received {os.fspath(path)!r}")
+    _check_keras_version(path)
     return keras.models.load_model(path, safe_mode=True)
+
+
+def _check_keras_version(path: files.PathLike) -> None:
+    # Keras 3 cannot read the functional models of Keras 2 files, nor the other way round, and says
+    # so with the whole configuration of the model.
+    try:
+        with zipfile.ZipFile(path) as archive:
+            saved = str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)} is not a .keras file: {error}") from error
+    if saved.split(".")[0] != keras.__version__.split(".")[0]:
+        raise ValueError(
+            f"{os.fspath(path)} was saved with Keras {saved} and cannot be read by Keras "
+            f"{keras.__version__}; load it where it was made, or serve its SavedModel"
+        )

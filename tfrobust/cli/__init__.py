@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn, Optional
 
@@ -31,16 +32,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         The exit code: 0, 2 for a wrong name or value, 130 when interrupted.
     """
     arguments = parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+    # Before TensorFlow is imported: its C++ side greets with errors that are none where no GPU is.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         arguments.run(arguments)
     except KeyboardInterrupt:
         print("\ntfrobust: interrupted; give the same command again to go on", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of the output went away: tfrobust ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, TypeError, OSError) as error:
         if arguments.traceback:
             raise
-        message = " ".join(str(error).split())
+        message = textwrap.shorten(str(error), 400, placeholder=" ... (more with --traceback)")
         print(f"tfrobust {arguments.command}: error: {message}", file=sys.stderr)
         return 2
     return 0

@@ -66,7 +66,9 @@ def check_target(path: files.PathLike, *, overwrite: bool = False) -> None:
     if not target.exists():
         return
     if not overwrite:
-        raise FileExistsError(f"{target} exists; give another path, or overwrite it explicitly")
+        raise FileExistsError(
+            f"{target} exists; remove it, or give another place for the SavedModel"
+        )
     if not (target / "saved_model.pb").is_file():
         raise FileExistsError(f"{target} exists and is not a SavedModel; give another path")
 

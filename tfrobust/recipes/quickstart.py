@@ -103,7 +103,7 @@ def quickstart(
     serving.check_target(exported, overwrite=ours)
     run = RunFolder(out, recipe, finished=marker.name)
     if run.finished:
-        say(f"{run.path} holds this run, finished; remove the folder to run it again")
+        say(f"{run.path} holds this run, finished; remove it and {exported} to run it again")
         return reports.robustness_table(rows.read(run / "rows.jsonl")).to_text()
     if run.resumed:
         say(f"{run.path} holds this run, unfinished; going on with it")

@@ -152,6 +152,32 @@ def check_whole(name: str, value: Any, low: int, high: int) -> int:
     return int(value)
 
 
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Checks that a setting is one of a few words, and returns it.
+
+    Args:
+        name: What to call the setting in the message.
+        value: The word to check.
+        choices: The words allowed.
+
+    Returns:
+        `value`.
+
+    Raises:
+        ValueError: It is none of them.
+
+    Example:
+
+    >>> check_choice("fill", "white", ("black", "mirror"))
+    Traceback (most recent call last):
+    ...
+    ValueError: fill must be one of black, mirror; received 'white'
+    """
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
+    return value
+
+
 def _is_number(value: Any) -> bool:
     # A text that spells a number, and a bool, are more likely mistakes than numbers.
     number = isinstance(value, (int, float, np.integer, np.floating))

@@ -80,7 +80,7 @@ def calibrate(
         augmentations: Name to layer; their strengths are not read, their other parameters are.
         drop: Wanted loss of accuracy, absolute, in (0, 1). Default 0.10, the paper's 10 points.
         strongest: Name to the strongest value allowed. Default `STRONGEST`; for other names the
-            layer's own upper limit.
+            end of the layer's limits that changes most.
         steps: Number of bisections after the first try at the strongest. Default 12: the interval
             shrinks to 1/4096.
         seed: Seed of the draws.
@@ -104,7 +104,7 @@ def calibrate(
     strongest = {**STRONGEST, **(strongest or {})}
     limits = {
         name: checks.check_in_range(
-            f"the strongest {name}", strongest.get(name, layer.limits[1]), *layer.limits
+            f"the strongest {name}", strongest.get(name, layer.weak_and_strong()[1]), *layer.limits
         )
         for name, layer in augmentations.items()
     }
@@ -148,9 +148,8 @@ def calibrate(
             return accuracy(labels, np.concatenate(logits))
 
         limit = limits[name]
-        strength, reached_accuracy = _bisect(
-            accuracy_at, layer.identity, limit, clean - drop, steps
-        )
+        weak, _ = layer.weak_and_strong()
+        strength, reached_accuracy = _bisect(accuracy_at, weak, limit, clean - drop, steps)
         reached = strength != limit or clean - reached_accuracy >= drop - ROUNDING
         found.append(
             Calibration(

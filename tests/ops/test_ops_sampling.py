@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from tfrobust.ops import sampling
@@ -45,3 +46,79 @@ def test_per_image():
     scaled = images * sampling.per_image([0.5, 2.0], images)
     assert scaled.dtype == tf.float16
     np.testing.assert_array_equal(scaled[:, 0, 0, 0], [0.5, 2.0])
+
+
+SHAPES = [(1, 1), (0.4, 0.4), (0.2, 3), (2, 5), (1, 3), (100, 100), (0.05, 0.05)]
+
+
+@pytest.mark.parametrize("alpha, beta", SHAPES)
+def test_beta_is_scipy(alpha, beta):
+    count = 20000
+    numbers = sampling.beta(sampling.seed_pair(1, 2), [count], alpha, beta).numpy()
+    assert numbers.dtype == np.float32 and numbers.min() >= 0 and numbers.max() <= 1
+    expected = scipy.stats.beta(alpha, beta)
+    # Five standard errors, of the mean and, with the fourth moment, of the variance.
+    assert abs(numbers.mean() - expected.mean()) < 5 * expected.std() / count**0.5
+    fourth = (expected.stats("k") + 3) * expected.var() ** 2
+    error = ((fourth - expected.var() ** 2) / count) ** 0.5
+    assert abs(numbers.var() - expected.var()) < 5 * error
+    # Kolmogorov: the largest distance exceeds 2.5/√n once in 130,000 times. Near 1 float32 cannot
+    # tell apart what the distribution of a small β does.
+    numbers = np.sort(numbers)
+    inside = numbers[numbers < 1 - 1e-6]
+    below = np.searchsorted(numbers, inside, side="right") / count
+    assert np.abs(below - expected.cdf(inside)).max() < 2.5 / count**0.5
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.0, 4.0])
+def test_dirichlet_is_scipy(alpha):
+    """Each weight is Beta(α, (K − 1)·α); two are correlated by −1/(K − 1); they sum to 1."""
+    count = 20000
+    weights = sampling.dirichlet(sampling.seed_pair(3, 4), [count // 4, 4, 3], alpha).numpy()
+    assert weights.shape == (count // 4, 4, 3) and weights.min() >= 0
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-6)
+    weights = weights.reshape(-1, 3)
+    expected = scipy.stats.beta(alpha, 2 * alpha)
+    for column in weights.T:
+        assert abs(column.mean() - 1 / 3) < 5 * expected.std() / count**0.5
+        distance = scipy.stats.kstest(column, expected.cdf).statistic
+        assert distance < 2.5 / count**0.5
+    # The correlation of a sample has a standard error of about 1/√n; tails make it larger.
+    assert abs(np.corrcoef(weights.T)[0, 1] + 1 / 2) < 10 / count**0.5
+    lag = np.corrcoef(weights[1:, 0], weights[:-1, 0])[0, 1]
+    assert abs(lag) < 5 / count**0.5
+
+
+@pytest.mark.parametrize("alpha", [1e-30, 1e-6, 0.01])
+def test_tiny_shapes_stay_finite(alpha):
+    """Gamma variates underflow there; Beta(α, α) is all but a coin."""
+    numbers = sampling.beta(sampling.seed_pair(0), [10000], alpha, alpha).numpy()
+    assert ((numbers >= 0) & (numbers <= 1)).all()  # NaN is neither
+    assert abs(numbers.mean() - 0.5) < 5 * 0.5 / 100
+    middle = ((numbers > 1e-3) & (numbers < 1 - 1e-3)).mean()
+    expected = np.diff(scipy.stats.beta(max(alpha, 1e-6), max(alpha, 1e-6)).cdf([1e-3, 1 - 1e-3]))[
+        0
+    ]
+    assert abs(middle - expected) <= 5 * (expected / 10000) ** 0.5
+    weights = sampling.dirichlet(sampling.seed_pair(0), [10000, 3], alpha).numpy()
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-6)
+    assert abs(weights[:, 0].mean() - 1 / 3) < 5 * (2 / 9 / 10000) ** 0.5
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda seed, shape: sampling.beta(seed, shape, 1, 1),
+        lambda seed, shape: sampling.beta(seed, shape, 0.4, 2),
+        lambda seed, shape: sampling.dirichlet(seed, [*shape, 3], 1),
+        lambda seed, shape: sampling.dirichlet(seed, [*shape, 3], 0.5),
+    ],
+)
+def test_beta_and_dirichlet_come_from_the_seed(draw):
+    first = draw(tf.constant([3, 4]), [50]).numpy()
+    np.testing.assert_array_equal(draw(tf.constant([3, 4]), [50]), first)
+    assert np.mean(draw(tf.constant([3, 5]), [50]) == first) < 0.1
+    signature = [tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)]
+    traced = tf.function(lambda seed, n: draw(seed, [n]), input_signature=signature)
+    np.testing.assert_allclose(traced([3, 4], 50), first, atol=1e-5)
+    assert draw(tf.constant([3, 4]), [0]).shape[0] == 0

@@ -26,6 +26,9 @@ class Augment(keras.layers.Layer):
         **kwargs: `name` and the like, as for every Keras layer.
     """
 
+    #: Whether labels must be mixed along with the images; see `Mixup`.
+    mixes_labels: ClassVar[bool] = False
+
     def __init__(self, *, seed: int = 0, **kwargs: Any):
         # Images stay float32 whatever the net computes in: noise of 0.02 is rounded away in bf16.
         kwargs.setdefault("dtype", "float32")
@@ -67,6 +70,9 @@ class Augment(keras.layers.Layer):
         checks.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
         return self.apply(images, self.draw(images))
 
+    def start_epoch(self, epoch: int) -> None:
+        """Tells the layer which epoch, counted from 0, begins; most do not care."""
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
@@ -99,8 +105,10 @@ class StrengthAugment(Augment):
 
     #: Name of the constructor argument and of the entry of the draws.
     parameter: ClassVar[str]
-    #: Value at which nothing is changed.
-    identity: ClassVar[float] = 0.0
+    #: Value at which nothing is changed; None where there is none.
+    identity: ClassVar[Optional[float]] = 0.0
+    #: Value at which least is changed, where there is no identity.
+    weakest: ClassVar[Optional[float]] = None
     #: Smallest and largest value that makes sense.
     limits: ClassVar[tuple[float, float]]
 
@@ -120,6 +128,14 @@ class StrengthAugment(Augment):
                 f"received ({low:g}, {high:g})"
             )
         self.strength: Strength = (low, high) if isinstance(strength, (tuple, list)) else low
+
+    @classmethod
+    def weak_and_strong(cls) -> tuple[float, float]:
+        """The strengths at which least and most is changed; where both ends do much, the upper."""
+        weak = cls.weakest if cls.identity is None else cls.identity
+        assert weak is not None, "a class without identity names its weakest strength"
+        low, high = cls.limits
+        return weak, (low if weak >= high else high)
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
         seed = self._own_seed(seed)

@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.ops.compiled import compiled
+
 
 def gaussian_kernel(sigma: Any, kernel_size: int) -> tf.Tensor:
     """Taps of a sampled one-dimensional Gaussian, normalised to sum 1.
@@ -61,23 +63,38 @@ def gaussian_blur(images: tf.Tensor, sigma: Any, kernel_size: int = 3) -> tf.Ten
                 f"received {name} {side}"
             )
     taps = tf.cast(gaussian_kernel(sigma, kernel_size), images.dtype)
-    if taps.shape.rank == 2:
-        taps = tf.reshape(taps, [-1, kernel_size, 1, 1, 1])  # [B, k] -> [B, k, 1, 1, 1]
-    else:
-        taps = tf.reshape(taps, [1, kernel_size, 1, 1, 1])
-    # The kernel is separable and symmetric: rows, then columns, and one product serves two taps.
-    for axis in (1, 2):
-        paddings = [[0, 0]] * 4
-        paddings[axis] = [radius, radius]
-        padded = tf.pad(images, paddings, "REFLECT")
-        size = tf.shape(images)[axis]
-
-        def shifted(offset, padded=padded, axis=axis, size=size):
-            begin, extent = [0, 0, 0, 0], [-1, -1, -1, -1]
-            begin[axis], extent[axis] = offset, size
-            return tf.slice(padded, begin, tf.stack(extent))
-
-        images = taps[:, radius] * images
-        for i in range(radius):
-            images += taps[:, i] * (shifted(i) + shifted(kernel_size - 1 - i))
+    taps = tf.reshape(taps, [-1, kernel_size, 1, 1])  # [B, k, 1, 1], or [1, k, 1, 1]
+    # The kernel is separable: rows, then columns, where a pixel is `channels` values of its row.
+    channels = images.shape[-1]
+    for axis, step in ((1, 1), (2, channels)):
+        padded = _mirrored(images, radius, axis)
+        size = [n if n is not None else tf.shape(padded)[i] for i, n in enumerate(padded.shape)]
+        rows = tf.reshape(padded, [-1, size[1], size[2] * channels])
+        images = tf.reshape(_weighted_sum(rows, taps, axis, step), tf.shape(images))
     return images
+
+
+@compiled
+def _weighted_sum(padded: tf.Tensor, taps: tf.Tensor, axis: int, step: int) -> tf.Tensor:
+    """Σ_i taps[:, i] · padded, shifted by i · step along an axis; symmetric taps."""
+    last = taps.shape[1] - 1
+    size = (padded.shape[axis] or tf.shape(padded)[axis]) - last * step
+
+    def shifted(i):
+        window = slice(i * step, i * step + size)
+        return padded[:, window] if axis == 1 else padded[:, :, window]
+
+    middle = last // 2
+    total = taps[:, middle] * shifted(middle)
+    for i in range(middle):  # one product serves two taps
+        total += taps[:, i] * (shifted(i) + shifted(last - i))
+    return total
+
+
+def _mirrored(images: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
+    # Not tf.pad: that refuses an empty batch.
+    if radius == 0:
+        return images
+    before, after = [slice(None)] * 4, [slice(None)] * 4
+    before[axis], after[axis] = slice(radius, 0, -1), slice(-2, -radius - 2, -1)
+    return tf.concat([images[tuple(before)], images, images[tuple(after)]], axis)

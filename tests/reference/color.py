@@ -5,6 +5,8 @@ from __future__ import annotations
 import colorsys
 
 import numpy as np
+import PIL.Image
+import PIL.ImageEnhance
 
 
 def add_brightness(images, delta):
@@ -23,3 +25,37 @@ def scale_saturation(images, factor):
         hue, lightness, saturation = colorsys.rgb_to_hls(*images[b, y, x])
         result[b, y, x] = colorsys.hls_to_rgb(hue, lightness, min(saturation * factors[b], 1.0))
     return result
+
+
+def luminance(pixel):
+    """ITU-R BT.601."""
+    red, green, blue = pixel
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def scale_contrast(images, factor):
+    """Blends each image with the mean of its pixels' luminance."""
+    images = np.asarray(images, "float64")
+    result = np.empty_like(images)
+    for b, (image, f) in enumerate(zip(images, np.broadcast_to(factor, len(images)))):
+        pixels = image.reshape(-1, image.shape[-1])
+        greys = [pixel[0] if len(pixel) == 1 else luminance(pixel) for pixel in pixels]
+        result[b] = np.clip(f * image + (1 - f) * np.mean(greys), 0, 1)
+    return result
+
+
+def scale_color(images, factor):
+    """Blends each pixel with its luminance."""
+    images = np.asarray(images, "float64")
+    factors = np.broadcast_to(factor, len(images))
+    result = np.empty_like(images)
+    for b, y, x in np.ndindex(images.shape[:3]):
+        grey = luminance(images[b, y, x])
+        result[b, y, x] = np.clip(grey + factors[b] * (images[b, y, x] - grey), 0, 1)
+    return result
+
+
+def pillow_enhance(kind, image, factor):
+    """Pillow's own result on one 8-bit [H, W, 3] or [H, W] image, in 8-bit levels."""
+    enhancer = getattr(PIL.ImageEnhance, kind)(PIL.Image.fromarray(image))
+    return np.asarray(enhancer.enhance(factor), "float64")

@@ -2,12 +2,19 @@
 
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.augment.brightness import Brightness
+from tfrobust.augment.color import Color
 from tfrobust.augment.combine import Alternating, Sequence
+from tfrobust.augment.contrast import Contrast
 from tfrobust.augment.gaussian_blur import GaussianBlur
 from tfrobust.augment.gaussian_noise import GaussianNoise
+from tfrobust.augment.mixup import Mixup
+from tfrobust.augment.nonuniform_noise import NonuniformNoise
+from tfrobust.augment.patch_gaussian import PatchGaussian
 from tfrobust.augment.presets import combinations, combined, table_1
 from tfrobust.augment.salt_and_pepper import SaltAndPepper
 from tfrobust.augment.saturation import Saturation
+from tfrobust.augment.speckle_noise import SpeckleNoise
+from tfrobust.augment.uniform_noise import UniformNoise
 from tfrobust.registries import AUGMENTS
 
 __all__ = [
@@ -15,12 +22,19 @@ __all__ = [
     "Alternating",
     "Augment",
     "Brightness",
+    "Color",
+    "Contrast",
     "GaussianBlur",
     "GaussianNoise",
+    "Mixup",
+    "NonuniformNoise",
+    "PatchGaussian",
     "SaltAndPepper",
     "Saturation",
     "Sequence",
+    "SpeckleNoise",
     "StrengthAugment",
+    "UniformNoise",
     "combinations",
     "combined",
     "table_1",

@@ -1,13 +1,30 @@
 """Pure tensor functions on image batches: no Keras, no state, no hidden randomness."""
 
-from tfrobust.ops.color import add_brightness, scale_saturation
+from tfrobust.ops.color import add_brightness, scale_color, scale_contrast, scale_saturation
 from tfrobust.ops.filters import gaussian_blur
-from tfrobust.ops.noise import gaussian_noise, salt_and_pepper
+from tfrobust.ops.mixing import mix_pairs
+from tfrobust.ops.noise import (
+    PlacesByDeviation,
+    gaussian_noise,
+    nonuniform_noise,
+    patch_gaussian,
+    salt_and_pepper,
+    speckle_noise,
+    uniform_noise,
+)
 
 __all__ = [
+    "PlacesByDeviation",
     "add_brightness",
     "gaussian_blur",
     "gaussian_noise",
+    "mix_pairs",
+    "nonuniform_noise",
+    "patch_gaussian",
     "salt_and_pepper",
+    "scale_color",
+    "scale_contrast",
     "scale_saturation",
+    "speckle_noise",
+    "uniform_noise",
 ]

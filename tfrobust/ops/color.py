@@ -7,6 +7,11 @@ from typing import Any
 import tensorflow as tf
 
 from tfrobust.ops import sampling
+from tfrobust.ops.compiled import compiled
+
+#: Luminance of ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B, in the 16-bit fractions that Pillow uses:
+#: they are exact in float32 and sum to exactly 1, so that white stays white.
+LUMINANCE = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
 
 def add_brightness(images: tf.Tensor, delta: Any) -> tf.Tensor:
@@ -57,8 +62,11 @@ def scale_saturation(images: tf.Tensor, factor: Any) -> tf.Tensor:
         raise ValueError(
             f"saturation needs RGB images with 3 channels; received {images.shape[-1]} channels"
         )
-    # Channel by channel: on the CPU three element-wise passes are several times faster than a
-    # reduction over an innermost axis of length three.
+    return _saturate(images, tf.cast(factor, images.dtype))
+
+
+@compiled
+def _saturate(images: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     red, green, blue = tf.unstack(images, axis=-1)  # each [B, H, W]
     highest = tf.maximum(tf.maximum(red, green), blue)
     lowest = tf.minimum(tf.minimum(red, green), blue)
@@ -68,10 +76,95 @@ def scale_saturation(images: tf.Tensor, factor: Any) -> tf.Tensor:
     # A grey pixel has chroma 0, no hue, and stays as it is: c - L is 0, whatever the ratio. The
     # floor keeps the quotient finite, in value and in gradient.
     most = room / tf.maximum(chroma, 1e-6)  # 1 / S
-    alpha = tf.cast(factor, images.dtype)
     if alpha.shape.rank != 0:
         alpha = tf.reshape(alpha, [-1, 1, 1])  # [B] -> [B, 1, 1]
     # An input whose rounding puts S a hair above 1 must not move at α = 1: hence at least 1.
     gain = (tf.minimum(alpha, tf.maximum(most, 1.0)) - 1.0)[..., tf.newaxis]  # [B, H, W, 1]
     lightness = (0.5 * total)[..., tf.newaxis]
     return tf.clip_by_value(images + (images - lightness) * gain, 0.0, 1.0)
+
+
+def scale_contrast(images: tf.Tensor, factor: Any) -> tf.Tensor:
+    """Scales the distance from the image's mean luminance: clip(f·x + (1 − f)·m).
+
+    m is one number an image, the mean over its pixels of the ITU-R BT.601 luminance (of the only
+    channel, if there is one). As `PIL.ImageEnhance.Contrast`, but not rounded: Pillow rounds m to a
+    whole 8-bit level and cuts off the fraction of the result, so that on 8-bit images the two are
+    at most 1 + |1 − f|/2 levels apart, save for Pillow's rounding of each pixel's luminance.
+
+    Args:
+        images: [B, H, W, C] in [0, 1], C 1 or 3.
+        factor: f ≥ 0, scalar or [B]; 0 is the grey m everywhere, 1 changes nothing.
+
+    Returns:
+        [B, H, W, C], clipped to [0, 1].
+
+    Raises:
+        ValueError: The images have neither one channel nor three.
+
+    Example:
+
+    >>> scale_contrast(tf.constant([[[[0.25], [0.75]]]]), 0.5).numpy().ravel()
+    array([0.375, 0.625], dtype=float32)
+    """
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "contrast needs images with 1 channel or with 3 (RGB); received "
+            f"{images.shape[-1]} channels"
+        )
+    # The luminance is linear: its mean is that of the channels' means. Rows first, because adding
+    # whole rows is quick and adding up along an axis next to one of length three is not.
+    means = tf.reduce_mean(tf.reduce_mean(images, axis=1), axis=1)  # [B, C]
+    grey = _luminance(tf.unstack(means, axis=-1))  # [B]
+    factor = tf.cast(factor, images.dtype)
+    rest = sampling.per_image((1.0 - factor) * grey, images)
+    return _scale_and_add(images, sampling.per_image(factor, images), rest)
+
+
+@compiled
+def _scale_and_add(images: tf.Tensor, factor: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(images * factor + rest, 0.0, 1.0)
+
+
+def scale_color(images: tf.Tensor, factor: Any) -> tf.Tensor:
+    """Scales the distance of each pixel from its luminance: clip(f·x + (1 − f)·l).
+
+    l is the ITU-R BT.601 luminance of the pixel. As `PIL.ImageEnhance.Color`, but not rounded:
+    Pillow rounds l to a whole 8-bit level and cuts off the fraction of the result, so that on 8-bit
+    images the two are at most 1 + |1 − f|/2 levels apart. Unlike `scale_saturation` it keeps the
+    luminance of ITU-R BT.601, not the lightness of HSL.
+
+    Args:
+        images: [B, H, W, 3] in [0, 1].
+        factor: f ≥ 0, scalar or [B]; 0 is the grey image, 1 changes nothing.
+
+    Returns:
+        [B, H, W, 3], clipped to [0, 1].
+
+    Raises:
+        ValueError: The images have not three channels.
+
+    Example:
+
+    >>> red = tf.constant([[[[1.0, 0.0, 0.0]]]])
+    >>> scale_color(red, 0.0).numpy().round(3)
+    array([[[[0.299, 0.299, 0.299]]]], dtype=float32)
+    """
+    if images.shape[-1] != 3:
+        raise ValueError(
+            f"colour needs RGB images with 3 channels; received {images.shape[-1]} channels"
+        )
+    return _blend_with_grey(images, sampling.per_image(factor, images))
+
+
+@compiled
+def _blend_with_grey(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    luminance = _luminance(tf.unstack(images, axis=-1))[..., tf.newaxis]  # [B, H, W, 1]
+    return tf.clip_by_value(images * factor + (1.0 - factor) * luminance, 0.0, 1.0)
+
+
+def _luminance(channels: list[tf.Tensor]) -> tf.Tensor:
+    if len(channels) == 1:
+        return channels[0]
+    red, green, blue = channels
+    return LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue

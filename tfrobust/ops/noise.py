@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.ops import sampling
+from tfrobust.ops.compiled import compiled
 
 
 def gaussian_noise(images: tf.Tensor, sigma: Any, seed: tf.Tensor) -> tf.Tensor:
@@ -46,7 +48,216 @@ def salt_and_pepper(
     draw = tf.cast(sampling.uniform(seed, tf.shape(images)), images.dtype)
     hit = sampling.per_image(probability, images)
     salt = hit * sampling.per_image(salt_share, images)
-    sign = tf.cast(draw < salt, images.dtype) - tf.cast(
-        tf.logical_and(draw >= salt, draw < hit), images.dtype
-    )
-    return tf.clip_by_value(images + sampling.per_image(amplitude, images) * sign, 0.0, 1.0)
+    return _add_sign(images, draw, salt, hit, sampling.per_image(amplitude, images))
+
+
+@compiled
+def _add_sign(
+    images: tf.Tensor, draw: tf.Tensor, salt: tf.Tensor, hit: tf.Tensor, amplitude: tf.Tensor
+) -> tf.Tensor:
+    # 2 - 1 where draw < salt, 0 - 1 from there to hit, 0 - 0 beyond.
+    sign = 2.0 * tf.cast(draw < salt, images.dtype) - tf.cast(draw < hit, images.dtype)
+    return tf.clip_by_value(images + amplitude * sign, 0.0, 1.0)
+
+
+def speckle_noise(images: tf.Tensor, sigma: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Adds noise in proportion to the value: clip(x + x·n), n ~ N(0, σ²).
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        sigma: Standard deviation σ ≥ 0 relative to the value, scalar or [B].
+        seed: int32[2]; the same seed gives the same noise.
+
+    Returns:
+        [B, H, W, C], clipped to [0, 1]; black stays black.
+    """
+    noise = tf.cast(sampling.normal(seed, tf.shape(images)), images.dtype)
+    return tf.clip_by_value(images * (1.0 + sampling.per_image(sigma, images) * noise), 0.0, 1.0)
+
+
+def uniform_noise(images: tf.Tensor, share: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Replaces a share of the pixels by random greys (FCL paper, section 4.1; UN).
+
+    Each pixel is replaced on its own with the probability `share`, by one grey, the same in all
+    channels, uniform in [0, 1). The paper says "15% of the pixels": here that is the mean; the
+    number in one image varies around it.
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        share: Probability in [0, 1], scalar or [B]. The greys have steps of 2⁻²³/share: from a
+            millionth downwards they are no longer uniform.
+        seed: int32[2]; the same seed gives the same noise.
+
+    Returns:
+        [B, H, W, C] in [0, 1]. The other pixels are exactly as they were.
+    """
+    return _replace_pixels(images, sampling.per_image(share, images), seed)
+
+
+def nonuniform_noise(
+    images: tf.Tensor, share: Any, places: PlacesByDeviation, seed: tf.Tensor
+) -> tf.Tensor:
+    """Replaces pixels by random greys, rarely where images vary (FCL paper, section 4.1; NUN).
+
+    A pixel is replaced with a probability inversely proportional to its standard deviation over
+    the training images, p = min(1, c/s); c is such that the mean of p over the image is `share`.
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        share: Mean probability in [0, 1], scalar or [B].
+        places: The standard deviations, made ready by `PlacesByDeviation`.
+        seed: int32[2]; the same seed gives the same noise.
+
+    Returns:
+        [B, H, W, C] in [0, 1]. The other pixels are exactly as they were.
+
+    Raises:
+        ValueError: The images have another height or width than the standard deviations.
+    """
+    height, width = places.inverse.shape
+    if tuple(images.shape[1:3]) != (height, width):
+        raise ValueError(
+            f"the standard deviations are those of {height}x{width} pixels, and the images must "
+            f"be as large; received images of {images.shape[1]}x{images.shape[2]} pixels"
+        )
+    probability = places.probability(share)[..., tf.newaxis]  # [B, H, W, 1]
+    return _replace_pixels(images, tf.cast(probability, images.dtype), seed)
+
+
+class PlacesByDeviation:
+    """Where the non-uniform noise goes: p = min(1, c/s), for any share.
+
+    The mean of p over the pixels is a concave, piecewise linear function of c, bent wherever one
+    more pixel reaches 1. Its inverse, c as a function of the share, is worked out once, in float64;
+    after that any share, also one an image, costs a look-up.
+
+    Args:
+        deviation: [H, W] standard deviations s ≥ 0 of each pixel. Those below `SMALLEST` count as
+            `SMALLEST`: a pixel that never varies would otherwise draw all of the noise.
+
+    Raises:
+        ValueError: `deviation` is not of this form.
+
+    Example:
+
+    >>> places = PlacesByDeviation([[0.1, 0.2], [0.2, 0.4]])
+    >>> places.probability(0.25).numpy().round(3)  # 4 : 2 : 2 : 1, the mean is 0.25
+    array([[[0.444, 0.222], [0.222, 0.111]]], dtype=float32)
+    """
+
+    #: One level of an 8-bit image. The paper does not say what happens at 0.
+    SMALLEST = 1 / 255
+
+    def __init__(self, deviation: Any):
+        deviation = np.asarray(deviation)
+        if deviation.ndim != 2 or deviation.size == 0 or deviation.dtype.kind not in "fiu":
+            raise ValueError(
+                "deviation must be an array of numbers, one a pixel, of shape [height, width]; "
+                f"received shape {deviation.shape} and dtype {deviation.dtype}"
+            )
+        deviation = deviation.astype("float64")
+        if not (np.isfinite(deviation).all() and deviation.min() >= 0):
+            raise ValueError(
+                "deviation must be finite numbers of 0 or more; received values from "
+                f"{deviation.min():g} to {deviation.max():g}"
+            )
+        deviation = np.maximum(deviation, self.SMALLEST)
+        inverse = deviation.min() / deviation  # in (0, 1], so that c starts to clip at 1
+        steps, counts = np.unique(inverse, return_counts=True)
+        steps, counts = steps[::-1], counts[::-1]  # those that reach 1 first come first
+        # At the bend where pixels of inverse r reach 1: c = 1/r, the pixels before them are at 1,
+        # they and those after at c times their own.
+        before = np.cumsum(counts) - counts
+        onwards = np.cumsum((steps * counts)[::-1])[::-1]
+        shares = np.append(0, (before + onwards / steps) / inverse.size)
+        scales = np.append(0, 1 / steps)
+        slopes = inverse.size / onwards
+        self.inverse = inverse.astype("float32")
+        #: Upper ends of the pieces; the last has none, so that a share of 1 is in it.
+        self.ends = np.append(shares[1:-1], np.inf).astype("float32")
+        #: Of each piece the share and the c where it starts, and the slope of c.
+        self.pieces = np.stack([shares[:-1], scales[:-1], slopes], axis=1).astype("float32")
+
+    def probability(self, share: Any) -> tf.Tensor:
+        """The probability of each pixel.
+
+        Args:
+            share: Mean probability in [0, 1], scalar or [B].
+
+        Returns:
+            [B, H, W], or [1, H, W] for a scalar.
+        """
+        share = tf.reshape(tf.cast(share, tf.float32), [-1])
+        piece = tf.gather(self.pieces, tf.searchsorted(self.ends, share, side="right"))
+        low, start, slope = tf.unstack(piece, axis=1)
+        scale = tf.reshape(start + (share - low) * slope, [-1, 1, 1])
+        return tf.minimum(scale * self.inverse, 1.0)
+
+
+def patch_gaussian(
+    images: tf.Tensor,
+    sigma: Any,
+    size: Any,
+    row: Any,
+    column: Any,
+    seed: tf.Tensor,
+    *,
+    largest: Optional[int] = None,
+) -> tf.Tensor:
+    """Gaussian noise in a square patch: clip(x + σ·n) inside (Patch Gaussian, Lopes et al., 2019).
+
+    The patch covers the rows from row − ⌊size/2⌋ on, `size` of them, and the columns likewise; what
+    hangs over the border is cut.
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        sigma: Standard deviation σ ≥ 0, scalar or [B].
+        size: Side of the patch in pixels, a whole number, scalar or [B].
+        row: Row of the centre, a whole number, scalar or [B].
+        column: Column of the centre, a whole number, scalar or [B].
+        seed: int32[2]; the same seed gives the same noise.
+        largest: No `size` is larger than this. If it is given, only as many random numbers are
+            drawn as the largest patch can hold, which is the larger part of the cost.
+
+    Returns:
+        [B, H, W, C], clipped to [0, 1]. Outside the patch nothing changes.
+    """
+    height, width, channels = images.shape[1:]
+    # Whole numbers below 2²⁴ are exact in float32, which every device compares.
+    rows = _span(row, size, height)[:, :, tf.newaxis]  # [B, H, 1]
+    columns = tf.repeat(_span(column, size, width), channels, axis=1)[:, tf.newaxis]  # [B, 1, W*C]
+    # A patch of `largest` pixels covers every row of a field that repeats with this period at most
+    # once, and every column too: its values are as independent as those of a full field.
+    tall, wide = (min(side, largest or side) for side in (height, width))
+    noise = sampling.normal(seed, [tf.shape(images)[0], tall, wide * channels])
+    noise = tf.concat([noise] * -(-width // wide), axis=2)[:, :, : width * channels]
+    noise = tf.concat([noise] * -(-height // tall), axis=1)[:, :height]
+    strength = tf.reshape(tf.cast(sigma, tf.float32), [-1, 1, 1])
+    noise = tf.cast(noise * (strength * rows) * columns, images.dtype)
+    return tf.clip_by_value(images + tf.reshape(noise, tf.shape(images)), 0.0, 1.0)
+
+
+def _span(centre: Any, size: Any, length: int) -> tf.Tensor:
+    """[B, length] float32, 1 where a stretch of `size` round `centre` is; or [1, length]."""
+    centre = tf.reshape(tf.cast(centre, tf.float32), [-1, 1])
+    size = tf.reshape(tf.cast(size, tf.float32), [-1, 1])
+    first = centre - tf.floor(0.5 * size)
+    places = tf.range(length, dtype=tf.float32)
+    return tf.cast((places >= first) & (places < first + size), tf.float32)
+
+
+def _replace_pixels(images: tf.Tensor, probability: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Each pixel with its probability (scalar, or broadcast to [B, H, W, 1]) by a random grey."""
+    batch, height, width, _ = tf.unstack(tf.shape(images))
+    draw = tf.cast(sampling.uniform(seed, [batch, height, width, 1]), images.dtype)
+    return _replace(images, draw, tf.convert_to_tensor(probability))
+
+
+@compiled
+def _replace(images: tf.Tensor, draw: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+    # One uniform number u decides both: u < p is a hit, and then u/p is uniform again. At no hit
+    # the quotient is at least 1, and the minimum 0.
+    hit = tf.cast(draw < probability, images.dtype)
+    grey = tf.minimum(draw / tf.maximum(probability, 1e-6), hit)
+    # The place and the grey are drawn: nothing flows back to the probability.
+    return images * (1.0 - hit) + tf.stop_gradient(grey)

@@ -1,0 +1,47 @@
+"""Contrast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust.augment.base import Strength, StrengthAugment
+from tfrobust.ops import color
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class Contrast(StrengthAugment):
+    """Scales the distance from the image's mean luminance: clip(f·x + (1 − f)·m).
+
+    As Pillow's `ImageEnhance.Contrast` without its rounding; `ops.scale_contrast` says how far
+    apart the two are. AugMix calls it contrast and leaves it out by default, because it is one of
+    the common corruptions.
+
+    Args:
+        factor: f in [0, 100], or a (low, high) pair to draw from for each image; 0 is grey, 1
+            changes nothing. Default (0.118, 0.64): what AugMix's operator spans at severity 3,
+            f = 1.8·level/10 + 0.1 with the level uniform from 0.1 to 3.
+        seed: Whole number; nothing but a drawn f is random.
+
+    Raises:
+        ValueError: `factor` is not in [0, 100]; when called: the images have neither one channel
+            nor three.
+
+    Example:
+
+    >>> layer = Contrast(factor=0.5)
+    >>> layer(tf.constant([[[[0.25], [0.75]]]]), training=True).numpy().ravel()
+    array([0.375, 0.625], dtype=float32)
+    """
+
+    parameter = "factor"
+    identity = 1.0
+    limits = (0.0, 100.0)
+
+    def __init__(self, factor: Strength = (0.118, 0.64), *, seed: int = 0, **kwargs: Any):
+        super().__init__(factor, seed=seed, **kwargs)
+
+    def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return color.scale_contrast(images, strengths)

@@ -1,0 +1,94 @@
+"""Mixup."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.augment.base import Augment
+from tfrobust.ops import mixing, sampling
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class Mixup(Augment):
+    """Mixes each image with another one of its batch: λ·x + (1 − λ)·x[π] (Zhang et al., 2018).
+
+    λ ~ Beta(α, α), and π is a random order of the batch, in which an image may meet itself. The
+    labels have to be mixed with the same draws:
+
+        draws = layer.draw(images)
+        images, labels = layer.apply(images, draws), layer.mix_labels(labels, draws)
+
+    Under a distribution strategy the images of one replica are mixed with one another.
+
+    Args:
+        alpha: α above 0 and up to 100; small values leave most images nearly as they are, 1 draws
+            λ uniformly. Default 1.0, as in NoisyMix.
+        per_image: Whether each image has its own λ. Default False: one for the batch, as in
+            mixup's own code and NoisyMix.
+        seed: Whole number.
+
+    Raises:
+        ValueError: `alpha` is not in its range.
+
+    Example:
+
+    >>> layer = Mixup(alpha=1.0)
+    >>> images = tf.constant([0.0, 1.0], shape=[2, 1, 1, 1])
+    >>> draws = {"share": tf.constant([0.75, 0.75]), "partner": tf.constant([1, 0])}
+    >>> layer.apply(images, draws).numpy().ravel()
+    array([0.25, 0.75], dtype=float32)
+    >>> layer.mix_labels(tf.eye(2), draws).numpy()
+    array([[0.75, 0.25], [0.25, 0.75]], dtype=float32)
+    """
+
+    mixes_labels = True
+
+    def __init__(
+        self, *, alpha: float = 1.0, per_image: bool = False, seed: int = 0, **kwargs: Any
+    ):
+        super().__init__(seed=seed, **kwargs)
+        self.alpha = checks.check_in_range("alpha", alpha, 0, 100)
+        if self.alpha == 0:
+            raise ValueError(f"alpha must be a number above 0 and up to 100; received {alpha!r}")
+        self.per_image = bool(per_image)
+
+    def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
+        seed = self._own_seed(seed)
+        batch = tf.shape(images)[0]
+        count = batch if self.per_image else 1
+        share = sampling.beta(sampling.fold_in(seed, 0), [count], self.alpha, self.alpha)
+        order = tf.argsort(sampling.uniform(sampling.fold_in(seed, 1), [batch]))
+        return {"share": tf.broadcast_to(share, [batch]), "partner": order}
+
+    def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        return mixing.mix_pairs(images, draws["partner"], draws["share"])
+
+    def mix_labels(self, labels: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        """Mixes labels as `apply` mixes the images.
+
+        Args:
+            labels: [B, classes], one-hot or soft.
+            draws: What `draw` returned.
+
+        Returns:
+            [B, classes] soft labels; float32 if `labels` are whole numbers.
+
+        Raises:
+            ValueError: The labels are class indices.
+        """
+        labels = tf.convert_to_tensor(labels)
+        if labels.shape.rank != 2 or labels.shape[1] == 1:
+            raise ValueError(
+                "labels to be mixed must be one-hot or soft, of shape [batch, classes]; received "
+                f"shape {tuple(labels.shape)} (for class indices: tf.one_hot(labels, classes))"
+            )
+        if not labels.dtype.is_floating:
+            labels = tf.cast(labels, tf.float32)
+        return mixing.mix_pairs(labels, draws["partner"], draws["share"])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha, "per_image": self.per_image}

@@ -5,15 +5,21 @@ from tfrobust.augment.brightness import Brightness
 from tfrobust.augment.color import Color
 from tfrobust.augment.combine import Alternating, Sequence
 from tfrobust.augment.contrast import Contrast
+from tfrobust.augment.flip import Flip
 from tfrobust.augment.gaussian_blur import GaussianBlur
 from tfrobust.augment.gaussian_noise import GaussianNoise
 from tfrobust.augment.mixup import Mixup
 from tfrobust.augment.nonuniform_noise import NonuniformNoise
+from tfrobust.augment.pad_and_crop import PadAndCrop
 from tfrobust.augment.patch_gaussian import PatchGaussian
 from tfrobust.augment.presets import combinations, combined, table_1
+from tfrobust.augment.rotation import Rotation
 from tfrobust.augment.salt_and_pepper import SaltAndPepper
 from tfrobust.augment.saturation import Saturation
+from tfrobust.augment.shear import Shear
+from tfrobust.augment.shifted_crop import ShiftedCrop
 from tfrobust.augment.speckle_noise import SpeckleNoise
+from tfrobust.augment.translation import Translation
 from tfrobust.augment.uniform_noise import UniformNoise
 from tfrobust.registries import AUGMENTS
 
@@ -24,16 +30,22 @@ __all__ = [
     "Brightness",
     "Color",
     "Contrast",
+    "Flip",
     "GaussianBlur",
     "GaussianNoise",
     "Mixup",
     "NonuniformNoise",
+    "PadAndCrop",
     "PatchGaussian",
+    "Rotation",
     "SaltAndPepper",
     "Saturation",
     "Sequence",
+    "Shear",
+    "ShiftedCrop",
     "SpeckleNoise",
     "StrengthAugment",
+    "Translation",
     "UniformNoise",
     "combinations",
     "combined",

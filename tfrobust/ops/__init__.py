@@ -2,6 +2,7 @@
 
 from tfrobust.ops.color import add_brightness, scale_color, scale_contrast, scale_saturation
 from tfrobust.ops.filters import gaussian_blur
+from tfrobust.ops.geometry import crop, flip, rotate, shear, translate
 from tfrobust.ops.mixing import mix_pairs
 from tfrobust.ops.noise import (
     PlacesByDeviation,
@@ -16,15 +17,20 @@ from tfrobust.ops.noise import (
 __all__ = [
     "PlacesByDeviation",
     "add_brightness",
+    "crop",
+    "flip",
     "gaussian_blur",
     "gaussian_noise",
     "mix_pairs",
     "nonuniform_noise",
     "patch_gaussian",
+    "rotate",
     "salt_and_pepper",
     "scale_color",
     "scale_contrast",
     "scale_saturation",
+    "shear",
     "speckle_noise",
+    "translate",
     "uniform_noise",
 ]

@@ -1,0 +1,59 @@
+"""Rotation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.augment.base import Strength, StrengthAugment
+from tfrobust.ops import geometry, sampling
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class Rotation(StrengthAugment):
+    """Rotates each image by a random angle (stability training, Table 1).
+
+    The angle is uniform in [−ρ, ρ]; the image keeps its size, and outside it is black.
+
+    Args:
+        max_degrees: ρ in [0, 180] degrees, or a (low, high) pair to draw from for each image.
+            Default 30.0, the strength of stability training's Table 1.
+        interpolation: "bilinear" (default; the paper does not say) or "nearest".
+        seed: Whole number.
+
+    Raises:
+        ValueError: `max_degrees` is not in [0, 180], or `interpolation` is none of the two.
+
+    Example:
+
+    >>> image = tf.pad(tf.ones([1, 1, 1, 1]), [[0, 0], [2, 2], [2, 2], [0, 0]])  # 5x5
+    >>> turned = Rotation(max_degrees=180.0)(image, training=True)
+    >>> round(float(turned[0, 2, 2, 0]), 3)  # the middle stays where it is
+    1.0
+    """
+
+    parameter = "max_degrees"
+    limits = (0.0, 180.0)
+
+    def __init__(
+        self,
+        max_degrees: Strength = 30.0,
+        *,
+        interpolation: str = "bilinear",
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(max_degrees, seed=seed, **kwargs)
+        self.interpolation = checks.check_choice(
+            "interpolation", interpolation, geometry.INTERPOLATIONS
+        )
+
+    def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        angles = strengths * sampling.uniform(seed, tf.shape(strengths), -1.0, 1.0)
+        return geometry.rotate(images, angles, self.interpolation)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "interpolation": self.interpolation}

@@ -1,0 +1,100 @@
+"""Cropping beside the centre."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.augment.base import Strength, StrengthAugment
+from tfrobust.ops import geometry, sampling
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class ShiftedCrop(StrengthAugment):
+    """Moves the crop window away from the centre (stability training, Table 1).
+
+    Both displacements are drawn from −C, ..., C pixels, each value as likely as the others,
+    independently. The paper cuts 224 out of 256 pixels, so that what comes in is part of the
+    photo: give `size` for that. Without `size` the images are taken to be cropped already; the
+    window keeps their size, and beyond their edges it sees them mirrored.
+
+    Args:
+        max_shift_pixels: C in [0, 4096] pixels, or a (low, high) pair to draw from for each
+            image; rounded down. Default 3, the strength of stability training's Table 1.
+        size: (height, width) of the window in pixels. The window stays inside the image: a
+            displacement beyond the margin ends at the edge. Outside training the layer returns
+            the crop from the centre. Default None: the window has the size of the images, and
+            outside training the layer returns them.
+        seed: Whole number.
+
+    Raises:
+        ValueError: `max_shift_pixels` is not in [0, 4096], or `size` is not a pair of whole
+            numbers from 1; when called: the images are smaller than `size`.
+
+    Example:
+
+    >>> layer = ShiftedCrop(max_shift_pixels=3, size=(224, 224))
+    >>> layer(tf.zeros([1, 256, 256, 3]), training=True).shape
+    TensorShape([1, 224, 224, 3])
+    """
+
+    parameter = "max_shift_pixels"
+    limits = (0.0, 4096.0)
+
+    def __init__(
+        self,
+        max_shift_pixels: Strength = 3,
+        *,
+        size: Optional[Sequence[int]] = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(max_shift_pixels, seed=seed, **kwargs)
+        if size is not None:
+            if not isinstance(size, (tuple, list)) or len(size) != 2:
+                raise ValueError(f"size must be a (height, width) pair or None; received {size!r}")
+            height, width = (checks.check_whole("size", side, 1, 2**20) for side in size)
+            size = (height, width)
+        self.size: Optional[tuple[int, int]] = size
+
+    def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
+        """The displaced crops while training, the crops from the centre otherwise."""
+        if training or self.size is None:
+            return super().call(images, training=training)
+        checks.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
+        height, width = self.size
+        top, left = (margin // 2 for margin in _margins(images.shape, height, width))
+        return images[:, top : top + height, left : left + width]
+
+    def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        # First column and row of the window, seen from those of the crop from the centre.
+        left, top = (geometry.draw_shifts(sampling.fold_in(seed, i), strengths) for i in (0, 1))
+        height, width = self.size or images.shape[1:3]
+        if self.size is not None:
+            rows, columns = _margins(images.shape, height, width)
+            top = tf.clip_by_value(rows // 2 + top, 0, rows)
+            left = tf.clip_by_value(columns // 2 + left, 0, columns)
+        return geometry.crop(images, top, left, height, width, fill="mirror")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self.size is None:
+            return input_shape
+        batch, _, _, channels = tuple(input_shape)
+        return (batch, *self.size, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": self.size}
+
+
+def _margins(shape: Any, height: int, width: int) -> tuple[int, int]:
+    """How many rows and columns the images have more than the window."""
+    if shape[1] < height or shape[2] < width:
+        raise ValueError(
+            f"size must fit into the images, which are {shape[1]}×{shape[2]} pixels; "
+            f"received {height}×{width}"
+        )
+    return shape[1] - height, shape[2] - width

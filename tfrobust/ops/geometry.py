@@ -1,0 +1,298 @@
+"""Rotations, shears, shifts, crops and flips of floating-point images.
+
+Every function reads, for each output pixel, one point of the input. A warp blends the four pixels
+round the point; shifts, crops and flips copy. (The 8-bit warps of AugMix are in `ops.warp`.)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.ops import sampling
+from tfrobust.ops.compiled import compiled
+
+#: How a warp reads between pixels.
+INTERPOLATIONS = ("bilinear", "nearest")
+#: What lies outside the image: black, or the image mirrored without repeating the edge.
+FILLS = ("black", "mirror")
+
+
+def rotate(images: tf.Tensor, angle_degrees: Any, interpolation: str = "bilinear") -> tf.Tensor:
+    """Rotates about the middle of the image, counter-clockwise as Pillow (stability training).
+
+    With x and y measured from the middle, y downwards, an output pixel reads the input at
+
+        x_in = x·cos θ − y·sin θ,  y_in = x·sin θ + y·cos θ
+
+    The image keeps its size, and outside it everything is black. Within one pixel of the border
+    the blend runs into that black, as in tensorflow-addons; Pillow blends with the border pixel
+    up to half a pixel outside and then turns black at once. At angle 0 nothing changes, bit by
+    bit. The gradient, for images and angles, is that of the blend itself.
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        angle_degrees: θ in degrees, scalar or [B].
+        interpolation: "bilinear", or "nearest" (copies pixels; no gradient for the angle).
+
+    Returns:
+        [B, H, W, C] in [0, 1].
+
+    Raises:
+        ValueError: `interpolation` is none of the two.
+
+    Example:
+
+    >>> image = tf.constant([[0.25, 0.5], [0.75, 1.0]])[tf.newaxis, :, :, tf.newaxis]
+    >>> rotate(image, 90.0, "nearest")[0, :, :, 0].numpy()
+    array([[0.5 , 1.  ],
+           [0.25, 0.75]], dtype=float32)
+    """
+    images = tf.convert_to_tensor(images)
+    checks.check_choice("interpolation", interpolation, INTERPOLATIONS)
+    radians = _per_image(angle_degrees, images, tf.float32) * (math.pi / 180.0)
+    cosine, sine = tf.cos(radians), tf.sin(radians)
+    return _warp(images, cosine, -sine, sine, cosine, interpolation)
+
+
+def shear(images: tf.Tensor, shear_x: Any, shear_y: Any) -> tf.Tensor:
+    """Shears along both axes about the middle of the image, bilinear, black outside.
+
+    With x and y measured from the middle, y downwards, an output pixel reads the input at
+
+        x_in = x + s_x·y,  y_in = y + s_y·x
+
+    The border blends into black as in `rotate`. At 0 nothing changes, bit by bit.
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        shear_x: s_x in pixels a row, scalar or [B].
+        shear_y: s_y in pixels a column, scalar or [B].
+
+    Returns:
+        [B, H, W, C] in [0, 1].
+
+    Example: the row above the middle reads one pixel further left.
+
+    >>> image = tf.reshape(tf.range(9.0) / 8.0, [1, 3, 3, 1])
+    >>> shear(image, 1.0, 0.0)[0, 0, :, 0].numpy()
+    array([0.   , 0.   , 0.125], dtype=float32)
+    """
+    images = tf.convert_to_tensor(images)
+    shear_x = _per_image(shear_x, images, tf.float32)
+    shear_y = _per_image(shear_y, images, tf.float32)
+    ones = tf.ones_like(shear_x)
+    return _warp(images, ones, shear_x, shear_y, ones, "bilinear")
+
+
+def translate(images: tf.Tensor, dx: Any, dy: Any, fill: str = "black") -> tf.Tensor:
+    """Shifts by whole pixels; what is read is copied exactly.
+
+    Args:
+        images: [B, H, W, C].
+        dx: Whole number of pixels to the right, scalar or [B], any size.
+        dy: Whole number of pixels down, scalar or [B], any size.
+        fill: What comes in: "black", or "mirror": the image mirrored without repeating the edge
+            pixel (reflect-101), as often as needed.
+
+    Returns:
+        [B, H, W, C].
+
+    Raises:
+        TypeError: A shift is not of a whole-number type.
+        ValueError: `fill` is none of the two.
+
+    Example:
+
+    >>> image = tf.constant([0.25, 0.5, 1.0])[tf.newaxis, tf.newaxis, :, tf.newaxis]
+    >>> translate(image, 1, 0)[0, 0, :, 0].numpy()
+    array([0.  , 0.25, 0.5 ], dtype=float32)
+    >>> translate(image, 1, 0, fill="mirror")[0, 0, :, 0].numpy()
+    array([0.5 , 0.25, 0.5 ], dtype=float32)
+    """
+    images = tf.convert_to_tensor(images)
+    dx, dy = _whole("dx", dx, images), _whole("dy", dy, images)
+    return crop(images, -dy, -dx, images.shape[1], images.shape[2], fill)
+
+
+def crop(
+    images: tf.Tensor, top: Any, left: Any, height: int, width: int, fill: str = "black"
+) -> tf.Tensor:
+    """Cuts a window out of each image; the window may reach beyond it.
+
+    Args:
+        images: [B, H, W, C].
+        top: First row of the window, a whole number, scalar or [B]; negative starts above.
+        left: First column of the window, a whole number, scalar or [B].
+        height: Height of the window in pixels.
+        width: Width of the window in pixels.
+        fill: What lies outside the image, as in `translate`.
+
+    Returns:
+        [B, height, width, C].
+
+    Raises:
+        TypeError: `top` or `left` is not of a whole-number type.
+        ValueError: `fill` is none of the two.
+
+    Example:
+
+    >>> image = tf.constant([0.25, 0.5, 1.0])[tf.newaxis, tf.newaxis, :, tf.newaxis]
+    >>> crop(image, 0, 1, 1, 2)[0, 0, :, 0].numpy()
+    array([0.5, 1. ], dtype=float32)
+    """
+    images = tf.convert_to_tensor(images)
+    checks.check_choice("fill", fill, FILLS)
+    # The places are worked out here: in the compiled loop it would be done again for each pixel.
+    rows = _places(_whole("top", top, images), height, images.shape[1], fill)
+    columns = _places(_whole("left", left, images), width, images.shape[2], fill)
+    return _read(images, rows, columns, fill)
+
+
+def flip(images: tf.Tensor, flipped: Any) -> tf.Tensor:
+    """Mirrors images left to right.
+
+    Args:
+        images: [B, H, W, C].
+        flipped: bool, scalar or [B]: which images.
+
+    Returns:
+        [B, H, W, C].
+
+    Example:
+
+    >>> image = tf.constant([0.25, 0.5, 1.0])[tf.newaxis, tf.newaxis, :, tf.newaxis]
+    >>> flip(image, [True])[0, 0, :, 0].numpy()
+    array([1.  , 0.5 , 0.25], dtype=float32)
+    """
+    images = tf.convert_to_tensor(images)
+    return _flip(images, _per_image(flipped, images, tf.bool))
+
+
+def draw_shifts(seed: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
+    """Whole numbers from −s to s, each as likely as the others.
+
+    Args:
+        seed: int32[2].
+        most: s ≥ 0, float32 [B]; rounded down.
+
+    Returns:
+        int32 [B].
+    """
+    most = tf.floor(most)
+    draw = sampling.uniform(seed, tf.shape(most))
+    # The minimum guards against a product that is rounded up to 2s + 1.
+    shift = tf.minimum(tf.floor(draw * (2.0 * most + 1.0)), 2.0 * most) - most
+    return tf.cast(shift, tf.int32)
+
+
+def _per_image(value: Any, images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return tf.broadcast_to(tf.cast(value, dtype), [tf.shape(images)[0]])
+
+
+def _whole(name: str, value: Any, images: tf.Tensor) -> tf.Tensor:
+    value = tf.convert_to_tensor(value)
+    if not value.dtype.is_integer:
+        raise TypeError(
+            f"{name} must be whole pixels, of a whole-number type; received {value.dtype.name}"
+        )
+    return _per_image(value, images, tf.int32)
+
+
+def _places(first: tf.Tensor, count: int, side: int, fill: str) -> tf.Tensor:
+    """The rows or columns that a window reads, [B, count]; with "black" also ones outside."""
+    if fill == "black":
+        first = tf.clip_by_value(first, -count, side)  # so that no sum leaves int32
+        return first[:, tf.newaxis] + tf.range(count)
+    period = max(2 * (side - 1), 1)  # there and back: 0 1 2 3 2 1 | 0 1 2 ...
+    first = tf.math.floormod(first, period)
+    place = tf.math.floormod(first[:, tf.newaxis] + tf.range(count), period)
+    return tf.minimum(place, period - place)
+
+
+@compiled
+def _read(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, fill: str) -> tf.Tensor:
+    """Output pixel (i, j) of each image is its pixel (rows[i], columns[j])."""
+    height, width = images.shape[1:3]
+    row = tf.clip_by_value(rows, 0, height - 1)
+    column = tf.clip_by_value(columns, 0, width - 1)
+    result = tf.gather(images, row, axis=1, batch_dims=1)
+    result = tf.gather(result, column, axis=2, batch_dims=1)
+    if fill == "mirror":
+        return result
+    inside = tf.equal(row, rows)[:, :, tf.newaxis] & tf.equal(column, columns)[:, tf.newaxis]
+    return tf.where(inside[..., tf.newaxis], result, tf.zeros([], images.dtype))
+
+
+@compiled
+def _flip(images: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
+    flipped = flipped[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    return tf.where(flipped, tf.reverse(images, [2]), images)
+
+
+@compiled
+def _warp(
+    images: tf.Tensor,
+    x_from_x: tf.Tensor,
+    x_from_y: tf.Tensor,
+    y_from_x: tf.Tensor,
+    y_from_y: tf.Tensor,
+    interpolation: str,
+) -> tf.Tensor:
+    """Reads each image at the points that a [B] 2×2 matrix about its middle says.
+
+    `tf.raw_ops.ImageProjectiveTransformV3` gives the same values. But it is slower than compiled
+    gathers, and its gradient warps by the inverse matrix, which is not the derivative of a blend,
+    does not exist for every shear, and leaves out the matrix.
+    """
+    height, width, channels = images.shape[1:]
+    x = tf.range(width, dtype=tf.float32) - (width - 1) / 2
+    y = tf.range(height, dtype=tf.float32)[:, tf.newaxis] - (height - 1) / 2
+    xx, xy, yx, yy = (tf.reshape(t, [-1, 1, 1]) for t in (x_from_x, x_from_y, y_from_x, y_from_y))
+    column = xx * x + xy * y + (width - 1) / 2  # [B, H, W]
+    row = yx * x + yy * y + (height - 1) / 2
+    flat = tf.reshape(images, [-1, channels])
+    first = tf.reshape(tf.range(tf.shape(images)[0]) * (height * width), [-1, 1, 1])
+
+    if interpolation == "nearest":
+        column, inside_x = _inside(tf.floor(column + 0.5), width)
+        row, inside_y = _inside(tf.floor(row + 0.5), height)
+        inside = tf.logical_and(inside_x, inside_y)[..., tf.newaxis]
+        return tf.where(
+            inside, tf.gather(flat, first + row * width + column), tf.zeros([], images.dtype)
+        )
+
+    (left, left_weight), (right, right_weight) = _neighbours(column, width, images.dtype)
+    lines = [
+        weight
+        * (
+            left_weight * tf.gather(flat, first + place * width + left)
+            + right_weight * tf.gather(flat, first + place * width + right)
+        )
+        for place, weight in _neighbours(row, height, images.dtype)
+    ]
+    return lines[0] + lines[1]
+
+
+def _neighbours(points: tf.Tensor, side: int, dtype: tf.DType) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Before and after each point: the pixel's place, and its weight, 0 outside the image.
+
+    The two weights never sum to more than 1, so that the blend needs no clipping.
+    """
+    before = tf.floor(points)
+    share = points - before
+    pairs = []
+    for place, weight in ((before, 1.0 - share), (before + 1.0, share)):
+        place, inside = _inside(place, side)
+        weight = tf.cast(tf.where(inside, weight, 0.0), dtype)
+        pairs.append((place, weight[..., tf.newaxis]))
+    return pairs
+
+
+def _inside(places: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whole float32 places as int32 within the image, and whether they were."""
+    within = tf.clip_by_value(places, 0.0, side - 1.0)
+    return tf.cast(within, tf.int32), tf.equal(within, places)

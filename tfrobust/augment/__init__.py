@@ -8,6 +8,7 @@ from tfrobust.augment.contrast import Contrast
 from tfrobust.augment.flip import Flip
 from tfrobust.augment.gaussian_blur import GaussianBlur
 from tfrobust.augment.gaussian_noise import GaussianNoise
+from tfrobust.augment.jpeg import Jpeg
 from tfrobust.augment.mixup import Mixup
 from tfrobust.augment.nonuniform_noise import NonuniformNoise
 from tfrobust.augment.pad_and_crop import PadAndCrop
@@ -19,6 +20,7 @@ from tfrobust.augment.saturation import Saturation
 from tfrobust.augment.shear import Shear
 from tfrobust.augment.shifted_crop import ShiftedCrop
 from tfrobust.augment.speckle_noise import SpeckleNoise
+from tfrobust.augment.thumbnail import Thumbnail
 from tfrobust.augment.translation import Translation
 from tfrobust.augment.uniform_noise import UniformNoise
 from tfrobust.registries import AUGMENTS
@@ -33,6 +35,7 @@ __all__ = [
     "Flip",
     "GaussianBlur",
     "GaussianNoise",
+    "Jpeg",
     "Mixup",
     "NonuniformNoise",
     "PadAndCrop",
@@ -45,6 +48,7 @@ __all__ = [
     "ShiftedCrop",
     "SpeckleNoise",
     "StrengthAugment",
+    "Thumbnail",
     "Translation",
     "UniformNoise",
     "combinations",

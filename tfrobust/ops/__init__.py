@@ -1,6 +1,7 @@
 """Pure tensor functions on image batches: no Keras, no state, no hidden randomness."""
 
 from tfrobust.ops.color import add_brightness, scale_color, scale_contrast, scale_saturation
+from tfrobust.ops.compression import jpeg
 from tfrobust.ops.filters import gaussian_blur
 from tfrobust.ops.geometry import crop, flip, rotate, shear, translate
 from tfrobust.ops.mixing import mix_pairs
@@ -13,6 +14,7 @@ from tfrobust.ops.noise import (
     speckle_noise,
     uniform_noise,
 )
+from tfrobust.ops.resampling import thumbnail
 
 __all__ = [
     "PlacesByDeviation",
@@ -21,6 +23,7 @@ __all__ = [
     "flip",
     "gaussian_blur",
     "gaussian_noise",
+    "jpeg",
     "mix_pairs",
     "nonuniform_noise",
     "patch_gaussian",
@@ -31,6 +34,7 @@ __all__ = [
     "scale_saturation",
     "shear",
     "speckle_noise",
+    "thumbnail",
     "translate",
     "uniform_noise",
 ]

@@ -1,0 +1,312 @@
+"""JPEG compression and decompression of whole batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.ops.compiled import compiled
+
+#: The example tables of the JPEG standard (ITU-T T.81, Annex K, Tables K.1 and K.2), which every
+#: encoder uses unless it is told otherwise; [vertical, horizontal frequency], quality 50.
+LUMINANCE_TABLE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ],
+    np.float32,
+)
+CHROMINANCE_TABLE = np.array(
+    [
+        [17, 18, 24, 47, 99, 99, 99, 99],
+        [18, 21, 26, 66, 99, 99, 99, 99],
+        [24, 26, 56, 99, 99, 99, 99, 99],
+        [47, 66, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+        [99, 99, 99, 99, 99, 99, 99, 99],
+    ],
+    np.float32,
+)
+
+# The 8-point DCT times √8, [frequency, place], as libjpeg's accurate transform has it: in whole
+# 1/8192, with the small deviations that its few multiplications leave. Whole numbers below 2^24 are
+# exact in float32, so that what is rounded here is rounded as it is there.
+_LEFT_HALF = np.array(
+    [
+        [8192, 8192, 8192, 8192],
+        [11363, 9633, 6437, 2260],
+        [10703, 4433, -4433, -10703],
+        [9633, -2259, -11362, -6436],
+        [8192, -8192, -8192, 8192],
+        [6437, -11362, 2261, 9633],
+        [4433, -10704, 10704, -4433],
+        [2260, -6436, 9633, -11363],
+    ],
+    np.float32,
+)
+_SIGN = np.array([1, -1] * 4, np.float32)[:, np.newaxis]  # even waves mirror, odd ones change sign
+_DCT = np.hstack([_LEFT_HALF, _SIGN * _LEFT_HALF[:, ::-1]]) / 8192
+#: The digits (a factor) that libjpeg keeps between the two passes of a transform.
+_KEPT = 4.0
+
+# JFIF's conversion in units of 1/65536, as libjpeg has it: whole numbers, so that every sum below
+# 2^24 is exact in float32.
+_UNIT = 65536.0
+_TO_Y = np.array([19595, 38470, 7471], np.float32) / _UNIT
+_TO_CB = np.array([-11059, -21709, 32768], np.float32) / _UNIT
+_TO_CR = np.array([32768, -27439, -5329], np.float32) / _UNIT
+_FROM_CB = np.array([0, -22554, 116130], np.float32) / _UNIT
+_FROM_CR = np.array([91881, -46802, 0], np.float32) / _UNIT
+
+
+def quantization_tables(quality: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """The tables of luminance and chrominance at a quality, by libjpeg's rule.
+
+    clip(⌊(s·t + 50) / 100⌋, 1, 255) for each entry t of the standard's table, with
+    s = ⌊5000 / q⌋ below quality 50 and 200 − 2q from there on.
+
+    Args:
+        quality: q, 1 to 100, scalar or [B]; rounded to a whole number.
+
+    Returns:
+        Two float32 tensors of whole numbers, [8, 8] or [B, 8, 8]: vertical, horizontal frequency.
+
+    Example:
+
+    >>> luminance, chrominance = quantization_tables(30)
+    >>> luminance[0].numpy()
+    array([ 27.,  18.,  17.,  27.,  40.,  66.,  85., 101.], dtype=float32)
+    """
+    quality = tf.clip_by_value(tf.round(tf.cast(quality, tf.float32)), 1.0, 100.0)
+    # The half more keeps quotients of whole numbers away from the jumps of floor.
+    scale = tf.where(quality < 50, tf.floor(5000.5 / quality), 200 - 2 * quality)
+    scale = scale[..., tf.newaxis, tf.newaxis]
+    luminance, chrominance = (
+        tf.clip_by_value(tf.floor((scale * table + 50.5) / 100), 1.0, 255.0)
+        for table in (LUMINANCE_TABLE, CHROMINANCE_TABLE)
+    )
+    return luminance, chrominance
+
+
+def jpeg(images: tf.Tensor, quality: Any) -> tf.Tensor:
+    """Compresses to JPEG and decompresses (stability training, Table 1).
+
+    Baseline JPEG as Pillow writes and reads it by default: 8-bit values, JFIF's YCbCr, chroma
+    halved both ways (4:2:0), 8×8 DCT, the standard's quantisation tables scaled by the quality,
+    rounding, and back, with libjpeg's triangle filter for the chroma. All roundings are libjpeg's,
+    those inside its whole-number cosine transform too: but for one value in 10,000 or fewer, where
+    float32 has too few digits, the result is Pillow's to the bit.
+
+    Args:
+        images: [B, H, W, C] in [0, 1], C 3 (RGB) or 1 (luminance alone); H, W and C known.
+        quality: 1 (strongest) to 100, scalar or [B]; rounded to a whole number.
+
+    Returns:
+        [B, H, W, C] in whole 255ths. Rounding is flat, so the gradient is zero everywhere.
+
+    Raises:
+        ValueError: The images have neither one nor three channels, or an unknown height or width.
+    """
+    height, width, channels = images.shape[1:]
+    if channels not in (1, 3):
+        raise ValueError(
+            f"JPEG needs images of 1 (grey) or 3 (RGB) channels; received {channels} channels"
+        )
+    if height is None or width is None:
+        raise ValueError(
+            "JPEG needs images of known height and width; received images of shape "
+            f"{tuple(images.shape)}"
+        )
+
+    # Without this the gradient would not be zero but missing, and a caller's chain would break.
+    # `stop_gradient` spares TensorFlow the tracing of what has none.
+    @tf.custom_gradient
+    def flat(images, quality):
+        compress = _grey if channels == 1 else _rgb
+        result = compress(tf.stop_gradient(images), tf.stop_gradient(quality))
+        return result, lambda upstream: (tf.zeros_like(images), tf.zeros_like(quality))
+
+    result = flat(tf.cast(images, tf.float32), tf.cast(quality, tf.float32))
+    return tf.cast(result, images.dtype)
+
+
+def _rgb(images: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+    height, width = images.shape[1:3]
+    images = _extend(images, _multiple(height, 16), _multiple(width, 16))
+    luma, chroma = _to_planes(images, height)
+    luminance, chrominance = quantization_tables(quality)
+    luma, chroma = _through_blocks([luma, chroma], [luminance, chrominance])
+    rows, columns = (height + 1) // 2, (width + 1) // 2
+    blue, red = _doubled(chroma, rows, columns)
+    return _to_rgb(luma[:, : 2 * rows, : 2 * columns], blue, red)[:, :height, :width]
+
+
+def _grey(images: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+    height, width = images.shape[1:3]
+    images = _extend(images, _multiple(height, 8), _multiple(width, 8))
+    (luma,) = _through_blocks([_to_levels(images[..., 0])], [quantization_tables(quality)[0]])
+    return _from_levels(luma[:, :height, :width, tf.newaxis])
+
+
+def _multiple(size: int, of: int) -> int:
+    """The smallest multiple of a number that is not below `size`."""
+    return -(-size // of) * of
+
+
+def _extend(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Repeats the last row and column of [B, H, W, ...] up to a size."""
+    for axis, size in ((1, height), (2, width)):
+        side = images.shape[axis]
+        if side != size:
+            images = tf.gather(images, np.minimum(np.arange(size), side - 1), axis=axis)
+    return images
+
+
+def _through_blocks(planes: list[tf.Tensor], tables: list[tf.Tensor]) -> list[tf.Tensor]:
+    """DCT, quantisation and inverse DCT of planes [B, H, W] in blocks of 8×8, unrounded.
+
+    Along the rows the transform is a matrix product, along the columns a sum of eight rows: so no
+    block has to be cut out.
+    """
+    rows = [
+        tf.reshape(
+            tf.matmul(tf.reshape(plane, [-1, 8]), _KEPT * _DCT.T),
+            [-1, plane.shape[1] // 8, 8, plane.shape[2]],
+        )
+        for plane in planes
+    ]
+    steps = [
+        tf.tile(tf.reshape(table, [-1, 1, 8, 8]), [1, 1, 1, plane.shape[2] // 8])
+        for table, plane in zip(tables, planes)
+    ]
+    # The coefficients are 8 times those of the orthonormal transform. Halves are to be rounded
+    # away from zero and tf.round takes them to the even number: a hair more settles it.
+    factors = [(1 + 2e-6) / (8 * step) for step in steps]
+    # In two steps: in one, the compiler would compute each coefficient eight times.
+    rows = _through_columns(_quantize(rows, factors, steps))
+    return [
+        tf.reshape(tf.matmul(tf.reshape(r, [-1, 8]), _DCT / (8 * _KEPT)), [-1, *plane.shape[1:]])
+        for r, plane in zip(rows, planes)
+    ]
+
+
+@compiled
+def _quantize(
+    planes: list[tf.Tensor], factors: list[tf.Tensor], steps: list[tf.Tensor]
+) -> list[tf.Tensor]:
+    """Transforms the columns of [B, H/8, 8, W] and rounds the coefficients to whole steps."""
+    results = []
+    for plane, factor, step in zip(planes, factors, steps):
+        coefficients = _columns(tf.floor(plane + 0.5), _DCT / _KEPT)
+        results.append(tf.round(tf.floor(coefficients + 0.5) * factor) * step)
+    return results
+
+
+@compiled
+def _through_columns(planes: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Transforms the columns of coefficients [B, H/8, 8, W] back."""
+    return [tf.floor(_columns(plane, _KEPT * _DCT.T) + 0.5) for plane in planes]
+
+
+def _columns(plane: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
+    """`matrix` times each column of eight of [B, H/8, 8, W]."""
+    return tf.add_n([matrix[:, i : i + 1] * plane[:, :, i : i + 1] for i in range(8)])
+
+
+@compiled
+def _to_levels(values: tf.Tensor) -> tf.Tensor:
+    """[0, 1] to 8 bits, around 0."""
+    return tf.floor(values * 255 + 0.5) - 128
+
+
+@compiled
+def _from_levels(levels: tf.Tensor) -> tf.Tensor:
+    return (_rounded(levels) + 128) / 255
+
+
+def _rounded(levels: tf.Tensor) -> tf.Tensor:
+    """What a decoder makes of the result of the inverse DCT."""
+    return tf.clip_by_value(tf.floor(levels + 0.5), -128.0, 127.0)
+
+
+@compiled
+def _to_planes(images: tf.Tensor, height: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """RGB to luma [B, H, W] and halved chroma [B, H, W/2], Cb above Cr, all around 0.
+
+    Args:
+        images: [B, H, W, 3], H and W multiples of 16.
+        height: Rows before the images were extended.
+    """
+    rgb = [tf.floor(channel * 255 + 0.5) for channel in tf.unstack(images, axis=-1)]
+
+    def mixed(weights, offset):
+        return tf.floor(sum(w * c for w, c in zip(weights, rgb)) + offset)
+
+    luma = mixed(_TO_Y, 0.5 - 128)
+    rows, columns = images.shape[1] // 2, images.shape[2] // 2
+    # libjpeg rounds the mean of four down and up in turns.
+    bias = np.where(np.arange(columns) % 2, 0.5, 0.25).astype(np.float32)
+    halved = []
+    for weights in (_TO_CB, _TO_CR):
+        plane = tf.reshape(mixed(weights, 0.5 - 1 / _UNIT), [-1, rows, 2, columns, 2])
+        four = [plane[:, :, i, :, j] for i in (0, 1) for j in (0, 1)]
+        plane = tf.floor(0.25 * (four[0] + four[1] + four[2] + four[3]) + bias)
+        # Below the image the last row of the halved chroma is repeated, not of the image.
+        halved.append(_extend(plane[:, : (height + 1) // 2], rows, columns))
+    return luma, tf.concat(halved, axis=1)
+
+
+@compiled
+def _doubled(chroma: tf.Tensor, rows: int, columns: int) -> list[tf.Tensor]:
+    """Doubles both sides of Cb and Cr as libjpeg does.
+
+    A new value is 9/16 of the nearest old one, 3/16 of the two next and 1/16 of the fourth; the
+    edge is repeated. Up to two columns libjpeg repeats values instead.
+
+    Args:
+        chroma: [B, 2h, w], unrounded, Cb above Cr.
+        rows: How many of the h rows belong to the image.
+        columns: How many of the w columns.
+
+    Returns:
+        Two tensors [B, 2 * rows, 2, columns]: even, then odd columns, which is faster than mixed.
+    """
+    results = []
+    for first in (0, chroma.shape[1] // 2):
+        near = _rounded(chroma[:, first : first + rows, :columns])
+        if columns <= 2:
+            near = tf.repeat(near, 2, axis=1)[:, :, tf.newaxis]
+            results.append(tf.repeat(near, 2, axis=2))
+            continue
+        above = tf.concat([near[:, :1], near[:, :-1]], axis=1)
+        below = tf.concat([near[:, 1:], near[:, -1:]], axis=1)
+        near = tf.stack([3 * near + above, 3 * near + below], axis=2)  # [B, rows, 2, columns]
+        near = tf.reshape(near, [-1, 2 * rows, columns])
+        left = tf.concat([near[:, :, :1], near[:, :, :-1]], axis=2)
+        right = tf.concat([near[:, :, 1:], near[:, :, -1:]], axis=2)
+        # Halves are rounded up in even columns and down in odd ones.
+        even, odd = (3 * near + left + 8) / 16, (3 * near + right + 7) / 16
+        results.append(tf.floor(tf.stack([even, odd], axis=2)))
+    return results
+
+
+@compiled
+def _to_rgb(luma: tf.Tensor, blue: tf.Tensor, red: tf.Tensor) -> tf.Tensor:
+    """Unrounded luma [B, H, W] and chroma [B, H, 2, W/2] to RGB."""
+    height, width = luma.shape[1:]
+    luma = tf.reshape(_rounded(luma) + 128, [-1, height, width // 2, 2, 1])
+    # Every value takes a last axis of the three colours; writing them one by one is slower.
+    blue, red = (tf.transpose(c, [0, 1, 3, 2])[..., tf.newaxis] for c in (blue, red))
+    offset = tf.floor(blue * _FROM_CB + red * _FROM_CR + 0.5)
+    images = tf.clip_by_value(luma + offset, 0.0, 255.0) / 255
+    return tf.reshape(images, [-1, height, width, 3])

@@ -1,0 +1,178 @@
+"""Resizing of whole batches, with a size for each image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.ops.compiled import compiled
+
+#: Up to how many neighbours on each side are summed one by one, in two steps: enough for images
+#: shrunk 2.5 and 12.5 times. Beyond, and in images with fewer pixels, a matrix product is faster.
+_RADII = (4, 24)
+
+
+def thumbnail(images: tf.Tensor, size: Any) -> tf.Tensor:
+    """Resizes to A × A pixels and back (stability training, Table 1).
+
+    Down with an antialiasing triangle filter (Pillow's BILINEAR), up with bilinear interpolation,
+    without rounding in between. A side of A pixels or fewer stays as it is: a thumbnail is never
+    larger than the image.
+
+    Args:
+        images: [B, H, W, C] in [0, 1]; H, W and C known.
+        size: A ≥ 1 in pixels, scalar or [B]; rounded to a whole number. At A ≥ max(H, W) nothing
+            changes, exactly.
+
+    Returns:
+        [B, H, W, C], clipped to [0, 1].
+
+    Raises:
+        ValueError: The images have an unknown height, width or number of channels.
+
+    Example:
+
+    >>> tf.squeeze(thumbnail(tf.reshape([0.0, 0.0, 0.5, 0.5], [1, 4, 1, 1]), 2)).numpy()
+    array([0.0714..., 0.1607..., 0.3392..., 0.4285...], dtype=float32)
+    """
+    if None in images.shape[1:]:
+        raise ValueError(
+            "a thumbnail needs images of known height, width and channels; received images of "
+            f"shape {tuple(images.shape)}"
+        )
+
+    # The operation is linear, but for a clip that cuts off nothing but rounding, and flat in the
+    # size. TensorFlow would differentiate the sums term by term, and compile that for seconds; it
+    # does not start to, because `stop_gradient` hides the inside.
+    @tf.custom_gradient
+    def resized(images, size):
+        whole = tf.reshape(tf.maximum(tf.round(tf.stop_gradient(size)), 1.0), [-1, 1])
+
+        def transposed(upstream):
+            slope = tf.transpose(_products(upstream, whole, transpose=True), [0, 2, 1, 3])
+            return slope, tf.zeros_like(size)
+
+        return _resized(tf.stop_gradient(images), whole), transposed
+
+    return resized(images, tf.cast(size, tf.float32))
+
+
+def _resized(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    height, width = images.shape[1:3]
+    # Shrunk s times, a pixel of the result draws on neighbours less than 2s away.
+    shrunk = tf.reduce_max(max(height, width) / size)
+    radii = [radius for radius in _RADII if 2 * radius + 1 < max(height, width)]
+    step = tf.reduce_sum(tf.cast(2 * shrunk > np.add(radii, 1.0).astype(np.float32), tf.int32))
+    branches = [lambda radius=radius: _by_taps(images, size, radius) for radius in radii]
+    return tf.switch_case(step, [*branches, lambda: _by_products(images, size)])
+
+
+def _by_taps(images: tf.Tensor, size: tf.Tensor, radius: int) -> tf.Tensor:
+    """Sums the neighbours up to `radius` one by one: along the columns, then along the rows."""
+    height, width, channels = images.shape[1:]
+    offsets = np.arange(-radius, radius + 1)
+    rows, columns = (
+        tf.cast(_weights(size, side, np.arange(side)[:, np.newaxis] + offsets), images.dtype)
+        for side in (height, width)
+    )
+    # Channels are part of the row, and a neighbour to the right is `channels` values away.
+    columns = tf.repeat(tf.transpose(columns, [0, 2, 1]), channels, axis=2)  # [B, taps, W * C]
+    images = tf.reshape(images, [-1, height, width * channels])
+    # The border is written before, not by the compiled sum, which would test for it at each tap.
+    images = _sum_rows(tf.pad(images, [[0, 0], [radius, radius], [0, 0]]), rows)
+    beyond = radius * channels
+    images = _sum_columns(tf.pad(images, [[0, 0], [0, 0], [beyond, beyond]]), columns, channels)
+    return tf.reshape(images, [-1, height, width, channels])
+
+
+@compiled
+def _sum_rows(images: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """[B, H + taps - 1, W * C] images, [B, H, taps] weights to [B, H, W * C]."""
+    height, taps = weights.shape[1:]
+    return tf.add_n([weights[:, :, t : t + 1] * images[:, t : t + height] for t in range(taps)])
+
+
+@compiled
+def _sum_columns(images: tf.Tensor, weights: tf.Tensor, channels: int) -> tf.Tensor:
+    """[B, H, (W + taps - 1) * C] images, [B, taps, W * C] weights to [B, H, W * C]."""
+    taps, width = weights.shape[1:]
+    terms = [
+        weights[:, t : t + 1] * images[:, :, t * channels : t * channels + width]
+        for t in range(taps)
+    ]
+    return tf.clip_by_value(tf.add_n(terms), 0.0, 1.0)
+
+
+def _by_products(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Multiplies by one matrix for the columns and one for the rows of each image."""
+    # A GPU may round the factors of a matrix product, even those of the identity.
+    whole = tf.reshape(size >= max(images.shape[1:3]), [-1, 1, 1, 1])
+    return _turned(_products(images, size), images, whole)
+
+
+def _products(images: tf.Tensor, size: tf.Tensor, transpose: bool = False) -> tf.Tensor:
+    """The products, or those with the transposed matrices, as [B, W, H, C]."""
+    height, width, channels = images.shape[1:]
+    rows, columns = (
+        tf.cast(_weights(size, side, np.tile(np.arange(side), [side, 1])), images.dtype)
+        for side in (height, width)
+    )
+    images = tf.reshape(images, [-1, height, width * channels])
+    images = tf.matmul(rows, images, transpose_a=transpose)
+    images = tf.transpose(tf.reshape(images, [-1, height, width, channels]), [0, 2, 1, 3])
+    images = tf.reshape(images, [-1, width, height * channels])
+    images = tf.matmul(columns, images, transpose_a=transpose)
+    return tf.reshape(images, [-1, width, height, channels])
+
+
+@compiled
+def _turned(result: tf.Tensor, images: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+    """Swaps height and width back, clips, and takes the images themselves where `whole`."""
+    result = tf.clip_by_value(tf.transpose(result, [0, 2, 1, 3]), 0.0, 1.0)
+    return tf.where(whole, images, result)
+
+
+def _weights(size: tf.Tensor, side: int, places: np.ndarray) -> tf.Tensor:
+    """What each pixel of a line takes from others when the line is shrunk and stretched again.
+
+    Args:
+        size: [B, 1] pixels of the shrunk line.
+        side: Pixels of the line.
+        places: [side, T] whole numbers: for each pixel, the pixels to give the weights of. Those
+            with a weight must be among them; those beyond the line get 0.
+
+    Returns:
+        [B, side, T].
+    """
+    size = tf.minimum(size, float(side))
+    scale = side / size
+    # Where each pixel lies between the two nearest pixels of the shrunk line.
+    place = (np.arange(side, dtype=np.float32) + 0.5) * size / side - 0.5
+    place = tf.clip_by_value(place, 0.0, size - 1.0)
+    first = tf.floor(place)
+    second = tf.minimum(first + 1.0, size - 1.0)
+    centres = [(index + 0.5) * scale - 0.5 for index in (first, second)]  # in the line itself
+    inside = (places >= 0) & (places < side)
+    return _two_triangles(
+        centres, place - first, 1 / scale, places.astype(np.float32), inside.astype(np.float32)
+    )
+
+
+@compiled
+def _two_triangles(
+    centres: list[tf.Tensor],
+    share: tf.Tensor,
+    slope: tf.Tensor,
+    places: tf.Tensor,
+    inside: tf.Tensor,
+) -> tf.Tensor:
+    """Mixes two triangles of sum 1 around [B, side] centres: [B, side, T]."""
+    triangles = []
+    for centre in centres:
+        far = tf.abs(places - centre[..., tf.newaxis]) * slope[..., tf.newaxis]
+        triangle = tf.maximum(1 - far, 0.0) * inside
+        triangles.append(triangle / tf.reduce_sum(triangle, axis=-1, keepdims=True))
+    share = share[..., tf.newaxis]
+    return (1 - share) * triangles[0] + share * triangles[1]

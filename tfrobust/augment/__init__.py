@@ -1,5 +1,6 @@
 """Augmentations: Keras layers that work on whole batches, on the accelerator, from a seed."""
 
+from tfrobust.augment.augmix import AugMix
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.augment.brightness import Brightness
 from tfrobust.augment.color import Color
@@ -28,6 +29,7 @@ from tfrobust.registries import AUGMENTS
 __all__ = [
     "AUGMENTS",
     "Alternating",
+    "AugMix",
     "Augment",
     "Brightness",
     "Color",

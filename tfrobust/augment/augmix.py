@@ -1,0 +1,137 @@
+"""AugMix."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.augment.base import Augment
+from tfrobust.ops import chains, pixels, sampling
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class AugMix(Augment):
+    """Mixes chains of random 8-bit operators into the image (AugMix paper, Algorithm 1).
+
+        x_augmix = (1 − m)·x + m·Σ_i w_i·chain_i(x),  w ~ Dirichlet(α, …, α),  m ~ Beta(α, α)
+
+    Every image draws its own depths, operators, levels and weights. The operators are Pillow's, on
+    the image rounded to 8 bits: autocontrast, equalize, posterize, rotate, solarize, shear_x,
+    shear_y, translate_x, translate_y; what moves in from outside is black. Each operator draws its
+    level from U(0.1, severity); `ops.chains` has the ranges. No gradient flows through the chains,
+    one flows to x through (1 − m)·x.
+
+    Args:
+        severity: Upper end of the levels, from 0.1 to 10. Default 3, the paper's for CIFAR (1 for
+            ImageNet).
+        width: Number of chains. Default 3.
+        depth: Operators in a chain: a whole number from 1 to 10, or a (low, high) pair to draw
+            from for each chain. Default (1, 3).
+        alpha: α of the Dirichlet and of the Beta distribution, in (0, 100]. Default 1.
+        all_ops: Whether color, contrast, brightness and sharpness are drawn too. Default no: they
+            overlap with corruptions of the benchmarks.
+        seed: Whole number.
+
+    Raises:
+        ValueError: An argument is out of range; when called: more than 4 channels.
+
+    Example:
+
+    >>> layer = AugMix()
+    >>> images = tf.random.stateless_uniform([2, 32, 32, 3], [1, 2])
+    >>> layer(images, training=True).shape
+    TensorShape([2, 32, 32, 3])
+    >>> layer.chains(images, layer.draw(images)).shape  # what AugMax mixes
+    TensorShape([2, 3, 32, 32, 3])
+
+    Reference: Hendrycks et al., "AugMix: A Simple Data Processing Method to Improve Robustness and
+    Uncertainty", ICLR 2020.
+    """
+
+    def __init__(
+        self,
+        severity: float = 3.0,
+        *,
+        width: int = 3,
+        depth: Any = (1, 3),
+        alpha: float = 1.0,
+        all_ops: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(seed=seed, **kwargs)
+        self.severity = checks.check_in_range("severity", severity, 0.1, 10.0)
+        self.width = checks.check_whole("width", width, 1, 100)
+        ends = tuple(depth) if isinstance(depth, (tuple, list)) else (depth, depth)
+        if len(ends) != 2:
+            raise ValueError(
+                f"depth must be a whole number or a (low, high) pair; received {depth!r}"
+            )
+        low, high = (checks.check_whole("depth", end, 1, 10) for end in ends)
+        if low > high:
+            raise ValueError(
+                f"depth must be a (low, high) pair with low <= high; received {depth!r}"
+            )
+        self.depth = (low, high)
+        self.alpha = checks.check_in_range("alpha", alpha, 1e-3, 100.0)
+        self.all_ops = bool(all_ops)
+
+    def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
+        """Draws depths, operators, levels and weights for each image.
+
+        Returns:
+            "operators" int32 [B, width, most operators]: places in `ops.chains.OPERATORS`;
+            "levels" float32 of that shape, in ±[0.1, severity): the sign is the direction of the
+            operators that have one; "depths" int32 [B, width]: operators beyond it are not
+            applied; "weights" [B, width]: w; "mix" [B]: m.
+        """
+        seed = self._own_seed(seed)
+        seeds = [sampling.fold_in(seed, i) for i in range(6)]
+        batch = tf.shape(images)[0]
+        low, high = self.depth
+        shape = [batch, self.width, high]
+        count = len(chains.OPERATORS) if self.all_ops else chains.PAPER_OPERATORS
+        levels = sampling.uniform(seeds[1], shape, 0.1, self.severity)
+        negative = sampling.uniform(seeds[2], shape) < 0.5
+        return {
+            "operators": sampling.integers(seeds[0], shape, 0, count),
+            "levels": tf.where(negative, -levels, levels),
+            "depths": sampling.integers(seeds[3], [batch, self.width], low, high + 1),
+            "weights": sampling.dirichlet(seeds[4], [batch, self.width], self.alpha),
+            "mix": sampling.beta(seeds[5], [batch], self.alpha, self.alpha),
+        }
+
+    def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        words, place = self._chain_words(images, draws)
+        return chains.mix(images, words, place, draws["weights"], draws["mix"])
+
+    def chains(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        """The chains before they are mixed; `mixing.mix_chains` mixes them.
+
+        Args:
+            images: [B, H, W, C] in [0, 1].
+            draws: What `draw` returned.
+
+        Returns:
+            [B, width, H, W, C] in [0, 1], whole multiples of 1/255.
+        """
+        words, place = self._chain_words(images, draws)
+        return pixels.unpack(tf.gather(words, place), images.shape[-1])
+
+    def _chain_words(self, images: tf.Tensor, draws: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+        return chains.run(
+            images, draws["operators"], draws["levels"], draws["depths"], all_ops=self.all_ops
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "severity": self.severity,
+            "width": self.width,
+            "depth": self.depth,
+            "alpha": self.alpha,
+            "all_ops": self.all_ops,
+        }

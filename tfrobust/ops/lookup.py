@@ -1,0 +1,172 @@
+"""Tonal changes of 8-bit images: every value is replaced by another one (AugMix).
+
+For autocontrast and equalize by its entry in a table for each image and channel, [K, C, 256],
+which is Pillow's; for posterize and solarize by arithmetic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.ops.compiled import compiled
+from tfrobust.ops.pixels import from_words, to_words
+
+_VALUES = 256
+
+
+@compiled
+def look_up(words: tf.Tensor, rows: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
+    """Replaces every value by its entry in the table of its image and channel.
+
+    Args:
+        words: [N, H, W] words of `ops.pixels`.
+        rows: int32 [K]: which images to read.
+        tables: int32 [K, C, 256], entries in 0..255.
+
+    Returns:
+        [K, H, W] words.
+    """
+    channels = tables.shape[1]
+    flat = tf.reshape(tables, [-1])
+    first = tf.range(tf.shape(rows)[0])[:, tf.newaxis, tf.newaxis] * (channels * _VALUES)
+    values = from_words(tf.gather(words, rows), channels)
+    return to_words([tf.gather(flat, first + c * _VALUES + v) for c, v in enumerate(values)])
+
+
+@compiled
+def extremes(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The smallest and the largest value of each channel of each image.
+
+    Args:
+        words: [N, H, W] words.
+        rows: int32 [K]: which images to read.
+        channels: C.
+
+    Returns:
+        Two int32 [K, C].
+    """
+    values = from_words(tf.gather(words, rows), channels)
+    low = tf.stack([tf.reduce_min(value, [1, 2]) for value in values], -1)
+    return low, tf.stack([tf.reduce_max(value, [1, 2]) for value in values], -1)
+
+
+def histograms(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
+    """How often each value occurs in each channel of each image.
+
+    Args:
+        words: [N, H, W] words.
+        rows: int32 [K]: which images to read.
+        channels: C.
+
+    Returns:
+        int32 [K, C, 256].
+    """
+    bins = tf.bitcast(_bins(words, rows, channels), tf.int32)  # [K, C * H * W]
+    size = channels * _VALUES
+    counts = tf.math.bincount(bins, minlength=size, maxlength=size, axis=-1)
+    return tf.reshape(counts, [-1, channels, _VALUES])
+
+
+@compiled
+def _bins(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
+    height, width = words.shape[1:]
+    bits = tf.bitcast(tf.gather(words, rows), tf.int32)[:, tf.newaxis]
+    channel = tf.reshape(tf.range(channels), [channels, 1, 1])
+    values = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * channel), 255)
+    bins = tf.reshape(values + _VALUES * channel, [-1, channels * height * width])
+    return tf.bitcast(bins, tf.float32)  # as words: see ops.pixels
+
+
+def autocontrast_tables(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+    """Stretches each channel to 0..255; a constant channel stays (Pillow, cut-off 0).
+
+    Args:
+        low: int32 [K, C], smallest value.
+        high: int32 [K, C], largest value.
+
+    Returns:
+        int32 [K, C, 256].
+    """
+    # In float64 and in Pillow's order, because the result is cut off, not rounded. The product is
+    # not compiled: fused with the sum it would be rounded once, and Pillow rounds twice.
+    scale = 255.0 / tf.cast(tf.maximum(high - low, 1), tf.float64)
+    product = scale[..., tf.newaxis] * tf.range(_VALUES, dtype=tf.float64)
+    return _cut_off(product, -tf.cast(low, tf.float64) * scale, high > low)
+
+
+@compiled
+def _cut_off(product: tf.Tensor, offset: tf.Tensor, varies: tf.Tensor) -> tf.Tensor:
+    stretched = tf.clip_by_value(product + offset[..., tf.newaxis], 0.0, 255.0)
+    values = tf.range(_VALUES)
+    return tf.where(varies[..., tf.newaxis], tf.cast(stretched, tf.int32), values)
+
+
+def equalize_tables(counts: tf.Tensor) -> tf.Tensor:
+    """Makes the histogram of each channel flat, as Pillow does.
+
+    Where below(v) is the number of pixels with a smaller value than v, and last the largest value
+    that occurs, the step is s = ⌊below(last) / 255⌋ and v becomes ⌊(⌊s/2⌋ + below(v)) / s⌋. A
+    channel with step 0 stays.
+
+    Args:
+        counts: int32 [K, C, 256] histograms.
+
+    Returns:
+        int32 [K, C, 256].
+    """
+    # below(v) in two stages of 16, as a matrix product: faster than a sum that runs along. In
+    # float64, because a GPU may cut the numbers of a float32 product.
+    sums = tf.matmul(tf.reshape(tf.cast(counts, tf.float64), [-1, 16]), _RUNNING_SUMS)
+    return _spread(counts, tf.reshape(sums, [-1, counts.shape[1], 16, 17]))
+
+
+#: Of 16 numbers the sums of those before each, and of all.
+_RUNNING_SUMS = np.triu(np.ones([16, 17]), 1)
+
+
+@compiled
+def _spread(counts: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+    totals = tf.unstack(sums[..., 16], axis=-1)  # of the sixteens
+    before = tf.stack([tf.add_n(totals[:i]) if i else totals[0] * 0 for i in range(16)], -1)
+    below = tf.reshape(sums[..., :16] + before[..., tf.newaxis], tf.shape(counts))
+    step = tf.floor(tf.reduce_max(tf.where(counts > 0, below, 0), -1, keepdims=True) / 255)
+    # Exact: whole numbers, and half a pixel more keeps the quotient off the next one.
+    spread = tf.floor((tf.floor(step / 2) + below + 0.5) / tf.maximum(step, 1))
+    spread = tf.cast(tf.minimum(spread, 255), tf.int32)
+    return tf.where(step > 0, spread, tf.range(_VALUES))
+
+
+@compiled
+def cut_bits_or_invert(
+    words: tf.Tensor,
+    rows: tf.Tensor,
+    posterize: tf.Tensor,
+    bits: tf.Tensor,
+    threshold: tf.Tensor,
+    channels: int,
+) -> tf.Tensor:
+    """Posterize keeps the highest bits of every value; solarize inverts from a threshold up.
+
+    Both are look-ups that need no table: arithmetic on the pixels is faster than fetching.
+
+    Args:
+        words: [N, H, W] words.
+        rows: int32 [K]: which images to read.
+        posterize: bool [K]: posterize or solarize.
+        bits: int32 [K], 0 to 8 bits that posterize keeps.
+        threshold: int32 [K], 0 to 256: where solarize begins.
+        channels: C.
+
+    Returns:
+        [K, H, W] words.
+    """
+    kept, posterize, threshold = (
+        tf.reshape(t, [-1, 1, 1])
+        for t in (tf.bitwise.left_shift(-1, 8 - bits), posterize, threshold)
+    )
+    results = []
+    for value in from_words(tf.gather(words, rows), channels):
+        solarized = tf.where(value < threshold, value, _VALUES - 1 - value)
+        results.append(tf.where(posterize, tf.bitwise.bitwise_and(value, kept), solarized))
+    return to_words(results)

@@ -1,0 +1,179 @@
+"""Pillow's bilinear warps of 8-bit images: shears, whole shifts and rotations (AugMix).
+
+As in Pillow an output pixel reads the input at one point; a point within half a pixel outside the
+border reads the border, any farther one reads black; the result is cut off to 8 bits. Images are
+words of `ops.pixels`, and `rows` says which of them to read, so that none has to be copied first.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfrobust.ops.compiled import compiled
+from tfrobust.ops.pixels import from_words, to_words
+
+
+def shift_rows(words: tf.Tensor, rows: tf.Tensor, shifts: tf.Tensor, channels: int) -> tf.Tensor:
+    """Reads every row of pixels `shifts` to the right: shear_x.
+
+    Args:
+        words: [N, H, W] words.
+        rows: int32 [K]: which images to read.
+        shifts: float32 [K, H] in pixels.
+        channels: Number of channels in a word.
+
+    Returns:
+        [K, H, W] words.
+    """
+    whole = tf.floor(shifts)
+    return _shift(words, rows, tf.cast(whole, tf.int32), shifts - whole, channels, 2)
+
+
+def shift_columns(words: tf.Tensor, rows: tf.Tensor, shifts: tf.Tensor, channels: int) -> tf.Tensor:
+    """Reads every column of pixels `shifts` farther down: shear_y.
+
+    Args:
+        words: [N, H, W] words.
+        rows: int32 [K]: which images to read.
+        shifts: float32 [K, W] in pixels.
+        channels: Number of channels in a word.
+
+    Returns:
+        [K, H, W] words.
+    """
+    whole = tf.floor(shifts)
+    return _shift(words, rows, tf.cast(whole, tf.int32), shifts - whole, channels, 1)
+
+
+@compiled
+def translate(words: tf.Tensor, rows: tf.Tensor, right: tf.Tensor, down: tf.Tensor) -> tf.Tensor:
+    """Reads whole pixels to the right and down: translate_x and translate_y.
+
+    Args:
+        words: [N, H, W] words.
+        rows: int32 [K]: which images to read.
+        right: int32 [K] pixels.
+        down: int32 [K] pixels.
+
+    Returns:
+        [K, H, W] words.
+    """
+    height, width = words.shape[1:]
+    first, right, down = (tf.reshape(t, [-1, 1, 1]) for t in (rows * (height * width), right, down))
+    row = tf.range(height)[:, tf.newaxis] + down
+    column = tf.range(width) + right
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    # Outside it reads somewhere, and is then black.
+    place = tf.where(inside, first + row * width + column, first)
+    black = tf.zeros([], words.dtype)
+    return tf.where(inside, tf.gather(tf.reshape(words, [-1]), place), black)
+
+
+def rotate(words: tf.Tensor, rows: tf.Tensor, degrees: tf.Tensor, channels: int) -> tf.Tensor:
+    """Rotates about the middle of the image, counter-clockwise.
+
+    Args:
+        words: [N, H, W] words.
+        rows: int32 [K]: which images to read.
+        degrees: float32 [K].
+        channels: Number of channels in a word.
+
+    Returns:
+        [K, H, W] words.
+    """
+    radians = degrees * (3.141592653589793 / 180.0)
+    cosine, sine = tf.cos(radians), tf.sin(radians)
+    # Two compiled functions: in one, the compiler would gather again for each channel.
+    return _blend(*_corners(words, rows, cosine, sine), cosine, sine, channels)
+
+
+@compiled
+def _shift(
+    words: tf.Tensor,
+    rows: tf.Tensor,
+    whole: tf.Tensor,
+    fraction: tf.Tensor,
+    channels: int,
+    axis: int,
+) -> tf.Tensor:
+    height, width = words.shape[1:]
+    side = words.shape[axis]
+    # [K, H, 1] for rows, [K, 1, W] for columns.
+    whole, fraction = (tf.expand_dims(t, axis) for t in (whole, fraction))
+    place = tf.range(side)[tf.newaxis, :, tf.newaxis] if axis == 1 else tf.range(side)
+    place = place + whole
+    line = tf.range(width) if axis == 1 else tf.range(height)[:, tf.newaxis] * width
+    line = line + (rows * (height * width))[:, tf.newaxis, tf.newaxis]
+    step = width if axis == 1 else 1
+    flat = tf.reshape(words, [-1])
+
+    def read(offset):
+        return tf.gather(flat, line + step * tf.clip_by_value(place + offset, 0, side - 1))
+
+    near, far = from_words(read(0), channels), from_words(read(1), channels)
+    values = [_to_8_bits(_lerp(a, b, fraction)) for a, b in zip(near, far)]
+    point = tf.cast(place, tf.float32) + fraction
+    inside = tf.logical_and(point >= -0.5, point < side - 0.5)
+    return to_words([tf.where(inside, value, 0) for value in values])
+
+
+def _points(
+    shape: tf.TensorShape, cosine: tf.Tensor, sine: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where each output pixel reads: column and row, [K, H, W] each."""
+    height, width = shape[1:]
+    row = tf.range(height, dtype=tf.float32)[:, tf.newaxis] - (height - 1) / 2
+    column = tf.range(width, dtype=tf.float32) - (width - 1) / 2
+    cosine, sine = (tf.reshape(t, [-1, 1, 1]) for t in (cosine, sine))
+    return (
+        cosine * column - sine * row + (width - 1) / 2,
+        sine * column + cosine * row + (height - 1) / 2,
+    )
+
+
+@compiled
+def _corners(
+    words: tf.Tensor, rows: tf.Tensor, cosine: tf.Tensor, sine: tf.Tensor
+) -> list[tf.Tensor]:
+    """The four pixels round each point read: [K, H, W] words each."""
+    height, width = words.shape[1:]
+    column, row = (tf.cast(tf.floor(p), tf.int32) for p in _points(words.shape, cosine, sine))
+    left, right = (tf.clip_by_value(column + i, 0, width - 1) for i in (0, 1))
+    first = (rows * (height * width))[:, tf.newaxis, tf.newaxis]
+    top, bottom = (tf.clip_by_value(row + i, 0, height - 1) * width + first for i in (0, 1))
+    flat = tf.reshape(words, [-1])
+    return [tf.gather(flat, y + x) for y in (top, bottom) for x in (left, right)]
+
+
+@compiled
+def _blend(
+    top_left: tf.Tensor,
+    top_right: tf.Tensor,
+    bottom_left: tf.Tensor,
+    bottom_right: tf.Tensor,
+    cosine: tf.Tensor,
+    sine: tf.Tensor,
+    channels: int,
+) -> tf.Tensor:
+    height, width = top_left.shape[1:]
+    column, row = _points(top_left.shape, cosine, sine)
+    right, down = column - tf.floor(column), row - tf.floor(row)
+    corners = (top_left, top_right, bottom_left, bottom_right)
+    values = [
+        _to_8_bits(_lerp_float(_lerp(a, b, right), _lerp(c, d, right), down))
+        for a, b, c, d in zip(*(from_words(words, channels) for words in corners))
+    ]
+    inside = (column >= -0.5) & (column < width - 0.5) & (row >= -0.5) & (row < height - 0.5)
+    return to_words([tf.where(inside, value, 0) for value in values])
+
+
+def _lerp(near: tf.Tensor, far: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    return _lerp_float(tf.cast(near, tf.float32), tf.cast(far, tf.float32), share)
+
+
+def _lerp_float(near: tf.Tensor, far: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    return near + (far - near) * share
+
+
+def _to_8_bits(values: tf.Tensor) -> tf.Tensor:
+    return tf.cast(values, tf.int32)  # cut off, not rounded, as Pillow does

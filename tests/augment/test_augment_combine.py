@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.reference.augmix import smooth_images
 from tfrobust.augment import (
     Alternating,
     Brightness,
     GaussianBlur,
     GaussianNoise,
+    Individual,
+    RandomApply,
     SaltAndPepper,
     Saturation,
     Sequence,
@@ -140,3 +143,84 @@ def test_period_is_at_least_1(period):
         ValueError, match=f"period_epochs must be a whole number .*received {period!r}"
     ):
         Alternating([Brightness(0.1)], period_epochs=period)
+
+
+def test_individual_gives_each_image_one_of_them():
+    layer = Individual([Brightness(delta) for delta in (0.125, 0.25, 0.375)], seed=2)
+    grey = tf.fill([3000, 2, 2, 3], 0.5)
+    result = layer(grey, training=True).numpy()
+    assert (result == result[:, :1, :1, :1]).all()  # one of them, for the whole image
+    changes, counts = np.unique(result[:, 0, 0, 0] - 0.5, return_counts=True)
+    assert changes.tolist() == [0.125, 0.25, 0.375]
+    assert np.abs(counts - 1000).max() < 5 * (3000 * 2 / 9) ** 0.5
+    again = layer(grey, training=True).numpy()
+    assert np.mean(again[:, 0, 0, 0] == result[:, 0, 0, 0]) < 0.5  # drawn anew
+
+
+def test_individual_keeps_the_order_of_the_images():
+    layer = Individual([Brightness(0.0), Brightness(0.0), Brightness(0.0)])
+    np.testing.assert_array_equal(layer(IMAGES, training=True), IMAGES)
+    two = Individual([Brightness(UP), Brightness(DOWN)], seed=1)
+    draws = two.draw(IMAGES)
+    deltas = np.where(np.asarray(draws["choice"]) == 0, UP, DOWN).reshape(-1, 1, 1, 1)
+    np.testing.assert_allclose(two.apply(IMAGES, draws), np.clip(IMAGES + deltas, 0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_random_apply_hits_its_share(probability):
+    layer = RandomApply(Brightness(UP), probability, seed=3)
+    result = layer(tf.fill([3000, 1, 1, 3], 0.5), training=True).numpy()[:, 0, 0, 0]
+    share = np.mean(result == 0.5 + UP)
+    assert set(result) <= {0.5, 0.5 + UP}
+    assert abs(share - probability) <= 5 * (probability * (1 - probability) / 3000) ** 0.5
+
+
+def test_random_apply_leaves_the_others_alone():
+    layer = RandomApply(GaussianNoise(0.1), 0.5, seed=4)
+    draws = layer.draw(np.tile(IMAGES, [8, 1, 1, 1]))
+    result = layer.apply(np.tile(IMAGES, [8, 1, 1, 1]), draws).numpy()
+    same = (result == np.tile(IMAGES, [8, 1, 1, 1])).all((1, 2, 3))
+    np.testing.assert_array_equal(same, ~np.asarray(draws["applied"]))
+
+
+@pytest.mark.parametrize("kind", ["Individual", "RandomApply", "nested"])
+def test_dispatch_keeps_its_configuration(kind):
+    inner = Individual([GaussianNoise(0.1), GaussianBlur(1.0)], seed=5)
+    layer = {
+        "Individual": lambda: inner,
+        "RandomApply": lambda: RandomApply(SaltAndPepper(0.2), 0.75, seed=6),
+        "nested": lambda: RandomApply(inner, 0.25, seed=7),
+    }[kind]()
+    config = keras.saving.serialize_keras_object(layer)
+    twin = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    assert type(twin) is type(layer) and twin.get_config() == layer.get_config()
+    np.testing.assert_array_equal(twin(IMAGES, training=True), layer(IMAGES, training=True))
+
+
+def test_dispatch_of_images_of_any_number():
+    layer = Individual([GaussianNoise(0.1), GaussianBlur(1.0), Saturation(2.0)])
+    for count in (0, 1, 2):
+        images = smooth_images(2, 8, 8)[:count].astype("float32") / 255
+        assert layer(images, training=True).shape == images.shape
+
+
+def test_alternation_inside_others_turns_too():
+    inside = Alternating([Brightness(UP), Brightness(DOWN)])
+    layer = Sequence([RandomApply(inside, 1.0), Brightness(0.0)])
+    seen = []
+    for epoch in range(3):
+        layer.start_epoch(epoch)
+        seen.append(float(layer(GREY[:1], training=True)[0, 0, 0, 0]) - 0.5)
+    assert seen == [UP, DOWN, UP]
+
+
+@pytest.mark.parametrize("wrong, said", [(3, "int"), ([Brightness(0.1)], "list"), (None, "None")])
+def test_random_apply_takes_a_layer(wrong, said):
+    with pytest.raises(ValueError, match=rf"RandomApply takes an .*received {said}"):
+        RandomApply(wrong)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, "half"])
+def test_probability_of_random_apply(wrong):
+    with pytest.raises(ValueError, match=r"probability must be .*received"):
+        RandomApply(Brightness(0.1), wrong)

@@ -70,9 +70,9 @@ def test_monitor_leaves_the_model_as_it_was(model, data):
 
 
 def test_alternation_follows_the_number_of_the_epoch(make_net, data):
-    def train(**arguments):
+    def train(whole=lambda layer: layer, **arguments):
         layer = augment.Alternating([augment.Brightness(0.1), augment.Brightness(-0.1)])
-        model = methods.StabilityTraining(make_net(), augment=layer)
+        model = methods.StabilityTraining(make_net(), augment=whole(layer))
         model.compile("sgd", run_eagerly=True)
         seen = []
         spy = keras.callbacks.LambdaCallback(
@@ -83,6 +83,8 @@ def test_alternation_follows_the_number_of_the_epoch(make_net, data):
 
     assert train(epochs=3) == [0, 1, 0]
     assert train(epochs=4, initial_epoch=1) == [1, 0, 1]  # a continued run
+    within = train(lambda layer: augment.Sequence([augment.Flip(), layer]), epochs=2)
+    assert within == [0, 1]
 
 
 def test_alternation_of_nothing_is_refused(model, data):

@@ -130,3 +130,26 @@ def test_what_is_no_net_is_refused(make_net):
         methods.Baseline(two)
     with pytest.raises(TypeError, match=r"augment must be an augmentation layer.*received float"):
         methods.StabilityTraining(make_net(), augment=0.1)
+
+
+@pytest.mark.parametrize("whole", [lambda m: m, lambda m: augment.Sequence([augment.Flip(), m])])
+def test_mixed_labels_are_refused(make_net, whole):
+    with pytest.raises(ValueError, match="labels true; received Mixup"):
+        methods.AugmentationTraining(make_net(), augment=whole(augment.Mixup()))
+
+
+@pytest.mark.parametrize(
+    "whole", [lambda crop: crop, lambda crop: augment.Sequence([augment.GaussianNoise(), crop])]
+)
+def test_crops_of_larger_images(whole):
+    """The paper's random crop: 224 out of 256; the clean view is the crop from the centre."""
+    net = keras.Sequential([keras.Input([12, 10, 3]), keras.layers.Flatten(), keras.layers.Dense(4)])
+    crop = augment.ShiftedCrop(2, size=(12, 10))
+    model = methods.StabilityTraining(net, augment=whole(crop))
+    images = np.random.default_rng(0).random([8, 16, 16, 3], "float32")
+    views = model.views(images, None)
+    np.testing.assert_array_equal(views["clean"], images[:, 2:14, 3:13])
+    assert views["augmented"].shape == [8, 12, 10, 3]
+    model.compile("sgd")
+    history = model.fit(images, np.arange(8) % 4, batch_size=8, verbose=0).history
+    assert np.isfinite(history["loss"]).all()

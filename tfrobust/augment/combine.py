@@ -26,6 +26,10 @@ class _Composite(Augment):
             )
         self.augments = list(augments)
 
+    def start_epoch(self, epoch: int) -> None:
+        for augment in self.augments:
+            augment.start_epoch(epoch)
+
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {**super().get_config(), "augments": [serialize(a) for a in self.augments]}
@@ -67,6 +71,19 @@ class Sequence(_Composite):
             images = augment.apply(images, draws[str(i)])
         return images
 
+    def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
+        """The augmented batch while training; otherwise what the members return then."""
+        if training:
+            return super().call(images, training=True)
+        for augment in self.augments:
+            images = augment(images, training=False)
+        return images
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        for augment in self.augments:
+            input_shape = augment.compute_output_shape(input_shape)
+        return input_shape
+
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Alternating(_Composite):
@@ -102,6 +119,7 @@ class Alternating(_Composite):
 
     def start_epoch(self, epoch: int) -> None:
         """Turns to the augmentation of an epoch, counted from 0."""
+        super().start_epoch(epoch)
         self._phase.assign(epoch // self.period_epochs % len(self.augments))
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
@@ -120,3 +138,133 @@ class Alternating(_Composite):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "period_epochs": self.period_epochs}
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class Individual(_Composite):
+    """Applies to each image one of several augmentations (IA; FMA paper, section 4.3.1).
+
+    The paper makes a copy of the data set for each augmentation; here every image draws one of
+    them, all equally likely, each time it is seen: the same in the mean, in an epoch of the same
+    length. Each augmentation runs only on the images that drew it.
+
+    Args:
+        augments: List of augmentation layers.
+        seed: Whole number; the layers' own seeds are not used inside.
+
+    Raises:
+        ValueError: The list is empty or holds something else.
+
+    Example:
+
+    >>> from tfrobust.augment import Brightness
+    >>> layer = Individual([Brightness(0.25), Brightness(-0.25)])
+    >>> result = layer(tf.fill([100, 1, 1, 3], 0.5), training=True)
+    >>> sorted(set(result.numpy().ravel().tolist()))
+    [0.25, 0.75]
+    """
+
+    def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
+        seed = self._own_seed(seed)
+        batch = tf.shape(images)[0]
+        choice = sampling.integers(sampling.fold_in(seed, 0), [batch], 0, len(self.augments))
+        return {"choice": choice, "seed": sampling.fold_in(seed, 1)}
+
+    def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        return _dispatch(images, draws["choice"], self.augments, draws["seed"])
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class RandomApply(Augment):
+    """Applies an augmentation to each image with probability p (stability-training paper, DA).
+
+    Args:
+        augment: An augmentation layer; it runs only on the images that drew it.
+        probability: p in [0, 1]. Default 0.5, the paper's lower setting (its other one is 1).
+        seed: Whole number; the augmentation's own seed is not used inside.
+
+    Raises:
+        ValueError: `augment` is no augmentation layer, or the probability is not in [0, 1].
+
+    Example:
+
+    >>> from tfrobust.augment import Brightness
+    >>> layer = RandomApply(Brightness(0.25), probability=0.5)
+    >>> result = layer(tf.fill([100, 1, 1, 3], 0.5), training=True)
+    >>> sorted(set(result.numpy().ravel().tolist()))
+    [0.5, 0.75]
+    """
+
+    def __init__(self, augment: Augment, probability: float = 0.5, *, seed: int = 0, **kwargs: Any):
+        super().__init__(seed=seed, **kwargs)
+        if not isinstance(augment, Augment):
+            raise ValueError(
+                f"RandomApply takes an augmentation layer; received {type(augment).__name__}"
+            )
+        self.augment = augment
+        self.probability = checks.check_in_range("probability", probability, 0.0, 1.0)
+
+    def start_epoch(self, epoch: int) -> None:
+        self.augment.start_epoch(epoch)
+
+    def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
+        seed = self._own_seed(seed)
+        drawn = sampling.uniform(sampling.fold_in(seed, 0), [tf.shape(images)[0]])
+        return {"applied": drawn < self.probability, "seed": sampling.fold_in(seed, 1)}
+
+    def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        choice = tf.cast(tf.logical_not(draws["applied"]), tf.int32)
+        return _dispatch(images, choice, [self.augment, None], draws["seed"])
+
+    def get_config(self) -> dict[str, Any]:
+        augment = keras.saving.serialize_keras_object(self.augment)
+        return {**super().get_config(), "augment": augment, "probability": self.probability}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> RandomApply:
+        augment = keras.saving.deserialize_keras_object(config["augment"])
+        return cls(**{**config, "augment": augment})
+
+
+def parts(augment: Any) -> list[Any]:
+    """An augmentation and all that it holds, however deep.
+
+    Args:
+        augment: An augmentation layer, another layer, or None.
+
+    Returns:
+        The layers, the outermost first; nothing for None.
+    """
+    if augment is None:
+        return []
+    inside = [*getattr(augment, "augments", []), getattr(augment, "augment", None)]
+    return [augment, *(found for one in inside for found in parts(one))]
+
+
+def alternates(augment: Any) -> bool:
+    """Whether an augmentation is, or holds, one that turns with the epochs.
+
+    Args:
+        augment: An augmentation layer, or None.
+    """
+    return any(isinstance(part, Alternating) for part in parts(augment))
+
+
+def _dispatch(
+    images: tf.Tensor, choice: tf.Tensor, augments: list[Any], seed: tf.Tensor
+) -> tf.Tensor:
+    """Gives each image to the augmentation of its choice; None leaves it as it is.
+
+    How many images each one gets is known only when it runs, so that it draws here, from a seed
+    of its own.
+    """
+    results, order = [], []
+    for i, augment in enumerate(augments):
+        rows = tf.cast(tf.where(tf.equal(choice, i))[:, 0], tf.int32)
+        part = tf.ensure_shape(tf.gather(images, rows), [None, *images.shape[1:]])
+        if augment is not None:
+            part = augment.apply(part, augment.draw(part, sampling.fold_in(seed, i)))
+        results.append(part)
+        order.append(rows)
+    mixed = tf.gather(tf.concat(results, 0), tf.math.invert_permutation(tf.concat(order, 0)))
+    return tf.ensure_shape(mixed, images.shape)

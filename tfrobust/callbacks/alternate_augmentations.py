@@ -6,25 +6,26 @@ from typing import Any, Optional
 
 import keras
 
-from tfrobust.augment.combine import Alternating
+from tfrobust.augment.combine import alternates
 
 
 class AlternateAugmentations(keras.callbacks.Callback):
     """Drives `augment.Alternating`: Combined+ and Combined− by turns (FMA paper, section 4.3.2).
 
+    It finds alternating augmentations inside sequences and other combinations too.
     The choice follows from the number of the epoch alone, so that a run continued with
     `initial_epoch` goes on where it was.
 
     Raises (when training begins):
-        ValueError: The model's augmentation is not `Alternating`.
+        ValueError: The model's augmentation is not `Alternating` and holds none.
     """
 
-    def _layer(self) -> Alternating:
-        layer = getattr(self.model, "augment", None)
-        if not isinstance(layer, Alternating):
+    def _layer(self) -> Any:
+        layer: Any = getattr(self.model, "augment", None)
+        if not alternates(layer):
             raise ValueError(
-                "AlternateAugmentations needs a model whose augment is augment.Alternating; "
-                f"received {type(layer).__name__}"
+                "AlternateAugmentations needs a model whose augment is, or holds, "
+                f"augment.Alternating; received {type(layer).__name__}"
             )
         return layer
 

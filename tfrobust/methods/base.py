@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.augment.combine import Alternating
+from tfrobust.augment.combine import alternates, parts
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
 from tfrobust.layers.outputs import final_activation
 from tfrobust.losses import classification
@@ -41,7 +41,8 @@ class RobustModel(keras.Model):
     labels. Another classification loss is accepted if it works on logits.
 
     Raises:
-        ValueError: The net has several outputs, or ends in a softmax or sigmoid.
+        ValueError: The net has several outputs, or ends in a softmax or sigmoid; or the
+            augmentation mixes labels.
         TypeError: `net` is no Keras model, or `augment` is not a layer.
     """
 
@@ -59,6 +60,12 @@ class RobustModel(keras.Model):
             raise TypeError(
                 "augment must be an augmentation layer, for example tfrobust.augment.Brightness(); "
                 f"received {type(augment).__name__}"
+            )
+        mixing = [type(a).__name__ for a in parts(augment) if getattr(a, "mixes_labels", False)]
+        if mixing:
+            raise ValueError(
+                f"augment must leave the labels true; received {mixing[0]}, which mixes images of "
+                "different classes (mix images and labels in the tf.data pipeline instead)"
             )
         self.net = net
         self.augment = augment
@@ -91,10 +98,13 @@ class RobustModel(keras.Model):
         Returns:
             Name to images, each [B, H, W, C].
         """
-        views = {"clean": images}
-        if self.augment is not None:
-            views["augmented"] = self.augment(images, training=True)
-        return views
+        if self.augment is None:
+            return {"clean": images}
+        # Outside training an augmentation returns its input; one that crops, the centre of it.
+        return {
+            "clean": self.augment(images, training=False),
+            "augmented": self.augment(images, training=True),
+        }
 
     def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
         """Runs the net on the views.
@@ -137,7 +147,7 @@ class RobustModel(keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; images and labels are checked before the first step."""
-        _check_data(x, y, self.net, "training")
+        _check_data(x, y, self.net, "training", self.augment)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)):
             _check_data(validation[0], validation[1], self.net, "validation")
@@ -234,7 +244,7 @@ class RobustModel(keras.Model):
         self.optimizer.apply_gradients(zip(unscale(gradients), self.trainable_variables))
 
     def _check_alternation(self, callbacks: Any) -> None:
-        if not isinstance(self.augment, Alternating):
+        if not alternates(self.augment):
             return
         given = getattr(callbacks, "callbacks", callbacks) or []
         given = given if isinstance(given, (list, tuple)) else [given]
@@ -274,8 +284,13 @@ def _check_net(net: Any) -> None:
         )
 
 
-def _check_data(x: Any, y: Any, net: keras.Model, split: str) -> None:
-    """Checks what can be looked at without using it up: arrays whole, pipelines by one batch."""
+def _check_data(
+    x: Any, y: Any, net: keras.Model, split: str, augment: Optional[keras.layers.Layer] = None
+) -> None:
+    """Checks what can be looked at without using it up: arrays whole, pipelines by one batch.
+
+    An augmentation may cut the images to the net's shape.
+    """
     classes = net.output_shape[-1]
     if isinstance(x, tf.data.Dataset):
         first = next(iter(x.take(1)), None)
@@ -290,8 +305,10 @@ def _check_data(x: Any, y: Any, net: keras.Model, split: str) -> None:
         raise ValueError(f"the {split} data are empty: received shape {tuple(x.shape)}")
     checks.check_images(x, f"{split} images")
     checks.check_labels(y, classes, f"{split} labels")
-    if tuple(x.shape[1:]) != tuple(d or s for d, s in zip(net.input_shape[1:], x.shape[1:])):
+    shape = x.shape if augment is None else augment.compute_output_shape(tuple(x.shape))
+    if tuple(shape[1:]) != tuple(d or s for d, s in zip(net.input_shape[1:], shape[1:])):
+        cut = "" if augment is None or shape == tuple(x.shape) else f", cut to {tuple(shape[1:])}"
         raise ValueError(
             f"{split} images must have the net's shape {tuple(net.input_shape[1:])}; received "
-            f"{tuple(x.shape[1:])}"
+            f"{tuple(x.shape[1:])}{cut}"
         )

@@ -61,12 +61,46 @@ AUGMENTS = Registry(
     {
         "brightness": ("augment.brightness:Brightness", "adds a constant to all channels"),
         "saturation": ("augment.saturation:Saturation", "multiplies the saturation in HSL"),
+        "contrast": ("augment.contrast:Contrast", "scales the distance from the mean luminance"),
+        "color": ("augment.color:Color", "scales the distance from each pixel's luminance"),
         "gaussian_noise": ("augment.gaussian_noise:GaussianNoise", "adds Gaussian noise"),
         "salt_and_pepper": (
             "augment.salt_and_pepper:SaltAndPepper",
             "adds or subtracts a constant at random values",
         ),
+        "speckle_noise": (
+            "augment.speckle_noise:SpeckleNoise",
+            "adds Gaussian noise in proportion to the value",
+        ),
+        "patch_gaussian": (
+            "augment.patch_gaussian:PatchGaussian",
+            "adds Gaussian noise in a random square",
+        ),
+        "uniform_noise": (
+            "augment.uniform_noise:UniformNoise",
+            "replaces pixels anywhere by random greys",
+        ),
+        "nonuniform_noise": (
+            "augment.nonuniform_noise:NonuniformNoise",
+            "replaces pixels that vary little by random greys",
+        ),
         "gaussian_blur": ("augment.gaussian_blur:GaussianBlur", "convolves with a small Gaussian"),
+        "jpeg": ("augment.jpeg:Jpeg", "compresses to JPEG and decompresses"),
+        "thumbnail": ("augment.thumbnail:Thumbnail", "resizes to a thumbnail and back"),
+        "rotation": ("augment.rotation:Rotation", "rotates by a random angle"),
+        "shear": ("augment.shear:Shear", "shears along both axes by random amounts"),
+        "translation": ("augment.translation:Translation", "shifts by random whole pixels"),
+        "shifted_crop": (
+            "augment.shifted_crop:ShiftedCrop",
+            "moves the crop window away from the centre",
+        ),
+        "flip": ("augment.flip:Flip", "mirrors left to right with some probability"),
+        "pad_and_crop": (
+            "augment.pad_and_crop:PadAndCrop",
+            "pads with black and cuts a random window",
+        ),
+        "mixup": ("augment.mixup:Mixup", "mixes each image with another of its batch"),
+        "augmix": ("augment.augmix:AugMix", "mixes chains of random 8-bit operators"),
     },
 )
 

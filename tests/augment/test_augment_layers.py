@@ -21,8 +21,20 @@ CASES = {
     "gaussian_noise": (0.1, (0.0, 0.2), {}),
     "salt_and_pepper": (0.3, (0.1, 0.9), {"salt_share": 0.75, "amplitude": 0.25}),
     "gaussian_blur": (0.8, (0.2, 2.0), {"kernel_size": 5}),
+    "contrast": (0.4, (0.25, 2.0), {}),
+    "color": (0.4, (0.25, 2.0), {}),
+    "uniform_noise": (0.3, (0.1, 0.9), {}),
+    "nonuniform_noise": (0.3, (0.1, 0.9), {"deviation": np.linspace(0, 1, 64).reshape(8, 8)}),
+    "speckle_noise": (0.2, (0.0, 0.4), {}),
+    "patch_gaussian": (0.2, (0.1, 0.4), {"size": (3, 9)}),
+    "rotation": (30.0, (10.0, 90.0), {}),
+    "shear": (0.3, (0.1, 0.6), {}),
 }
-RANDOM = ["gaussian_noise", "salt_and_pepper"]
+RANDOM = ["gaussian_noise", "salt_and_pepper", "uniform_noise", "nonuniform_noise"]
+RANDOM += ["speckle_noise", "patch_gaussian"]
+#: Strengths in whole pixels or levels, probabilities of all or nothing, or none: see their tests.
+OTHERS = ["jpeg", "thumbnail", "translation", "shifted_crop", "flip", "pad_and_crop"]
+OTHERS += ["mixup", "augmix"]
 every = pytest.mark.parametrize("name", CASES)
 IMAGES = np.random.default_rng(0).random([4, 8, 8, 3], "float32")
 
@@ -41,7 +53,7 @@ def several(layer, count=3):
 
 
 def test_every_augmentation_is_here():
-    assert set(CASES) == set(AUGMENTS)
+    assert {*CASES, *OTHERS} == set(AUGMENTS)
 
 
 def test_brightness_is_the_reference():

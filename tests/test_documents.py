@@ -7,6 +7,8 @@ import re
 import pytest
 import tensorflow as tf
 
+from tfrobust import cli
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -18,14 +20,22 @@ def run(code, epochs):
 
 def test_readme(tmp_path, monkeypatch, capsys):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    job, augmentations = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    run(block, epochs=2)
+    run(augmentations, epochs=0)
+    run(job, epochs=2)
     printed = capsys.readouterr().out
     for column in ("clean", "B+", "Combined-"):
         assert re.search(rf"^{re.escape(column)} +\d+\.\d%$", printed, re.MULTILINE)
     served = tf.saved_model.load("savedmodels/digits").signatures["serving_default"]
     assert served(images=tf.zeros([1, 32, 32, 3]))["logits"].shape == [1, 10]
+
+
+def test_table_of_augmentations_is_the_registry(capsys):
+    cli.main(["list", "augments", "--markdown"])
+    table = capsys.readouterr().out
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- augmentations -->\n{table}<!-- end of augmentations -->" in text
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)

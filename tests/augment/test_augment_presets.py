@@ -7,7 +7,14 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import augment
-from tfrobust.augment import combinations, combined, table_1
+from tfrobust.augment import (
+    combinations,
+    combined,
+    naming,
+    stability_grid,
+    stability_practical,
+    table_1,
+)
 
 PAPER = {
     "cifar10": {
@@ -106,3 +113,77 @@ def test_combined_alternates_plus_and_minus():
     # +0.39 or −0.36, and noise of mean 0.
     expected = [0.39, 0.39, -0.36, -0.36] * 2
     np.testing.assert_allclose(means, expected, atol=0.05)
+
+
+def test_stability_training_at_practical_strengths():
+    """Table 1 of the stability-training paper."""
+    found = {name: layer.strength for name, layer in stability_practical().items()}
+    assert found == {
+        "gaussian_noise": 0.05,
+        "jpeg": 30,
+        "thumbnail": 150,
+        "rotation": 30,
+        "shifted_crop": 3,
+    }
+    assert all(type(layer) is augment.AUGMENTS[n] for n, layer in stability_practical().items())
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("alpha", [0.01, 0.316228, 10]),
+        ("probability", [0.5, 1]),
+        ("gaussian_noise", [0.01, 0.046416, 0.215443, 1]),
+        ("jpeg", [90, 50, 10]),
+        ("thumbnail", [20, 110, 200]),
+        ("fgsm", [0.001, 0.003162, 0.01, 0.031623, 0.1, 0.316228, 1]),
+        ("rotation", [0, 90, 180]),
+        ("shifted_crop", [0, 7.5, 15]),
+    ],
+)
+def test_stability_grids(name, expected):
+    assert stability_grid(name) == expected
+    for strength in expected if name in augment.AUGMENTS else []:
+        augment.AUGMENTS[name](strength)  # within its limits
+
+
+def test_unknown_grid():
+    with pytest.raises(ValueError, match="unknown hyper-parameter 'beta'; choose from: alpha, "):
+        stability_grid("beta")
+
+
+@pytest.mark.parametrize(
+    "text, kind, strength",
+    [
+        ("B-", augment.Brightness, -0.36),
+        ("jpeg", augment.Jpeg, 30),
+        ("jpeg=10", augment.Jpeg, 10),
+        ("rotation=0,45", augment.Rotation, (0, 45)),
+    ],
+)
+def test_augmentations_by_name(text, kind, strength):
+    layer = naming.by_name(text, seed=3)
+    assert type(layer) is kind and layer.strength == strength
+
+
+def test_combinations_and_presets_by_name():
+    assert type(naming.by_name("combined")) is augment.Alternating
+    assert list(naming.expand("table_1")) == list(table_1())
+    assert list(naming.expand("combinations")) == ["Combined+", "Combined-"]
+    assert list(naming.expand("stability_practical")) == list(stability_practical())
+    assert type(naming.expand("augmix")["augmix"]) is augment.AugMix
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("blurr", "unknown augmentation 'blurr'; choose from: combined, B"),
+        ("augmix=3", "augmix has no strength"),
+        ("jpeg=ten", "jpeg takes a number .*received jpeg=ten"),
+        ("jpeg=0", r"quality must be a number in \[1, 100\]; received 0"),
+        ("jpeg=1,2,3", "pair"),
+    ],
+)
+def test_wrong_names(text, said):
+    with pytest.raises(ValueError, match=said):
+        naming.by_name(text)

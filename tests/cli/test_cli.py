@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrobust import cli, rows
 
@@ -66,6 +68,25 @@ def test_train_calibrate_finetune_evaluate_export_report(small_job, call, tmp_pa
     code, _, err = call("export", tuned / "model.keras", saved)
     assert code == 2 and f"{saved} exists" in err
     assert call("export", tuned / "model.keras", saved, "--overwrite")[0] == 0
+
+
+def test_preview(call, tmp_path):
+    picture = tmp_path / "photo.png"
+    tf.io.write_file(str(picture), tf.io.encode_png(np.full([40, 60, 3], 200, "uint8")))
+    out = tmp_path / "grid.png"
+    code, said, _ = call("preview", "--out", out)
+    assert code == 0 and str(out) in said
+    height, width, _ = tf.io.decode_png(out.read_bytes()).shape
+    assert width > 2 * height  # ten columns, four rows
+    code, _, err = call("preview", "--out", out)
+    assert code == 2 and "exists" in err
+    code, _, _ = call(
+        *["preview", "--augment", "jpeg=10", "rotation", "--draws", 2, "--images", picture],
+        *["--out", tmp_path / "photo_grid.png"],
+    )
+    assert code == 0 and (tmp_path / "photo_grid.png").stat().st_size > 5000
+    code, _, err = call("preview", "--images", __file__, "--out", tmp_path / "none.png")
+    assert code == 2 and "JPEG, PNG" in err and not (tmp_path / "none.png").exists()
 
 
 def test_list(call):

@@ -14,7 +14,13 @@ from tfrobust.augment.mixup import Mixup
 from tfrobust.augment.nonuniform_noise import NonuniformNoise
 from tfrobust.augment.pad_and_crop import PadAndCrop
 from tfrobust.augment.patch_gaussian import PatchGaussian
-from tfrobust.augment.presets import combinations, combined, table_1
+from tfrobust.augment.presets import (
+    combinations,
+    combined,
+    stability_grid,
+    stability_practical,
+    table_1,
+)
 from tfrobust.augment.rotation import Rotation
 from tfrobust.augment.salt_and_pepper import SaltAndPepper
 from tfrobust.augment.saturation import Saturation
@@ -57,5 +63,7 @@ __all__ = [
     "UniformNoise",
     "combinations",
     "combined",
+    "stability_grid",
+    "stability_practical",
     "table_1",
 ]

@@ -1,16 +1,22 @@
-"""The augmentations of the FMA paper's Table 1 and their combinations."""
+"""What the papers train with: tables of strengths, their combinations, and grids."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+import numpy as np
 
 from tfrobust.augment.base import StrengthAugment
 from tfrobust.augment.brightness import Brightness
 from tfrobust.augment.combine import Alternating, Sequence
 from tfrobust.augment.gaussian_blur import GaussianBlur
 from tfrobust.augment.gaussian_noise import GaussianNoise
+from tfrobust.augment.jpeg import Jpeg
+from tfrobust.augment.rotation import Rotation
 from tfrobust.augment.salt_and_pepper import SaltAndPepper
 from tfrobust.augment.saturation import Saturation
+from tfrobust.augment.shifted_crop import ShiftedCrop
+from tfrobust.augment.thumbnail import Thumbnail
 
 #: The two columns of Table 1; "cifar10" is for small images, "imagenet200" for 224 pixels.
 TABLE_1_COLUMNS = ("cifar10", "imagenet200")
@@ -108,6 +114,72 @@ def combined(
     return Alternating(
         list(combinations(augmentations).values()), period_epochs=period_epochs, seed=seed
     )
+
+
+def stability_practical() -> dict[str, StrengthAugment]:
+    """The distortions of the stability-training paper at the "practical" strengths of its Table 1.
+
+    They are meant for images of 224 pixels. The sixth one, FGSM with ε = 0.001, is an attack on
+    the net, not an augmentation.
+
+    Returns:
+        Name in the registry to layer, in the order of the table.
+
+    Example:
+
+    >>> stability_practical()["jpeg"].strength
+    30.0
+    """
+    return {
+        "gaussian_noise": GaussianNoise(0.05),
+        "jpeg": Jpeg(30),
+        "thumbnail": Thumbnail(150),
+        "rotation": Rotation(30.0),
+        "shifted_crop": ShiftedCrop(3),
+    }
+
+
+#: Table 2 of the stability-training paper: (start, end, number of points, scale).
+STABILITY_GRIDS = {
+    "alpha": (0.01, 10.0, 3, "logarithmic"),
+    "probability": (0.5, 1.0, 2, "linear"),
+    "gaussian_noise": (0.01, 1.0, 4, "logarithmic"),
+    "jpeg": (90, 10, 3, "linear"),
+    "thumbnail": (20, 200, 3, "linear"),
+    "fgsm": (0.001, 1.0, 7, "logarithmic"),
+    "rotation": (0, 180, 3, "linear"),
+    "shifted_crop": (0, 15, 3, "linear"),
+}
+
+
+def stability_grid(name: str) -> list[float]:
+    """The values of one hyper-parameter that the stability-training paper trains with (Table 2).
+
+    Args:
+        name: "alpha" (weight of the stability loss), "probability" (of RandomApply), or what is
+            distorted with: "gaussian_noise", "jpeg", "thumbnail", "fgsm", "rotation",
+            "shifted_crop".
+
+    Returns:
+        The values, in the order of the table.
+
+    Raises:
+        ValueError: There is no such hyper-parameter.
+
+    Example:
+
+    >>> stability_grid("jpeg")
+    [90.0, 50.0, 10.0]
+    >>> stability_grid("gaussian_noise")
+    [0.01, 0.046416, 0.215443, 1.0]
+    """
+    if name not in STABILITY_GRIDS:
+        raise ValueError(
+            f"unknown hyper-parameter {name!r}; choose from: {', '.join(STABILITY_GRIDS)}"
+        )
+    start, end, points, scale = STABILITY_GRIDS[name]
+    spaced = np.geomspace if scale == "logarithmic" else np.linspace
+    return [round(float(value), 6) for value in spaced(start, end, points)]
 
 
 def _copy(augment: StrengthAugment) -> StrengthAugment:

@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         "--augment",
         default="combined",
         help="combined (Combined+ and Combined- by turns), a name of Table 1 (B+ B- GB GN SAP S+ "
-        f"S-), or one of: {', '.join(AUGMENTS)}; default: %(default)s",
+        f"S-), or one of: {', '.join(AUGMENTS)}, with a strength: jpeg=10; default: %(default)s",
     )
     one.add_argument("--strengths", help="file of calibrated strengths; default: Table 1, CIFAR-10")
     one.add_argument(
@@ -118,6 +118,24 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--strengths", help="file of calibrated strengths; default: Table 1")
     one.add_argument("--out", help="file to write: rows.jsonl")
 
+    one = command("preview", commands.preview, "draw what augmentations do to images (PNG)")
+    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    one.add_argument(
+        "--images", nargs="+", metavar="FILE", help="picture files instead of a data set"
+    )
+    one.add_argument(
+        "--augment",
+        nargs="+",
+        default=["table_1", "combinations"],
+        metavar="NAME",
+        help="table_1, combinations (Combined+ and Combined-), stability_practical, or one of: "
+        f"{', '.join(AUGMENTS)}; with a strength: jpeg=10, or rotation=0,45 to draw it from a "
+        "range; default: table_1 combinations",
+    )
+    one.add_argument("--examples", type=_whole(1), default=4, help="images; default: 4")
+    one.add_argument("--draws", type=_whole(1), default=1, help="columns of each; default: 1")
+    one.add_argument("--out", default="preview.png", help="file to write; default: %(default)s")
+
     one = command("export", commands.export, "write a SavedModel for serving", seeded=False)
     one.add_argument("model", help="a .keras file")
     one.add_argument("out", help="folder to write, such as savedmodels/mine")
@@ -129,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("list", commands.list_names, "list what can be chosen by name", seeded=False)
     one.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(REGISTRIES))
+    one.add_argument("--markdown", action="store_true", help="print tables, as in the README")
     return root
 
 

@@ -77,6 +77,21 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(reports.robustness_table(measured, baseline=next(iter(models))).to_text())
 
 
+def preview(arguments: argparse.Namespace) -> None:
+    from tfrobust import recipes
+
+    path = recipes.preview(
+        arguments.augment,
+        arguments.out,
+        dataset=arguments.dataset,
+        images=arguments.images,
+        examples=arguments.examples,
+        draws=arguments.draws,
+        seed=arguments.seed,
+    )
+    print(f"picture: {path}")
+
+
 def export(arguments: argparse.Namespace) -> None:
     from tfrobust import saving, serving
 
@@ -98,9 +113,31 @@ def list_names(arguments: argparse.Namespace) -> None:
     if unknown:
         raise ValueError(f"unknown kind {unknown[0]!r}; choose from: {', '.join(REGISTRIES)}")
     for kind in arguments.kinds or REGISTRIES:
+        if arguments.markdown:
+            print(_markdown(REGISTRIES[kind]))
+            continue
         print(f"{kind}:")
         for name in REGISTRIES[kind]:
             print(f"  {name:26}{REGISTRIES[kind].describe(name)}")
+
+
+def _markdown(registry: Any) -> str:
+    """A table of a registry; of augmentations also the class, its strength and its limits."""
+    from tfrobust.registries import AUGMENTS
+
+    if registry is not AUGMENTS:
+        lines = ["| name | what it is |", "|---|---|"]
+        return "\n".join(lines + [f"| `{name}` | {registry.describe(name)} |" for name in registry])
+    lines = ["| name | layer | what it does | strength: default | range |", "|---|---|---|---|---|"]
+    for name in registry:
+        layer = registry[name]()
+        cells = [f"`{name}`", f"`{type(layer).__name__}`", registry.describe(name), "", ""]
+        if hasattr(layer, "strength"):
+            given = layer.strength if isinstance(layer.strength, tuple) else (layer.strength,)
+            cells[3] = f"`{layer.parameter}`: {' to '.join(f'{value:g}' for value in given)}"
+            cells[4] = " to ".join(f"{value:g}" for value in layer.limits)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _settings(arguments: argparse.Namespace, recipe: Any) -> dict[str, Any]:

@@ -1,7 +1,17 @@
 """Recipes: experiments as frozen settings and a function that runs them."""
 
 from tfrobust.recipes.base import Recipe
+from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart
 from tfrobust.recipes.training import Finetune, Train, finetune, train
 
-__all__ = ["Finetune", "Quickstart", "Recipe", "Train", "finetune", "quickstart", "train"]
+__all__ = [
+    "Finetune",
+    "Quickstart",
+    "Recipe",
+    "Train",
+    "finetune",
+    "preview",
+    "quickstart",
+    "train",
+]

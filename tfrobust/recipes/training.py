@@ -11,14 +11,14 @@ from typing import Any, Optional
 import keras
 
 from tfrobust import datasets, files, rows, saving, strength
-from tfrobust.augment import presets
+from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
-from tfrobust.augment.combine import Alternating
+from tfrobust.augment.combine import alternates
 from tfrobust.callbacks import AlternateAugmentations, RobustnessMonitor
 from tfrobust.evaluation import Evaluator
 from tfrobust.methods.base import RobustModel
 from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
-from tfrobust.registries import AUGMENTS, METHODS, NETS
+from tfrobust.registries import METHODS, NETS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Finetune(Recipe):
         model: The `.keras` file to start from.
         method: One of `METHODS`.
         augment: "combined" (Combined+ and Combined− by turns), a name of Table 1 such as "B+", or
-            one of `AUGMENTS`.
+            one of `AUGMENTS`, "jpeg=10" for one at another strength.
         strengths: A file of calibrated strengths; None takes Table 1's.
         settings: Further arguments of the method, such as gamma.
         dataset: One of `DATASETS`.
@@ -122,7 +122,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         FileExistsError: `out` holds something else.
     """
     individual = individual_augmentations(recipe.strengths)
-    augment = choose_augmentation(recipe.augment, individual, seed=recipe.seed)
+    augment = naming.by_name(recipe.augment, individual, seed=recipe.seed)
     check_method_settings(recipe.method, recipe.settings)
     source = saving.load_model(recipe.model)
     run = RunFolder(out, recipe, finished="model.keras")
@@ -181,7 +181,7 @@ def fit(
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     model.compile(keras.optimizers.SGD(schedule, momentum=0.9), metrics=["accuracy"])
     callbacks = list(callbacks)
-    if isinstance(model.augment, Alternating):
+    if alternates(model.augment):
         callbacks.insert(0, AlternateAugmentations())
     return model.fit(
         data.train,
@@ -199,25 +199,6 @@ def individual_augmentations(strengths: Optional[files.PathLike]) -> dict[str, S
     if strengths is None:
         return presets.table_1("cifar10")
     return strength.augmentations_at(strength.read(strengths))
-
-
-def choose_augmentation(
-    name: str, individual: Mapping[str, StrengthAugment], *, seed: int = 0
-) -> Augment:
-    """The augmentation that a name stands for; see `Finetune`.
-
-    Raises:
-        ValueError: The name is unknown; the message lists the valid ones.
-    """
-    if name == "combined":
-        return presets.combined(individual, seed=seed)
-    if name in individual:
-        return individual[name]
-    if name not in AUGMENTS:
-        valid = ", ".join(("combined", *individual, *AUGMENTS))
-        raise ValueError(f"unknown augmentation {name!r}; choose from: {valid}")
-    chosen: Augment = AUGMENTS[name](seed=seed)
-    return chosen
 
 
 def check_method_settings(method: str, settings: Mapping[str, Any]) -> None:

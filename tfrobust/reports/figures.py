@@ -74,7 +74,9 @@ def augmentation_grid(pictures: np.ndarray, names: Sequence[str], *, title: str)
                 axes.imshow(picture, interpolation="nearest")
                 axes.set(xticks=[], yticks=[])
                 label = tables.with_minus_signs("Clean" if name == CLEAN else name)
-                axes.set_title(label if i == 0 else "", parse_math=False)
+                # As large as its column is wide: a letter is about 0.55 of its size.
+                size_of_label = min(10.0, 79 / (0.55 * max(len(label), 1)))
+                axes.set_title(label if i == 0 else "", parse_math=False, fontsize=size_of_label)
     return figure
 
 

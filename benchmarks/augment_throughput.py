@@ -105,8 +105,9 @@ def bare_operations(images):
         )
 
     def blur(x):
-        x = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME")
-        return tf.nn.depthwise_conv2d(x, tf.transpose(kernel, [1, 0, 2, 3]), [1] * 4, "SAME")
+        x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], "REFLECT")
+        x = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "VALID")
+        return tf.nn.depthwise_conv2d(x, tf.transpose(kernel, [1, 0, 2, 3]), [1] * 4, "VALID")
 
     def normal(x):
         return tf.clip_by_value(x + amount * sampling.normal(seed, shape), 0.0, 1.0)

@@ -143,7 +143,9 @@ def test_mixed_labels_are_refused(make_net, whole):
 )
 def test_crops_of_larger_images(whole):
     """The paper's random crop: 224 out of 256; the clean view is the crop from the centre."""
-    net = keras.Sequential([keras.Input([12, 10, 3]), keras.layers.Flatten(), keras.layers.Dense(4)])
+    net = keras.Sequential(
+        [keras.Input([12, 10, 3]), keras.layers.Flatten(), keras.layers.Dense(4)]
+    )
     crop = augment.ShiftedCrop(2, size=(12, 10))
     model = methods.StabilityTraining(net, augment=whole(crop))
     images = np.random.default_rng(0).random([8, 16, 16, 3], "float32")

@@ -132,6 +132,26 @@ def test_batches_of_any_size():
     assert words.shape == [0, 8, 8] and place.shape == [0, 2]
 
 
+def test_traced_once_for_any_number_of_images():
+    images = reference.smooth_images(7, 10, 11)
+    names = np.full([7, 1, 1], "posterize")
+    for n in (7, 3, 5):
+        run(images[:n], names[:n], np.full([n, 1, 1], 3.0), all_ops=False)
+    traced = chains._traced(10, 11, 3, 1, 1, False)
+    assert traced.experimental_get_tracing_count() == 1
+
+
+def test_unknown_size():
+    one = tf.ones([1, 1, 1], tf.int32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])
+    def call(x):
+        return chains.run(x, one, tf.ones([1, 1, 1]), one[0])[0]
+
+    with pytest.raises(ValueError, match="known height and width"):
+        call(tf.zeros([1, 4, 4, 3]))
+
+
 def test_autocontrast_tables_of_every_pair():
     low, high = (pair.ravel() for pair in np.meshgrid(range(256), range(256), indexing="ij"))
     tables = lookup.autocontrast_tables(

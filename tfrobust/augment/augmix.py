@@ -106,7 +106,8 @@ class AugMix(Augment):
 
     def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
         words, place = self._chain_words(images, draws)
-        return chains.mix(images, words, place, draws["weights"], draws["mix"])
+        mixed = chains.mix(images, words, place, draws["weights"], draws["mix"])
+        return tf.ensure_shape(mixed, images.shape)
 
     def chains(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
         """The chains before they are mixed; `mixing.mix_chains` mixes them.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Callable
 
 import tensorflow as tf
 
 from tfrobust.ops import enhance, lookup, pixels, warp
+from tfrobust.ops.compiled import compiled
 
 #: The operators in the order of the released code; the first nine are the paper's, the last four
 #: overlap with corruptions of the benchmarks (`all_ops`).
@@ -69,7 +71,8 @@ def run(
         Words of `ops.pixels` [B · width, H, W], and int32 [B, width]: which of them is the chain.
 
     Raises:
-        ValueError: The images have more than 4 channels, or all_ops and not 1 or 3.
+        ValueError: The images have more than 4 channels, or all_ops and not 1 or 3, or their
+            height or width is unknown.
     """
     channels = images.shape[-1]
     if channels not in range(1, pixels.MOST_CHANNELS + 1):
@@ -79,11 +82,35 @@ def run(
         )
     if all_ops and channels not in (1, 3):
         raise ValueError(f"color needs images of 1 or 3 channels; received {channels} channels")
-    return _run(images, operators, levels, depths, all_ops)
+    height, width = images.shape[1:3]
+    if height is None or width is None:
+        raise ValueError(
+            "AugMix's operators need images of known height and width; received images of shape "
+            f"{tuple(images.shape)}"
+        )
+    operators = tf.convert_to_tensor(operators, tf.int32)
+    traced = _traced(height, width, channels, *operators.shape[1:], all_ops)
+    return traced(tf.cast(images, tf.float32), operators, levels, depths)
 
 
-@tf.function(autograph=False)
-def _run(images, operators, levels, depths, all_ops):
+@functools.cache
+def _traced(height, width, channels, chains, most, all_ops):
+    """`_run` for one size of images and any number of them."""
+
+    def of_any_number(shape, dtype=tf.float32):
+        return tf.TensorSpec([None, *shape], dtype)
+
+    signature = [
+        of_any_number([height, width, channels]),
+        of_any_number([chains, most], tf.int32),
+        of_any_number([chains, most]),
+        of_any_number([chains], tf.int32),
+    ]
+    run_any_number = functools.partial(_run, all_ops=all_ops)
+    return tf.function(run_any_number, autograph=False, input_signature=signature)
+
+
+def _run(images, operators, levels, depths, *, all_ops):
     channels = images.shape[-1]
     width, most = operators.shape[1:]
     words = pixels.pack(images)  # [B, H, W]
@@ -225,7 +252,7 @@ _FUNCTIONS: dict[str, Callable[..., tf.Tensor]] = {
 }
 
 
-@pixels.compiled
+@compiled
 def mix(
     images: tf.Tensor, words: tf.Tensor, place: tf.Tensor, weights: tf.Tensor, share: tf.Tensor
 ) -> tf.Tensor:

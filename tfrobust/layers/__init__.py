@@ -1,5 +1,22 @@
 """Parts of nets, and looking into nets."""
 
+from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
+from tfrobust.layers.dubin import DuBIN
 from tfrobust.layers.feature_taps import recorded_outputs, relu_layers
+from tfrobust.layers.half_instance_norm import HalfInstanceNorm
+from tfrobust.layers.instance_normalization import InstanceNormalization
+from tfrobust.layers.norms import norm_layer
+from tfrobust.layers.route import current_route, route
 
-__all__ = ["recorded_outputs", "relu_layers"]
+__all__ = [
+    "DuBIN",
+    "DualBatchNormalization",
+    "HalfInstanceNorm",
+    "InstanceNormalization",
+    "current_route",
+    "mean_batch_variance",
+    "norm_layer",
+    "recorded_outputs",
+    "relu_layers",
+    "route",
+]

@@ -1,0 +1,107 @@
+"""Dual batch normalization."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust.layers.norm_bases import MovingNorm
+from tfrobust.layers.route import ROUTES, current_route
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class DualBatchNormalization(MovingNorm):
+    """Two complete batch norms, one for clean and one for adversarial images (DuBN).
+
+    Each has its own scale, offset and moving statistics; `route` says which of the two a forward
+    pass goes through, "clean" if nothing is said. The other one is not touched. (Xie et al.,
+    arXiv:1911.09665; AugMax, section 3.3.)
+
+    Args:
+        axis: Axis of the channels. Default -1.
+        momentum: Share of the moving statistics that stays at each step. Default 0.9, as in
+            AugMax's code.
+        epsilon: Added to variances, above 0. Default 1e-5, as in AugMax's code.
+        center: Whether there are offsets beta.
+        scale: Whether there are scales gamma.
+        beta_regularizer: Keras regularizer of the offsets of both.
+        gamma_regularizer: Keras regularizer of the scales of both.
+        synchronized: Whether the batch statistics are those of all replicas together.
+        **kwargs: `name` and the like, as for every Keras layer.
+
+    Returns:
+        The shape of the input, for example [B, H, W, C].
+
+    Raises:
+        ValueError: The number of channels of the input is not known.
+
+    Example:
+
+    >>> from tfrobust.layers.route import route
+    >>> layer = DualBatchNormalization()
+    >>> with route("auxiliary"):
+    ...     normalised = layer(tf.fill([2, 4, 4, 3], 5.0), training=True)
+    >>> [float(norm.moving_mean[0]) for norm in (layer.clean, layer.auxiliary)]
+    [0.0, 0.5]
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.clean, self.auxiliary = (
+            keras.layers.BatchNormalization(name=name, **self._options(), **self._moving())
+            for name in ROUTES
+        )
+
+    def build(self, input_shape: Any) -> None:
+        self._check_axis(input_shape)
+        for norm in (self.clean, self.auxiliary):
+            with tf.name_scope(norm.name):  # Keras 2 names the weights by it
+                norm.build(input_shape)
+        super().build(input_shape)
+
+    def call(
+        self, inputs: tf.Tensor, training: Optional[bool] = None, mask: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
+        # Keras 3 gives a mask, mostly None, to a layer that stands where a batch norm stood.
+        norm = {"clean": self.clean, "auxiliary": self.auxiliary}[current_route()]
+        return norm(inputs, training=training, mask=mask)
+
+
+def mean_batch_variance(net: keras.layers.Layer) -> dict[str, float]:
+    """How much the features vary that the dual norms see: the statistic of AugMax's Table 1.
+
+    σ̄² of a batch norm is the mean over its channels of its moving variance; of a net, the mean of
+    that over its dual norms, each counted once. The table gives single layers: pass such a layer.
+
+    Args:
+        net: A net with dual norms, or one of them (`DualBatchNormalization`, `DuBIN`).
+
+    Returns:
+        Route to σ̄²: `{"clean": σ̄²_c, "auxiliary": σ̄²_a}`.
+
+    Raises:
+        ValueError: There is no dual norm in the net.
+
+    Example:
+
+    >>> net = keras.Sequential([keras.Input([8, 8, 3]), DualBatchNormalization()])
+    >>> mean_batch_variance(net)
+    {'clean': 1.0, 'auxiliary': 1.0}
+    """
+    duals = [x for x in net._flatten_layers() if isinstance(x, DualBatchNormalization)]
+    duals = list({id(dual): dual for dual in duals}.values())
+    if not duals:
+        raise ValueError(
+            f"{net.name} has no dual norms; build it with norm='dubn' or 'dubin', or convert it "
+            "with convert_norms"
+        )
+    return {
+        name: sum(_mean_variance(getattr(dual, name)) for dual in duals) / len(duals)
+        for name in ROUTES
+    }
+
+
+def _mean_variance(norm: keras.layers.BatchNormalization) -> float:
+    return float(tf.reduce_mean(tf.convert_to_tensor(norm.moving_variance)))

@@ -1,0 +1,41 @@
+"""Dual batch and instance normalization."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+
+from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
+from tfrobust.layers.half_instance_norm import HalfInstanceNorm
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class DuBIN(HalfInstanceNorm):
+    """The first channels through instance norm, the others through dual batch norm.
+
+    y = [IN(x₁ … xₖ), DuBN(xₖ₊₁ … x_C)] with k = ⌊share · C⌋, joined in this order (AugMax, section
+    3.3 and Figure 3). Both routes share the instance norm, its scale and its offset; of the two
+    batch norms `route` picks one, "clean" if nothing is said.
+
+    Args:
+        share: Share of the channels for instance norm, between 0 and 1. Default 0.5, as in the
+            paper.
+        **kwargs: As for `HalfInstanceNorm`: axis, momentum, epsilon, center, scale,
+            beta_regularizer, gamma_regularizer, synchronized, name.
+
+    Returns:
+        The shape of the input, for example [B, H, W, C].
+
+    Raises:
+        ValueError: One of the two parts would have no channel.
+
+    Example:
+
+    >>> layer = DuBIN()
+    >>> layer.build([None, 8, 8, 6])
+    >>> [part.gamma.shape[0] for part in (layer.instance_norm, layer.batch_norm.auxiliary)]
+    [3, 3]
+    """
+
+    batch_norm_class: ClassVar[Any] = DualBatchNormalization

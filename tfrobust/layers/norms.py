@@ -1,0 +1,80 @@
+"""The norms that go into nets, by name."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import keras
+
+from tfrobust import checks
+from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
+from tfrobust.layers.dubin import DuBIN
+from tfrobust.layers.half_instance_norm import HalfInstanceNorm
+
+#: What a net may be normalised with: batch norm; half instance, half batch norm; dual batch norm;
+#: half instance, half dual batch norm.
+NORMS = ("bn", "ibn", "dubn", "dubin")
+
+
+def norm_layer(
+    norm: str,
+    *,
+    mixed: bool = False,
+    epsilon: float = 1e-5,
+    regularizer: Any = None,
+    name: Optional[str] = None,
+) -> Any:
+    """The layer that stands at one place of a net.
+
+    Args:
+        norm: One of `NORMS`.
+        mixed: Whether this is one of the places where "ibn" and "dubin" put instance norm; at all
+            others "ibn" is batch norm and "dubin" dual batch norm.
+        epsilon: Added to variances. Default 1e-5, as in the papers' code.
+        regularizer: Keras regularizer of every scale and offset; None for none.
+        name: Name of the layer.
+
+    Returns:
+        A Keras layer; moving statistics with momentum 0.9.
+
+    Raises:
+        ValueError: There is no such norm.
+
+    Example:
+
+    >>> norm_layer("dubin", mixed=True, name="norm1").name
+    'norm1'
+    >>> [type(norm_layer(norm)).__name__ for norm in ("ibn", "dubin")]
+    ['BatchNormalization', 'DualBatchNormalization']
+    """
+    return norm_class(norm, mixed=mixed)(
+        momentum=0.9,
+        epsilon=epsilon,
+        gamma_regularizer=regularizer,
+        beta_regularizer=regularizer,
+        name=name,
+    )
+
+
+def norm_class(norm: str, *, mixed: bool = False) -> Any:
+    """The class of layer that stands at one place of a net.
+
+    Args:
+        norm: One of `NORMS`.
+        mixed: As for `norm_layer`.
+
+    Returns:
+        A Keras layer class; all of them take the arguments of Keras' BatchNormalization that say
+        how to normalise.
+
+    Raises:
+        ValueError: There is no such norm.
+    """
+    checks.check_choice("norm", norm, NORMS)
+    batch_norm, with_instance_norm = {
+        "bn": (keras.layers.BatchNormalization,) * 2,
+        "ibn": (keras.layers.BatchNormalization, HalfInstanceNorm),
+        "dubn": (DualBatchNormalization,) * 2,
+        "dubin": (DualBatchNormalization, DuBIN),
+    }[norm]
+    return with_instance_norm if mixed else batch_norm

@@ -106,7 +106,25 @@ AUGMENTS = Registry(
 
 NETS = Registry(
     "net",
-    {"small_cnn": ("nets.small_cnn:small_cnn", "a VGG in small: six convolutions, for a CPU")},
+    {
+        "small_cnn": ("nets.small_cnn:small_cnn", "a VGG in small: six convolutions, for a CPU"),
+        "lenet": ("nets.lenet:lenet", "two convolutions and two dense layers (FCL, MNIST)"),
+        "vgg_16": ("nets.vgg:vgg_16", "VGG-16 with tf-slim's normalization (FMA)"),
+        "resnet_18": ("nets.resnet:resnet_18", "ResNet-18 with one of three stems (AugMax, ST)"),
+        "resnet_20": ("nets.cifar_resnet:resnet_20", "CIFAR ResNet of 20 layers"),
+        "resnet_32": ("nets.cifar_resnet:resnet_32", "CIFAR ResNet of 32 layers"),
+        "resnet_44": ("nets.cifar_resnet:resnet_44", "CIFAR ResNet of 44 layers"),
+        "resnet_50": ("nets.resnet:resnet_50", "ResNet-50 v1.5 (NoisyMix on ImageNet)"),
+        "resnet_56": ("nets.cifar_resnet:resnet_56", "CIFAR ResNet of 56 layers (FCL)"),
+        "preact_resnet_18": (
+            "nets.preact_resnet:preact_resnet_18",
+            "pre-activation ResNet-18 for CIFAR (NoisyMix)",
+        ),
+        "wrn_28_2": ("nets.wide_resnet:wrn_28_2", "wide ResNet 28-2 (NoisyMix)"),
+        "wrn_28_4": ("nets.wide_resnet:wrn_28_4", "wide ResNet 28-4 (NoisyMix's released code)"),
+        "wrn_40_2": ("nets.wide_resnet:wrn_40_2", "wide ResNet 40-2 (AugMix, AugMax)"),
+        "resnext_29": ("nets.resnext:resnext_29", "ResNeXt-29, 4x32d (AugMix, AugMax)"),
+    },
 )
 
 METHODS = Registry(

@@ -1,6 +1,43 @@
 """Nets: plain functional Keras models from images in [0, 1] to logits."""
 
+from tfrobust.nets.cifar_resnet import (
+    cifar_resnet,
+    resnet_20,
+    resnet_32,
+    resnet_44,
+    resnet_56,
+)
+from tfrobust.nets.convert_norms import convert_norms
+from tfrobust.nets.lenet import lenet
+from tfrobust.nets.mlp import mlp
+from tfrobust.nets.preact_resnet import preact_resnet_18
+from tfrobust.nets.resnet import resnet_18, resnet_50
+from tfrobust.nets.resnext import resnext_29
 from tfrobust.nets.small_cnn import small_cnn
+from tfrobust.nets.torch_weights import import_torch_resnet
+from tfrobust.nets.vgg import vgg_16
+from tfrobust.nets.wide_resnet import wide_resnet, wrn_28_2, wrn_28_4, wrn_40_2
 from tfrobust.registries import NETS
 
-__all__ = ["NETS", "small_cnn"]
+__all__ = [
+    "NETS",
+    "cifar_resnet",
+    "convert_norms",
+    "import_torch_resnet",
+    "lenet",
+    "mlp",
+    "preact_resnet_18",
+    "resnet_18",
+    "resnet_20",
+    "resnet_32",
+    "resnet_44",
+    "resnet_50",
+    "resnet_56",
+    "resnext_29",
+    "small_cnn",
+    "vgg_16",
+    "wide_resnet",
+    "wrn_28_2",
+    "wrn_28_4",
+    "wrn_40_2",
+]

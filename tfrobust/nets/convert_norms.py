@@ -1,0 +1,197 @@
+"""Other norms for a net that has batch norm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Union
+
+import keras
+
+from tfrobust import checks
+from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
+from tfrobust.layers.half_instance_norm import HalfInstanceNorm
+from tfrobust.layers.norms import NORMS, norm_class
+
+BatchNorm = keras.layers.BatchNormalization
+
+
+def convert_norms(
+    net: keras.Model,
+    norm: str,
+    *,
+    mixed: Union[str, Iterable[str], Callable[[Any], bool]] = (),
+) -> keras.Model:
+    """A copy of a net in which other norms stand for its BatchNormalization layers.
+
+    The new norms start with the weights of the old: both routes of a dual norm with a copy of the
+    whole batch norm; where instance norm takes the first channels, it takes their scales and
+    offsets, and batch norm the rest. So the outputs of a net converted to "dubn" are those of the
+    net before, on both routes, until it is trained on. Names, epsilon, momentum, axis, regularizers
+    and `trainable` stay, and so do all other layers and their weights, nested models included.
+
+    Args:
+        net: Functional or Sequential model with `keras.layers.BatchNormalization` layers.
+        norm: "dubn" (dual batch norm), "dubin" (dual batch and instance norm), "ibn" (batch and
+            instance norm) or "bn" (a plain copy).
+        mixed: The BatchNormalization layers that get instance norm for half of their channels with
+            "dubin" and "ibn": names, or a function of the layer that says yes or no. There is no
+            default for these two, because where the blocks of a net begin cannot be seen. AugMax
+            takes the first norm of each residual block in all stages but the last; never take the
+            last norm before the classifier. The other norms ignore it, but names must exist.
+
+    Returns:
+        A new model of the same kind, not compiled with a training method.
+
+    Raises:
+        TypeError: `net` is no Keras model.
+        ValueError: The net is not functional or Sequential, has no BatchNormalization or one that
+            cannot be replaced; or `mixed` names none or an unknown layer.
+
+    Example:
+
+    >>> layers = keras.layers
+    >>> net = keras.Sequential(
+    ...     [
+    ...         keras.Input([32, 32, 3]),
+    ...         layers.Conv2D(8, 3),
+    ...         layers.BatchNormalization(name="norm1"),
+    ...         layers.ReLU(),
+    ...         layers.Conv2D(8, 3),
+    ...         layers.BatchNormalization(name="norm2"),
+    ...     ]
+    ... )
+    >>> converted = convert_norms(net, "dubin", mixed=["norm1"])
+    >>> [type(converted.get_layer(name)).__name__ for name in ("norm1", "norm2")]
+    ['DuBIN', 'DualBatchNormalization']
+    """
+    checks.check_choice("norm", norm, NORMS)
+    _check_net(net)
+    is_mixed = _mixed_places(_batch_norms(net), norm, mixed)
+    pairs: list[tuple[Any, Any]] = []
+
+    def copy(layer: Any) -> Any:
+        if _is_graph(layer):
+            new = keras.models.clone_model(layer, clone_function=copy)
+        elif isinstance(layer, BatchNorm) and norm_class(norm, mixed=is_mixed(layer)) != BatchNorm:
+            new = norm_class(norm, mixed=is_mixed(layer))(**_settings(layer))
+        else:
+            new = type(layer).from_config(layer.get_config())
+        pairs.append((layer, new))
+        return new
+
+    converted = copy(net)
+    if not converted.built:  # a Sequential model that was built by its first call
+        converted.build(net.input_shape)
+    for old, new in reversed(pairs):  # a model before its layers, whose flags may differ from it
+        if getattr(old, "trainable", None) != getattr(new, "trainable", None):
+            new.trainable = old.trainable
+    for old, new in pairs:
+        if not _is_graph(old) and hasattr(old, "get_weights"):
+            _copy_weights(old, new)
+    return converted
+
+
+def _check_net(net: Any) -> None:
+    if not isinstance(net, keras.Model):
+        raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
+    if not _is_graph(net):
+        raise ValueError(
+            "net must be a functional or Sequential model; received a "
+            f"{type(net).__name__} (of a training method convert its net: method.net)"
+        )
+    if not net.built:
+        raise ValueError(
+            f"net {net.name!r} has no weights yet; give it an Input layer or call net.build(...)"
+        )
+
+
+def _is_graph(layer: Any) -> bool:
+    # A functional model has no public class of its own; a subclassed one knows no inputs.
+    is_model = isinstance(layer, keras.Model)
+    return is_model and (isinstance(layer, keras.Sequential) or bool(getattr(layer, "inputs", 0)))
+
+
+def _batch_norms(net: Any) -> list[Any]:
+    """The layers to replace, nested models included, each once; raises where one is hidden."""
+    found: dict[int, Any] = {}
+    for layer in getattr(net, "layers", ()):
+        if _is_graph(layer):
+            found.update((id(inner), inner) for inner in _batch_norms(layer))
+        elif isinstance(layer, BatchNorm):
+            found[id(layer)] = layer
+        elif any(isinstance(inner, BatchNorm) for inner in layer._flatten_layers()):
+            raise ValueError(
+                "BatchNormalization can be replaced where it is a layer of a functional or "
+                f"Sequential model; {layer.name!r} ({type(layer).__name__}) holds one inside"
+            )
+    return list(found.values())
+
+
+def _mixed_places(batch_norms: list[Any], norm: str, mixed: Any) -> Callable[[Any], bool]:
+    names = [layer.name for layer in batch_norms]
+    if not names:
+        raise ValueError("the net has no BatchNormalization layer to replace")
+    if callable(mixed):
+        chosen = {id(layer) for layer in batch_norms if mixed(layer)}
+    else:
+        wanted = [mixed] if isinstance(mixed, str) else list(mixed)
+        unknown = [name for name in wanted if name not in names]
+        if unknown:
+            raise ValueError(
+                f"mixed must name BatchNormalization layers of the net ({', '.join(names)}); "
+                f"received {unknown[0]!r}"
+            )
+        chosen = {id(layer) for layer in batch_norms if layer.name in wanted}
+    if norm in ("ibn", "dubin") and not chosen:
+        raise ValueError(
+            f"norm {norm!r} needs mixed, the BatchNormalization layers that get instance norm "
+            f"(AugMax: the first of each block, but not in the last stage); choose from: "
+            f"{', '.join(names)}"
+        )
+    return lambda layer: id(layer) in chosen
+
+
+def _settings(layer: Any) -> dict[str, Any]:
+    """The arguments of a norm of ours that normalises as a BatchNormalization layer does."""
+    # After building, Keras 2 holds a list of axes, in a wrapper.
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    special = [
+        name
+        for name in ("beta_constraint", "gamma_constraint", "renorm", "virtual_batch_size")
+        if getattr(layer, name, None)
+    ]
+    special += ["several axes"] if len(axes) > 1 else []
+    special += [type(layer).__name__] if type(layer) is not BatchNorm else []
+    if special:
+        raise ValueError(
+            "only plain BatchNormalization can be replaced, without constraints or batch "
+            f"renormalisation and along one axis; {layer.name!r} has {', '.join(special)}"
+        )
+    same = ("name", "trainable", "epsilon", "momentum", "center", "scale", "synchronized")
+    return {
+        **{name: getattr(layer, name) for name in same},
+        "axis": axes[0],
+        "beta_regularizer": layer.beta_regularizer,
+        "gamma_regularizer": layer.gamma_regularizer,
+        "dtype": layer.dtype_policy,
+    }
+
+
+def _copy_weights(old: Any, new: Any) -> None:
+    values = old.get_weights()
+    if not isinstance(new, (DualBatchNormalization, HalfInstanceNorm)):
+        new.set_weights(values)
+        if isinstance(new, keras.layers.Normalization):
+            new.finalize_state()  # it computes with numbers derived from its weights
+        return
+    batch_norm = new
+    if isinstance(new, HalfInstanceNorm):
+        split, _ = new.part_sizes(len(values[-1]))
+        new.instance_norm.set_weights([value[:split] for value in values[:-2]])  # no statistics
+        values = [value[split:] for value in values]
+        batch_norm = new.batch_norm
+    if isinstance(batch_norm, DualBatchNormalization):
+        batch_norm.clean.set_weights(values)
+        batch_norm.auxiliary.set_weights(values)
+    else:
+        batch_norm.set_weights(values)

@@ -64,7 +64,7 @@ def test_operators_are_pillows(size):
     ],
 )
 def test_levels_worked(name, level, parameter):
-    """REFERENCE: severity 3 posterizes to 4 or 3 bits, solarizes from 180 to 254, ..."""
+    """Severity 3 posterizes to 4 or 3 bits, solarizes from 180 to 254, ..."""
     image = reference.smooth_images(6, 32, 32)[5:]
     result = run(image, [[[name]]], [[[level]]])[0, 0]
     if name == "posterize":

@@ -228,9 +228,9 @@ def test_every_argument_is_in_the_config(layer):
 def test_no_loop_over_images_and_no_python(layer, images):
     """One graph for the whole batch: nothing that maps over images or leaves TensorFlow."""
     call = tf.function(lambda x: layer(x, training=True)).get_concrete_function(images)
-    kinds = {op.type for op in call.graph.get_operations()}
-    for function in call.graph._functions.values() if hasattr(call.graph, "_functions") else []:
-        kinds |= {node.op for node in function.cached_definition.node_def}
+    definition = call.graph.as_graph_def()
+    kinds = {node.op for node in definition.node}
+    kinds |= {node.op for function in definition.library.function for node in function.node_def}
     assert not {k for k in kinds if "While" in k or "PyFunc" in k or "MapDataset" in k}
 
 

@@ -27,7 +27,7 @@ def enhance(
     Returns:
         [K, H, W] words.
     """
-    grey = tf.cast(_grey_image(words, rows, channels), tf.float32)  # whole numbers
+    grey = _grey_image(words, rows, channels)  # whole numbers
     mean = tf.floor(tf.reduce_mean(tf.cast(grey, tf.float64), [1, 2]) + 0.5)
     return _enhance(words, rows, kind, factor, grey, tf.cast(mean, tf.float32), channels)
 

@@ -6,7 +6,6 @@ which is Pillow's; for posterize and solarize by arithmetic.
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
@@ -63,8 +62,13 @@ def histograms(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
         int32 [K, C, 256].
     """
     bins = tf.bitcast(_bins(words, rows, channels), tf.int32)  # [K, C * H * W]
-    size = channels * _VALUES
-    counts = tf.math.bincount(bins, minlength=size, maxlength=size, axis=-1)
+    # The operation itself: tf.math.bincount would first look for the largest bin.
+    counts = tf.raw_ops.DenseBincount(
+        input=bins,
+        size=channels * _VALUES,
+        weights=tf.constant([], tf.int32),  # each counts 1
+        binary_output=False,
+    )
     return tf.reshape(counts, [-1, channels, _VALUES])
 
 
@@ -102,6 +106,7 @@ def _cut_off(product: tf.Tensor, offset: tf.Tensor, varies: tf.Tensor) -> tf.Ten
     return tf.where(varies[..., tf.newaxis], tf.cast(stretched, tf.int32), values)
 
 
+@compiled
 def equalize_tables(counts: tf.Tensor) -> tf.Tensor:
     """Makes the histogram of each channel flat, as Pillow does.
 
@@ -115,21 +120,12 @@ def equalize_tables(counts: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 [K, C, 256].
     """
-    # below(v) in two stages of 16, as a matrix product: faster than a sum that runs along. In
-    # float64, because a GPU may cut the numbers of a float32 product.
-    sums = tf.matmul(tf.reshape(tf.cast(counts, tf.float64), [-1, 16]), _RUNNING_SUMS)
-    return _spread(counts, tf.reshape(sums, [-1, counts.shape[1], 16, 17]))
-
-
-#: Of 16 numbers the sums of those before each, and of all.
-_RUNNING_SUMS = np.triu(np.ones([16, 17]), 1)
-
-
-@compiled
-def _spread(counts: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
-    totals = tf.unstack(sums[..., 16], axis=-1)  # of the sixteens
-    before = tf.stack([tf.add_n(totals[:i]) if i else totals[0] * 0 for i in range(16)], -1)
-    below = tf.reshape(sums[..., :16] + before[..., tf.newaxis], tf.shape(counts))
+    sums = counts
+    shift = 1
+    while shift < _VALUES:  # sums of the 2, 4, ... 256 values up to each: faster than running along
+        sums += tf.pad(sums[..., :-shift], [[0, 0], [0, 0], [shift, 0]])
+        shift *= 2
+    below = tf.cast(sums - counts, tf.float64)
     step = tf.floor(tf.reduce_max(tf.where(counts > 0, below, 0), -1, keepdims=True) / 255)
     # Exact: whole numbers, and half a pixel more keeps the quotient off the next one.
     spread = tf.floor((tf.floor(step / 2) + below + 0.5) / tf.maximum(step, 1))

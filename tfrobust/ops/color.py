@@ -113,9 +113,13 @@ def scale_contrast(images: tf.Tensor, factor: Any) -> tf.Tensor:
             f"{images.shape[-1]} channels"
         )
     # The luminance is linear: its mean is that of the channels' means. Rows first, because adding
-    # whole rows is quick and adding up along an axis next to one of length three is not.
-    means = tf.reduce_mean(tf.reduce_mean(images, axis=1), axis=1)  # [B, C]
-    grey = _luminance(tf.unstack(means, axis=-1))  # [B]
+    # whole rows is quick and adding up along an axis next to one of length three is not; what is
+    # left is a product with the weights of one row.
+    width, channels = tf.shape(images)[2], images.shape[3]
+    rows = tf.reduce_mean(images, axis=1)  # [B, W, C]
+    weights = tf.constant(LUMINANCE if channels == 3 else (1.0,), images.dtype)
+    weights = tf.tile(weights / tf.cast(width, images.dtype), [width])
+    grey = tf.linalg.matvec(tf.reshape(rows, [-1, width * channels]), weights)  # [B]
     factor = tf.cast(factor, images.dtype)
     rest = sampling.per_image((1.0 - factor) * grey, images)
     return _scale_and_add(images, sampling.per_image(factor, images), rest)

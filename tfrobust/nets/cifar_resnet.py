@@ -9,7 +9,8 @@ import keras
 from keras import layers
 
 from tfrobust import checks
-from tfrobust.nets.resnet import Parts, basic_block, check_sizes, normalized
+from tfrobust.nets.parts import Parts, check_sizes, normalized
+from tfrobust.nets.resnet import basic_block
 
 
 def cifar_resnet(

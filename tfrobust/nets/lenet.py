@@ -10,8 +10,8 @@ from keras import layers
 
 from tfrobust import checks
 from tfrobust.layers import norms
-from tfrobust.nets import resnet
-from tfrobust.nets.vgg import check_known_size, convolution, dense
+from tfrobust.nets.parts import check_sizes, dense, normalized
+from tfrobust.nets.vgg import check_known_size, convolution
 
 
 def lenet(
@@ -67,14 +67,14 @@ def lenet(
     if norm is not None:
         checks.check_choice("norm", norm, norms.NORMS)
     checks.check_in_range("weight_decay", weight_decay, 0, 1)
-    resnet.check_sizes(name, input_shape, classes, 12, filters, stages=2)
+    check_sizes(name, input_shape, classes, 12, filters, stages=2)
     check_known_size(input_shape)
     if not hidden:
         raise ValueError("hidden must be one number or more, one a dense layer; received none")
     for units in hidden:
         checks.check_whole("hidden", units, 1, 10**6)
     images = keras.Input(tuple(input_shape), name="images")
-    x = resnet.normalized(images, mean, std)
+    x = normalized(images, mean, std)
     for stage, (width, padding) in enumerate(zip(filters, ("same", "valid")), start=1):
         x = convolution(x, width, 5, f"stage{stage}", 1, norm, stage == 1, weight_decay, padding)
         x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from tfrobust import checks
-from tfrobust.nets.vgg import dense
+from tfrobust.nets.parts import dense
 
 
 def mlp(

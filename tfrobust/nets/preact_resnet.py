@@ -8,7 +8,7 @@ from typing import Any, Union
 import keras
 from keras import layers
 
-from tfrobust.nets import resnet
+from tfrobust.nets.parts import Parts, check_sizes, normalized
 
 
 def preact_resnet_18(
@@ -64,10 +64,10 @@ def preact_resnet_18(
     >>> preact_resnet_18(classes=100, final_norm=False).output_shape
     (None, 100)
     """
-    parts = resnet.Parts(norm, weight_decay)
-    resnet.check_sizes(name, input_shape, classes, 8, filters, stages=4)
+    parts = Parts(norm, weight_decay)
+    check_sizes(name, input_shape, classes, 8, filters, stages=4)
     images = keras.Input(tuple(input_shape), name="images")
-    x = resnet.normalized(images, mean, std)
+    x = normalized(images, mean, std)
     x = parts.convolution(x, filters[0], 3, 1, "stem_conv")
     for stage, width in enumerate(filters, start=1):
         for i in (1, 2):
@@ -80,7 +80,7 @@ def preact_resnet_18(
 
 
 def preact_block(
-    parts: resnet.Parts,
+    parts: Parts,
     x: Any,
     filters: int,
     stride: int,

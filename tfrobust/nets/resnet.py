@@ -1,17 +1,15 @@
-"""ResNets with projection shortcuts, and the parts that they share with the CIFAR ResNets."""
+"""ResNets with projection shortcuts."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 import keras
-import numpy as np
 from keras import layers
 
 from tfrobust import checks
-from tfrobust.layers import norms
+from tfrobust.nets.parts import Parts, check_sizes, normalized
 
 #: Stride of the first layers by name: 3×3 convolution; 3×3 convolution of stride 2; 7×7 convolution
 #: of stride 2 and 3×3 max-pooling of stride 2.
@@ -192,116 +190,3 @@ def _projection(parts: Parts, x: Any, filters: int, stride: int, name: str) -> A
         return x
     x = parts.convolution(x, filters, 1, stride, f"{name}_shortcut_conv")
     return parts.norm(x, f"{name}_shortcut_norm")
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """The layers of a ResNet, all with one kind of norm and one weight decay.
-
-    Raises:
-        ValueError: The norm is unknown, or the weight decay outside [0, 1].
-    """
-
-    norm_name: str
-    weight_decay: float
-
-    def __post_init__(self) -> None:
-        checks.check_choice("norm", self.norm_name, norms.NORMS)
-        checks.check_in_range("weight_decay", self.weight_decay, 0, 1)
-
-    def convolution(self, x: Any, filters: int, size: int, stride: int, name: str) -> Any:
-        """Convolution without bias that pads both sides alike, so that sizes become ⌈n/stride⌉."""
-        if stride > 1 and size > 1:  # padding="same" would pad the far side more
-            x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-        return layers.Conv2D(
-            filters,
-            size,
-            stride,
-            padding="same" if stride == 1 else "valid",
-            use_bias=False,
-            # A new initializer each time: one that is used twice repeats its numbers.
-            kernel_initializer=keras.initializers.VarianceScaling(
-                2.0, "fan_out", "untruncated_normal"
-            ),
-            kernel_regularizer=self._decay(),
-            name=name,
-        )(x)
-
-    def norm(self, x: Any, name: str, mixed: bool = False) -> Any:
-        """The norm; `mixed` where "ibn" and "dubin" put instance norm."""
-        return norms.norm_layer(self.norm_name, mixed=mixed, regularizer=self._decay(), name=name)(
-            x
-        )
-
-    def norm_and_relu(self, x: Any, norm: str, relu: str, mixed: bool = False) -> Any:
-        """The norm of that name, then the ReLU of that name."""
-        return layers.ReLU(name=relu)(self.norm(x, norm, mixed))
-
-    def logits(self, x: Any, classes: int) -> Any:
-        """Average over height and width, then the dense output layer."""
-        return layers.Dense(
-            classes,
-            kernel_regularizer=self._decay(),
-            bias_regularizer=self._decay(),
-            name="logits",
-        )(layers.GlobalAveragePooling2D(name="features")(x))
-
-    def _decay(self) -> Optional[Any]:
-        return keras.regularizers.L2(self.weight_decay / 2) if self.weight_decay else None
-
-
-def normalized(
-    images: Any, mean: Union[float, Sequence[float]], std: Union[float, Sequence[float]]
-) -> Any:
-    """(images − mean) / std as the layer `normalization`, then `mixing_point_0`.
-
-    Raises:
-        ValueError: Not one number or one a channel, not finite, or a std of 0 or less.
-    """
-    numbers = []
-    for what, value in (("mean", mean), ("std", std)):
-        number = np.asarray(value, "float64")
-        if number.shape not in ((), (images.shape[-1],)) or not np.isfinite(number).all():
-            raise ValueError(
-                f"{what} must be one finite number, or one for each of {images.shape[-1]} "
-                f"channels; received {value!r}"
-            )
-        numbers.append(number)
-    if numbers[1].min() <= 0:
-        raise ValueError(f"std must be above 0; received {std!r}")
-    scale, offset = 1 / numbers[1], -numbers[0] / numbers[1]
-    x = layers.Rescaling(scale.tolist(), offset.tolist(), name="normalization")(images)
-    return layers.Activation("linear", name="mixing_point_0")(x)
-
-
-def check_sizes(
-    name: str,
-    input_shape: Sequence[int],
-    classes: int,
-    smallest: int,
-    filters: Sequence[int],
-    stages: int,
-) -> None:
-    """Checks the sizes of a net with its total stride `smallest`.
-
-    Raises:
-        ValueError: One is out of range; the message says which.
-    """
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"input_shape must be (height, width, channels); received {tuple(input_shape)}"
-        )
-    # An unknown height or width is allowed: the nets average over both.
-    if any(side is not None and side < smallest for side in input_shape[:2]):
-        raise ValueError(
-            f"{name} needs images of {smallest}×{smallest} pixels or more; received input_shape "
-            f"{tuple(input_shape)}"
-        )
-    checks.check_whole("channels in input_shape", input_shape[2], 1, 10**6)
-    checks.check_whole("classes", classes, 1, 10**6)
-    if len(filters) != stages:
-        raise ValueError(
-            f"filters must be {stages} numbers, one a stage; received {tuple(filters)}"
-        )
-    for width in filters:
-        checks.check_whole("filters", width, 1, 10**6)

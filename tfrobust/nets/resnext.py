@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from tfrobust import checks
-from tfrobust.nets import resnet
+from tfrobust.nets.parts import Parts, check_sizes, normalized
 
 
 def resnext_29(
@@ -65,15 +65,15 @@ def resnext_29(
     """
     checks.check_whole("cardinality", cardinality, 1, 10**4)
     checks.check_whole("base_width", base_width, 1, 10**4)
-    parts = resnet.Parts(norm, weight_decay)
-    resnet.check_sizes(name, input_shape, classes, 4, filters, stages=3)
+    parts = Parts(norm, weight_decay)
+    check_sizes(name, input_shape, classes, 4, filters, stages=3)
     if min(filters) * base_width < filters[0]:
         raise ValueError(
             "base_width must leave a channel a group in every stage; received "
             f"filters {tuple(filters)} and base_width {base_width}"
         )
     images = keras.Input(tuple(input_shape), name="images")
-    x = resnet.normalized(images, mean, std)
+    x = normalized(images, mean, std)
     x = parts.convolution(x, filters[0], 3, 1, "stem_conv")
     x = parts.norm_and_relu(x, "stem_norm", "stem_relu")
     for stage, width in enumerate(filters, start=1):
@@ -86,7 +86,7 @@ def resnext_29(
 
 
 def _block(
-    parts: resnet.Parts,
+    parts: Parts,
     x: Any,
     inner: int,
     outer: int,
@@ -102,25 +102,8 @@ def _block(
         shortcut = parts.norm(shortcut, f"{name}_shortcut_norm")
     x = parts.convolution(x, inner, 1, 1, f"{name}_conv1")
     x = parts.norm_and_relu(x, f"{name}_norm1", f"{name}_relu1", mixed)
-    x = _grouped_convolution(parts, x, inner, groups, stride, f"{name}_conv2")
+    x = parts.convolution(x, inner, 3, stride, f"{name}_conv2", groups=groups)
     x = parts.norm_and_relu(x, f"{name}_norm2", f"{name}_relu2")
     x = parts.convolution(x, outer, 1, 1, f"{name}_conv3")
     x = parts.norm(x, f"{name}_norm3")
     return layers.ReLU(name=f"{name}_relu3")(layers.Add(name=f"{name}_add")([shortcut, x]))
-
-
-def _grouped_convolution(
-    parts: resnet.Parts, x: Any, filters: int, groups: int, stride: int, name: str
-) -> Any:
-    """3×3 convolution within groups of channels; both sides are padded alike."""
-    decay = parts.weight_decay
-    return layers.Conv2D(
-        filters,
-        3,
-        stride,
-        groups=groups,
-        use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-        kernel_regularizer=keras.regularizers.L2(decay / 2) if decay else None,
-        name=name,
-    )(layers.ZeroPadding2D(1, name=f"{name}_pad")(x))

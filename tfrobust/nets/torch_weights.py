@@ -12,6 +12,7 @@ import numpy as np
 
 from tfrobust.files import PathLike
 from tfrobust.nets.cifar_resnet import cifar_resnet
+from tfrobust.nets.parts import checked_weight
 
 #: What those nets were trained with: the usual mean and deviation of ImageNet.
 MEAN = (0.485, 0.456, 0.406)
@@ -156,11 +157,4 @@ def _like(weight: np.ndarray, array: np.ndarray, what: str) -> np.ndarray:
     """The array with its axes in Keras' order: convolutions OIHW -> HWIO, dense OI -> IO."""
     order = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[weight.ndim]
     wanted = tuple(weight.shape[order.index(axis)] for axis in range(weight.ndim))
-    if array.shape != wanted:
-        raise ValueError(f"{what} must have shape {wanted}, as the net has; received {array.shape}")
-    if array.dtype.kind != "f":
-        raise ValueError(f"{what} must hold floating-point numbers; received dtype {array.dtype}")
-    bad = array.size - np.count_nonzero(np.isfinite(array))
-    if bad:
-        raise ValueError(f"{what} must be finite; received {bad} NaN or infinite values")
-    return array.transpose(order)
+    return checked_weight(array, wanted, what).transpose(order)

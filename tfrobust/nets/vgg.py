@@ -10,7 +10,7 @@ from keras import layers
 
 from tfrobust import checks
 from tfrobust.layers import norms
-from tfrobust.nets import resnet
+from tfrobust.nets.parts import check_sizes, dense, normalized, penalty
 
 #: Mean of ImageNet's training pixels (R, G, B) on the 0-255 scale, as tf-slim subtracts it.
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
@@ -84,14 +84,14 @@ def vgg_16(
     if norm is not None:
         checks.check_choice("norm", norm, norms.NORMS)
     checks.check_in_range("weight_decay", weight_decay, 0, 1)
-    resnet.check_sizes(name, input_shape, classes, 32, filters, stages=len(DEPTHS))
+    check_sizes(name, input_shape, classes, 32, filters, stages=len(DEPTHS))
     if head == "wide":
         check_known_size(input_shape)
     if mean is None:
         means = [value / 255 for value in IMAGENET_MEAN]
         mean = means if input_shape[2] == 3 else sum(means) / 3
     images = keras.Input(tuple(input_shape), name="images")
-    x = resnet.normalized(images, mean, std)
+    x = normalized(images, mean, std)
     for stage, (depth, width) in enumerate(zip(DEPTHS, filters), start=1):
         for i in range(1, depth + 1):
             mixed = stage < len(DEPTHS) and i == 1
@@ -138,21 +138,6 @@ def convolution(
             norm, mixed=mixed, regularizer=penalty(weight_decay), name=f"{stage}_norm{number}"
         )(x)
     return layers.ReLU(name=f"{stage}_relu{number}")(x)
-
-
-def dense(x: Any, units: int, weight_decay: float, name: str) -> Any:
-    """Dense layer with weight decay."""
-    return layers.Dense(
-        units,
-        kernel_regularizer=penalty(weight_decay),
-        bias_regularizer=penalty(weight_decay),
-        name=name,
-    )(x)
-
-
-def penalty(weight_decay: float) -> Optional[Any]:
-    """The regularizer weight_decay/2·‖w‖²; None for 0."""
-    return keras.regularizers.L2(weight_decay / 2) if weight_decay else None
 
 
 def check_known_size(input_shape: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from tfrobust import checks
-from tfrobust.nets import resnet
+from tfrobust.nets.parts import Parts, check_sizes, normalized
 from tfrobust.nets.preact_resnet import preact_block
 
 
@@ -68,10 +68,10 @@ def wide_resnet(
     if depth % 6 != 4:
         raise ValueError(f"depth must be 6n + 4, such as 16, 28 or 40; received {depth}")
     checks.check_whole("widening", widening, 1, 10**3)
-    parts = resnet.Parts(norm, weight_decay)
-    resnet.check_sizes(name, input_shape, classes, 4, filters, stages=3)
+    parts = Parts(norm, weight_decay)
+    check_sizes(name, input_shape, classes, 4, filters, stages=3)
     images = keras.Input(tuple(input_shape), name="images")
-    x = resnet.normalized(images, mean, std)
+    x = normalized(images, mean, std)
     x = parts.convolution(x, filters[0], 3, 1, "stem_conv")
     for stage, width in enumerate(filters, start=1):
         for i in range(1, depth // 6 + 1):

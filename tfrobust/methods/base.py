@@ -81,8 +81,6 @@ class RobustModel(keras.Model):
         }
         self._loss_mean = keras.metrics.Mean(name="loss")
         self._term_means = {name: keras.metrics.Mean(name=name) for name in term_weights}
-        # XLA makes these steps slower on a CPU; whoever wants it can ask for it in `compile`.
-        self.supports_jit = False
         # The net has its weights: a loaded model can be restored before its first call.
         self.built = True
 
@@ -215,6 +213,11 @@ class RobustModel(keras.Model):
         return cls(**config)
 
     # Inside --------------------------------------------------------------------------------
+
+    def _resolve_auto_jit_compile(self) -> bool:
+        # What Keras 3 does where `compile` does not say; Keras 2 does the same. XLA makes these
+        # steps slower on a CPU; whoever wants it can ask for it with `jit_compile=True`.
+        return False
 
     def _per_image_loss(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         if not getattr(self, "loss", None):

@@ -57,7 +57,7 @@ setup(
         f"setuptools<82; {KERAS_2}",
     ],
     extras_require={
-        "test": ["pillow", "pytest", "scipy"],
+        "test": ["pillow", "pytest", "scipy", "tf-slim"],
         "dev": ["mypy", "ruff"],
     },
     entry_points={"console_scripts": ["tfrobust=tfrobust.cli:main"]},

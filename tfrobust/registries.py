@@ -115,6 +115,10 @@ NETS = Registry(
         "resnet_32": ("nets.cifar_resnet:resnet_32", "CIFAR ResNet of 32 layers"),
         "resnet_44": ("nets.cifar_resnet:resnet_44", "CIFAR ResNet of 44 layers"),
         "resnet_50": ("nets.resnet:resnet_50", "ResNet-50 v1.5 (NoisyMix on ImageNet)"),
+        "resnet_v2_50": (
+            "nets.resnet_v2:resnet_v2_50",
+            "pre-activation ResNet-50 as in tf-slim (FCL on ImageNet)",
+        ),
         "resnet_56": ("nets.cifar_resnet:resnet_56", "CIFAR ResNet of 56 layers (FCL)"),
         "preact_resnet_18": (
             "nets.preact_resnet:preact_resnet_18",

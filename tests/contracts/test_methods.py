@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from tfrobust import augment, saving, serving
 from tfrobust.callbacks import AlternateAugmentations
+from tfrobust.layers.norms import norm_layer
+from tfrobust.layers.route import route
 from tfrobust.recipes.training import build_method
 from tfrobust.registries import METHODS
 
@@ -110,6 +112,38 @@ def test_save_load_and_go_on(name, make_net, images, labels, tmp_path):
     straight.fit(images, labels, **fit)
     loaded.fit(images, labels, **fit)
     assert_same(weights_of(straight), weights_of(loaded), rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")  # of the route not taken
+def test_net_with_dual_norms_is_fit_saved_and_exported(name, images, labels, tmp_path):
+    """Methods that know of no routes train the clean one, and leave the other as it was."""
+    layers = [keras.Input([16, 16, 3])]
+    for i in (1, 2):
+        layers += [keras.layers.Conv2D(4, 3, strides=2), norm_layer("dubin", mixed=i == 1)]
+        layers += [keras.layers.ReLU()]
+    net = keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(4)])
+    norms = [net.layers[1].batch_norm, net.layers[4]]
+    other = [weight for norm in norms for weight in norm.auxiliary.weights]
+    others, ids = [weight.numpy() for weight in other], {id(weight) for weight in other}
+    fit = {"batch_size": 4, "epochs": 1, "shuffle": False, "verbose": 0}
+    model = make_model(name, net, eager=True)
+    before = weights_of(model)
+    assert np.isfinite(model.fit(images, labels, **fit).history["loss"]).all()
+    for weight, old, new in zip(net.weights, before, weights_of(model)):
+        assert np.array_equal(old, new) == (id(weight) in ids), weight.name
+    saving.save_model(model, tmp_path / "model.keras")
+    loaded = saving.load_model(tmp_path / "model.keras")
+    loaded.run_eagerly = True
+    for one in (model, loaded):
+        one.fit(images, labels, **fit)
+    assert_same(weights_of(model), weights_of(loaded), rtol=0, atol=0)
+    assert_same(others, [weight.numpy() for weight in other], rtol=0, atol=0)
+    serving.export(loaded, tmp_path / "saved")
+    served = tf.saved_model.load(str(tmp_path / "saved"))
+    logits = served.signatures["serving_default"](images=tf.constant(images))["logits"]
+    np.testing.assert_allclose(logits, net(images), atol=1e-5)
+    with route("auxiliary"):
+        assert not np.allclose(logits, net(images), atol=1e-2)
 
 
 def test_config_round_trip(name, make_net):

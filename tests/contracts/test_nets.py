@@ -1,12 +1,27 @@
 """What every registered net keeps."""
 
+import functools
+import re
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfrobust import methods, serving
+from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
+from tfrobust.layers.dubin import DuBIN
+from tfrobust.layers.half_instance_norm import HalfInstanceNorm
 from tfrobust.layers.outputs import final_activation
+from tfrobust.layers.route import ROUTES, route
+from tfrobust.nets.cifar_resnet import cifar_resnet
+from tfrobust.nets.lenet import lenet
+from tfrobust.nets.preact_resnet import preact_resnet_18
+from tfrobust.nets.resnet import resnet
+from tfrobust.nets.resnet_v2 import resnet_v2
+from tfrobust.nets.resnext import resnext_29
+from tfrobust.nets.vgg import vgg_16
+from tfrobust.nets.wide_resnet import wide_resnet
 from tfrobust.registries import NETS
 
 #: Few channels, for speed; everything else as by default.
@@ -14,9 +29,10 @@ THREE, FOUR = {"filters": (4, 8, 8)}, {"filters": (4, 8, 8, 8)}
 SMALL = {
     "vgg_16": {"filters": (8, 8, 8, 8, 8), "hidden": 32, "dropout": 0.0},
     "resnet_18": FOUR,
-    "resnet_50": {**FOUR, "input_shape": (64, 64, 3), "classes": 10},
+    "resnet_50": {**FOUR, "input_shape": (32, 32, 3), "classes": 10},
+    "resnet_v2_50": {**FOUR, "input_shape": (64, 64, 3), "classes": 10},
     "preact_resnet_18": FOUR,
-    "resnext_29": {"filters": (16, 16, 16), "base_width": 4},
+    "resnext_29": {"filters": (4, 4, 8), "cardinality": 2, "base_width": 2},
     **{name: THREE for name in ("resnet_20", "resnet_32", "resnet_44", "resnet_56")},
     **{name: THREE for name in ("wrn_28_2", "wrn_28_4", "wrn_40_2")},
 }
@@ -31,86 +47,270 @@ DISTINCT = [n for n in NETS if n not in ("resnet_32", "resnet_44", "resnet_56", 
 DISTINCT.remove("wrn_40_2")
 
 
+@functools.cache
+def built(name, policy="float32", **options):
+    """The net for 7 classes, made once for all tests."""
+    keras.utils.set_random_seed(3)
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        return make(name, classes=7, **options)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 @pytest.fixture(params=DISTINCT)
 def net(request):
-    return make(request.param)
+    """A net that is shared: its weights are put back after the test."""
+    net = built(request.param)
+    before = net.get_weights()
+    yield net
+    net.set_weights(before)
+
+
+def some_images(net, count=4):
+    return np.random.default_rng(0).random([count, *net.input_shape[1:]], "float32")
+
+
+def served_logits(net, folder):
+    serving.export(net, folder)
+    served = tf.saved_model.load(str(folder))
+    # The signatures know only the weights that this object keeps alive.
+    return lambda images, served=served: served.signatures["serving_default"](
+        images=tf.constant(images)
+    )["logits"]
+
+
+def saved_and_loaded(net, folder):
+    net.save(folder / "net.keras")
+    return keras.models.load_model(folder / "net.keras")
 
 
 def test_images_to_finite_logits(net):
     assert isinstance(net, keras.Model) and len(net.output_shape) == 2
-    assert final_activation(net) == "linear"
+    assert final_activation(net) == "linear" and net.losses == []
     shape = [3, *net.input_shape[1:]]
-    for images in (tf.zeros(shape), tf.ones(shape), tf.random.stateless_uniform(shape, [1, 2])):
+    for images in (tf.zeros(shape), tf.ones(shape), some_images(net, 3)):
         logits = net(images).numpy()
-        assert logits.shape == (3, net.output_shape[1]) and np.isfinite(logits).all()
+        assert logits.shape == (3, 7) and np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("name", list(NETS))
-def test_number_of_classes(name):
-    net = make(name, classes=7)
+def test_name_and_number_of_classes(name):
+    net = built(name)
     assert net.output_shape == (None, 7) and net.name == name
-
-
-def test_gradient_reaches_every_weight(net):
-    images = tf.random.stateless_uniform([4, *net.input_shape[1:]], [1, 2])
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.square(net(images, training=True)))
-    for weight, gradient in zip(
-        net.trainable_variables, tape.gradient(loss, net.trainable_variables)
-    ):
-        assert gradient is not None and float(tf.reduce_max(tf.abs(gradient))) > 0, weight.name
 
 
 def test_saved_file_needs_keras_alone(net, tmp_path):
     """The net holds no class of ours, so that a user keeps it without the package."""
     modules = {type(layer).__module__.split(".")[0] for layer in net.layers}
     assert modules == {"keras"}
-    net.save(tmp_path / "net.keras")
-    again = keras.models.load_model(tmp_path / "net.keras")
-    images = np.random.default_rng(0).random([2, *net.input_shape[1:]], "float32")
+    again = saved_and_loaded(net, tmp_path)
+    images = some_images(net, 2)
     np.testing.assert_array_equal(net(images), again(images))
 
 
-def test_one_seed_makes_one_net(net):
-    nets = []
-    for _ in range(2):
-        keras.utils.set_random_seed(3)
-        nets.append(make(net.name))
-    for a, b in zip(*(n.get_weights() for n in nets)):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_trains_one_step_and_is_exported(net, tmp_path):
-    images = np.random.default_rng(0).random([4, *net.input_shape[1:]], "float32")
+def test_one_step_changes_every_weight(net):
+    before = net.get_weights()
     model = methods.Baseline(net)
-    model.compile(keras.optimizers.SGD(0.01))
-    before = [np.array(w) for w in net.trainable_variables]
-    loss = model.fit(images, np.arange(4), batch_size=4, verbose=0).history["loss"]
-    assert np.isfinite(loss).all()
-    changed = [np.any(a != np.asarray(b)) for a, b in zip(before, net.trainable_variables)]
-    assert all(changed)
-    serving.export(model, tmp_path / "served")
-    served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
-    np.testing.assert_allclose(
-        served(images=tf.constant(images))["logits"], net.predict(images, verbose=0), atol=1e-4
-    )
+    model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
+    history = model.fit(some_images(net), np.arange(4), batch_size=4, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    for weight, old, new in zip(net.weights, before, net.get_weights()):
+        assert np.isfinite(new).all() and (old != new).any(), weight.name
+
+
+def test_compiled_by_xla(net):
+    images = some_images(net, 2)
+    logits = net(images).numpy()
+    compiled = tf.function(net, jit_compile=True)(images)
+    np.testing.assert_allclose(compiled, logits, rtol=0, atol=1e-4 * np.abs(logits).max())
+
+
+def test_step_compiled_by_xla():
+    """Asked for in `compile`, XLA gives the loss and the weights of the plain step."""
+    results = []
+    for jit_compile in (False, True):
+        keras.utils.set_random_seed(3)
+        net = make("lenet", norm="bn", classes=4)
+        model = methods.Baseline(net)
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
+        history = model.fit(some_images(net), np.arange(4), batch_size=4, verbose=0).history
+        assert model.jit_compile is jit_compile
+        results.append([history["loss"], *net.get_weights()])
+    for plain, compiled in zip(*results):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
 
 
 def test_input_that_is_too_small_is_refused(net):
-    if net.name != "lenet":
-        with pytest.raises(ValueError, match="received"):
-            make(net.name, input_shape=(1, 1, 3))
+    with pytest.raises(ValueError, match="received"):
+        make(net.name, input_shape=(1, 1, 3))
+
+
+def test_one_seed_makes_one_net_in_any_precision(net):
+    for one, other in zip(net.get_weights(), built(net.name, "mixed_bfloat16").get_weights()):
+        assert one.dtype == other.dtype == "float32"
+        np.testing.assert_array_equal(one, other)
+
+
+def assert_mixed_precision(net, full):
+    """Weights in 32 bits, sums in 16; bfloat16 has 8 bits, and the errors of all layers add up."""
+    assert {layer.compute_dtype for layer in net.layers if layer.weights} == {"bfloat16"}
+    images = some_images(net, 2)
+    logits = tf.cast(net(images), tf.float32).numpy()
+    expected = full(images).numpy()
+    assert 0 < np.abs(logits - expected).max() < 0.1 * np.abs(expected).max()
 
 
 def test_mixed_precision(net):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    assert_mixed_precision(built(net.name, "mixed_bfloat16"), net)
+
+
+# Export, and other norms -----------------------------------------------------------------------
+
+#: Every kind of net, as shallow as it goes, but for small_cnn, which takes no norm.
+KINDS = {
+    "lenet": lenet,
+    "vgg_16": functools.partial(vgg_16, filters=(4, 4, 4, 6, 6), head="plain"),
+    "cifar_resnet": functools.partial(cifar_resnet, 8, (16, 16, 3), filters=(4, 6, 8)),
+    "resnet": functools.partial(resnet, (1, 1, 1, 1), (16, 16, 3), filters=(4, 6, 6, 8)),
+    "bottlenecks": functools.partial(
+        resnet, (1, 1, 1, 1), (32, 32, 3), filters=(4, 4, 4, 4), bottleneck=True, stem="imagenet"
+    ),
+    "preact_resnet": functools.partial(preact_resnet_18, (16, 16, 3), filters=(4, 6, 6, 8)),
+    "wide_resnet": functools.partial(wide_resnet, 10, 1, (16, 16, 3), filters=(4, 6, 8)),
+    "resnext": functools.partial(
+        resnext_29, (16, 16, 3), filters=(4, 4, 8), cardinality=2, base_width=2
+    ),
+    "resnet_v2": functools.partial(resnet_v2, (1, 1, 1, 1), (32, 32, 3), filters=(4, 4, 4, 4)),
+}
+
+#: What the layers of a net are, by norm; no batch norm may be left where it does not belong.
+CLASSES = {
+    "ibn": {keras.layers.BatchNormalization, HalfInstanceNorm},
+    "dubn": {DualBatchNormalization},
+    "dubin": {DualBatchNormalization, DuBIN},
+}
+
+#: These go through everything; the other kinds differ from them in layers of Keras alone.
+NORMED = [("lenet", "ibn"), ("lenet", "dubn"), ("cifar_resnet", "dubin")]
+
+
+@functools.cache
+def built_with_norm(kind, norm, policy="float32"):
+    channels = 1 if kind == "lenet" else 3
+    keras.utils.set_random_seed(3)
+    keras.mixed_precision.set_global_policy(policy)
     try:
-        half = make(net.name)
+        options = {"mean": [0.4] * channels, "std": [0.2] * channels, "weight_decay": 0.01}
+        return KINDS[kind](norm=norm, **options)
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    half.set_weights(net.get_weights())
-    images = tf.random.stateless_uniform([2, *net.input_shape[1:]], [1, 2])
-    logits = tf.cast(half(images), tf.float32).numpy()
-    assert np.isfinite(logits).all()
-    spread = np.abs(net(images)).max()
-    assert np.abs(logits - net(images)).max() < 0.2 * spread + 0.05
+
+
+@pytest.fixture
+def normed(request):
+    """A net with other norms, in which the routes differ; its weights are put back."""
+    net, random = built_with_norm(*request.param), np.random.default_rng(0)
+    before = net.get_weights()
+    for layer in norms_of(net):
+        layer.set_weights([random.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    yield net
+    net.set_weights(before)
+
+
+def norms_of(net):
+    return [layer for layer in net.layers if type(layer) in set.union(*CLASSES.values())]
+
+
+def logits_of(net, images, name):
+    with route(name):
+        return net(images).numpy()
+
+
+every_kind = pytest.mark.parametrize(
+    "normed",
+    [*NORMED, *((k, "dubin") for k in KINDS if (k, "dubin") not in NORMED)],
+    indirect=True,
+    ids="-".join,
+)
+whole_way = pytest.mark.parametrize("normed", NORMED, indirect=True, ids="-".join)
+
+
+def test_every_registered_net_is_of_a_kind():
+    modules = {getattr(kind, "func", kind).__module__ for kind in KINDS.values()}
+    others = [name for name in NETS if NETS[name].__module__ not in modules]
+    assert others == ["small_cnn"]
+
+
+@every_kind
+def test_norms_are_everywhere_and_have_two_routes(normed):
+    kinds = {type(layer) for layer in norms_of(normed)}
+    assert kinds in CLASSES.values()
+    images = some_images(normed, 2)
+    clean, auxiliary = (logits_of(normed, images, name) for name in ROUTES)
+    assert np.isfinite([clean, auxiliary]).all()
+    assert np.array_equal(clean, auxiliary) == (kinds == CLASSES["ibn"])
+
+
+@every_kind
+def test_instance_norm_is_at_the_first_norm_of_all_stages_but_the_last(normed):
+    """The first of each block, where there are blocks; AugMax has it so in ResNet-18."""
+    first = [x for x in norms_of(normed) if re.fullmatch(r"stage\d(_block\d)?_norm1", x.name)]
+    stages = {int(layer.name[5]) for layer in first}
+    assert stages == set(range(1, max(stages) + 1)) and len(stages) > 1
+    wanted = {layer.name for layer in first if int(layer.name[5]) < max(stages)}
+    mixed = {layer.name for layer in norms_of(normed) if isinstance(layer, HalfInstanceNorm)}
+    assert mixed == (set() if normed is built_with_norm("lenet", "dubn") else wanted)
+
+
+@every_kind
+def test_weight_decay_is_half_the_squares(normed):
+    assert len(normed.losses) == len(normed.trainable_weights)
+    squares = sum(float(np.sum(np.square(weight.numpy()))) for weight in normed.trainable_weights)
+    assert sum(map(float, normed.losses)) == pytest.approx(0.005 * squares, rel=1e-5)
+
+
+@every_kind
+def test_one_step_reaches_every_weight_but_those_of_the_other_route(normed):
+    duals = [x for x in normed._flatten_layers() if isinstance(x, DualBatchNormalization)]
+    other = {id(weight) for dual in duals for weight in dual.auxiliary.weights}
+    assert len(other) == 4 * len(duals)
+    before = {id(weight): weight.numpy().copy() for weight in normed.weights}
+    with tf.GradientTape() as tape:  # of the loss without weight decay
+        loss = tf.reduce_sum(tf.square(normed(some_images(normed), training=True)))
+    gradients = tape.gradient(loss, normed.trainable_variables)
+    for weight, gradient in zip(normed.trainable_variables, gradients):
+        if id(weight) in other:
+            assert gradient is None, weight.name
+        else:
+            assert np.isfinite(gradient).all() and np.any(gradient), weight.name
+    for weight in normed.non_trainable_variables:
+        moved = not np.array_equal(weight.numpy(), before[id(weight)])
+        assert moved == (id(weight) not in other), weight.name
+
+
+@pytest.mark.parametrize("kind", ["small_cnn", *KINDS])
+def test_export_serves_the_same_logits(kind, tmp_path):
+    net = {"small_cnn": NETS["small_cnn"], **KINDS}[kind](classes=7)
+    images, served = some_images(net), served_logits(net, tmp_path / "served")
+    for batch in (images, images[:1]):
+        np.testing.assert_allclose(served(batch), net(batch), atol=1e-4)
+
+
+@whole_way
+def test_net_with_norms_is_saved_and_exported(normed, tmp_path):
+    again, images = saved_and_loaded(normed, tmp_path), some_images(normed)
+    for name in ROUTES:
+        np.testing.assert_array_equal(
+            logits_of(again, images, name), logits_of(normed, images, name)
+        )
+    assert len(again.losses) == len(normed.losses)
+    served = served_logits(again, tmp_path / "served")(images)
+    np.testing.assert_allclose(served, logits_of(normed, images, "clean"), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind, norm", NORMED)
+def test_mixed_precision_with_norms(kind, norm):
+    full, half = built_with_norm(kind, norm), built_with_norm(kind, norm, "mixed_bfloat16")
+    assert {weight.dtype for weight in half.get_weights()} == {np.dtype("float32")}
+    assert_mixed_precision(half, full)

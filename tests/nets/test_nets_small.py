@@ -1,7 +1,5 @@
 """LeNet and the net for points of the plane."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -9,23 +7,6 @@ import tensorflow as tf
 
 from tfrobust.nets.lenet import lenet
 from tfrobust.nets.mlp import mlp
-
-MAKE = {
-    "lenet": lenet,
-    "lenet_norm": functools.partial(lenet, norm="bn"),
-    "mlp": mlp,
-    "mlp_deep": functools.partial(mlp, hidden=(8, 8)),
-}
-
-
-@pytest.fixture(params=list(MAKE))
-def net(request):
-    return MAKE[request.param]()
-
-
-@pytest.fixture
-def inputs(net):
-    return np.random.default_rng(0).random([8, *net.input_shape[1:]], "float32")
 
 
 # LeNet-5 with ten classes has 61,706 weights: 6·26 + 16·151 + 120·401 + 84·121 + 10·85.
@@ -90,46 +71,26 @@ def test_mlp_by_hand():
     np.testing.assert_allclose(net(points), [[3, 4.5], [0, 0.5], [1, 2.5]])
 
 
-def test_one_step_trains_every_weight(net, inputs, labels):
-    net.compile(
-        keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
-    before, names = net.get_weights(), [weight.name for weight in net.weights]
-    net.train_on_batch(inputs, labels % net.output_shape[1])
-    for name, old, new in zip(names, before, net.get_weights()):
-        assert np.isfinite(new).all() and (old != new).any(), name
-
-
-def test_saved_and_loaded_is_equal(net, inputs, tmp_path):
+def test_mlp_keeps_what_registered_nets_keep(labels, tmp_path):
+    """It is not registered, as it takes no images."""
+    net, points = mlp(hidden=(8, 8)), np.random.default_rng(0).random([8, 2], "float32")
     net.save(tmp_path / "net.keras")
-    again = keras.models.load_model(tmp_path / "net.keras")
-    np.testing.assert_array_equal(again(inputs), net(inputs))
-
-
-def test_compiled_by_xla_is_equal(net, inputs):
+    logits = net(points).numpy()
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "net.keras")(points), logits)
     compiled = tf.function(net, jit_compile=True)
-    np.testing.assert_allclose(compiled(inputs), net(inputs), atol=1e-4)
+    np.testing.assert_allclose(compiled(points), logits, atol=1e-5)
+    net.compile(
+        keras.optimizers.SGD(0.1),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        run_eagerly=True,
+    )
+    before = net.get_weights()
+    net.train_on_batch(points, labels % 2)
+    for old, new in zip(before, net.get_weights()):
+        assert np.isfinite(new).all() and (old != new).any()
 
 
-@pytest.mark.parametrize("make", list(MAKE.values()), ids=list(MAKE))
-def test_mixed_precision(make):
-    full = make()
-    inputs = np.random.default_rng(0).random([8, *full.input_shape[1:]], "float32")
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        net = make()
-    finally:
-        keras.mixed_precision.set_global_policy(before)
-    net.set_weights(full.get_weights())
-    assert {layer.compute_dtype for layer in net.layers if layer.weights} == {"bfloat16"}
-    assert {weight.numpy().dtype.name for weight in net.weights} == {"float32"}
-    expected = full(inputs).numpy()
-    logits = tf.cast(net(inputs), tf.float32).numpy()
-    np.testing.assert_allclose(logits, expected, atol=0.1 * abs(expected).max())
-
-
-@pytest.mark.parametrize("make", [lenet, mlp, functools.partial(lenet, norm="dubin")])
+@pytest.mark.parametrize("make", [lenet, mlp])
 def test_weight_decay_is_half_the_squares(make):
     net = make(weight_decay=0.01)
     assert len(net.losses) == len(net.trainable_weights)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.layers import norms
 from tfrobust.nets.vgg import IMAGENET_MEAN, vgg_16
 
 FILTERS = (4, 4, 6, 6, 8)
@@ -19,11 +18,6 @@ SMALL = {
     "plain": functools.partial(vgg_16, filters=FILTERS, head="plain"),
     "norm": functools.partial(vgg_16, filters=FILTERS, head="plain", norm="bn"),
 }
-
-
-@pytest.fixture(params=["wide", "norm"])
-def kind(request):
-    return request.param
 
 
 @pytest.fixture
@@ -58,7 +52,12 @@ def dense_parameters(*units):
         ),
     ],
 )
-def test_parameter_counts(options, trainable, fixed):
+def test_parameter_counts(options, trainable, fixed, monkeypatch):
+    def zeros(self, shape, dtype=None, **kwargs):
+        return tf.zeros(shape, dtype or "float32")
+
+    # Drawing 138 million numbers takes its time.
+    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
     assert parameters(vgg_16(**options)) == (trainable, fixed)
 
 
@@ -128,6 +127,7 @@ def reference(net, images, head, norm):
     return x @ kernel + bias
 
 
+@pytest.mark.parametrize("kind", ["wide", "norm"])
 @pytest.mark.parametrize("size", [(32, 32), (67, 40)])
 def test_forward_pass_is_that_of_numpy(kind, size):
     random = np.random.default_rng(3)
@@ -144,75 +144,11 @@ def test_forward_pass_is_that_of_numpy(kind, size):
     np.testing.assert_allclose(net(images), expected, rtol=1e-4, atol=1e-4 * abs(expected).max())
 
 
-def test_one_step_trains_every_weight(kind, images, labels):
-    # Sixteen channels without norm: of four, all may be dead on eight images.
-    net = {
-        "wide": lambda: vgg_16(filters=(16,) * 5, hidden=32),
-        "norm": SMALL["norm"],
-    }[kind]()
-    net.compile(
-        keras.optimizers.SGD(1e-3),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        run_eagerly=True,
-    )
-    before, names = net.get_weights(), [weight.name for weight in net.weights]
-    net.train_on_batch(images, labels)
-    for name, old, new in zip(names, before, net.get_weights()):
-        assert np.isfinite(new).all() and (old != new).any(), name
-
-
-def test_saved_and_loaded_is_equal(kind, images, tmp_path):
-    net = SMALL[kind]()
-    net.save(tmp_path / "net.keras")
-    again = keras.models.load_model(tmp_path / "net.keras")
-    np.testing.assert_array_equal(again(images), net(images))
-
-
-def test_compiled_by_xla_is_equal(kind, images):
-    net = SMALL[kind]()
-    expected = net(images).numpy()
-    np.testing.assert_allclose(
-        tf.function(net, jit_compile=True)(images),
-        expected,
-        atol=1e-4 * max(1, abs(expected).max()),
-    )
-
-
-def test_mixed_precision(kind, images):
-    full = SMALL[kind]()
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        net = SMALL[kind]()
-    finally:
-        keras.mixed_precision.set_global_policy(before)
-    net.set_weights(full.get_weights())
-    assert {layer.compute_dtype for layer in net.layers if layer.weights} == {"bfloat16"}
-    assert {weight.numpy().dtype.name for weight in net.weights} == {"float32"}
-    expected = full(images).numpy()
-    logits = tf.cast(net(images), tf.float32).numpy()
-    np.testing.assert_allclose(logits, expected, atol=0.1 * abs(expected).max())
-
-
-@pytest.mark.parametrize("norm", [None, "bn", "dubin"])
-def test_weight_decay_is_half_the_squares(norm):
-    net = SMALL["wide"](norm=norm, weight_decay=0.01)
+def test_weight_decay_is_half_the_squares():
+    net = SMALL["wide"](weight_decay=0.01)
     assert len(net.losses) == len(net.trainable_weights)
     squares = sum(float(np.sum(np.square(weight.numpy()))) for weight in net.trainable_weights)
     np.testing.assert_allclose(sum(float(loss) for loss in net.losses), 0.005 * squares, rtol=1e-5)
-    assert SMALL["wide"](norm=norm).losses == []
-
-
-def test_places_of_instance_norm(monkeypatch):
-    places, norm_layer = [], norms.norm_layer
-
-    def spy(norm, *, mixed=False, name=None, **options):
-        places.extend([name] if mixed else [])
-        return norm_layer("bn", name=name, **options)
-
-    monkeypatch.setattr(norms, "norm_layer", spy)
-    SMALL["plain"](norm="dubin")
-    assert places == [f"stage{stage}_norm1" for stage in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Nets: plain functional Keras models from images in [0, 1] to logits."""
 
+from tfrobust.nets import slim_checkpoint
 from tfrobust.nets.cifar_resnet import (
     cifar_resnet,
     resnet_20,
@@ -8,10 +9,12 @@ from tfrobust.nets.cifar_resnet import (
     resnet_56,
 )
 from tfrobust.nets.convert_norms import convert_norms
+from tfrobust.nets.keras_weights import load_keras_vgg_16
 from tfrobust.nets.lenet import lenet
 from tfrobust.nets.mlp import mlp
 from tfrobust.nets.preact_resnet import preact_resnet_18
 from tfrobust.nets.resnet import resnet_18, resnet_50
+from tfrobust.nets.resnet_v2 import resnet_v2_50
 from tfrobust.nets.resnext import resnext_29
 from tfrobust.nets.small_cnn import small_cnn
 from tfrobust.nets.torch_weights import import_torch_resnet
@@ -25,6 +28,7 @@ __all__ = [
     "convert_norms",
     "import_torch_resnet",
     "lenet",
+    "load_keras_vgg_16",
     "mlp",
     "preact_resnet_18",
     "resnet_18",
@@ -33,7 +37,9 @@ __all__ = [
     "resnet_44",
     "resnet_50",
     "resnet_56",
+    "resnet_v2_50",
     "resnext_29",
+    "slim_checkpoint",
     "small_cnn",
     "vgg_16",
     "wide_resnet",

@@ -1,0 +1,150 @@
+"""Weights of VGG-16 that come with Keras."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import h5py
+import keras
+import numpy as np
+
+from tfrobust.files import PathLike
+from tfrobust.nets.parts import give_weights, weighted_layers
+
+#: Where keras.applications fetches VGG-16 for ImageNet.
+FOLDER = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16"
+
+#: Its files with and without dense layers, and their MD5 sums.
+WITH_DENSE = "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b"
+NO_DENSE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"
+
+#: Our names of layers as patterns, and Keras'.
+NAMES = {
+    r"stage(\d)_conv(\d)": r"block\1_conv\2",
+    "hidden1": "fc1",
+    "hidden2": "fc2",
+    "logits": "predictions",
+}
+DENSE = ("fc1", "fc2", "predictions")
+
+
+def load_keras_vgg_16(net: keras.Model, weights: PathLike = "imagenet") -> list[str]:
+    """Gives a `vgg_16` the weights of `keras.applications.VGG16`.
+
+    Keras' net sees channels in the order blue, green, red, ours red, green, blue: the first
+    kernels are turned around. The net must normalise images as it does by default, which is what
+    Keras' `preprocess_input` does. What depends on the data stays as it was: `logits` for another
+    number of classes, `hidden1` for images not of 224 to 255 pixels; and all dense layers if the
+    net has the plain head or the file has none. A warning names these. Any other difference is an
+    error that leaves the net unchanged.
+
+    Args:
+        net: Of `tfrobust.nets.vgg_16`, without norm.
+        weights: "imagenet" for the weights that Keras publishes, fetched on the first call to
+            Keras' folder (`~/.keras/models`, or below `KERAS_HOME`): 553 MB, or 59 MB for the plain
+            head. Or an .h5 file of them, or of a `keras.applications.VGG16` saved as .h5.
+
+    Returns:
+        The names of the layers that keep their weights; empty if every layer got new ones.
+
+    Raises:
+        TypeError: `net` is no Keras model.
+        ConnectionError: The weights could not be fetched; the message says where to put them.
+        FileNotFoundError: There is no such file.
+        ValueError: The net is no such VGG-16, the file is damaged or no .h5 file of a VGG-16, or an
+            array is missing, left over, of another shape or not of finite numbers; the message
+            names the first.
+
+    Example:
+
+    >>> from tfrobust.nets.vgg import vgg_16
+    >>> load_keras_vgg_16(vgg_16(classes=200, head="plain"), "vgg16.h5")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: [Errno 2] No such file or directory: 'vgg16.h5'
+    """
+    if not isinstance(net, keras.Model):
+        raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
+    names = _names(net)
+    plain = "hidden1" not in names
+    path = _fetch(*(NO_DENSE if plain else WITH_DENSE)) if weights == "imagenet" else weights
+    read = _read(path)
+    without = plain or not any(name in read for name in DENSE)
+    if without:
+        names = {ours: theirs for ours, theirs in names.items() if theirs not in DENSE}
+        read = {name: arrays for name, arrays in read.items() if name not in DENSE}
+    for theirs in names.values():
+        if len(read.get(theirs, ())) != 2:
+            raise ValueError(
+                f"{path} must hold Keras' VGG-16; kernel or bias of {theirs} is missing"
+            )
+    for extra in read:
+        if extra not in names.values():
+            raise ValueError(
+                f"{path} must hold Keras' VGG-16 and nothing else; received {extra}, which the net "
+                "does not have"
+            )
+    arrays = {ours: read[theirs] for ours, theirs in names.items()}
+    if "stage1_conv1" in arrays:
+        (name, kernel), bias = arrays["stage1_conv1"]
+        if kernel.ndim == 4:
+            kernel = kernel[:, :, ::-1]
+        arrays["stage1_conv1"] = [(name, kernel), bias]
+    why = "the plain head takes none of them" if plain else "the file has no dense layers"
+    return give_weights(net, arrays, path, absent=why)
+
+
+def _names(net: keras.Model) -> dict[str, str]:
+    """Keras' name of each layer with weights."""
+    names = {}
+    for layer in weighted_layers(net):
+        matches = [
+            match.expand(theirs)
+            for pattern, theirs in NAMES.items()
+            if (match := re.fullmatch(pattern, layer.name))
+        ]
+        if not matches:
+            raise ValueError(
+                "net must be a vgg_16 without norm (of a training method give method.net); "
+                f"received one with the layer {layer.name!r}, which Keras' VGG-16 does not have"
+            )
+        names[layer.name] = matches[0]
+    return names
+
+
+def _fetch(name: str, md5: str) -> str:
+    """The file in Keras' folder, fetched if it is not yet there."""
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    url = f"{FOLDER}/{name}"
+    try:
+        return keras.utils.get_file(name, url, cache_dir=home, cache_subdir="models", file_hash=md5)
+    except Exception as error:  # Keras raises bare ones
+        raise ConnectionError(
+            f"could not fetch {url} ({error}); fetch it elsewhere and save it as "
+            f"{os.path.join(home, 'models', name)}, or give its path as weights"
+        ) from error
+
+
+def _read(path: PathLike) -> dict[str, list[tuple[str, np.ndarray]]]:
+    """Name and array of each weight by layer, from first to last."""
+    with open(path, "rb") as file:
+        try:
+            with h5py.File(file, "r") as root:
+                groups = root.get("model_weights", root)
+                layers = {}
+                for layer in _words(groups.attrs["layer_names"]):
+                    names = _words(groups[layer].attrs["weight_names"])
+                    if names:
+                        layers[layer] = [(name, np.asarray(groups[layer][name])) for name in names]
+        except Exception as error:  # a damaged file raises almost anything
+            raise ValueError(
+                "weights must be an undamaged .h5 file of a whole Keras model or of its weights in "
+                f"the layout of Keras 2 (not .weights.h5); received {path}, which cannot be read "
+                f"as one ({error})"
+            ) from error
+    return layers
+
+
+def _words(names: np.ndarray) -> list[str]:
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]

@@ -152,5 +152,8 @@ METHODS = Registry(
 
 DATASETS = Registry(
     "data set",
-    {"digits": ("datasets.digits:digits", "handwritten digits in random colours, 32 pixels")},
+    {
+        "digits": ("datasets.digits:digits", "handwritten digits in random colours, 32 pixels"),
+        "cifar10": ("datasets.cifar10:cifar10", "photographs of ten classes, 32 pixels"),
+    },
 )

@@ -80,7 +80,7 @@ def test_seed_orders_the_training_images_only():
 
 
 def test_load_refuses():
-    with pytest.raises(ValueError, match=r"unknown data set 'cifar10'; choose from: .*digits"):
-        load("cifar10")
+    with pytest.raises(ValueError, match=r"unknown data set 'cifar11'; choose from: .*digits"):
+        load("cifar11")
     with pytest.raises(ValueError, match="batch_size must be 1 or more; received 0"):
         load("digits", batch_size=0)

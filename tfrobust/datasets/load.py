@@ -55,6 +55,7 @@ def load(name: str, *, batch_size: int = 128, seed: int = 0) -> Data:
 
     Raises:
         ValueError: The name is unknown, or `batch_size` is below 1.
+        FileNotFoundError: The data is not on this machine.
 
     Example:
 

@@ -38,6 +38,7 @@ setup(
         # Below 2.20 tensorflow-datasets cannot be imported beside the newest tensorflow-metadata.
         f"tensorflow>=2.20,<2.22; {KERAS_3}",
         f"keras>=3.6,<4; {KERAS_3}",
+        "h5py",
         "keras-tuner",
         "matplotlib",
         "numpy",
@@ -57,7 +58,15 @@ setup(
         f"setuptools<82; {KERAS_2}",
     ],
     extras_require={
-        "test": ["pillow", "pytest", "scipy", "tf-slim"],
+        "test": [
+            "opencv-python-headless",
+            f"opencv-python-headless<4.12; {KERAS_2}",  # newer ones are built for NumPy 2
+            "pillow",
+            "pytest",
+            "scikit-image",
+            "scipy",
+            "tf-slim",
+        ],
         "dev": ["mypy", "ruff"],
     },
     entry_points={"console_scripts": ["tfrobust=tfrobust.cli:main"]},

@@ -10,9 +10,15 @@ import pytest
 
 import tfrobust
 from tfrobust import registries
-from tfrobust.registries import AUGMENTS, DATASETS, METHODS, NETS, Registry
+from tfrobust.registries import AUGMENTS, CORRUPTIONS, DATASETS, METHODS, NETS, Registry
 
-ALL = {"augmentation": AUGMENTS, "net": NETS, "method": METHODS, "data set": DATASETS}
+ALL = {
+    "augmentation": AUGMENTS,
+    "net": NETS,
+    "method": METHODS,
+    "data set": DATASETS,
+    "corruption": CORRUPTIONS,
+}
 every = pytest.mark.parametrize("kind", ALL)
 
 
@@ -53,7 +59,9 @@ def test_names_do_not_import_tensorflow():
     program = """
 import sys
 from tfrobust import registries
-for registry in (registries.AUGMENTS, registries.METHODS, registries.NETS, registries.DATASETS):
+kinds = [r for r in vars(registries).values() if isinstance(r, registries.Registry)]
+assert len(kinds) == 5
+for registry in kinds:
     for name in registry:
         assert registry.describe(name)
     try:

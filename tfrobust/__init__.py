@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _SUBPACKAGES = (
     "augment",
     "callbacks",
+    "corruptions",
     "datasets",
     "evaluation",
     "layers",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tfrobust import (
         augment,
         callbacks,
+        corruptions,
         datasets,
         evaluation,
         layers,

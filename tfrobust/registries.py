@@ -157,3 +157,29 @@ DATASETS = Registry(
         "cifar10": ("datasets.cifar10:cifar10", "photographs of ten classes, 32 pixels"),
     },
 )
+
+#: The order of the papers: the fifteen of the test set, then the four that are held out.
+CORRUPTIONS = Registry(
+    "corruption",
+    {
+        "gaussian_noise": ("corruptions.noise:gaussian_noise", "adds Gaussian noise"),
+        "shot_noise": ("corruptions.noise:shot_noise", "counts photons: Poisson noise"),
+        "impulse_noise": ("corruptions.noise:impulse_noise", "sets values to black or white"),
+        "defocus_blur": ("corruptions.blur:defocus_blur", "blurs with a disk"),
+        "glass_blur": ("corruptions.glass:glass_blur", "swaps neighbouring pixels"),
+        "motion_blur": ("corruptions.motion:motion_blur", "blurs along a random direction"),
+        "zoom_blur": ("corruptions.blur:zoom_blur", "averages zooms into the centre"),
+        "snow": ("corruptions.weather:snow", "adds falling flakes"),
+        "frost": ("corruptions.weather:frost", "adds photographs of frost"),
+        "fog": ("corruptions.weather:fog", "adds a plasma fractal"),
+        "brightness": ("corruptions.digital:brightness", "adds to the value in HSV"),
+        "contrast": ("corruptions.digital:contrast", "scales the distance from the mean"),
+        "elastic_transform": ("corruptions.elastic:elastic_transform", "stretches small regions"),
+        "pixelate": ("corruptions.digital:pixelate", "shrinks and enlarges"),
+        "jpeg_compression": ("corruptions.digital:jpeg_compression", "compresses to JPEG"),
+        "speckle_noise": ("corruptions.noise:speckle_noise", "adds noise in proportion to values"),
+        "gaussian_blur": ("corruptions.blur:gaussian_blur", "blurs with a Gaussian"),
+        "spatter": ("corruptions.spatter:spatter", "adds drops of water or mud"),
+        "saturate": ("corruptions.digital:saturate", "scales the saturation in HSV"),
+    },
+)

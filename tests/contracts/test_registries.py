@@ -13,6 +13,7 @@ KINDS = {
     "nets": registries.NETS,
     "methods": registries.METHODS,
     "datasets": registries.DATASETS,
+    "corruptions": registries.CORRUPTIONS,
 }
 PACKAGES = [name for name in tfrobust.__all__ if hasattr(getattr(tfrobust, name), "__path__")]
 ENTRIES = [(package, name) for package, registry in KINDS.items() for name in registry]
@@ -23,13 +24,13 @@ def test_registered_names(package, name):
     entry = KINDS[package][name]
     assert callable(entry)
     assert 10 < len(KINDS[package].describe(name)) < 80
-    # The module is named after what it holds; nets of one family share one.
+    # The module is named after what it holds; nets and corruptions of one family share one.
     assert entry.__module__.startswith(f"tfrobust.{package}.")
-    if package == "nets":
+    if package in ("nets", "corruptions"):
         assert entry.__name__ == name
     else:
         assert entry.__module__ == f"tfrobust.{package}.{name}"
-    if package != "datasets":  # those are reached through datasets.load
+    if package not in ("datasets", "corruptions"):  # reached through load and corrupt
         assert getattr(importlib.import_module(f"tfrobust.{package}"), entry.__name__) is entry
 
 

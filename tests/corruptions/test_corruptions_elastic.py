@@ -1,0 +1,165 @@
+"""Elastic transform against SciPy, and against an affine warp in NumPy with OpenCV's steps."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import tensorflow as tf
+
+from tfrobust.corruptions import elastic, fields
+from tfrobust.corruptions.elastic import elastic_transform
+from tfrobust.corruptions.severities import TABLES
+
+
+def keys(count):
+    return fields.image_keys(0, "elastic_transform", 1, tf.range(count))
+
+
+def photographs(count, height, width, seed=0):
+    random = np.random.default_rng(seed)
+    smooth = scipy.ndimage.gaussian_filter(
+        random.normal(size=[count, height, width, 3]), (0, 3, 3, 0)
+    )
+    smooth = smooth / np.abs(smooth).max() * 100 + 128
+    smooth[:, height // 3 :, : width // 2] -= 60  # an edge
+    return np.round(smooth).clip(0, 255).astype("float32")
+
+
+def read(image, rows, columns, mode):
+    """Bilinear; mode as scipy.ndimage names it."""
+    planes = [
+        scipy.ndimage.map_coordinates(image[..., c], [rows, columns], order=1, mode=mode)
+        for c in range(3)
+    ]
+    return np.stack(planes, -1)
+
+
+def affine_warp(image, moves):
+    """The map of three points as the solution of linear equations; read in steps of 1/32."""
+    height, width = image.shape[:2]
+    side = min(height, width) // 3
+    centre = np.array([height // 2, width // 2])
+    points = centre + np.array([[side, side], [side, -side], [-side, -side]])
+    moved = (points.astype("float32") + moves.astype("float32")).astype(float)
+    # What takes the moved points (x, y, 1) back to the points.
+    back = np.linalg.solve(np.c_[moved, np.ones(3)], points)
+    y, x = np.mgrid[:height, :width]
+    steps = []
+    for axis in (1, 0):  # rows, then columns
+        a, b, c = back[:, axis]
+        fine = np.rint(a * x * 1024).astype(int) + np.rint((b * y + c) * 1024).astype(int)
+        steps.append(((fine + 16) >> 5) / 32)
+    return read(image, *steps, "mirror")
+
+
+def drawn(image_keys, size, affine):
+    moves = fields.uniform(fields.fold(image_keys, 1), (3, 2)).numpy() * (2 * affine) - affine
+    noise = elastic._noise(fields.words(image_keys, size)).numpy().astype(float)
+    count = len(moves)
+    return moves, noise[:count], noise[count:]
+
+
+@pytest.mark.parametrize("size, table", [((32, 32), 32), ((33, 47), 224)])
+@pytest.mark.parametrize("severity", [1, 2, 3])
+def test_equals_the_script(size, table, severity):
+    alpha, sigma, affine = TABLES[table]["elastic_transform"][severity - 1]
+    images = photographs(4, *size)
+    result = elastic_transform(tf.constant(images), keys(4), alpha, sigma, affine).numpy()
+    y, x = np.mgrid[: size[0], : size[1]]
+    for i, (moves, *noise) in enumerate(zip(*drawn(keys(4), size, affine))):
+        warped = affine_warp(images[i].astype(float), moves)
+        dx, dy = (
+            scipy.ndimage.gaussian_filter(n, sigma, mode="reflect", truncate=3) * alpha
+            for n in noise
+        )
+        expected = read(warped, y + dy, x + dx, "reflect")
+        # The result is cut off; steps of 2⁻¹² are counted up.
+        below = expected - result[i]
+        assert below.min() > -0.01 and below.max() < 1.01
+        assert ((below > -0.0005) & (below < 1)).mean() > 0.999
+    assert (result != images).mean() > 0.3
+
+
+def test_moving_all_three_points_shifts_the_image():
+    moves = tf.tile(tf.constant([[[2.0, -1.0]]]), [1, 3, 1])  # 2 to the right, 1 up
+    steps = elastic._affine_steps(moves, (12, 15))
+    image = tf.constant(photographs(1, 12, 15))
+    corners = elastic._fetch(elastic._packed(image), *elastic._affine_places(*steps))
+    result = elastic._spread(elastic._affine_words(*corners, *steps)).numpy()[0]
+    mirrored = np.pad(image.numpy()[0], [[0, 1], [2, 0], [0, 0]], mode="reflect")
+    np.testing.assert_array_equal(result, mirrored[1:, :-2])
+
+
+def test_without_moves_nothing_changes():
+    image = tf.constant(photographs(2, 16, 16))
+    np.testing.assert_array_equal(elastic_transform(image, keys(2), 0, 0, 0), image)
+    np.testing.assert_array_equal(elastic_transform(image, keys(2), 1e-6, 2, 0), image)
+
+
+@pytest.mark.parametrize(
+    "places, edge, expected",
+    [
+        ([-3, -2, -1, 0, 3, 4, 5, 6, 7], 0, [3, 2, 1, 0, 3, 2, 1, 0, 1]),
+        ([-5, -2, -1, 0, 3, 4, 5, 8, 9], 1, [3, 1, 0, 0, 3, 3, 2, 0, 1]),
+    ],
+)
+def test_mirrors_as_often_as_needed(places, edge, expected):
+    places = tf.constant(places, tf.float32)
+    np.testing.assert_array_equal(elastic._mirrored(places, 4, edge), expected)
+    assert elastic._mirrored(places, 1, edge).numpy().max() == 0
+
+
+@pytest.mark.parametrize("sigma", [0, 0.3, 2.44, 5, 19.5, 171])
+@pytest.mark.parametrize("size", [(32, 32), (9, 50)])
+def test_smooths_as_scipy(sigma, size):
+    maps = np.random.default_rng(0).uniform(-1, 1, [2, *size])
+    result = elastic._smooth(tf.constant(maps, tf.float32), sigma).numpy()
+    for i in range(2):
+        expected = scipy.ndimage.gaussian_filter(maps[i], sigma, mode="reflect", truncate=3)
+        np.testing.assert_allclose(result[i], expected, atol=2e-6)
+
+
+def test_moments_of_the_noise():
+    values = elastic._noise(fields.words(keys(16), (64, 64))).numpy().astype(float)
+    count = values.size
+    assert np.abs(values).max() < 1
+    assert abs(values.mean()) < 5 * np.sqrt(1 / 3 / count)
+    assert abs((values**2).mean() - 1 / 3) < 5 * np.sqrt(4 / 45 / count)
+    x, y = values[:16], values[16:]
+    assert abs((x * y).mean()) < 5 / 3 / np.sqrt(x.size)
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    images, image_keys = tf.constant(photographs(4, 32, 32)), keys(4)
+    for arguments in ((0, 0, 2.56), (50.0, 9.0, 2.0), (2.56, 1.92, 1.92)):
+        whole = elastic_transform(images, image_keys, *arguments).numpy()
+        for chosen in ([3, 1, 0, 2], [2]):
+            part = [tf.gather(t, chosen) for t in (images, image_keys)]
+            np.testing.assert_array_equal(elastic_transform(*part, *arguments), whole[chosen])
+
+
+def test_same_in_a_graph_and_a_dataset():
+    images, image_keys = tf.constant(photographs(4, 32, 32)), keys(4)
+    arguments = 2.56, 1.92, 1.92
+    eager = elastic_transform(images, image_keys, *arguments).numpy()
+    signature = [tf.TensorSpec([None, 32, 32, 3]), tf.TensorSpec([None, 2], tf.uint32)]
+    graph = tf.function(lambda x, k: elastic_transform(x, k, *arguments), input_signature=signature)
+    np.testing.assert_array_equal(graph(images, image_keys), eager)
+    data = tf.data.Dataset.from_tensor_slices((images, image_keys)).batch(4)
+    batches = list(data.map(lambda x, k: elastic_transform(x, k, *arguments)))
+    np.testing.assert_array_equal(tf.concat(batches, 0), eager)
+
+
+@pytest.mark.parametrize("shape", [(0, 32, 32), (1, 1, 1), (2, 7, 9)])
+def test_other_sizes(shape):
+    images = tf.zeros([*shape, 3]) + 200
+    for arguments in ((0, 0, 2.56), (29.28, 2.44, 4.88), (488.0, 171.0, 49.0)):
+        result = elastic_transform(images, keys(shape[0]), *arguments).numpy()
+        assert result.shape == (*shape, 3)
+        np.testing.assert_array_equal(result, images)
+
+
+def test_black_and_white_stay_within_the_bytes():
+    images = np.zeros([2, 16, 16, 3], "float32")
+    images[0, :8], images[1] = 255, 255
+    result = elastic_transform(tf.constant(images), keys(2), 3.0, 1.0, 1.0).numpy()
+    assert result.min() == 0 and result.max() == 255 and (result[1] == 255).all()

@@ -1,0 +1,160 @@
+"""Glass blur against a loop over the pixels."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import tensorflow as tf
+
+from tfrobust.corruptions import fields, glass
+from tfrobust.corruptions.glass import glass_blur
+
+
+def keys(count, severity=1):
+    return fields.image_keys(0, "glass_blur", severity, tf.range(count))
+
+
+def photographs(count, height, width, seed=0):
+    random = np.random.default_rng(seed)
+    smooth = scipy.ndimage.gaussian_filter(
+        random.normal(size=[count, height, width, 3]), (0, 3, 3, 0)
+    )
+    smooth = smooth / np.abs(smooth).max() * 100 + 128
+    smooth[:, height // 3 :, : width // 2] -= 60  # an edge
+    return np.round(smooth).clip(0, 255).astype("float32")
+
+
+def drawn(image_keys, size, delta, iterations):
+    """The offsets that glass_blur draws: a list of (dx, dy), one an iteration."""
+    each = glass._iterations_per_word(delta, iterations)
+    pairs = []
+    for i in range(iterations):
+        first = i // each * each
+        bits = glass._bits(
+            fields.words(fields.fold(image_keys, first) if first else image_keys, size)
+        )
+        pairs.append([offset.numpy() for offset in glass._offsets(bits, i % each, delta)])
+    return pairs
+
+
+def copied(image, pairs, delta):
+    """The authors' loop; the exchange of two views copies, as NumPy does it."""
+    image = image.copy()
+    height, width = image.shape[:2]
+    for dx, dy in pairs:
+        for h in range(height - delta, delta, -1):
+            for w in range(width - delta, delta, -1):
+                other = h + dy[h, w], w + dx[h, w]
+                image[h, w], image[other] = image[other], image[h, w]
+    return image
+
+
+def test_with_all_offsets_down_right_the_diagonal_takes_its_last_pixel():
+    words = tf.reshape(tf.range(49, dtype=tf.float32), [1, 7, 7])
+    ones = tf.fill([1, 7, 7], 2**24 - 1)  # the largest digits: dx = dy = 1
+    result = glass._copied(words, ones, 0, 2).numpy()[0]
+    expected = words.numpy()[0]
+    # Turns go from 5 to 3: (5, 5) takes (6, 6), then (4, 4) takes what (5, 5) has by then, ...
+    expected[3:6, 3:6] = [[48, 41, 34], [47, 48, 41], [46, 47, 48]]
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_with_all_offsets_up_left_nothing_is_copied_twice():
+    words = tf.reshape(tf.range(16, dtype=tf.float32), [1, 4, 4])
+    result = glass._copied(words, tf.zeros([1, 4, 4], tf.int32), 0, 1).numpy()[0]
+    np.testing.assert_array_equal(
+        result, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 5, 6], [12, 13, 9, 10]]
+    )
+
+
+@pytest.mark.parametrize("delta", [1, 2, 3, 4])
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_equals_the_loop_over_the_pixels(delta, iterations):
+    images = np.random.default_rng(delta).integers(0, 256, [2, 19, 26, 3]).astype("float32")
+    # A sigma this small leaves the image as it is.
+    result = glass_blur(tf.constant(images), keys(2), 0.05, delta, iterations).numpy()
+    pairs = drawn(keys(2), (19, 26), delta, iterations)
+    for i, image in enumerate(images):
+        expected = copied(image, [(dx[i], dy[i]) for dx, dy in pairs], delta)
+        np.testing.assert_array_equal(result[i], expected)
+    assert (result != images).mean() > 0.3
+
+
+@pytest.mark.parametrize("sigma, delta, iterations", [(0.4, 1, 2), (1, 2, 3)])
+def test_equals_the_script(sigma, delta, iterations):
+    images = photographs(2, 24, 31)
+    result = glass_blur(tf.constant(images), keys(2), sigma, delta, iterations).numpy()
+
+    def blurred(image):
+        return scipy.ndimage.gaussian_filter(image, (sigma, sigma, 0), mode="nearest", truncate=4)
+
+    pairs = drawn(keys(2), (24, 31), delta, iterations)
+    for i, image in enumerate(images):
+        cut = np.uint8(blurred(image / 255.0) * 255 + 1e-3)
+        shuffled = copied(cut, [(dx[i], dy[i]) for dx, dy in pairs], delta)
+        expected = blurred(shuffled / 255.0) * 255
+        np.testing.assert_allclose(result[i], expected, atol=0.01)
+
+
+@pytest.mark.parametrize("delta", [1, 2, 3, 4])
+def test_offsets_are_uniform_and_independent(delta):
+    pairs = drawn(keys(16), (40, 40), delta, 2)
+    values = [offset.ravel() + delta for pair in pairs for offset in pair]  # dx, dy, dx, dy
+    side = 2 * delta
+    for a in range(4):
+        for b in range(a):
+            counts = np.bincount(values[a] * side + values[b], minlength=side**2)
+            assert len(counts) == side**2
+            expected = len(values[a]) / side**2
+            square = ((counts - expected) ** 2 / expected).sum()
+            assert square < side**2 - 1 + 5 * np.sqrt(2 * (side**2 - 1))
+
+
+def test_long_chains_are_followed_to_their_end():
+    # Every pixel copies its right neighbour, whose turn has been: a chain along the whole row.
+    bits = tf.fill([1, 5, 40], (1 << 22) * 3 + (1 << 21))  # digits 3, 2: dx = 1, dy = 0
+    dx, dy = glass._offsets(bits, 0, 2)
+    assert (dx.numpy() == 1).all() and (dy.numpy() == 0).all()
+    words = tf.reshape(tf.range(200, dtype=tf.float32), [1, 5, 40])
+    result = glass._copied(words, bits, 0, 2).numpy()[0]
+    pixels = words.numpy()[0][..., None]  # with channels, so that the loop exchanges views
+    expected = copied(pixels, [(dx.numpy()[0], dy.numpy()[0])], 2)[..., 0]
+    far = np.arange(40) >= 39 - 2 ** glass._doublings(2)
+    np.testing.assert_array_equal(result[:, far], expected[:, far])
+    assert (expected[3, 3:39] == 3 * 40 + 39).all()
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    images, image_keys = tf.constant(photographs(4, 32, 32)), keys(4)
+    for arguments in ((0.4, 1, 2), (0.9, 2, 1)):
+        whole = glass_blur(images, image_keys, *arguments).numpy()
+        for chosen in ([3, 1, 0, 2], [2]):
+            part = [tf.gather(t, chosen) for t in (images, image_keys)]
+            np.testing.assert_array_equal(glass_blur(*part, *arguments), whole[chosen])
+
+
+def test_same_in_a_graph_and_a_dataset():
+    images, image_keys = tf.constant(photographs(4, 32, 32)), keys(4)
+    eager = glass_blur(images, image_keys, 0.7, 3, 1).numpy()
+    signature = [tf.TensorSpec([None, 32, 32, 3]), tf.TensorSpec([None, 2], tf.uint32)]
+    graph = tf.function(lambda x, k: glass_blur(x, k, 0.7, 3, 1), input_signature=signature)
+    np.testing.assert_array_equal(graph(images, image_keys), eager)
+    data = tf.data.Dataset.from_tensor_slices((images, image_keys)).batch(4)
+    batches = list(data.map(lambda x, k: glass_blur(x, k, 0.7, 3, 1)))
+    np.testing.assert_array_equal(tf.concat(batches, 0), eager)
+
+
+@pytest.mark.parametrize("shape", [(0, 32, 32), (1, 1, 1), (2, 7, 9), (1, 33, 47)])
+def test_other_sizes(shape):
+    images = tf.zeros([*shape, 3]) + 255
+    for delta in (1, 4):
+        result = glass_blur(images, keys(shape[0]), 1.5, delta, 2).numpy()
+        assert result.shape == (*shape, 3)
+        np.testing.assert_allclose(result, 255, atol=1e-3)
+
+
+def test_it_makes_no_new_values_but_by_the_blurs():
+    images = np.zeros([1, 32, 32, 3], "float32")
+    images[:, 10:20, 10:20] = (10, 20, 30)
+    result = glass_blur(tf.constant(images), keys(1), 0.05, 2, 3).numpy()
+    colours = {tuple(pixel) for pixel in result.reshape(-1, 3)}
+    assert colours == {(0, 0, 0), (10, 20, 30)}

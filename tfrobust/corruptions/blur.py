@@ -1,0 +1,299 @@
+"""Corruptions by a blur that is the same for all images.
+
+Hendrycks and Dietterich 2019 (arXiv:1903.12261); the authors' scripts are the definition. Nothing
+here is random: the keys are not used. A blur is linear, so it is done on the scale to 255.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.ops.compiled import compiled
+
+#: From which radius on a disk is summed by columns instead of pixel by pixel.
+_COLUMNS_FROM = 3
+#: Single weights below this are left out: less than a hundredth of a grey level in all.
+_NEGLIGIBLE = 1e-6
+#: Rows of a block of running sums.
+_BLOCK = 16
+#: Shares of zooms are whole multiples of 1 / this: products with 8-bit values are exact, and it
+#: does not matter whether the compiler fuses them with sums, which depends on the batch.
+_ONE = 65536.0
+
+
+def gaussian_blur(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor:
+    """Blurs with a Gaussian, cut off at 4 σ. Beyond the border the edge pixels go on.
+
+    Args:
+        images: [B, H, W, C], whole numbers from 0 to 255.
+        keys: Not used.
+        sigma: σ > 0 in pixels.
+
+    Returns:
+        [B, H, W, C] on the scale to 255, not rounded.
+
+    Example:
+
+    >>> line = tf.constant([0.0, 0.0, 255.0, 0.0, 0.0])[None, None, :, None]
+    >>> gaussian_blur(line, None, 0.4)[0, 0, :, 0].numpy().round(1)
+    array([  0. ,  10.3, 234.4,  10.3,   0. ], dtype=float32)
+    """
+    radius = int(4 * sigma + 0.5)
+    taps = tf.constant(_gaussian(sigma, radius), tf.float32)
+    rows = tf.constant(_places(images.shape[1], radius, "edge"))
+    blurred = _across(_widened(images, radius, "edge"), taps, images.shape[3])
+    return tf.reshape(_down(blurred, taps, rows), tf.shape(images))
+
+
+def defocus_blur(images: tf.Tensor, keys: tf.Tensor, radius: float, alias: float) -> tf.Tensor:
+    """Blurs with a disk whose own edge is smoothed a little. The border is mirrored (reflect-101).
+
+    The disk is X² + Y² ≤ r² on a grid from -8 to 8, from -r to r above 8, divided by its area, then
+    smoothed by a Gaussian of 3×3 (5×5 above 8) weights. The smoothing mirrors the disk at the
+    border of its grid, which shows at r = 8 and above.
+
+    Args:
+        images: [B, H, W, C], whole numbers from 0 to 255.
+        keys: Not used.
+        radius: r ≥ 0 in pixels; a whole number above 8.
+        alias: σ > 0 in pixels of the smoothing.
+
+    Returns:
+        [B, H, W, C] on the scale to 255, not rounded.
+
+    Example:
+
+    >>> point = tf.pad([[[[255.0]]]], [[0, 0], [2, 2], [2, 2], [0, 0]])
+    >>> defocus_blur(point, None, 1, 0.1)[0, 1:4, 1:4, 0].numpy().round()
+    array([[ 0., 51.,  0.],
+           [51., 51., 51.],
+           [ 0., 51.,  0.]], dtype=float32)
+    """
+    disk = _disk(float(radius), float(alias))
+    height, width, channels = images.shape[1:]
+    rows = _places(height, disk.margin, "reflect")
+    # Filled up to whole blocks, with one row more because running sums begin with 0.
+    rows = np.pad(rows, (0, -(len(rows) + 1) % _BLOCK + 1))
+    field = _taller(_widened(images, disk.margin, "reflect"), tf.constant(rows))
+    blurred: Any = 0.0
+    if disk.heights:
+        smoothing = len(disk.smoothing) // 2
+        size = (height + 2 * smoothing, (width + 2 * smoothing) * channels)
+        sums = _columns(_running_sums(field), disk.heights, size, channels)
+        blurred = _smoothed(sums, tf.constant(disk.smoothing, tf.float32), channels)
+    if disk.taps:
+        weights = tf.constant(disk.weights, tf.float32)
+        size = (height, width * channels)
+        blurred = _weighted(field, blurred, weights, disk.taps, disk.margin, size, channels)
+    return tf.reshape(blurred, tf.shape(images))
+
+
+def zoom_blur(images: tf.Tensor, keys: tf.Tensor, stop: float, step: float) -> tf.Tensor:
+    """Averages the image and its zooms into the centre.
+
+    The bilinear zooms are by `numpy.arange(1, stop, step)`; the image itself counts once more.
+
+    Args:
+        images: [B, H, W, C], whole numbers from 0 to 255.
+        keys: Not used.
+        stop: Where the zooms end, above 1.
+        step: Between one zoom and the next.
+
+    Returns:
+        [B, H, W, C] on the scale to 255, not rounded.
+
+    Example:
+
+    >>> line = tf.constant([0.0, 60.0, 120.0, 180.0, 0.0, 0.0])[None, None, :, None]
+    >>> zoom_blur(line, None, 3, 1)[0, 0, :, 0].numpy().round()  # zoomed: 60, 84, ..., 180
+    array([ 20.,  68., 116., 164.,  52.,  60.], dtype=float32)
+    """
+    (height, width, channels), factors = images.shape[1:], np.arange(1, stop, step)
+    # With the images innermost, four pixels are blended as whole vectors, both across and down.
+    turned = tf.reshape(tf.transpose(images, [1, 2, 0, 3]), [height, width, -1])
+    blurred = _mean_of_zooms(turned, _zooms(height, factors), _zooms(width, factors))
+    return tf.transpose(tf.reshape(blurred, [height, width, -1, channels]), [2, 0, 1, 3])
+
+
+def _gaussian(sigma: float, radius: int) -> np.ndarray:
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return weights / weights.sum()
+
+
+def _places(size: int, margin: int, mode: Any) -> np.ndarray:
+    """Which pixel of a line stands at -margin, ..., size + margin - 1."""
+    return np.pad(np.arange(size, dtype=np.int32), margin, mode=mode)
+
+
+def _widened(images: tf.Tensor, margin: int, mode: str) -> tf.Tensor:
+    """The images with a margin left and right: [B, H, (margin + W + margin) · C]."""
+    height, width, channels = images.shape[1:]
+    places = _places(width, margin, mode)
+    left = tf.gather(images, places[:margin], axis=2)
+    right = tf.gather(images, places[margin + width :], axis=2)
+    wide = tf.concat([left, images, right], axis=2)
+    return tf.reshape(wide, [-1, height, (width + 2 * margin) * channels])
+
+
+@compiled
+def _taller(lines: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    return tf.gather(lines, rows, axis=1)
+
+
+@compiled
+def _across(lines: tf.Tensor, taps: tf.Tensor, step: int) -> tf.Tensor:
+    """Σ_i taps[i] · lines, moved to the left by i · step; symmetric taps."""
+    width = lines.shape[2] - (taps.shape[0] - 1) * step
+    return _symmetric_sum(taps, lambda i: lines[:, :, i * step : i * step + width])
+
+
+@compiled
+def _down(lines: tf.Tensor, taps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Σ_i taps[i] · lines, moved up by i in the order of rows; symmetric taps."""
+    height = lines.shape[1]
+    return _symmetric_sum(taps, lambda i: tf.gather(lines, rows[i : i + height], axis=1))
+
+
+def _symmetric_sum(taps: tf.Tensor, moved: Any) -> tf.Tensor:
+    last = taps.shape[0] - 1
+    middle = last // 2
+    total = taps[middle] * moved(middle)
+    for i in range(middle):  # one product serves two taps
+        total += taps[i] * (moved(i) + moved(last - i))
+    return total
+
+
+class Disk(NamedTuple):
+    """A kernel as a disk of ones, smoothed, plus single taps."""
+
+    margin: int  # how far it reaches
+    heights: tuple[int, ...]  # half heights of the disk's columns; () if all are single taps
+    smoothing: np.ndarray  # weights down and across; they hold 1 / area
+    taps: Any  # places (down, across) of the single taps, those with the same weight together
+    weights: np.ndarray
+
+
+@functools.lru_cache(maxsize=32)
+def _disk(radius: float, alias: float) -> Disk:
+    grid = np.arange(-8, 9) if radius <= 8 else np.arange(-radius, radius + 1)
+    mask = (grid[:, None] ** 2 + grid**2 <= radius**2) / 1.0
+    area = mask.sum()
+    reach = 1 if radius <= 8 else 2
+    smoothing = _gaussian(alias, reach)
+    kernel = _convolved(np.pad(mask / area, reach, mode="reflect"), smoothing)
+    if radius < _COLUMNS_FROM:
+        taps, weights = _single_taps(kernel)
+        margin = max(max(place) for places in taps for place in places)
+        return Disk(margin, (), smoothing, taps, weights)
+
+    # What smoothing without a border does not give: the mirrored edge, and nothing beyond it.
+    whole = _convolved(np.pad(mask / area, 2 * reach), smoothing)
+    rest = np.pad(kernel, reach) - whole
+    ones = int(radius)
+    heights = [math.isqrt(int(radius**2 - x**2)) for x in range(-ones, ones + 1)]
+    return Disk(ones + reach, tuple(heights), smoothing / area**0.5, *_single_taps(rest))
+
+
+def _convolved(image: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    for axis in (0, 1):
+        image = np.apply_along_axis(np.convolve, axis, image, taps, "valid")
+    return image
+
+
+def _single_taps(kernel: np.ndarray) -> tuple[Any, np.ndarray]:
+    middle = len(kernel) // 2
+    kept = np.where(np.abs(kernel) > _NEGLIGIBLE, kernel, 0)
+    if kept.any():  # what is left out goes to the middle, so that a constant image stays as it is
+        kept[middle, middle] += kernel.sum() - kept.sum()
+    quarter = kept[middle:, middle:]  # a disk is the same up and down, left and right
+    chosen = np.argwhere(quarter)
+    taps = tuple(
+        tuple(sorted({(a, b) for a in (-y, y) for b in (-x, x)})) for y, x in chosen.tolist()
+    )
+    return taps, quarter[tuple(chosen.T)]
+
+
+@compiled
+def _weighted(
+    field: tf.Tensor, base: Any, weights: tf.Tensor, taps: Any, margin: int, size: Any, step: int
+) -> tf.Tensor:
+    """Base + Σ_i weights[i] · (sum of the field, moved to each place of taps[i])."""
+    for i, places in enumerate(taps):
+        total: Any = 0.0
+        for down, across in places:
+            top, left = margin + down, (margin + across) * step
+            total += field[:, top : top + size[0], left : left + size[1]]
+        base += weights[i] * total
+    return base
+
+
+def _running_sums(field: tf.Tensor) -> tf.Tensor:
+    """Sums of all rows above a row. Exact, because they are sums of whole numbers below 2²⁴."""
+    # A triangle of ones for each block of rows: four times as fast as TensorFlow's own cumsum.
+    height, size = field.shape[1:]
+    count = height // _BLOCK
+    blocks = tf.reshape(field, [-1, _BLOCK, size])
+    above = tf.matmul(tf.constant(np.tri(_BLOCK, k=-1), tf.float32), blocks)
+    totals = tf.reshape(above[:, -1] + blocks[:, -1], [-1, count, size])
+    starts = tf.matmul(tf.constant(np.tri(count, k=-1), tf.float32), totals)
+    sums = _lifted(tf.reshape(above, [-1, count, _BLOCK, size]), starts)
+    return tf.reshape(sums, [-1, height, size])
+
+
+@compiled
+def _lifted(above: tf.Tensor, starts: tf.Tensor) -> tf.Tensor:
+    return above + starts[:, :, None]
+
+
+@compiled
+def _columns(sums: tf.Tensor, heights: tuple[int, ...], size: Any, step: int) -> tf.Tensor:
+    """Sums over a disk: each of its columns is a difference of two running sums."""
+    radius = len(heights) // 2
+    total: Any = 0.0
+    for i, height in enumerate(heights):
+        top, bottom = radius - height, radius + height + 1
+        line = sums[:, :, i * step : i * step + size[1]]
+        total += line[:, bottom : bottom + size[0]] - line[:, top : top + size[0]]
+    return total
+
+
+@compiled
+def _smoothed(sums: tf.Tensor, taps: tf.Tensor, step: int) -> tf.Tensor:
+    reach = taps.shape[0] - 1
+    height = sums.shape[1] - reach
+    return _across(_symmetric_sum(taps, lambda i: sums[:, i : i + height]), taps, step)
+
+
+def _zooms(size: int, factors: np.ndarray) -> list[tf.Tensor]:
+    """Where zooms take a line's pixels from: first and second neighbour, share of the second."""
+    # As scipy.ndimage.zoom: n pixels become m = round(n · factor), i stands at i (n-1) / (m-1).
+    kept = np.ceil(size / factors)
+    zoomed = np.round(kept * factors)
+    trimmed = (zoomed - size) // 2
+    scale = (kept - 1) / np.maximum(zoomed - 1, 1)
+    within = np.minimum((np.arange(size) + trimmed[:, None]) * scale[:, None], kept[:, None] - 1)
+    first = np.floor(within)
+    second = np.minimum(first + 1, kept[:, None] - 1)
+    start = (size - kept[:, None]) // 2
+    places = [tf.constant(start + near, tf.int32) for near in (first, second)]
+    return [*places, tf.constant(np.rint((within - first) * _ONE), tf.float32)]
+
+
+@compiled
+def _mean_of_zooms(images: tf.Tensor, rows: list[tf.Tensor], columns: list[tf.Tensor]) -> tf.Tensor:
+    """Images [H, W, B · C]; neighbours and shares of each zoom, [N, H] and [N, W]."""
+    count = rows[0].shape[0]
+    total = 2 * _ONE * images  # the image itself, and the first zoom, which is by 1
+    for i in range(1, count):
+        down, across = rows[2][i, :, None, None], columns[2][i, :, None]
+        both = tf.round(down * across / _ONE)
+        weights = ((_ONE - down - across + both, across - both), (down - both, both))
+        for line, pair in zip((tf.gather(images, side[i], axis=0) for side in rows[:2]), weights):
+            for side, weight in zip(columns[:2], pair):
+                total += weight * tf.gather(line, side[i], axis=1)
+    return total / ((count + 1) * _ONE)

@@ -1,0 +1,153 @@
+"""Corrupting a batch of images as the common-corruption benchmarks do."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.corruptions import fields, severities
+from tfrobust.files import PathLike
+from tfrobust.ops.compiled import compiled
+from tfrobust.registries import CORRUPTIONS
+
+
+def corrupt(
+    images: Any,
+    name: str,
+    severity: int,
+    seed: int = 0,
+    *,
+    index: Any = None,
+    table: Optional[int] = None,
+    frost_folder: Optional[PathLike] = None,
+) -> tf.Tensor:
+    """Corrupts images by one of the 19 common corruptions.
+
+    Hendrycks and Dietterich 2019 (arXiv:1903.12261). The severities are those of the benchmark of
+    the images' size: CIFAR-10-C for 32×32 pixels, Tiny-ImageNet-C for 64×64, ImageNet-C for
+    224×224. The benchmark works on 8-bit images: the input is rounded to 8 bits, and the result
+    is cut (not rounded) to 8 bits, as there. The files published with it come from random numbers
+    without a known seed, so results are like them, not equal to them.
+
+    Args:
+        images: [B, H, W, 3]: uint8, or floating-point numbers in [0, 1].
+        name: One of `tfrobust.corruptions.CORRUPTIONS`.
+        severity: 1 (weakest) to 5.
+        seed: Seed of what is random. An image's random numbers depend on (seed, its index, name,
+            severity) alone, not on the batch it stands in.
+        index: Which image each one is, such as its place in the data set, whole numbers [B].
+            Default 0, 1, ... B-1.
+        table: 32, 64 or 224: the severities to take. Needed for images of another size.
+        frost_folder: Folder with the photographs `frost1` to `frost5` (.png or .jpg); by default
+            they are taken from the package `imagecorruptions` if that is installed, and are made
+            by a formula otherwise, which is not comparable (see `frost_source`).
+
+    Returns:
+        [B, H, W, 3] of the type of `images`; floating-point results are whole multiples of 1/255.
+
+    Raises:
+        ValueError: An unknown name, severity or table, images of a size without a table, of
+            another number of channels, or outside [0, 1].
+        TypeError: Images are neither uint8 nor floating-point.
+
+    Example:
+
+    >>> photographs = np.full([2, 32, 32, 3], 128, "uint8")
+    >>> corrupt(photographs, "contrast", severity=5).dtype
+    tf.uint8
+    """
+    if not tf.is_tensor(images):
+        images = np.asarray(images)
+    check_batch(images)
+    size = (images.shape[1], images.shape[2])
+    chosen = severities.choose_table(size, table)
+    severities.parameters(name, severity, chosen)
+    checks.check_whole("seed", seed, 0, 2**31 - 1)
+    folder = os.fspath(frost_folder) if name == "frost" and frost_folder is not None else None
+    function = _function(name, int(severity), chosen, size, folder)
+    images = tf.convert_to_tensor(images)
+    if index is None:
+        index = tf.range(tf.shape(images)[0])
+    seed, index = tf.cast(seed, tf.int32), tf.cast(index, tf.int64)
+    if not index.shape.is_compatible_with(images.shape[:1]):
+        raise ValueError(
+            "index must be one whole number an image; received an index of shape "
+            f"{tuple(index.shape)} for {images.shape[0]} images"
+        )
+    if images.dtype == tf.uint8:
+        return function(images, seed, index)
+    pixels = function(to_bytes(tf.cast(images, tf.float32)), seed, index)
+    return tf.cast(tf.cast(pixels, tf.float32) / 255, images.dtype)
+
+
+def check_batch(images: Any) -> None:
+    """Checks that images are uint8 or in [0, 1], in colour, and of a known size.
+
+    Raises:
+        ValueError: They are not.
+        TypeError: They are neither uint8 nor floating-point.
+    """
+    if images.dtype in (tf.uint8, np.uint8):
+        checks.check_image_spec(images.shape, tf.float32, "images")
+    elif isinstance(images, np.ndarray) or tf.executing_eagerly():
+        checks.check_images(images)
+    else:
+        checks.check_image_spec(images.shape, images.dtype, "images")
+    if None in images.shape[1:3]:
+        raise ValueError(
+            f"images must have a known height and width; received shape {tuple(images.shape)}"
+        )
+    if images.shape[3] != 3:
+        raise ValueError(
+            "images must have 3 channels (red, green, blue), because the corruptions are defined "
+            f"on colours; received {images.shape[3]}"
+        )
+
+
+@functools.cache
+def _function(
+    name: str, severity: int, table: int, size: tuple[int, int], folder: Optional[str]
+) -> Any:
+    """The corruption of 8-bit images of one size as a graph for any number of them."""
+    arguments = severities.parameters(name, severity, table)
+    options = {"folder": folder} if name == "frost" else {}
+    corruption = functools.partial(CORRUPTIONS[name], **options)
+    signature = [
+        tf.TensorSpec([None, *size, 3], tf.uint8),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([None], tf.int64),
+    ]
+    # A partial, because TensorFlow takes closures of one place for a function that is traced
+    # again and again, and warns.
+    run = functools.partial(_run, corruption, name, severity, arguments)
+    return tf.function(run, input_signature=signature, autograph=False)
+
+
+def _run(
+    corruption: Any,
+    name: str,
+    severity: int,
+    arguments: tuple[Any, ...],
+    images: tf.Tensor,
+    seed: tf.Tensor,
+    index: tf.Tensor,
+) -> tf.Tensor:
+    keys = fields.image_keys(seed, name, severity, index)
+    return _cut(corruption(tf.cast(images, tf.float32), keys, *arguments))
+
+
+@compiled
+def to_bytes(images: tf.Tensor) -> tf.Tensor:
+    """uint8 images of those in [0, 1]."""
+    return tf.cast(tf.clip_by_value(images * 255 + 0.5, 0, 255), tf.uint8)
+
+
+@compiled
+def _cut(pixels: tf.Tensor) -> tf.Tensor:
+    # A thousandth, because float32 puts values that are whole numbers a little below them.
+    return tf.cast(tf.clip_by_value(pixels + 1e-3, 0, 255), tf.uint8)

@@ -89,6 +89,19 @@ def test_preview(call, tmp_path):
     assert code == 2 and "JPEG, PNG" in err and not (tmp_path / "none.png").exists()
 
 
+def test_corrupt(call, tmp_path):
+    command = ["corrupt", "--corruptions", "contrast", "--out", tmp_path / "digits-c"]
+    code, out, _ = call(*command)
+    assert code == 0 and "1 files in" in out
+    written = np.load(tmp_path / "digits-c" / "contrast.npy")
+    assert written.shape == (5 * 1080, 32, 32, 3) and written.dtype == np.uint8
+    assert np.load(tmp_path / "digits-c" / "labels.npy").shape == (5 * 1080,)
+    code, _, err = call(*command, "--seed", "1")
+    assert code == 2 and "holds a set with seed 0; this one has 1" in err
+    code, _, err = call("corrupt", "--frost", tmp_path / "no", "--out", tmp_path / "other")
+    assert code == 2 and "frost1" in err and not (tmp_path / "other").exists()
+
+
 def test_list(call):
     code, out, _ = call("list")
     assert code == 0
@@ -113,7 +126,9 @@ def test_list(call):
         (["finetune", "m", "--augment", "rain", "--out", "x"], "combined, B+, B-"),
         (["evaluate", "model.h5"], "model.h5"),
         (["report", "nowhere"], "nowhere"),
-        (["list", "colours"], "augments, nets, methods, datasets"),
+        (["list", "colours"], "augments, nets, methods, datasets, corruptions"),
+        (["corrupt", "--out", "x", "--corruptions", "rain"], "choose from 'gaussian_noise'"),
+        (["corrupt", "--out", "x", "--table", "96"], "choose from 32, 64, 224"),
         (["quickstart", "--seed", "-1"], "whole number from 0"),
         (["quickstart", "--out", "/proc/x"], "writable"),
         (["dance"], "'quickstart'"),

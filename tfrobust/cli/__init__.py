@@ -11,9 +11,15 @@ from typing import Any, NoReturn, Optional
 
 import tfrobust
 from tfrobust.cli import commands
-from tfrobust.registries import AUGMENTS, DATASETS, METHODS, NETS
+from tfrobust.registries import AUGMENTS, CORRUPTIONS, DATASETS, METHODS, NETS
 
-REGISTRIES = {"augments": AUGMENTS, "nets": NETS, "methods": METHODS, "datasets": DATASETS}
+REGISTRIES = {
+    "augments": AUGMENTS,
+    "nets": NETS,
+    "methods": METHODS,
+    "datasets": DATASETS,
+    "corruptions": CORRUPTIONS,
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -135,6 +141,32 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--examples", type=_whole(1), default=4, help="images; default: 4")
     one.add_argument("--draws", type=_whole(1), default=1, help="columns of each; default: 1")
     one.add_argument("--out", default="preview.png", help="file to write; default: %(default)s")
+
+    one = command(
+        "corrupt", commands.corrupt, "write a corrupted test set in the layout of CIFAR-10-C"
+    )
+    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    one.add_argument("--split", choices=["validation", "test"], default="test")
+    one.add_argument(
+        "--corruptions",
+        nargs="+",
+        choices=list(CORRUPTIONS),
+        metavar="NAME",
+        help=f"which; default: all of {', '.join(CORRUPTIONS)}",
+    )
+    one.add_argument(
+        "--table",
+        type=int,
+        choices=[32, 64, 224],
+        help="severities to take, for images of another size",
+    )
+    one.add_argument(
+        "--frost",
+        metavar="FOLDER",
+        help="folder with the photographs frost1 to frost5; default: those of the package "
+        "imagecorruptions if it is installed, else a formula, which is not comparable",
+    )
+    one.add_argument("--out", required=True, help="output folder; an interrupted set goes on")
 
     one = command("export", commands.export, "write a SavedModel for serving", seeded=False)
     one.add_argument("model", help="a .keras file")

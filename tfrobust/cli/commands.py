@@ -92,6 +92,36 @@ def preview(arguments: argparse.Namespace) -> None:
     print(f"picture: {path}")
 
 
+def corrupt(arguments: argparse.Namespace) -> None:
+    import keras
+    import numpy as np
+
+    from tfrobust import corruptions, datasets, files
+
+    files.check_writable(arguments.out)
+    data = datasets.load(arguments.dataset, batch_size=1000)
+    batches = getattr(data, arguments.split).as_numpy_iterator()
+    images, labels = (np.concatenate(parts) for parts in zip(*batches))
+    bar = keras.utils.Progbar(None, unit_name="image")
+
+    def progress(done: int, total: int) -> None:
+        bar.target = total
+        bar.update(done)
+
+    paths = corruptions.write_set(
+        np.rint(images * 255).astype("uint8"),
+        labels,
+        arguments.out,
+        names=arguments.corruptions,
+        seed=arguments.seed,
+        table=arguments.table,
+        frost_folder=arguments.frost,
+        about={"dataset": arguments.dataset, "split": arguments.split},
+        progress=progress,
+    )
+    print(f"corrupted set: {len(paths)} files in {arguments.out}")
+
+
 def export(arguments: argparse.Namespace) -> None:
     from tfrobust import saving, serving
 

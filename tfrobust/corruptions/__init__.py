@@ -10,6 +10,7 @@ from tfrobust.corruptions.perturbations import (
 from tfrobust.corruptions.perturbations import NOISE as NOISE_PERTURBATIONS
 from tfrobust.corruptions.sequences import perturb, perturbation_frames
 from tfrobust.corruptions.severities import GROUPS, HELD_OUT, TEST
+from tfrobust.corruptions.write_set import write_set
 from tfrobust.registries import CORRUPTIONS
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "frost_source",
     "perturb",
     "perturbation_frames",
+    "write_set",
 ]

@@ -1,0 +1,174 @@
+"""Writing a corrupted set in the layout of CIFAR-10-C."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
+
+import numpy as np
+import tensorflow as tf
+
+import tfrobust
+from tfrobust import files
+from tfrobust.corruptions.corrupt import corrupt
+from tfrobust.corruptions.frost_textures import frost_source
+from tfrobust.corruptions.severities import choose_table, parameters
+from tfrobust.registries import CORRUPTIONS
+
+SEVERITIES = (1, 2, 3, 4, 5)
+SETTINGS = "settings.json"
+#: Images corrupted at once, by pixels of an image: about 200 MB of floating-point numbers.
+_BATCH_PIXELS = 256 * 32 * 32
+#: Batches between two marks of how far a file is.
+_BATCHES_A_MARK = 16
+
+
+def write_set(
+    images: np.ndarray,
+    labels: np.ndarray,
+    folder: files.PathLike,
+    *,
+    names: Optional[Sequence[str]] = None,
+    seed: int = 0,
+    table: Optional[int] = None,
+    frost_folder: Optional[files.PathLike] = None,
+    about: Optional[dict[str, Any]] = None,
+    progress: Optional[Callable[[int, int], None]] = None,
+) -> list[pathlib.Path]:
+    """Writes one `NAME.npy` a corruption, and `labels.npy`, as CIFAR-10-C is published.
+
+    A file holds uint8 [5·N, H, W, 3]: severities 1 to 5, each the N images in their order.
+    `labels.npy` holds the N labels five times. `settings.json` says what the set was made of.
+
+    Killed and called again with the same arguments it goes on where it was, and ends with the same
+    bytes. The files are written through memory maps: memory does not grow with N.
+
+    Args:
+        images: uint8 [N, H, W, 3]; may be memory-mapped.
+        labels: [N] class indices.
+        folder: Folder to write; made if missing.
+        names: Corruptions; default all of `CORRUPTIONS`.
+        seed: Seed of what is random.
+        table: 32, 64 or 224: the severities to take. Needed for images of another size.
+        frost_folder: As in `corrupt`.
+        about: What else to put down in `settings.json`, such as the name of the data set.
+        progress: Called with (images done, images in all), now and then.
+
+    Returns:
+        The files of the corruptions.
+
+    Raises:
+        ValueError: An unknown name, images that are not uint8 [N, H, W, 3], another number of
+            labels, or a folder with a set that was made of something else.
+        OSError: The folder cannot be written.
+    """
+    folder = pathlib.Path(folder)
+    names = list(CORRUPTIONS) if names is None else list(names)
+    images, labels = _checked(images, labels)
+    table = choose_table((images.shape[1], images.shape[2]), table)
+    for name in names:
+        parameters(name, 1, table)
+    files.check_writable(folder)
+    settings = {
+        **(about or {}),
+        "images": list(images.shape),
+        "sha256": _fingerprint(images, labels),
+        "seed": seed,
+        "table": table,
+        "frost": str(frost_source(frost_folder).label),
+        "tfrobust": tfrobust.__version__,
+        "tensorflow": tf.__version__,
+    }
+    _settle(folder / SETTINGS, settings)
+    with files.replacing(folder / "labels.npy") as temporary:
+        np.save(temporary, np.tile(labels, len(SEVERITIES)))
+
+    rows = len(SEVERITIES) * len(images)
+    for number, name in enumerate(names):
+
+        def report(done: int, before: int = number * rows) -> None:
+            if progress is not None:
+                progress(before + done, len(names) * rows)
+
+        _write_one(images, name, folder, report, seed=seed, table=table, frost_folder=frost_folder)
+    return [folder / f"{name}.npy" for name in names]
+
+
+def _write_one(
+    images: np.ndarray,
+    name: str,
+    folder: pathlib.Path,
+    report: Callable[[int], None],
+    **options: Any,
+) -> None:
+    target, partial = folder / f"{name}.npy", folder / f".{name}.partial.npy"
+    mark = folder / f".{name}.done.json"
+    count, size = len(images), images.shape[1:3]
+    shape = (len(SEVERITIES) * count, *images.shape[1:])
+    if target.exists():
+        report(shape[0])
+        return
+    done = json.loads(mark.read_text()) if mark.exists() and partial.exists() else 0
+    out = np.lib.format.open_memmap(
+        partial, mode="r+" if done else "w+", dtype=np.uint8, shape=None if done else shape
+    )
+    report(done)
+    batch = max(1, min(count, _BATCH_PIXELS // (size[0] * size[1])))
+    starts = [(s, i) for s in SEVERITIES for i in range(0, count, batch)]
+    for number, (severity, start) in enumerate(starts, start=1):
+        index = np.arange(start, start + batch)
+        stop = min(start + batch, count)
+        row = (severity - 1) * count + start
+        if row + stop - start <= done:
+            continue
+        # The last batch is filled up, because each size of batch is compiled anew.
+        part = images[np.minimum(index, count - 1)]
+        corrupted = corrupt(part, name, severity, index=index, **options)
+        out[row : row + stop - start] = corrupted[: stop - start].numpy()
+        report(row + stop - start)
+        if number % _BATCHES_A_MARK == 0:
+            out.flush()  # before the mark, so that what is marked is there
+            files.write_json(row + stop - start, mark)
+    out.flush()
+    del out
+    partial.replace(target)
+    mark.unlink(missing_ok=True)
+
+
+def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    if not (isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4):
+        raise ValueError(
+            "images must be a NumPy array, uint8 [images, height, width, 3]; received "
+            f"{getattr(images, 'dtype', type(images).__name__)} {getattr(images, 'shape', '')}"
+        )
+    labels = np.asarray(labels)
+    if len(images) == 0 or labels.shape != (len(images),):
+        raise ValueError(
+            f"there must be one label an image and at least one image; received "
+            f"{len(images)} images and labels of shape {labels.shape}"
+        )
+    return images, labels.astype(np.uint8 if labels.max() < 256 else np.int64)
+
+
+def _fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(labels).tobytes())
+    for start in range(0, len(images), 1000):
+        digest.update(np.ascontiguousarray(images[start : start + 1000]).tobytes())
+    return digest.hexdigest()
+
+
+def _settle(path: pathlib.Path, settings: dict[str, Any]) -> None:
+    """Puts the settings down, or checks that they are those of the set that is there."""
+    if not path.exists():
+        files.write_json(settings, path)
+        return
+    there = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in settings.items():
+        if there.get(key) != value:
+            raise ValueError(
+                f"{path.parent} holds a set with {key} {there.get(key)!r}; this one has {value!r}: "
+                "give another folder"
+            )

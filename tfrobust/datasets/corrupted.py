@@ -1,0 +1,149 @@
+"""CIFAR-10-C, CIFAR-100-C, ImageNet-C and Tiny-ImageNet-C as they are published.
+
+Hendrycks and Dietterich 2019 (arXiv:1903.12261). Corruptions may be called by any name that
+`canonical_name` knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.datasets import published
+from tfrobust.datasets.published import canonical_name
+from tfrobust.files import PathLike
+
+SEVERITIES = 5
+
+#: The archives of ImageNet-C unpack into these.
+_GROUPS = ("noise", "blur", "weather", "digital", "extra")
+
+#: What tensorflow_datasets calls differently.
+_TFDS_NAMES = {"glass_blur": "frosted_glass_blur", "elastic_transform": "elastic"}
+
+
+def cifar_c(
+    folder: PathLike, corruption: str, severity: int, *, verify: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """One corruption and severity of CIFAR-10-C or CIFAR-100-C from its `.npy` files.
+
+    A file holds the test images five times, severity 1 first. `labels.npy` holds the labels five
+    times, or once. The images are read from the disk as they are used.
+
+    Args:
+        folder: With `labels.npy` and the file of the corruption, such as `fog.npy`.
+        corruption: Name of the corruption.
+        severity: 1 to 5.
+        verify: Compare the MD5 of the two files with those published. By default only shape and
+            type are checked, because that reads 150 MB, and a set made by oneself has others (see
+            `published_as`, which says which set it is).
+
+    Returns:
+        uint8 [N, 32, 32, 3] memory-mapped and read-only, int32 labels [N]; N is 10,000.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is not whole, or of another shape or type; images and labels do not
+            belong together; with `verify`, a file is not the published one.
+    """
+    corruption = canonical_name(corruption)
+    checks.check_whole("severity", severity, 1, SEVERITIES)
+    sets = published.CIFAR_C
+    path = published.find_file(folder, f"{corruption}.npy", sets)
+    labels_path = published.find_file(folder, "labels.npy", sets)
+    images = published.open_array(path, np.uint8, "[N, 32, 32, 3]", sets)
+    labels = published.open_labels(labels_path, sets)
+    count = len(images) // SEVERITIES
+    if len(images) % SEVERITIES or len(labels) not in (count, len(images)):
+        raise ValueError(
+            f"{path} must hold the images of {SEVERITIES} severities and {labels_path} a label for "
+            f"each, or for those of one; they hold {len(images)} images and {len(labels)} labels"
+        )
+    if np.any(labels.reshape(-1, count) != labels[:count]):
+        raise ValueError(
+            f"{labels_path} must repeat the labels of one severity {SEVERITIES} times; it does not"
+        )
+    if verify and published.published_as(folder, [corruption]) is None:
+        raise ValueError(
+            f"{path.name} and labels.npy in {folder} must have the published MD5; they have others "
+            f"(a set made again, or a broken download from {published.sources(sets)})"
+        )
+    first = (severity - 1) * count
+    return images[first : first + count], labels[:count]
+
+
+def cifar10_corrupted(
+    corruption: str, severity: int, *, data_dir: Optional[PathLike] = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One corruption and severity of CIFAR-10-C from `tensorflow_datasets`.
+
+    Its builder `cifar10_corrupted` must have been prepared. Its names differ (`frosted_glass_blur`,
+    `elastic`), and so may its order of the images.
+
+    Args:
+        corruption: Name of the corruption.
+        severity: 1 to 5.
+        data_dir: Folder of `tensorflow_datasets`; None takes its own default.
+
+    Returns:
+        uint8 [N, 32, 32, 3], int32 labels [N]; N is 10,000.
+
+    Raises:
+        FileNotFoundError: The data set has not been prepared there.
+    """
+    import tensorflow_datasets as tfds  # takes seconds
+
+    corruption = canonical_name(corruption)
+    checks.check_whole("severity", severity, 1, SEVERITIES)
+    config = f"{_TFDS_NAMES.get(corruption, corruption)}_{severity}"
+    where = None if data_dir is None else str(data_dir)
+    builder = tfds.builder(f"cifar10_corrupted/{config}", data_dir=where)
+    if not builder.data_path.exists():
+        raise FileNotFoundError(
+            f"cifar10_corrupted/{config} must have been prepared; looked for {builder.data_path}; "
+            f"tensorflow_datasets.load('cifar10_corrupted/{config}') downloads and prepares it"
+        )
+    data = builder.as_dataset(split="test", batch_size=-1, as_supervised=True)
+    images, labels = tfds.as_numpy(data)
+    return images, labels.astype("int32")
+
+
+def imagenet_c(
+    folder: PathLike,
+    corruption: str,
+    severity: int,
+    *,
+    batch_size: int = 128,
+    wnids: Optional[Sequence[str]] = None,
+) -> tf.data.Dataset:
+    """One corruption and severity of ImageNet-C or Tiny-ImageNet-C from its folders of images.
+
+    Read from `corruption/severity/wnid/*.JPEG`, also below `noise/`, `blur/`, `weather/`,
+    `digital/` or `extra/`. The images have been resized and cropped already. They are decoded as
+    Pillow decodes them.
+
+    Args:
+        folder: With a subfolder a corruption, or with the groups.
+        corruption: Name of the corruption.
+        severity: 1 to 5.
+        batch_size: Images a batch.
+        wnids: WordNet names of the classes in the order of the labels. By default the sorted names
+            of the subfolders, which must then be 1,000 or 200.
+
+    Returns:
+        Batched (images float32 [B, H, W, 3] in [0, 1], labels int32 [B]).
+
+    Raises:
+        FileNotFoundError: A folder is missing or empty.
+        ValueError: There are folders of another number of classes.
+    """
+    corruption = canonical_name(corruption)
+    checks.check_whole("severity", severity, 1, SEVERITIES)
+    names = (corruption, str(int(severity)))
+    place = published.find_folder(folder, names, _GROUPS, published.IMAGENET_C)
+    paths, labels = published.image_files(published.class_folders(place, wnids, (1000, 200)))
+    return published.batches(paths, labels, published.same_size(paths[0]), batch_size)

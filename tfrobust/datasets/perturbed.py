@@ -1,0 +1,124 @@
+"""CIFAR-10-P, CIFAR-100-P and ImageNet-P: short sequences in which an image changes slowly.
+
+Hendrycks and Dietterich 2019 (arXiv:1903.12261), section 3. What is measured on them is how often
+the predicted class changes from frame to frame, so no labels are needed.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.corruptions.perturbations import HELD_OUT_PERTURBATIONS, PERTURBATIONS
+from tfrobust.datasets import published
+from tfrobust.files import PathLike
+
+#: All that are published. Of ImageNet-P, snow is averaged and spatter held out; the evaluation
+#: script of CIFAR-P has it the other way round.
+ALL = PERTURBATIONS + HELD_OUT_PERTURBATIONS
+
+_CIFAR_P = ("CIFAR-10-P", "CIFAR-100-P")
+_CIFAR_FRAMES = {"motion_blur": 21, "translate": 16}
+_OTHER_CIFAR_FRAMES = 31
+_GROUPS = ("noise", "blur", "weather", "digital", "validation", "extra")
+
+
+def cifar_p(folder: PathLike, perturbation: str, *, difficulty: int = 1) -> np.ndarray:
+    """The sequences of one perturbation of CIFAR-10-P or CIFAR-100-P from its `.npy` file.
+
+    Args:
+        folder: With the file of the perturbation, such as `tilt.npy`.
+        perturbation: One of `tfrobust.corruptions.PERTURBATIONS` or
+            `HELD_OUT_PERTURBATIONS`.
+        difficulty: 1 to 3. The noises come in three strengths, such as `shot_noise_2.npy`; the
+            others in one.
+
+    Returns:
+        uint8 [N, frames, 32, 32, 3], memory-mapped and read-only, N test images in their order:
+        10,000 sequences of 31 frames, of `motion_blur` 21, of `translate` 16.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: An unknown perturbation or difficulty; the file is not whole, or of another
+            shape or type.
+    """
+    name = _file_name(perturbation, difficulty)
+    path = published.find_file(folder, f"{name}.npy", _CIFAR_P)
+    frames = _CIFAR_FRAMES.get(name, _OTHER_CIFAR_FRAMES)
+    return published.open_array(path, np.uint8, f"[N, {frames}, 32, 32, 3]", _CIFAR_P)
+
+
+def imagenet_p(
+    folder: PathLike,
+    perturbation: str,
+    *,
+    difficulty: int = 1,
+    wnids: Optional[Sequence[str]] = None,
+) -> tf.data.Dataset:
+    """The sequences of one perturbation of ImageNet-P from folders of frames.
+
+    ImageNet-P is published as MP4 videos, `perturbation/wnid/video.mp4`, which must be unpacked to
+    frames first, `perturbation/wnid/video/001.png` and so on; with FFmpeg, in the folder of the
+    perturbation:
+
+        for v in */*.mp4; do mkdir "${v%.mp4}"; ffmpeg -i "$v" "${v%.mp4}/%03d.png"; done
+
+    Args:
+        folder: With a subfolder a perturbation, or with the groups `noise/`, `blur/`, `weather/`,
+            `digital/`, `validation/`.
+        perturbation: One of `tfrobust.corruptions.PERTURBATIONS` or
+            `HELD_OUT_PERTURBATIONS`.
+        difficulty: 1 to 3, for the noises.
+        wnids: WordNet names of the classes in the order of the labels. By default the sorted names
+            of the subfolders, which must then be 1,000 or 200.
+
+    Returns:
+        `tf.data.Dataset` of one sequence each: (frames float32 [F, H, W, 3] in [0, 1], label).
+
+    Raises:
+        FileNotFoundError: A folder is missing or empty.
+        ValueError: The videos are still MP4 files, or differ in their number of frames.
+    """
+    name = _file_name(perturbation, difficulty)
+    place = published.find_folder(folder, (name,), _GROUPS, ("ImageNet-P",))
+    classes = published.class_folders(place, wnids, (1000, 200))
+    videos = [(video, label) for label, c in enumerate(classes) for video in _videos(c)]
+    paths, owners = published.image_files([video for video, _ in videos])
+    counts = np.bincount(owners)
+    if np.any(counts != counts[0]):
+        odd = int(np.argmax(counts != counts[0]))
+        raise ValueError(
+            f"all sequences of {name} must have as many frames; {videos[0][0]} has {counts[0]}, "
+            f"{videos[odd][0]} has {counts[odd]}"
+        )
+    frames = tf.data.Dataset.from_tensor_slices(paths)
+    frames = frames.map(published.same_size(paths[0]), num_parallel_calls=tf.data.AUTOTUNE)
+    frames = frames.batch(int(counts[0]), drop_remainder=True)
+    labels = tf.data.Dataset.from_tensor_slices(np.array([label for _, label in videos], "int32"))
+    return tf.data.Dataset.zip((frames, labels)).prefetch(tf.data.AUTOTUNE)
+
+
+def _file_name(perturbation: str, difficulty: int) -> str:
+    name = checks.check_choice("perturbation", published.plain_name(perturbation), ALL)
+    noise = name.endswith("noise")
+    checks.check_whole(f"difficulty of {name}", difficulty, 1, 3 if noise else 1)
+    return name if difficulty == 1 else f"{name}_{int(difficulty)}"
+
+
+def _videos(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folder of frames of each video."""
+    found = published.natural_order(place.name for place in folder.iterdir() if place.is_dir())
+    if found:
+        return [folder / name for name in found]
+    if any(place.suffix.lower() == ".mp4" for place in folder.iterdir()):
+        raise ValueError(
+            f"the videos in {folder} must be unpacked to frames first, because there is no decoder "
+            "of MP4 here; with FFmpeg, in the folder of the perturbation: for v in */*.mp4; do "
+            'mkdir "${v%.mp4}"; ffmpeg -i "$v" "${v%.mp4}/%03d.png"; done'
+        )
+    raise FileNotFoundError(f"{folder} must hold a folder of frames for each video; it holds none")

@@ -22,9 +22,10 @@ def run(code, epochs):
 
 def test_readme(tmp_path, monkeypatch, capsys):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    job, augmentations = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    job, *others = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    run(augmentations, epochs=0)
+    for block in others:
+        run(block, epochs=0)
     run(job, epochs=2)
     printed = capsys.readouterr().out
     for column in ("clean", "B+", "Combined-"):

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import datasets
-from tfrobust.datasets import published
+from tfrobust.datasets import checksums, published
 from tfrobust.datasets.natural import _resized_and_cropped
 from tfrobust.registries import CORRUPTIONS
 
@@ -50,10 +50,10 @@ def test_names_are_consistent():
     assert all(datasets.canonical_name(name) == name for name in CORRUPTIONS)
     assert set(published.ALIASES.values()) <= set(CORRUPTIONS)
     assert not set(published.ALIASES) & set(CORRUPTIONS)
-    for checksums in published.FILE_MD5.values():
-        assert set(checksums) == {*CORRUPTIONS, "labels"}
-        assert len(set(checksums.values())) == 20
-        assert all(len(bytes.fromhex(md5)) == 16 for md5 in checksums.values())
+    for sums in checksums.FILE_MD5.values():
+        assert set(sums) == {*CORRUPTIONS, "labels"}
+        assert len(set(sums.values())) == 20
+        assert all(len(bytes.fromhex(md5)) == 16 for md5 in sums.values())
     with pytest.raises(ValueError, match="unknown corruption 'rain'; choose from: gaussian_noise"):
         datasets.canonical_name("rain")
 
@@ -151,13 +151,13 @@ def test_published_as(cifar_c, monkeypatch):
     assert datasets.published_as(folder) is None
     said = "must have the published MD5; they have others"
     refused(ValueError, said, datasets.cifar_c, folder, "glass_blur", 1, verify=True)
-    checksums = {
+    md5 = {
         name: hashlib.md5((folder / f"{name}.npy").read_bytes()).hexdigest()
         for name in ("labels", "glass_blur")
     }
-    monkeypatch.setitem(published.FILE_MD5["CIFAR-100-C"], "labels", checksums["labels"])
+    monkeypatch.setitem(checksums.FILE_MD5["CIFAR-100-C"], "labels", md5["labels"])
     assert datasets.published_as(folder) is None
-    monkeypatch.setitem(published.FILE_MD5["CIFAR-100-C"], "glass_blur", checksums["glass_blur"])
+    monkeypatch.setitem(checksums.FILE_MD5["CIFAR-100-C"], "glass_blur", md5["glass_blur"])
     assert datasets.published_as(folder) == "CIFAR-100-C"
     assert datasets.published_as(folder, ["frosted_glass_blur"]) == "CIFAR-100-C"
     found, _ = datasets.cifar_c(folder, "glass_blur", 5, verify=True)
@@ -171,7 +171,7 @@ def test_published_as(cifar_c, monkeypatch):
 
 def test_cifar10_corrupted(tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
-    said = "cifar10_corrupted/frosted_glass_blur_2 must have been prepared; looked for"
+    said = "cifar10_corrupted/frosted_glass_blur_2 is not prepared in"
     refused(FileNotFoundError, said, datasets.cifar10_corrupted, "glass_blur", 2, data_dir=tmp_path)
     builder = tfds.builder("cifar10_corrupted/elastic_4", data_dir=str(tmp_path))
     images = some_images(3, 32, 32, 3)

@@ -1,5 +1,6 @@
 """Data sets: train, validation and test as batched `tf.data`, images float32 in [0, 1]."""
 
+from tfrobust.datasets.checksums import published_as
 from tfrobust.datasets.corrupted import cifar10_corrupted, cifar_c, imagenet_c
 from tfrobust.datasets.load import Data, load
 from tfrobust.datasets.natural import (
@@ -10,7 +11,7 @@ from tfrobust.datasets.natural import (
     imagenet_r,
 )
 from tfrobust.datasets.perturbed import cifar_p, imagenet_p
-from tfrobust.datasets.published import canonical_name, published_as
+from tfrobust.datasets.published import canonical_name
 from tfrobust.registries import DATASETS
 
 __all__ = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Optional
 
 import numpy as np
 import sklearn.model_selection
 
+from tfrobust.datasets import prepared
 from tfrobust.files import PathLike
 
 _SPLIT_SEED = 0
@@ -33,8 +33,8 @@ def cifar10(
     Raises:
         FileNotFoundError: It is not prepared there.
     """
-    train_images, train_labels, names = read("cifar10", "train", data_dir)
-    test_images, test_labels, _ = read("cifar10", "test", data_dir)
+    train_images, train_labels, names = prepared.read("cifar10", "train", data_dir)
+    test_images, test_labels, _ = prepared.read("cifar10", "test", data_dir)
     order = np.arange(len(train_labels))
     train, validation = sklearn.model_selection.train_test_split(
         order, test_size=_VALIDATION, random_state=_SPLIT_SEED, stratify=train_labels
@@ -45,36 +45,3 @@ def cifar10(
         "test": (test_images, test_labels),
     }
     return splits, names
-
-
-def read(
-    name: str, split: str, data_dir: Optional[PathLike] = None
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """One split of a prepared data set of TensorFlow Datasets, whole, in a fixed order.
-
-    Args:
-        name: Its name there.
-        split: "train" or "test".
-        data_dir: As in `cifar10`.
-
-    Returns:
-        uint8 images [N, H, W, C], int32 labels [N], and class names.
-
-    Raises:
-        FileNotFoundError: It is not prepared there.
-    """
-    import tensorflow_datasets as tfds  # slow to import
-
-    # Looked up now; TensorFlow Datasets reads the variable when it is imported.
-    builder = tfds.builder(name, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
-    if split not in builder.info.splits:
-        raise FileNotFoundError(
-            f"{name} is not prepared in {builder.data_path}; prepare it with `tfds build {name}`, "
-            "which downloads it, or name the folder of TensorFlow Datasets that holds it in the "
-            "environment variable TFDS_DATA_DIR"
-        )
-    images, labels = builder.as_dataset(
-        split=split, batch_size=-1, shuffle_files=False, as_supervised=True
-    )
-    names = tuple(builder.info.features["label"].names)
-    return images.numpy(), labels.numpy().astype("int32"), names

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.datasets import published
+from tfrobust.datasets import checksums, pipeline, prepared, published
 from tfrobust.datasets.published import canonical_name
 from tfrobust.files import PathLike
 
@@ -67,7 +67,7 @@ def cifar_c(
         raise ValueError(
             f"{labels_path} must repeat the labels of one severity {SEVERITIES} times; it does not"
         )
-    if verify and published.published_as(folder, [corruption]) is None:
+    if verify and checksums.published_as(folder, [corruption]) is None:
         raise ValueError(
             f"{path.name} and labels.npy in {folder} must have the published MD5; they have others "
             f"(a set made again, or a broken download from {published.sources(sets)})"
@@ -87,7 +87,8 @@ def cifar10_corrupted(
     Args:
         corruption: Name of the corruption.
         severity: 1 to 5.
-        data_dir: Folder of `tensorflow_datasets`; None takes its own default.
+        data_dir: Folder of TensorFlow Datasets; by default the environment's `TFDS_DATA_DIR`, or
+            `~/tensorflow_datasets`.
 
     Returns:
         uint8 [N, 32, 32, 3], int32 labels [N]; N is 10,000.
@@ -95,21 +96,11 @@ def cifar10_corrupted(
     Raises:
         FileNotFoundError: The data set has not been prepared there.
     """
-    import tensorflow_datasets as tfds  # takes seconds
-
     corruption = canonical_name(corruption)
     checks.check_whole("severity", severity, 1, SEVERITIES)
     config = f"{_TFDS_NAMES.get(corruption, corruption)}_{severity}"
-    where = None if data_dir is None else str(data_dir)
-    builder = tfds.builder(f"cifar10_corrupted/{config}", data_dir=where)
-    if not builder.data_path.exists():
-        raise FileNotFoundError(
-            f"cifar10_corrupted/{config} must have been prepared; looked for {builder.data_path}; "
-            f"tensorflow_datasets.load('cifar10_corrupted/{config}') downloads and prepares it"
-        )
-    data = builder.as_dataset(split="test", batch_size=-1, as_supervised=True)
-    images, labels = tfds.as_numpy(data)
-    return images, labels.astype("int32")
+    images, labels, _ = prepared.read(f"cifar10_corrupted/{config}", "test", data_dir)
+    return images, labels
 
 
 def imagenet_c(
@@ -146,4 +137,4 @@ def imagenet_c(
     names = (corruption, str(int(severity)))
     place = published.find_folder(folder, names, _GROUPS, published.IMAGENET_C)
     paths, labels = published.image_files(published.class_folders(place, wnids, (1000, 200)))
-    return published.batches(paths, labels, published.same_size(paths[0]), batch_size)
+    return pipeline.from_files(paths, labels, published.same_size(paths[0]), batch_size)

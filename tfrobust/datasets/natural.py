@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.datasets import published
+from tfrobust.datasets import pipeline, published
 from tfrobust.files import PathLike
 
 _CIFAR10_1_SIZES = {"v4": 2021, "v6": 2000}
@@ -137,7 +137,7 @@ def _pictures(
     place = published.find_folder(folder, (), (), (name,))
     classes = published.class_folders(place, None, (200,))
     paths, labels = published.image_files(classes)
-    return published.batches(paths, labels, _resized_and_cropped(resize, crop), batch_size)
+    return pipeline.from_files(paths, labels, _resized_and_cropped(resize, crop), batch_size)
 
 
 def _resized_and_cropped(resize: int, crop: int) -> Callable[[tf.Tensor], tf.Tensor]:

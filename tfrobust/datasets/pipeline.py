@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Sequence
+from typing import Callable, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -48,6 +49,26 @@ def from_arrays(
     if images.dtype == np.uint8:
         data = data.map(_to_unit, num_parallel_calls=tf.data.AUTOTUNE)
     return data.prefetch(tf.data.AUTOTUNE)
+
+
+def from_files(
+    paths: Sequence[str],
+    labels: np.ndarray,
+    read: Callable[[tf.Tensor], tf.Tensor],
+    batch_size: int,
+) -> tf.data.Dataset:
+    """Batches of (images, labels) from files, in their order.
+
+    Args:
+        paths: Of the images.
+        labels: [N] int32.
+        read: Path to image float32 [H, W, 3], always the same size.
+        batch_size: Images a batch; the last batch may be smaller.
+    """
+    checks.check_whole("batch_size", batch_size, 1, 2**31 - 1)
+    data = tf.data.Dataset.from_tensor_slices((list(paths), labels))
+    data = data.map(lambda path, label: (read(path), label), num_parallel_calls=tf.data.AUTOTUNE)
+    return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def _to_unit(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -73,6 +73,22 @@ def test_interrupted_and_called_again_gives_the_same_bytes(tmp_path, after):
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
+def test_damaged_file_is_begun_anew(tmp_path):
+    write_set(IMAGES, LABELS, tmp_path / "whole", names=NAMES[1:])
+
+    def stop(done, total):
+        if done > 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_set(IMAGES, LABELS, tmp_path / "cut", names=NAMES[1:], progress=stop)
+    partial = tmp_path / "cut" / ".contrast.partial.npy"
+    assert (tmp_path / "cut" / ".contrast.done.json").exists()
+    partial.write_bytes(partial.read_bytes()[:100])
+    write_set(IMAGES, LABELS, tmp_path / "cut", names=NAMES[1:])
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
 def test_another_set_in_the_folder_is_refused(tmp_path):
     write_set(IMAGES, LABELS, tmp_path, names=NAMES[1:])
     before = contents(tmp_path)
@@ -93,6 +109,8 @@ def test_another_set_in_the_folder_is_refused(tmp_path):
         (IMAGES[:0], LABELS[:0], {}, "at least one image"),
         (IMAGES[:, :30], LABELS, {}, "name a table"),
         (IMAGES, LABELS, {"names": ["snows"]}, "unknown corruption 'snows'"),
+        (IMAGES, LABELS, {"seed": -1}, "seed must be .* received -1"),
+        (IMAGES.repeat(4, 1).repeat(4, 2), LABELS, {"table": 32}, "smaller than each texture"),
     ],
 )
 def test_wrong_input_is_refused_before_anything_is_written(

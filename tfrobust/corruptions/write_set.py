@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfrobust
-from tfrobust import files
+from tfrobust import checks, files
 from tfrobust.corruptions.corrupt import corrupt
 from tfrobust.corruptions.frost_textures import frost_source
 from tfrobust.corruptions.severities import choose_table, parameters
@@ -71,6 +71,9 @@ def write_set(
     table = choose_table((images.shape[1], images.shape[2]), table)
     for name in names:
         parameters(name, 1, table)
+    checks.check_whole("seed", seed, 0, 2**31 - 1)
+    if "frost" in names:  # the only one that some sizes of images are too large for
+        corrupt(images[:1], "frost", 1, table=table, frost_folder=frost_folder)
     files.check_writable(folder)
     settings = {
         **(about or {}),
@@ -111,10 +114,7 @@ def _write_one(
     if target.exists():
         report(shape[0])
         return
-    done = json.loads(mark.read_text()) if mark.exists() and partial.exists() else 0
-    out = np.lib.format.open_memmap(
-        partial, mode="r+" if done else "w+", dtype=np.uint8, shape=None if done else shape
-    )
+    out, done = _opened(partial, mark, shape)
     report(done)
     batch = max(1, min(count, _BATCH_PIXELS // (size[0] * size[1])))
     starts = [(s, i) for s in SEVERITIES for i in range(0, count, batch)]
@@ -136,6 +136,20 @@ def _write_one(
     del out
     partial.replace(target)
     mark.unlink(missing_ok=True)
+
+
+def _opened(
+    partial: pathlib.Path, mark: pathlib.Path, shape: tuple[int, ...]
+) -> tuple[np.memmap, int]:
+    """The file that is worked on, and how many of its images are done."""
+    if mark.exists() and partial.exists():
+        try:
+            out = np.lib.format.open_memmap(partial, mode="r+")
+            if out.shape == shape and out.dtype == np.uint8:
+                return out, json.loads(mark.read_text(encoding="utf-8"))
+        except ValueError:  # damaged: begun anew
+            pass
+    return np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape), 0
 
 
 def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:

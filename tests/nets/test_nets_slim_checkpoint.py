@@ -108,6 +108,7 @@ def slim_logits(kind, images, folder=None, arrays=None):
         # tf-slim is older than these TensorFlows: it uses names that they deprecate, and one that
         # is gone, to see whether `is_training` is a tensor.
         warnings.simplefilter("ignore")
+        v1.set_random_seed(0)  # wanted by dropout where operations are made deterministic
         patch.setattr(tf_slim.layers.utils, "constant_value", lambda value, dtype=None: value)
         pixels = v1.placeholder(tf.float32, images.shape)
         logits = SLIM[kind](pixels)

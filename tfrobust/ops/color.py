@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.ops import sampling
@@ -115,11 +116,18 @@ def scale_contrast(images: tf.Tensor, factor: Any) -> tf.Tensor:
     # The luminance is linear: its mean is that of the channels' means. Rows first, because adding
     # whole rows is quick and adding up along an axis next to one of length three is not; what is
     # left is a product with the weights of one row.
-    width, channels = tf.shape(images)[2], images.shape[3]
     rows = tf.reduce_mean(images, axis=1)  # [B, W, C]
-    weights = tf.constant(LUMINANCE if channels == 3 else (1.0,), images.dtype)
-    weights = tf.tile(weights / tf.cast(width, images.dtype), [width])
-    grey = tf.linalg.matvec(tf.reshape(rows, [-1, width * channels]), weights)  # [B]
+    weights = LUMINANCE if images.shape[3] == 3 else (1.0,)
+    if images.shape[2] is None:
+        width = tf.shape(images)[2]
+        weights = tf.tile(tf.constant(weights, images.dtype), [width]) / tf.cast(
+            width, images.dtype
+        )
+    else:  # a constant of the graph
+        width = images.shape[2]
+        weights = tf.constant(np.tile(weights, width) / width, images.dtype)
+    rows = tf.reshape(rows, [-1, width * images.shape[3]])
+    grey = tf.linalg.matvec(rows, weights)  # [B]
     factor = tf.cast(factor, images.dtype)
     rest = sampling.per_image((1.0 - factor) * grey, images)
     return _scale_and_add(images, sampling.per_image(factor, images), rest)

@@ -168,7 +168,7 @@ CORRUPTIONS = Registry(
         "defocus_blur": ("corruptions.blur:defocus_blur", "blurs with a disk"),
         "glass_blur": ("corruptions.glass:glass_blur", "swaps neighbouring pixels"),
         "motion_blur": ("corruptions.motion:motion_blur", "blurs along a random direction"),
-        "zoom_blur": ("corruptions.blur:zoom_blur", "averages zooms into the centre"),
+        "zoom_blur": ("corruptions.zoom:zoom_blur", "averages zooms into the centre"),
         "snow": ("corruptions.weather:snow", "adds falling flakes"),
         "frost": ("corruptions.weather:frost", "adds photographs of frost"),
         "fog": ("corruptions.weather:fog", "adds a plasma fractal"),

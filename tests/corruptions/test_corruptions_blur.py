@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 
-from tfrobust.corruptions import blur, severities
+from tfrobust.corruptions import CORRUPTIONS, blur, severities, zoom
 
 NAMES = ["gaussian_blur", "defocus_blur", "zoom_blur"]
 CASES = [(32, (32, 32), 1), (32, (32, 32), 4), (64, (33, 47), 1), (32, (7, 9), 2), (32, (1, 1), 1)]
@@ -76,7 +76,7 @@ def test_equals_the_reference(name, table, size, severity):
     x = images(2, *size, 3)
     values = arguments(name, table, severity)
     expected = [REFERENCES[name](image.astype(float), *values) for image in x]
-    ours = getattr(blur, name)(x, None, *values)
+    ours = CORRUPTIONS[name](x, None, *values)
     np.testing.assert_allclose(ours, expected, atol=0.01)  # grey levels
 
 
@@ -105,7 +105,7 @@ def test_number_of_zooms(table, severity, count):
     """A pixel at the top, which no zoom but the first reaches, keeps 2 of (count + 1) shares."""
     point = np.zeros([1, 401, 1, 1], "float32")
     point[0, 0] = 255
-    result = blur.zoom_blur(point, None, *arguments("zoom_blur", table, severity))
+    result = zoom.zoom_blur(point, None, *arguments("zoom_blur", table, severity))
     np.testing.assert_allclose(result[0, 0, 0, 0], 255 * 2 / (count + 1), rtol=1e-5)
 
 
@@ -115,7 +115,7 @@ def test_constant_images_stay(name):
     x[1] = 255
     x[2] = [10, 100, 200]
     for table, severity in ((32, 1), (224, 5)):
-        result = getattr(blur, name)(x, None, *arguments(name, table, severity)).numpy()
+        result = CORRUPTIONS[name](x, None, *arguments(name, table, severity)).numpy()
         if name == "defocus_blur":  # the smoothing with a mirrored border changes the sum
             share = disk_reference(*arguments(name, table, severity)).sum()
         else:
@@ -126,7 +126,7 @@ def test_constant_images_stay(name):
 @pytest.mark.parametrize("table, size", [(32, (32, 32)), (224, (24, 17))])
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_is_the_same_in_any_batch(name, table, size):
-    function, values = getattr(blur, name), arguments(name, table, 1)
+    function, values = CORRUPTIONS[name], arguments(name, table, 1)
     x = images(9, *size, 3)
     whole = function(x, None, *values).numpy()
     assert whole.shape == x.shape and whole.dtype == np.float32
@@ -136,7 +136,7 @@ def test_an_image_is_the_same_in_any_batch(name, table, size):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_graphs_and_empty_batches(name):
-    function, values = getattr(blur, name), arguments(name, 224, 1)
+    function, values = CORRUPTIONS[name], arguments(name, 224, 1)
     x = images(3, 17, 13, 3)
     expected = function(x, None, *values).numpy()
 

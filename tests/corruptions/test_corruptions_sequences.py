@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from tfrobust.corruptions import fields, spatter
+from tfrobust.corruptions import fields, perturb, perturbation_frames, spatter
 from tfrobust.corruptions.perturbations import (
     HELD_OUT_PERTURBATIONS,
     NOISE,
@@ -19,7 +19,7 @@ from tfrobust.corruptions.perturbations import (
     TABLES,
     frame_count,
 )
-from tfrobust.corruptions.sequences import _run_down, perturb, perturbation_frames
+from tfrobust.corruptions.sequences import _run_down
 
 ALL = PERTURBATIONS + HELD_OUT_PERTURBATIONS
 CASES = [(name, table) for table in TABLES for name in ALL if name in TABLES[table]]

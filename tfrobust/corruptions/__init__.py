@@ -2,13 +2,13 @@
 
 from tfrobust.corruptions.corrupt import corrupt
 from tfrobust.corruptions.frost_textures import FrostSource, frost_source
+from tfrobust.corruptions.perturb import perturb, perturbation_frames
 from tfrobust.corruptions.perturbations import (
     HELD_OUT_PERTURBATIONS,
     PERTURBATIONS,
     frame_count,
 )
 from tfrobust.corruptions.perturbations import NOISE as NOISE_PERTURBATIONS
-from tfrobust.corruptions.sequences import perturb, perturbation_frames
 from tfrobust.corruptions.severities import GROUPS, HELD_OUT, TEST
 from tfrobust.corruptions.write_set import write_set
 from tfrobust.registries import CORRUPTIONS

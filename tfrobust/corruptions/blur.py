@@ -21,9 +21,6 @@ _COLUMNS_FROM = 3
 _NEGLIGIBLE = 1e-6
 #: Rows of a block of running sums.
 _BLOCK = 16
-#: Shares of zooms are whole multiples of 1 / this: products with 8-bit values are exact, and it
-#: does not matter whether the compiler fuses them with sums, which depends on the batch.
-_ONE = 65536.0
 
 
 def gaussian_blur(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor:
@@ -43,11 +40,34 @@ def gaussian_blur(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor
     >>> gaussian_blur(line, None, 0.4)[0, 0, :, 0].numpy().round(1)
     array([  0. ,  10.3, 234.4,  10.3,   0. ], dtype=float32)
     """
-    radius = int(4 * sigma + 0.5)
-    taps = tf.constant(_gaussian(sigma, radius), tf.float32)
-    rows = tf.constant(_places(images.shape[1], radius, "edge"))
-    blurred = _across(_widened(images, radius, "edge"), taps, images.shape[3])
-    return tf.reshape(_down(blurred, taps, rows), tf.shape(images))
+    return smooth(images, sigma, 4, "edge")
+
+
+def smooth(images: tf.Tensor, sigma: float, truncate: float, mode: str) -> tf.Tensor:
+    """Gaussian smoothing, as `scipy.ndimage.gaussian_filter`.
+
+    Args:
+        images: [B, H, W, C].
+        sigma: σ ≥ 0 in pixels.
+        truncate: Where the weights end, in σ.
+        mode: Border, as `numpy.pad` names it: "edge" or "symmetric".
+
+    Returns:
+        [B, H, W, C].
+    """
+    radius = int(truncate * sigma + 0.5)
+    if radius == 0:
+        return images
+    taps = tf.constant(gaussian_taps(sigma, radius), tf.float32)
+    rows = tf.constant(_places(images.shape[1], radius, mode))
+    smoothed = _across(_widened(images, radius, mode), taps, images.shape[3])
+    return tf.reshape(_down(smoothed, taps, rows), tf.shape(images))
+
+
+def gaussian_taps(sigma: float, radius: int) -> np.ndarray:
+    """The weights of a Gaussian at -radius, ..., radius pixels, of sum 1."""
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return weights / weights.sum()
 
 
 def defocus_blur(images: tf.Tensor, keys: tf.Tensor, radius: float, alias: float) -> tf.Tensor:
@@ -91,38 +111,6 @@ def defocus_blur(images: tf.Tensor, keys: tf.Tensor, radius: float, alias: float
         size = (height, width * channels)
         blurred = _weighted(field, blurred, weights, disk.taps, disk.margin, size, channels)
     return tf.reshape(blurred, tf.shape(images))
-
-
-def zoom_blur(images: tf.Tensor, keys: tf.Tensor, stop: float, step: float) -> tf.Tensor:
-    """Averages the image and its zooms into the centre.
-
-    The bilinear zooms are by `numpy.arange(1, stop, step)`; the image itself counts once more.
-
-    Args:
-        images: [B, H, W, C], whole numbers from 0 to 255.
-        keys: Not used.
-        stop: Where the zooms end, above 1.
-        step: Between one zoom and the next.
-
-    Returns:
-        [B, H, W, C] on the scale to 255, not rounded.
-
-    Example:
-
-    >>> line = tf.constant([0.0, 60.0, 120.0, 180.0, 0.0, 0.0])[None, None, :, None]
-    >>> zoom_blur(line, None, 3, 1)[0, 0, :, 0].numpy().round()  # zoomed: 60, 84, ..., 180
-    array([ 20.,  68., 116., 164.,  52.,  60.], dtype=float32)
-    """
-    (height, width, channels), factors = images.shape[1:], np.arange(1, stop, step)
-    # With the images innermost, four pixels are blended as whole vectors, both across and down.
-    turned = tf.reshape(tf.transpose(images, [1, 2, 0, 3]), [height, width, -1])
-    blurred = _mean_of_zooms(turned, _zooms(height, factors), _zooms(width, factors))
-    return tf.transpose(tf.reshape(blurred, [height, width, -1, channels]), [2, 0, 1, 3])
-
-
-def _gaussian(sigma: float, radius: int) -> np.ndarray:
-    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return weights / weights.sum()
 
 
 def _places(size: int, margin: int, mode: Any) -> np.ndarray:
@@ -184,7 +172,7 @@ def _disk(radius: float, alias: float) -> Disk:
     mask = (grid[:, None] ** 2 + grid**2 <= radius**2) / 1.0
     area = mask.sum()
     reach = 1 if radius <= 8 else 2
-    smoothing = _gaussian(alias, reach)
+    smoothing = gaussian_taps(alias, reach)
     kernel = _convolved(np.pad(mask / area, reach, mode="reflect"), smoothing)
     if radius < _COLUMNS_FROM:
         taps, weights = _single_taps(kernel)
@@ -267,33 +255,3 @@ def _smoothed(sums: tf.Tensor, taps: tf.Tensor, step: int) -> tf.Tensor:
     reach = taps.shape[0] - 1
     height = sums.shape[1] - reach
     return _across(_symmetric_sum(taps, lambda i: sums[:, i : i + height]), taps, step)
-
-
-def _zooms(size: int, factors: np.ndarray) -> list[tf.Tensor]:
-    """Where zooms take a line's pixels from: first and second neighbour, share of the second."""
-    # As scipy.ndimage.zoom: n pixels become m = round(n · factor), i stands at i (n-1) / (m-1).
-    kept = np.ceil(size / factors)
-    zoomed = np.round(kept * factors)
-    trimmed = (zoomed - size) // 2
-    scale = (kept - 1) / np.maximum(zoomed - 1, 1)
-    within = np.minimum((np.arange(size) + trimmed[:, None]) * scale[:, None], kept[:, None] - 1)
-    first = np.floor(within)
-    second = np.minimum(first + 1, kept[:, None] - 1)
-    start = (size - kept[:, None]) // 2
-    places = [tf.constant(start + near, tf.int32) for near in (first, second)]
-    return [*places, tf.constant(np.rint((within - first) * _ONE), tf.float32)]
-
-
-@compiled
-def _mean_of_zooms(images: tf.Tensor, rows: list[tf.Tensor], columns: list[tf.Tensor]) -> tf.Tensor:
-    """Images [H, W, B · C]; neighbours and shares of each zoom, [N, H] and [N, W]."""
-    count = rows[0].shape[0]
-    total = 2 * _ONE * images  # the image itself, and the first zoom, which is by 1
-    for i in range(1, count):
-        down, across = rows[2][i, :, None, None], columns[2][i, :, None]
-        both = tf.round(down * across / _ONE)
-        weights = ((_ONE - down - across + both, across - both), (down - both, both))
-        for line, pair in zip((tf.gather(images, side[i], axis=0) for side in rows[:2]), weights):
-            for side, weight in zip(columns[:2], pair):
-                total += weight * tf.gather(line, side[i], axis=1)
-    return total / ((count + 1) * _ONE)

@@ -6,13 +6,12 @@ import functools
 import os
 from typing import Any, Optional
 
-import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.corruptions import fields, severities
+from tfrobust.corruptions.batch import cut, take
 from tfrobust.files import PathLike
-from tfrobust.ops.compiled import compiled
 from tfrobust.registries import CORRUPTIONS
 
 
@@ -61,52 +60,14 @@ def corrupt(
     >>> corrupt(photographs, "contrast", severity=5).dtype
     tf.uint8
     """
-    if not tf.is_tensor(images):
-        images = np.asarray(images)
-    check_batch(images)
-    size = (images.shape[1], images.shape[2])
+    batch = take(images, index)
+    size = tuple(batch.pixels.shape[1:3])
     chosen = severities.choose_table(size, table)
     severities.parameters(name, severity, chosen)
     checks.check_whole("seed", seed, 0, 2**31 - 1)
     folder = os.fspath(frost_folder) if name == "frost" and frost_folder is not None else None
     function = _function(name, int(severity), chosen, size, folder)
-    images = tf.convert_to_tensor(images)
-    if index is None:
-        index = tf.range(tf.shape(images)[0])
-    seed, index = tf.cast(seed, tf.int32), tf.cast(index, tf.int64)
-    if not index.shape.is_compatible_with(images.shape[:1]):
-        raise ValueError(
-            "index must be one whole number an image; received an index of shape "
-            f"{tuple(index.shape)} for {images.shape[0]} images"
-        )
-    if images.dtype == tf.uint8:
-        return function(images, seed, index)
-    pixels = function(to_bytes(tf.cast(images, tf.float32)), seed, index)
-    return tf.cast(tf.cast(pixels, tf.float32) / 255, images.dtype)
-
-
-def check_batch(images: Any) -> None:
-    """Checks that images are uint8 or in [0, 1], in colour, and of a known size.
-
-    Raises:
-        ValueError: They are not.
-        TypeError: They are neither uint8 nor floating-point.
-    """
-    if images.dtype in (tf.uint8, np.uint8):
-        checks.check_image_spec(images.shape, tf.float32, "images")
-    elif isinstance(images, np.ndarray) or tf.executing_eagerly():
-        checks.check_images(images)
-    else:
-        checks.check_image_spec(images.shape, images.dtype, "images")
-    if None in images.shape[1:3]:
-        raise ValueError(
-            f"images must have a known height and width; received shape {tuple(images.shape)}"
-        )
-    if images.shape[3] != 3:
-        raise ValueError(
-            "images must have 3 channels (red, green, blue), because the corruptions are defined "
-            f"on colours; received {images.shape[3]}"
-        )
+    return batch.as_given(function(batch.pixels, tf.constant(seed, tf.int32), batch.index))
 
 
 @functools.cache
@@ -138,16 +99,4 @@ def _run(
     index: tf.Tensor,
 ) -> tf.Tensor:
     keys = fields.image_keys(seed, name, severity, index)
-    return _cut(corruption(tf.cast(images, tf.float32), keys, *arguments))
-
-
-@compiled
-def to_bytes(images: tf.Tensor) -> tf.Tensor:
-    """uint8 images of those in [0, 1]."""
-    return tf.cast(tf.clip_by_value(images * 255 + 0.5, 0, 255), tf.uint8)
-
-
-@compiled
-def _cut(pixels: tf.Tensor) -> tf.Tensor:
-    # A thousandth, because float32 puts values that are whole numbers a little below them.
-    return tf.cast(tf.clip_by_value(pixels + 1e-3, 0, 255), tf.uint8)
+    return cut(corruption(tf.cast(images, tf.float32), keys, *arguments))

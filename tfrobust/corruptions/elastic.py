@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.corruptions import fields
+from tfrobust.corruptions.blur import gaussian_taps, smooth
 from tfrobust.ops.compiled import compiled
-from tfrobust.ops.pixels import from_words, to_words, values
+from tfrobust.ops.pixels import from_words, pack_whole, to_words, unpack_whole
 
 #: OpenCV's steps of a coordinate while it is computed, and of what is read in the end: 2¹⁰, 2⁵.
 _FINE, _COARSE = 10, 5
@@ -54,14 +55,14 @@ def elastic_transform(
     size = tuple(images.shape[1:3])
     moves = fields.uniform(fields.fold(keys, 1), (3, 2)) * (2 * affine) - affine
     steps = _affine_steps(moves, size)
-    corners = _fetch(_packed(images), *_affine_places(*steps))
+    corners = _fetch(pack_whole(images), *_affine_places(*steps))
     if alpha == 0:
-        return _spread(_affine_words(*corners, *steps))
+        return unpack_whole(_affine_words(*corners, *steps), 3)
     warped = _affine_pixels(*corners, *steps)
     shifts = _smooth(_noise(fields.words(keys, size)), sigma)
     alpha = tf.constant(alpha, tf.float32)
     corners = _fetch(warped, *_displaced_places(shifts, alpha))
-    return _spread(_displaced_words(*corners, shifts, alpha))
+    return unpack_whole(_displaced_words(*corners, shifts, alpha), 3)
 
 
 @compiled
@@ -112,16 +113,6 @@ def _read_points(along: tf.Tensor, down: tf.Tensor) -> tuple[list[tf.Tensor], li
     whole = tf.bitwise.right_shift(points, _COARSE)
     share = tf.bitwise.bitwise_and(points, 2**_COARSE - 1)
     return tf.unstack(whole, axis=1), tf.unstack(share, axis=1)
-
-
-@compiled
-def _packed(images: tf.Tensor) -> tf.Tensor:
-    return to_words(tf.unstack(tf.cast(images, tf.int32), axis=-1))
-
-
-@compiled
-def _spread(words: tf.Tensor) -> tf.Tensor:
-    return tf.cast(values(words, 3), tf.float32)
 
 
 @compiled
@@ -216,50 +207,18 @@ def _warped_channel(pixels: tf.Tensor, channel: int) -> tf.Tensor:
 def _smooth(maps: tf.Tensor, sigma: float) -> tf.Tensor:
     """Gaussian smoothing of [B, H, W], cut off at 3 sigma and mirrored with the edge repeated."""
     height, width = maps.shape[1:]
-    radius = int(_TRUNCATE * sigma + 0.5)
-    if radius == 0:
-        return maps
-    if radius > min(_WIDEST_RADIUS, height, width):
+    if int(_TRUNCATE * sigma + 0.5) > min(_WIDEST_RADIUS, height, width):
         across, upright = (tf.constant(_matrix(side, sigma)) for side in (width, height))
         return tf.matmul(upright, tf.matmul(maps, across, transpose_b=True))
-    taps = tf.constant(_taps(sigma)[radius:], tf.float32)
-    return _weighted(_widened(_weighted(_widened(maps, radius, 1), taps, 1), radius, 2), taps, 2)
-
-
-def _taps(sigma: float) -> np.ndarray:
-    radius = int(_TRUNCATE * sigma + 0.5)
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return taps / taps.sum()
+    return smooth(maps[..., tf.newaxis], sigma, _TRUNCATE, "symmetric")[..., 0]
 
 
 @functools.lru_cache(maxsize=16)
 def _matrix(side: int, sigma: float) -> np.ndarray:
     """The smoothing of a line of pixels as a matrix, borders included, however wide the kernel."""
-    taps = _taps(sigma)
+    taps = gaussian_taps(sigma, int(_TRUNCATE * sigma + 0.5))
     lines = np.arange(side)[:, np.newaxis]
     places = np.mod(lines + np.arange(len(taps)) - len(taps) // 2, 2 * side)
     matrix = np.zeros([side, side])
     np.add.at(matrix, (lines, np.minimum(places, 2 * side - 1 - places)), taps)
     return matrix.astype(np.float32)
-
-
-@compiled
-def _widened(maps: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
-    padding = [[radius, radius] if i == axis else [0, 0] for i in range(3)]
-    return tf.pad(maps, padding, "SYMMETRIC")
-
-
-@compiled
-def _weighted(widened: tf.Tensor, taps: tf.Tensor, axis: int) -> tf.Tensor:
-    """Sum along an axis with symmetric weights, given from the middle outwards."""
-    radius = taps.shape[0] - 1
-    count = widened.shape[axis] - 2 * radius
-
-    def moved(start: int) -> tf.Tensor:
-        stop = start + count
-        return widened[:, start:stop] if axis == 1 else widened[:, :, start:stop]
-
-    result = taps[0] * moved(radius)
-    for i in range(1, radius + 1):  # one product serves two taps
-        result += taps[i] * (moved(radius - i) + moved(radius + i))
-    return result

@@ -7,9 +7,10 @@ import math
 import tensorflow as tf
 
 from tfrobust.corruptions import fields
+from tfrobust.corruptions.batch import cut
 from tfrobust.corruptions.blur import gaussian_blur
 from tfrobust.ops.compiled import compiled
-from tfrobust.ops.pixels import to_words, values
+from tfrobust.ops.pixels import pack_whole, unpack_whole
 
 #: A word serves as many iterations as leave a bias of its draws below 2⁻¹¹.
 _MOST_OUTCOMES = 2**13
@@ -49,7 +50,7 @@ def glass_blur(
     >>> glass_blur(images, keys, 0.05, 1, 1)[0, 0, 0].numpy()
     array([128., 128., 128.], dtype=float32)
     """
-    words = _cut(gaussian_blur(images, keys, sigma))
+    words = pack_whole(cut(gaussian_blur(images, keys, sigma)))
     height, width = images.shape[1:3]
     each = _iterations_per_word(delta, iterations)
     for first in range(0, iterations, each):
@@ -57,19 +58,7 @@ def glass_blur(
         bits = _bits(fields.words(field, (height, width)))
         for i in range(min(each, iterations - first)):
             words = _copied(words, bits, i, delta)
-    return gaussian_blur(_spread(words), keys, sigma)
-
-
-@compiled
-def _cut(images: tf.Tensor) -> tf.Tensor:
-    # A thousandth, because float32 puts values that are whole numbers a little below them.
-    whole = tf.cast(tf.clip_by_value(images + 1e-3, 0, 255), tf.int32)
-    return to_words(tf.unstack(whole, axis=-1))
-
-
-@compiled
-def _spread(words: tf.Tensor) -> tf.Tensor:
-    return tf.cast(values(words, 3), tf.float32)
+    return gaussian_blur(unpack_whole(words, 3), keys, sigma)
 
 
 def _iterations_per_word(delta: int, iterations: int) -> int:

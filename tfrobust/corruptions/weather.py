@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, Optional
 
-import numpy as np
 import tensorflow as tf
 
 from tfrobust.corruptions import fields
 from tfrobust.corruptions.frost_textures import FrostSource, frost_source, textures
 from tfrobust.corruptions.motion import draw_angles, shift_and_add, taps
 from tfrobust.corruptions.plasma import plasma_fractal
+from tfrobust.corruptions.zoom import zoom_places
 from tfrobust.files import PathLike
 from tfrobust.ops.compiled import compiled
 
@@ -171,16 +171,9 @@ def _number(value: Any) -> tf.Tensor:
 
 
 def zoomed(size: int, zoom: float) -> tuple[int, list[tf.Tensor]]:
-    """How many samples the middle has, and where each pixel reads: sample before and share behind.
-
-    As SciPy's `zoom` of order 1 does: the first and the last sample stay at the ends.
-    """
-    crop = math.ceil(size / zoom)
-    enlarged = round(crop * zoom)
-    step = (crop - 1) / (enlarged - 1) if enlarged > 1 else 1.0
-    position = step * ((enlarged - size) // 2 + np.arange(size))
-    low = np.minimum(position.astype("int32"), max(crop - 2, 0))
-    return crop, [tf.constant(low), tf.constant((position - low).astype("float32"))]
+    """How many samples the middle has, and what each pixel reads: sample before, share behind."""
+    kept, first, share = zoom_places(size, zoom)
+    return kept, [tf.constant(first), tf.constant(share, tf.float32)]
 
 
 @compiled

@@ -44,6 +44,18 @@ def unpack(words: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.cast(values(words, channels), tf.float32) / 255.0
 
 
+@compiled
+def unpack_whole(words: tf.Tensor, channels: int) -> tf.Tensor:
+    """The images that words hold as float32 [..., H, W, C], whole numbers from 0 to 255."""
+    return tf.cast(values(words, channels), tf.float32)
+
+
+@compiled
+def pack_whole(images: tf.Tensor) -> tf.Tensor:
+    """Words of images [..., H, W, C] that hold whole numbers from 0 to 255."""
+    return to_words(tf.unstack(tf.cast(images, tf.int32), axis=-1))
+
+
 def values(words: tf.Tensor, channels: int) -> tf.Tensor:
     """int32 [..., H, W, C] in 0..255 from [..., H, W] words. For use in compiled functions."""
     bits = tf.bitcast(words, tf.int32)[..., tf.newaxis]

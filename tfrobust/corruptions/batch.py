@@ -1,0 +1,98 @@
+"""What the corruptions take and give: batches of images in 8 bits."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.ops.compiled import compiled
+
+
+class Batch(NamedTuple):
+    """Images as the corruptions want them.
+
+    Args:
+        pixels: uint8 [B, H, W, 3].
+        index: Which image each one is, int64 [B].
+        dtype: The type in which the caller gave them.
+    """
+
+    pixels: tf.Tensor
+    index: tf.Tensor
+    dtype: tf.DType
+
+    def as_given(self, pixels: tf.Tensor) -> tf.Tensor:
+        """8-bit images in the type of the caller's: whole multiples of 1/255 if that is a float."""
+        if self.dtype == tf.uint8:
+            return pixels
+        return tf.cast(tf.cast(pixels, tf.float32) / 255, self.dtype)
+
+
+def take(images: Any, index: Any) -> Batch:
+    """Checks a caller's images and rounds them to 8 bits.
+
+    Args:
+        images: [B, H, W, 3]: uint8, or floating-point numbers in [0, 1].
+        index: Whole numbers [B], or None for 0, 1, ... B-1.
+
+    Returns:
+        The batch.
+
+    Raises:
+        ValueError: Images not of known height and width, not in colour, or outside [0, 1]; an
+            index of another length.
+        TypeError: Images are neither uint8 nor floating-point.
+    """
+    if not tf.is_tensor(images):
+        images = np.asarray(images)
+    _check(images)
+    images = tf.convert_to_tensor(images)
+    index = tf.cast(tf.range(tf.shape(images)[0]) if index is None else index, tf.int64)
+    if not index.shape.is_compatible_with(images.shape[:1]):
+        raise ValueError(
+            "index must be one whole number an image; received an index of shape "
+            f"{tuple(index.shape)} for {images.shape[0]} images"
+        )
+    pixels = images if images.dtype == tf.uint8 else _rounded(tf.cast(images, tf.float32))
+    return Batch(pixels, index, images.dtype)
+
+
+@compiled
+def cut(pixels: tf.Tensor, allowance: float = 1e-3) -> tf.Tensor:
+    """Values from 0 to 255 cut off to 8 bits, as the authors' scripts do: uint8.
+
+    Args:
+        pixels: [B, H, W, C], of any values.
+        allowance: What is added, because float32 puts values that are whole numbers a little below
+            them.
+
+    Returns:
+        uint8 [B, H, W, C].
+    """
+    return tf.cast(tf.clip_by_value(pixels + allowance, 0, 255), tf.uint8)
+
+
+@compiled
+def _rounded(images: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.clip_by_value(images * 255 + 0.5, 0, 255), tf.uint8)
+
+
+def _check(images: Any) -> None:
+    if images.dtype in (tf.uint8, np.uint8):
+        checks.check_image_spec(images.shape, tf.float32, "images")
+    elif isinstance(images, np.ndarray) or tf.executing_eagerly():
+        checks.check_images(images)
+    else:
+        checks.check_image_spec(images.shape, images.dtype, "images")
+    if None in images.shape[1:3]:
+        raise ValueError(
+            f"images must have a known height and width; received shape {tuple(images.shape)}"
+        )
+    if images.shape[3] != 3:
+        raise ValueError(
+            "images must have 3 channels (red, green, blue), because the corruptions are defined "
+            f"on colours; received {images.shape[3]}"
+        )

@@ -14,8 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.corruptions.perturbations import HELD_OUT_PERTURBATIONS, PERTURBATIONS
-from tfrobust.datasets import published
+from tfrobust.corruptions.perturbations import (
+    HELD_OUT_PERTURBATIONS,
+    NOISE,
+    PERTURBATIONS,
+    frame_count,
+)
+from tfrobust.datasets import pipeline, published
 from tfrobust.files import PathLike
 
 #: All that are published. Of ImageNet-P, snow is averaged and spatter held out; the evaluation
@@ -23,8 +28,6 @@ from tfrobust.files import PathLike
 ALL = PERTURBATIONS + HELD_OUT_PERTURBATIONS
 
 _CIFAR_P = ("CIFAR-10-P", "CIFAR-100-P")
-_CIFAR_FRAMES = {"motion_blur": 21, "translate": 16}
-_OTHER_CIFAR_FRAMES = 31
 _GROUPS = ("noise", "blur", "weather", "digital", "validation", "extra")
 
 
@@ -49,7 +52,7 @@ def cifar_p(folder: PathLike, perturbation: str, *, difficulty: int = 1) -> np.n
     """
     name = _file_name(perturbation, difficulty)
     path = published.find_file(folder, f"{name}.npy", _CIFAR_P)
-    frames = _CIFAR_FRAMES.get(name, _OTHER_CIFAR_FRAMES)
+    frames = frame_count(published.plain_name(perturbation), 32)
     return published.open_array(path, np.uint8, f"[N, {frames}, 32, 32, 3]", _CIFAR_P)
 
 
@@ -96,17 +99,13 @@ def imagenet_p(
             f"all sequences of {name} must have as many frames; {videos[0][0]} has {counts[0]}, "
             f"{videos[odd][0]} has {counts[odd]}"
         )
-    frames = tf.data.Dataset.from_tensor_slices(paths)
-    frames = frames.map(published.same_size(paths[0]), num_parallel_calls=tf.data.AUTOTUNE)
-    frames = frames.batch(int(counts[0]), drop_remainder=True)
-    labels = tf.data.Dataset.from_tensor_slices(np.array([label for _, label in videos], "int32"))
-    return tf.data.Dataset.zip((frames, labels)).prefetch(tf.data.AUTOTUNE)
+    labels = np.array([label for _, label in videos], "int32")
+    return pipeline.from_frames(paths, labels, published.same_size(paths[0]), int(counts[0]))
 
 
 def _file_name(perturbation: str, difficulty: int) -> str:
     name = checks.check_choice("perturbation", published.plain_name(perturbation), ALL)
-    noise = name.endswith("noise")
-    checks.check_whole(f"difficulty of {name}", difficulty, 1, 3 if noise else 1)
+    checks.check_whole(f"difficulty of {name}", difficulty, 1, 3 if name in NOISE else 1)
     return name if difficulty == 1 else f"{name}_{int(difficulty)}"
 
 

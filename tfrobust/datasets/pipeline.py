@@ -71,5 +71,26 @@ def from_files(
     return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
+def from_frames(
+    paths: Sequence[str],
+    labels: np.ndarray,
+    read: Callable[[tf.Tensor], tf.Tensor],
+    frames: int,
+) -> tf.data.Dataset:
+    """One sequence of frames after another with its label, from files, in their order.
+
+    Args:
+        paths: Of all frames, the frames of a sequence one after another.
+        labels: One a sequence, int32.
+        read: Path to image float32 [H, W, 3], always the same size.
+        frames: Frames of a sequence.
+    """
+    images = tf.data.Dataset.from_tensor_slices(list(paths))
+    images = images.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    images = images.batch(frames, drop_remainder=True)
+    data = tf.data.Dataset.zip((images, tf.data.Dataset.from_tensor_slices(labels)))
+    return data.prefetch(tf.data.AUTOTUNE)
+
+
 def _to_unit(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.cast(images, tf.float32) / 255, labels

@@ -16,14 +16,14 @@ FLOORS = [
     ["cli"],
     ["recipes"],
     ["methods", "callbacks", "strength", "saving"],
-    ["nets", "evaluation", "serving", "serving_probe"],
+    ["nets", "attacks", "evaluation", "serving", "serving_probe"],
     ["augment", "losses", "layers", "datasets", "corruptions", "reports"],
     ["ops"],
     ["rows", "checks"],
     ["files", "registries"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-TRAINING = {"layers", "losses", "nets", "methods", "augment"}
+TRAINING = {"layers", "losses", "nets", "attacks", "methods", "augment"}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Optional, Union
 
-import keras
 import tensorflow as tf
 
 from tfrobust import checks
+from tfrobust.layers.seeded import Seeded
 from tfrobust.ops import sampling
 
 Strength = Union[float, tuple[float, float]]
 
 
-class Augment(keras.layers.Layer):
+class Augment(Seeded):
     """A random change of a batch of images, made in two steps.
 
     `draw(images)` draws everything that is random; `apply(images, draws)` is deterministic, and
@@ -28,16 +28,6 @@ class Augment(keras.layers.Layer):
 
     #: Whether labels must be mixed along with the images; see `Mixup`.
     mixes_labels: ClassVar[bool] = False
-
-    def __init__(self, *, seed: int = 0, **kwargs: Any):
-        # Images stay float32 whatever the net computes in: noise of 0.02 is rounded away in bf16.
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(**kwargs)
-        self.seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
-        # The number of draws so far is a weight, so that a saved and restored run goes on with
-        # the draws that it would have made. Replicas count together; see _next_seed.
-        self._draws = _counter(self, "draws")
-        self.built = True
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
         """Draws the random parameters of one batch.
@@ -76,23 +66,11 @@ class Augment(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
-
     def _own_seed(self, seed: Optional[tf.Tensor]) -> tf.Tensor:
         """The seed of one draw: the caller's or the next, told apart by the kind of layer."""
         if seed is None:
-            seed = self._next_seed()
+            seed = self.next_seed()
         return sampling.fold_in(seed, type(self).__name__)
-
-    def _next_seed(self) -> tf.Tensor:
-        count = tf.identity(tf.convert_to_tensor(self._draws))
-        self._draws.assign_add(tf.ones([], tf.int64))
-        seed = sampling.seed_pair(self.seed, count)
-        context = tf.distribute.get_replica_context()
-        if context is not None and context.num_replicas_in_sync > 1:
-            seed = sampling.fold_in(seed, context.replica_id_in_sync_group)
-        return seed
 
 
 class StrengthAugment(Augment):
@@ -169,21 +147,3 @@ class StrengthAugment(Augment):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), self.parameter: self.strength}
-
-
-def _counter(layer: keras.layers.Layer, name: str) -> Any:
-    """A whole number that is saved with the layer and may be changed inside a replica.
-
-    "Only the first replica" keeps the copies of a mirrored variable equal: each replica asks for
-    the same change, and it is made once.
-    """
-    keras_2 = keras.__version__.startswith("2.")
-    aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_2 else "only_first_replica"
-    return layer.add_weight(
-        name=name,
-        shape=(),
-        dtype="int64",
-        initializer="zeros",
-        trainable=False,
-        aggregation=aggregation,
-    )

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.augment.base import Augment, _counter
+from tfrobust.augment.base import Augment
+from tfrobust.layers.seeded import counter
 from tfrobust.ops import sampling
 
 
@@ -115,7 +116,7 @@ class Alternating(_Composite):
     ):
         super().__init__(augments, seed=seed, **kwargs)
         self.period_epochs = checks.check_whole("period_epochs", period_epochs, 1, 10**6)
-        self._phase = _counter(self, "phase")
+        self._phase = counter(self, "phase")
 
     def start_epoch(self, epoch: int) -> None:
         """Turns to the augmentation of an epoch, counted from 0."""

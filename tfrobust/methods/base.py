@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.augment.combine import alternates, parts
-from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
-from tfrobust.layers.outputs import final_activation
+from tfrobust.attacks.base import Attack
+from tfrobust.augment.combine import parts
 from tfrobust.losses import classification
+from tfrobust.methods import finite, given
 
 Terms = dict[str, tf.Tensor]
 
@@ -34,7 +33,7 @@ class RobustModel(keras.Model):
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
         term_weights: Name of every term that `terms` returns to its weight.
-        augment: The augmentation, where the method has one.
+        augment: The augmentation or attack, where the method has one.
         **kwargs: `name` and the like, as for every Keras model.
 
     `compile` takes no loss: cross-entropy from logits is the default, for integer and one-hot
@@ -46,6 +45,11 @@ class RobustModel(keras.Model):
         TypeError: `net` is no Keras model, or `augment` is not a layer.
     """
 
+    #: Images that a step needs: 2 where they are compared or mixed with one another.
+    smallest_batch: ClassVar[int] = 1
+    #: Whether the loss of an image depends on the others of its batch (apart from BatchNorm).
+    compares_images: ClassVar[bool] = False
+
     def __init__(
         self,
         net: keras.Model,
@@ -55,7 +59,7 @@ class RobustModel(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        _check_net(net)
+        given.check_net(net)
         if augment is not None and not isinstance(augment, keras.layers.Layer):
             raise TypeError(
                 "augment must be an augmentation layer, for example tfrobust.augment.Brightness(); "
@@ -101,7 +105,7 @@ class RobustModel(keras.Model):
         # Outside training an augmentation returns its input; one that crops, the centre of it.
         return {
             "clean": self.augment(images, training=False),
-            "augmented": self.augment(images, training=True),
+            "augmented": self.perturbed(self.augment, images, labels),
         }
 
     def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
@@ -121,6 +125,12 @@ class RobustModel(keras.Model):
     def classification_loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """J0 for each image: the loss given to `compile`, or cross-entropy. [B] float32."""
         return self._per_image_loss()(labels, tf.cast(logits, tf.float32))
+
+    def perturbed(self, by: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The images changed by an augmentation, or by an attack on the net. [B, H, W, C]."""
+        if isinstance(by, Attack):
+            return by.perturb(self.net, images, labels)
+        return by(images, training=True)
 
     def forward_together(self, *views: tf.Tensor) -> list[tf.Tensor]:
         """Runs the net once on several views stacked into one batch.
@@ -145,14 +155,21 @@ class RobustModel(keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; images and labels are checked before the first step."""
-        _check_data(x, y, self.net, "training", self.augment)
+        given.check_data(x, y, self.net, "training", self.augment)
+        # batch_size is also the third positional argument.
+        given.check_batch_size(x, args[0] if args else kwargs.get("batch_size"), self.smallest_batch)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)):
-            _check_data(validation[0], validation[1], self.net, "validation")
+            given.check_data(validation[0], validation[1], self.net, "validation")
         elif validation is not None:
-            _check_data(validation, None, self.net, "validation")
-        self._check_alternation(kwargs.get("callbacks"))
-        return super().fit(x, y, *args, **kwargs)
+            given.check_data(validation, None, self.net, "validation")
+        given.check_alternation(self.augment, kwargs.get("callbacks"))
+        if self.jit_compile:
+            callbacks = kwargs.get("callbacks") or []
+            callbacks = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+            kwargs["callbacks"] = [*callbacks, finite.Watch(self.term_weights)]
+        with finite.explained():
+            return super().fit(x, y, *args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -160,6 +177,8 @@ class RobustModel(keras.Model):
         views = self.views(images, labels)
         with tf.GradientTape() as tape:
             logits, terms = self.terms(views, labels)
+            step = tf.convert_to_tensor(self.optimizer.iterations) + 1
+            terms = {name: finite.finite(name, values, step) for name, values in terms.items()}
             per_image = tf.add_n(
                 [tf.convert_to_tensor(self.term_weights[k]) * v for k, v in terms.items()]
             )
@@ -246,18 +265,6 @@ class RobustModel(keras.Model):
         unscale = getattr(self.optimizer, "get_unscaled_gradients", lambda value: value)
         self.optimizer.apply_gradients(zip(unscale(gradients), self.trainable_variables))
 
-    def _check_alternation(self, callbacks: Any) -> None:
-        if not alternates(self.augment):
-            return
-        given = getattr(callbacks, "callbacks", callbacks) or []
-        given = given if isinstance(given, (list, tuple)) else [given]
-        if not any(isinstance(callback, AlternateAugmentations) for callback in given):
-            raise ValueError(
-                "an Alternating augmentation stays on its first choice unless fit is given "
-                "callbacks=[tfrobust.callbacks.AlternateAugmentations()]; received callbacks "
-                f"{[type(callback).__name__ for callback in given]}"
-            )
-
 
 def _global_batch_size(images: tf.Tensor) -> tf.Tensor:
     size = tf.cast(tf.shape(images)[0], tf.float32)
@@ -265,53 +272,3 @@ def _global_batch_size(images: tf.Tensor) -> tf.Tensor:
     if context is not None and context.num_replicas_in_sync > 1:
         size = context.all_reduce(tf.distribute.ReduceOp.SUM, size)
     return tf.maximum(size, 1.0)
-
-
-def _check_net(net: Any) -> None:
-    if not isinstance(net, keras.Model):
-        raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
-    if not net.built or not net.layers:
-        raise ValueError(
-            f"net {net.name!r} has no weights yet; give it an Input layer or call net.build(...)"
-        )
-    shape = net.output_shape
-    if isinstance(shape, (list, dict)) or len(shape) != 2:
-        raise ValueError(
-            f"net must have one output of shape [batch, classes]; received output shape {shape}"
-        )
-    activation = final_activation(net)
-    if activation in ("softmax", "sigmoid"):
-        raise ValueError(
-            f"net must end in logits; received net {net.name!r}, which ends in {activation} (use "
-            "activation=None in its last layer)"
-        )
-
-
-def _check_data(
-    x: Any, y: Any, net: keras.Model, split: str, augment: Optional[keras.layers.Layer] = None
-) -> None:
-    """Checks what can be looked at without using it up: arrays whole, pipelines by one batch.
-
-    An augmentation may cut the images to the net's shape.
-    """
-    classes = net.output_shape[-1]
-    if isinstance(x, tf.data.Dataset):
-        first = next(iter(x.take(1)), None)
-        if first is None:
-            raise ValueError(f"the {split} data are empty: the data set gives no batch")
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(first)
-        if y is None:
-            raise ValueError(f"the {split} data set must give (images, labels); it gives one part")
-    elif not isinstance(x, (np.ndarray, tf.Tensor)):
-        return  # a generator would lose its first batch
-    elif len(x) == 0:
-        raise ValueError(f"the {split} data are empty: received shape {tuple(x.shape)}")
-    checks.check_images(x, f"{split} images")
-    checks.check_labels(y, classes, f"{split} labels")
-    shape = x.shape if augment is None else augment.compute_output_shape(tuple(x.shape))
-    if tuple(shape[1:]) != tuple(d or s for d, s in zip(net.input_shape[1:], shape[1:])):
-        cut = "" if augment is None or shape == tuple(x.shape) else f", cut to {tuple(shape[1:])}"
-        raise ValueError(
-            f"{split} images must have the net's shape {tuple(net.input_shape[1:])}; received "
-            f"{tuple(x.shape[1:])}{cut}"
-        )

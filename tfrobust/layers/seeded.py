@@ -1,0 +1,72 @@
+"""What draws random numbers that a restored run draws again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.ops import sampling
+
+
+class Seeded(keras.layers.Layer):
+    """A layer that has a new seed for each draw.
+
+    The number of draws so far is a weight, so that a saved and restored run goes on with the draws
+    that it would have made. Under a distribution strategy every replica has seeds of its own, and
+    the draws of all replicas together count once.
+
+    Args:
+        seed: Whole number from 0 to 2³¹ − 1.
+        **kwargs: `name` and the like, as for every Keras layer.
+
+    Raises:
+        ValueError: `seed` is out of range.
+
+    Example:
+
+    >>> seeds = Seeded(seed=1)
+    >>> bool(tf.reduce_all(seeds.next_seed() == seeds.next_seed()))
+    False
+    """
+
+    def __init__(self, *, seed: int = 0, **kwargs: Any):
+        # Images stay float32 whatever the net computes in: noise of 0.02 is rounded away in bf16.
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
+        self._draws = counter(self, "draws")
+        self.built = True
+
+    def next_seed(self) -> tf.Tensor:
+        """The seed of the next draw, int32[2]; it is counted."""
+        count = tf.identity(tf.convert_to_tensor(self._draws))
+        self._draws.assign_add(tf.ones([], tf.int64))
+        seed = sampling.seed_pair(self.seed, count)
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            seed = sampling.fold_in(seed, context.replica_id_in_sync_group)
+        return seed
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+
+def counter(layer: keras.layers.Layer, name: str) -> Any:
+    """A whole number that is saved with the layer and may be changed inside a replica.
+
+    "Only the first replica" keeps the copies of a mirrored variable equal: each replica asks for
+    the same change, and it is made once.
+    """
+    keras_2 = keras.__version__.startswith("2.")
+    aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_2 else "only_first_replica"
+    return layer.add_weight(
+        name=name,
+        shape=(),
+        dtype="int64",
+        initializer="zeros",
+        trainable=False,
+        aggregation=aggregation,
+    )

@@ -25,3 +25,10 @@ def kl_divergence(reference_logits, logits):
 def symmetric_kl_divergence(reference_logits, logits):
     """½ (KL(p ‖ q) + KL(q ‖ p))."""
     return (kl_divergence(reference_logits, logits) + kl_divergence(logits, reference_logits)) / 2
+
+
+def jensen_shannon(*logits):
+    """Mean of KL(p_i ‖ M), M the mean of the predictions, cut to [1e-7, 1]."""
+    p = np.stack([softmax(view) for view in logits])
+    mean = np.clip(p.mean(axis=0), 1e-7, 1)
+    return np.mean([scipy.special.rel_entr(one, mean).sum(axis=-1) for one in p], axis=0)

@@ -1,22 +1,14 @@
-"""Reading what the layers inside a net return, for any Keras net.
-
-A second functional model over the net's inner tensors would do for a flat net. It does not reach
-into nested models (`keras.applications` backbones inside a `Sequential`), nor layers that are used
-several times; so the layers themselves are asked.
-"""
+"""Reading what the layers inside a net take and return."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-# Per thread: MirroredStrategy traces every replica in a thread of its own.
-_recording = threading.local()
+from tfrobust.layers.output_hooks import input_hook, output_hook
 
 
 def relu_layers(net: keras.Model) -> list[Any]:
@@ -62,35 +54,38 @@ def recorded_outputs(layers: list[Any]) -> Iterator[list[Any]]:
     >>> [tuple(feature_map.shape) for feature_map in maps]
     [(4, 2)]
     """
-    for layer in layers:
-        _make_observable(layer)
-    wanted = {id(layer) for layer in layers}
     outputs: list[Any] = []
-    stack = _recording.__dict__.setdefault("stack", [])
-    stack.append((wanted, outputs))
-    try:
+
+    def record(layer: Any, output: Any) -> Any:
+        outputs.append(output)
+        return output
+
+    with output_hook(layers, record):
         yield outputs
-    finally:
-        stack.pop()
 
 
-def _make_observable(layer: Any) -> None:
-    # Once for each layer, and for good: taking it off again would race with the other replicas.
-    # While nothing records, the layer behaves as before.
-    if getattr(layer, "_tfrobust_observable", False):
-        return
-    original = layer.call
+@contextlib.contextmanager
+def recorded_inputs(layers: list[Any]) -> Iterator[list[Any]]:
+    """Records what the layers are called with while the block runs, in the order of the calls.
 
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        outputs = original(*args, **kwargs)
-        for wanted, record in getattr(_recording, "stack", ()):
-            if id(layer) in wanted:
-                record.append(outputs)
-        return outputs
+    Args:
+        layers: Layers of a built net that take one input.
 
-    layer.call = call
-    layer._tfrobust_observable = True
+    Yields:
+        A list that fills as the layers are called. A layer that is called twice is in it twice.
+
+    Example:
+
+    >>> import numpy as np
+    >>> net = keras.Sequential([keras.Input([2]), keras.layers.ReLU(), keras.layers.Dense(3)])
+    >>> with recorded_inputs(net.layers[-1:]) as seen:
+    ...     logits = net(np.array([[-1.0, 2.0]], "float32"))
+    >>> np.asarray(seen[0])
+    array([[0., 2.]], dtype=float32)
+    """
+    inputs: list[Any] = []
+    with input_hook(layers, lambda layer, given: inputs.append(given)):
+        yield inputs
 
 
 def _ends_in_relu(layer: Any) -> bool:

@@ -51,3 +51,39 @@ def symmetric_kl_divergence(reference_logits: tf.Tensor, logits: tf.Tensor) -> t
     log_q = tf.nn.log_softmax(tf.cast(logits, tf.float32))
     # Σ p(log p − log q) + Σ q(log q − log p) = Σ (p − q)(log p − log q)
     return 0.5 * tf.reduce_sum((tf.exp(log_p) - tf.exp(log_q)) * (log_p - log_q), axis=-1)
+
+
+def jensen_shannon(*logits: tf.Tensor) -> tf.Tensor:
+    """JSD(p_1, …, p_n) = 1/n Σ_i KL(p_i ‖ M), M = 1/n Σ_i p_i (AugMix and NoisyMix, n = 3).
+
+    How far several predictions of an image are from their mean: from 0, if all are equal, to
+    log n, if no two have a class in common. M is cut to [1e-7, 1] before the logarithm, as in the
+    AugMix authors' code. Gradients flow through every prediction and through M.
+
+    Args:
+        *logits: Two or more, each [B, classes].
+
+    Returns:
+        [B] float32, ≥ 0 up to rounding, in nats. Computed in float32 from log-softmax, so that
+        saturated predictions stay finite.
+
+    Raises:
+        ValueError: There are fewer than two predictions.
+
+    Example:
+
+    >>> p, q = tf.math.log([[0.5, 0.5]]), tf.math.log([[0.25, 0.75]])
+    >>> jensen_shannon(p, q).numpy().round(4)
+    array([0.0338], dtype=float32)
+
+    Reference: Hendrycks et al., "AugMix: A Simple Data Processing Method to Improve Robustness and
+    Uncertainty", ICLR 2020.
+    """
+    if len(logits) < 2:
+        raise ValueError(
+            f"the Jensen–Shannon divergence compares 2 predictions or more; received {len(logits)}"
+        )
+    log_p = tf.nn.log_softmax([tf.cast(view, tf.float32) for view in logits])  # [n, B, classes]
+    p = tf.exp(log_p)
+    mean = tf.clip_by_value(tf.reduce_mean(p, axis=0), 1e-7, 1.0)
+    return tf.reduce_mean(tf.reduce_sum(p * (log_p - tf.math.log(mean)), axis=-1), axis=0)

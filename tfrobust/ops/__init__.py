@@ -2,6 +2,7 @@
 
 from tfrobust.ops.color import add_brightness, scale_color, scale_contrast, scale_saturation
 from tfrobust.ops.compression import jpeg
+from tfrobust.ops.entries import gaussian_noise_at, lowest_and_highest_entries
 from tfrobust.ops.filters import gaussian_blur
 from tfrobust.ops.geometry import crop, flip, rotate, shear, translate
 from tfrobust.ops.mixing import mix_pairs
@@ -14,6 +15,7 @@ from tfrobust.ops.noise import (
     speckle_noise,
     uniform_noise,
 )
+from tfrobust.ops.noisy_feature_mixup import noisy_feature_mixup
 from tfrobust.ops.resampling import thumbnail
 
 __all__ = [
@@ -23,8 +25,11 @@ __all__ = [
     "flip",
     "gaussian_blur",
     "gaussian_noise",
+    "gaussian_noise_at",
     "jpeg",
+    "lowest_and_highest_entries",
     "mix_pairs",
+    "noisy_feature_mixup",
     "nonuniform_noise",
     "patch_gaussian",
     "rotate",

@@ -1,0 +1,88 @@
+"""Seeing and changing what the layers inside a net return, for any Keras net.
+
+A second functional model over the net's inner tensors would do for a flat net. It does not reach
+into nested models (`keras.applications` backbones inside a `Sequential`), nor layers that are used
+several times; so the layers themselves are asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+# Per thread: MirroredStrategy traces every replica in a thread of its own.
+_hooks = threading.local()
+
+
+@contextlib.contextmanager
+def output_hook(layers: Iterable[Any], hook: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Puts a function between some layers and what comes after them, while the block runs.
+
+    The hook acts while TensorFlow traces, in the thread that traces: enter the block inside the
+    training step, next to the call of the net. Blocks may be nested; the outer ones act first.
+
+    Args:
+        layers: Layers of a built net.
+        hook: (layer, its outputs) to the outputs that are used instead, once for each call.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> net = keras.Sequential([keras.Input([2]), keras.layers.ReLU(), keras.layers.Flatten()])
+    >>> with output_hook(net.layers[:1], lambda layer, outputs: outputs + 1):
+    ...     print(np.asarray(net(np.array([[-1.0, 2.0]], "float32"))))
+    [[1. 3.]]
+    """
+    with _hooked("outputs", layers, hook):
+        yield
+
+
+@contextlib.contextmanager
+def input_hook(layers: Iterable[Any], hook: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Shows a function what some layers are called with, while the block runs.
+
+    Args:
+        layers: Layers of a built net that take one input.
+        hook: Receives (layer, its input), once for each call; what it returns is not used.
+    """
+    with _hooked("inputs", layers, hook):
+        yield
+
+
+@contextlib.contextmanager
+def _hooked(where: str, layers: Iterable[Any], hook: Callable[[Any, Any], Any]) -> Iterator[None]:
+    layers = list(layers)
+    for layer in layers:
+        _make_observable(layer)
+    wanted = {id(layer) for layer in layers}
+    stack = _hooks.__dict__.setdefault(where, [])
+    stack.append((wanted, hook))
+    try:
+        yield
+    finally:
+        stack.pop()
+
+
+def _make_observable(layer: Any) -> None:
+    # Once for each layer, and for good: taking it off again would race with the other replicas.
+    # While there is no hook, the layer behaves as before.
+    if getattr(layer, "_tfrobust_observable", False):
+        return
+    original = layer.call
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for wanted, hook in getattr(_hooks, "inputs", ()):
+            if id(layer) in wanted:
+                hook(layer, args[0])
+        outputs = original(*args, **kwargs)
+        for wanted, hook in getattr(_hooks, "outputs", ()):
+            if id(layer) in wanted:
+                outputs = hook(layer, outputs)
+        return outputs
+
+    layer.call = call
+    layer._tfrobust_observable = True

@@ -1,0 +1,112 @@
+"""Contrastive losses: each embedding near its own copy, and away from the others (FCL)."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import tensorflow as tf
+
+# A vector that is not longer than this is 0 as far as directions go.
+_SMALLEST_NORM = 1e-6
+# Logit of a negative that is left out: far below all others, and finite, as gradients must be.
+_LEFT_OUT = -1e30
+
+
+def softmax_contrastive(
+    clean: tf.Tensor,
+    positive: tf.Tensor,
+    negative: Optional[tf.Tensor] = None,
+    *,
+    has_negative: Optional[tf.Tensor] = None,
+    temperature: float,
+) -> tf.Tensor:
+    """ℓ_xe = −log( e^{s(z, z⁺)/τ} / (e^{s(z, z⁺)/τ} + Σ_n e^{s(z, n)/τ}) ) (FCL paper [5]).
+
+    s = 1 − dist is the cosine. The negatives n of an image are its own z⁻ and the clean embeddings
+    z_j of the other images of the batch; under a distribution strategy those of the same replica.
+    Gradients flow through all embeddings.
+
+    Args:
+        clean: [B, D]; z.
+        positive: [B, D]; z⁺.
+        negative: [B, D]; z⁻. None: the other images are the only negatives, as in CL+Gaussian.
+        has_negative: [B], 0 (or False) where an image's z⁻ is left out. None: nowhere.
+        temperature: τ > 0.
+
+    Returns:
+        [B] float32, ≥ 0, in nats; 0 where there is no negative. An embedding of zeros has no
+        direction: its cosines are 0, and it gets no gradient.
+
+    Example:
+
+    >>> z, near, far = tf.constant([[2.0, 0.0]]), tf.constant([[5.0, 0.0]]), tf.constant([[0.0, 1]])
+    >>> softmax_contrastive(z, near, far, temperature=1.0).numpy().round(4)  # log(1 + 1/e)
+    array([0.3133], dtype=float32)
+    """
+    to_positive, to_others, to_negative = _cosines(clean, positive, negative)
+    size = tf.shape(to_positive)[0]
+    # The place of z_i itself among the others is free, and takes the positive.
+    logits = tf.linalg.set_diag(to_others, to_positive) / temperature  # [B, B]
+    own = tf.fill([size], _LEFT_OUT) if to_negative is None else to_negative / temperature
+    if has_negative is not None:
+        own = tf.where(tf.cast(has_negative, tf.bool), own, tf.fill([size], _LEFT_OUT))
+    logits = tf.concat([logits, own[:, tf.newaxis]], axis=1)  # [B, B + 1], also where B is 0
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.range(size), logits)
+
+
+def margin_contrastive(
+    clean: tf.Tensor,
+    positive: tf.Tensor,
+    negative: Optional[tf.Tensor] = None,
+    *,
+    has_negative: Optional[tf.Tensor] = None,
+    margin: float,
+) -> tf.Tensor:
+    """ℓ_margin = dist(z, z⁺)² + Σ_n max(0, γ − dist(z, n))² (FCL paper [4]).
+
+    dist = 1 − cosine, in [0, 2]. The negatives are those of `softmax_contrastive`; their sum grows
+    with the batch.
+
+    Args:
+        clean: [B, D]; z.
+        positive: [B, D]; z⁺.
+        negative: [B, D]; z⁻. None: the other images are the only negatives.
+        has_negative: [B], 0 (or False) where an image's z⁻ is left out. None: nowhere.
+        margin: γ in [0, 2].
+
+    Returns:
+        [B] float32, ≥ 0. An embedding of zeros is at distance 1 from everything.
+
+    Example:
+
+    >>> z, near, far = tf.constant([[2.0, 0.0]]), tf.constant([[0.0, 5.0]]), tf.constant([[1.0, 0]])
+    >>> margin_contrastive(z, near, far, margin=0.5).numpy()  # 1² + 0.5²
+    array([1.25], dtype=float32)
+    """
+    to_positive, to_others, to_negative = _cosines(clean, positive, negative)
+    loss = tf.square(1.0 - to_positive)
+    too_near = tf.square(tf.nn.relu(margin - 1.0 + to_others))  # γ − (1 − s)
+    loss += tf.reduce_sum(tf.linalg.set_diag(too_near, tf.zeros_like(to_positive)), axis=1)
+    if to_negative is not None:
+        own = tf.square(tf.nn.relu(margin - 1.0 + to_negative))
+        loss += own if has_negative is None else own * tf.cast(has_negative, tf.float32)
+    return loss
+
+
+def _cosines(clean: Any, positive: Any, negative: Any) -> tuple[Any, Any, Any]:
+    """Cosines of each z with its z⁺ [B], with every z_j [B, B], with its z⁻ [B] or None."""
+    clean, positive = _direction(clean), _direction(positive)
+    others = tf.matmul(clean, clean, transpose_b=True)
+    own = None if negative is None else tf.reduce_sum(clean * _direction(negative), axis=1)
+    return tf.reduce_sum(clean * positive, axis=1), others, own
+
+
+def _direction(embeddings: Any) -> tf.Tensor:
+    """Rows of length 1; rows of 0 where there is no direction."""
+    embeddings = tf.cast(embeddings, tf.float32)
+    square = tf.reduce_sum(tf.square(embeddings), axis=1, keepdims=True)
+    alive = square > _SMALLEST_NORM**2
+    # A safe value inside the root, not only around it: the gradient of the branch that is not
+    # taken must be finite too.
+    inverse = tf.math.rsqrt(tf.where(alive, square, tf.ones_like(square)))
+    return embeddings * tf.where(alive, inverse, tf.zeros_like(square))

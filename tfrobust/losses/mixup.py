@@ -1,0 +1,45 @@
+"""The classification loss of mixed images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+def mixup_loss(
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    partner: tf.Tensor,
+    share: Any,
+) -> tf.Tensor:
+    """λ·loss(y) + (1 − λ)·loss(y[partner]) on the logits of mixed images (mixup; NoisyMix).
+
+    For the cross-entropy, the same as mixing the labels; but it takes class indices too, and any
+    loss.
+
+    Args:
+        loss: (labels, logits) to [B], for example `cross_entropy`.
+        labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
+        logits: [B, classes] of λ·x + (1 − λ)·x[partner].
+        partner: int32 [B], the index of each image's partner.
+        share: λ in [0, 1], scalar or [B].
+
+    Returns:
+        [B], as `loss`.
+
+    Example:
+
+    >>> from tfrobust.losses import cross_entropy
+    >>> logits = tf.math.log([[0.5, 0.5], [0.25, 0.75]])
+    >>> swapped = tf.constant([1, 0])
+    >>> mixup_loss(cross_entropy, tf.constant([0, 1]), logits, swapped, 0.5).numpy().round(4)
+    array([0.6931, 0.837 ], dtype=float32)
+
+    Reference: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+    """
+    own, other = loss(labels, logits), loss(tf.gather(labels, partner), logits)
+    share = tf.cast(share, own.dtype)
+    return share * own + (1.0 - share) * other

@@ -1,5 +1,24 @@
 """Attacks: changes of an image that are searched with the help of the net."""
 
+from tfrobust.attacks.augmax_attack import AugMaxAttack
 from tfrobust.attacks.base import Attack
+from tfrobust.attacks.fat import FAT
+from tfrobust.attacks.fgsm import FGSM
+from tfrobust.attacks.pgd import PGD
+from tfrobust.attacks.spatial import Spatial
+from tfrobust.attacks.utility import sensitivity, utility
+from tfrobust.attacks.worst_of_k import WorstOfK
+from tfrobust.registries import ATTACKS
 
-__all__ = ["Attack"]
+__all__ = [
+    "ATTACKS",
+    "FAT",
+    "FGSM",
+    "PGD",
+    "Attack",
+    "AugMaxAttack",
+    "Spatial",
+    "WorstOfK",
+    "sensitivity",
+    "utility",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import tensorflow as tf
 
@@ -34,6 +34,15 @@ class Attack(Seeded):
             [B, H, W, C] in [0, 1]; no gradient flows back from them.
         """
         raise NotImplementedError
+
+    def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
+        """The batch itself; while training a method calls `perturb`, which needs net and labels."""
+        if training:
+            raise TypeError(
+                f"{type(self).__name__} needs the net and the labels; call perturb(net, images, "
+                "labels) instead of the layer"
+            )
+        return images
 
     def start_epoch(self, epoch: int) -> None:
         """Tells the attack which epoch, counted from 0, begins; most do not care."""

@@ -110,7 +110,7 @@ class AugMix(Augment):
         return tf.ensure_shape(mixed, images.shape)
 
     def chains(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
-        """The chains before they are mixed; `mixing.mix_chains` mixes them.
+        """The chains before they are mixed; `attacks.augmax_attack.mix` mixes them.
 
         Args:
             images: [B, H, W, C] in [0, 1].

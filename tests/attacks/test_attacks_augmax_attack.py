@@ -1,0 +1,487 @@
+"""The search of AugMax: against NumPy on a linear net, its ways to stop, what it leaves alone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.reference import augmax as reference
+from tests.reference import linear_net
+from tests.reference.augmix import smooth_images
+from tfrobust.attacks import AugMaxAttack
+from tfrobust.attacks import augmax_attack as module
+from tfrobust.augment import AugMix
+from tfrobust.layers.norms import norm_layer
+from tfrobust.layers.route import route
+from tfrobust.losses import cross_entropy
+from tfrobust.ops import sampling
+
+B, SHAPE = 40, (7, 9, 3)
+STOPS = [("image", False), ("image", True), ("batch", False), (None, False)]
+
+
+@pytest.fixture
+def problem(linear):
+    """A linear net, images, chains, labels of which some are right, and a start."""
+    net, kernel, bias = linear(SHAPE, scale=0.2)
+    random = np.random.default_rng(5)
+    images = random.random([B, *SHAPE]).astype("float32")
+    chains = np.clip(images[:, None] + 0.3 * random.standard_normal([B, 3, *SHAPE]), 0, 1)
+    guesses = linear_net.logits(images, kernel, bias).argmax(axis=1)
+    labels = np.where(np.arange(B) % 4, guesses, (guesses + 1) % 4)
+    share, scores = random.random(B), random.random([B, 3])
+    start = [v.astype("float32") for v in (share, scores)]
+    return net, (kernel, bias), (images, chains.astype("float32"), labels, *start)
+
+
+def ascended(attack, net, given):
+    return [v.numpy() for v in attack.ascend(net, *map(tf.constant, given))]
+
+
+class Counted:
+    """A net that keeps the number of images of each pass."""
+
+    def __init__(self, net):
+        self.net, self.output_shape, self.sizes = net, net.output_shape, []
+
+    def __call__(self, images, training):
+        self.sizes.append(len(images))
+        return self.net(images, training=training)
+
+
+def draws_of(attack, images):
+    """What a new attack draws, made again: chains and start."""
+    seed = sampling.seed_pair(attack.seed, 0)
+    draws = attack.augmix.draw(images, sampling.fold_in(seed, "chains"))
+    start = attack.start(len(images), sampling.fold_in(seed, "start"))
+    return attack.augmix.chains(images, draws).numpy(), *(v.numpy() for v in start)
+
+
+def photos(batch=6, side=12):
+    return smooth_images(batch, side, side).astype("float32") / 255
+
+
+def trained_net(side=12, classes=4):
+    """A net with a little of everything, which is neither sure nor blind."""
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            keras.Input([side, side, 3]),
+            keras.layers.Rescaling(4.0, offset=-2.0),
+            keras.layers.Conv2D(8, 3, strides=2, activity_regularizer="l2"),
+            keras.layers.BatchNormalization(momentum=0.5),
+            keras.layers.ReLU(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Flatten(),
+            keras.layers.Dense(classes, kernel_initializer="he_normal"),
+        ]
+    )
+
+
+# By hand ---------------------------------------------------------------------------------
+
+
+def test_one_step_by_hand():
+    """The logits are the two values of the only pixel; the label is the first.
+
+    x = (0.5, 0.5), chains (0.8, 0.5) and (0.5, 0.9): the second one fools, the first helps. With
+    q = 0 the mean of both raises the loss (−0.3 / 2 + 0.4 / 2 > 0): m rises, q moves to the second.
+    """
+    net = keras.Sequential([keras.Input([1, 1, 2]), keras.layers.Flatten()])
+    images = tf.constant([[[[0.5, 0.5]]]] * 3)
+    chains = tf.constant([[[[[0.8, 0.5]]], [[[0.5, 0.9]]]]] * 3)
+    attack = AugMaxAttack(AugMix(width=2), steps=1, stop=None)
+    labels, share = tf.constant([0, 0, 1]), tf.constant([0.5, 0.95, 0.02])
+    share, scores = attack.ascend(net, images, chains, labels, share, tf.zeros([3, 2]))
+    np.testing.assert_allclose(share, [0.6, 1.0, 0.0], atol=1e-6)  # clipped to [0, 1]
+    np.testing.assert_allclose(scores, [[-0.1, 0.1], [-0.1, 0.1], [0.1, -0.1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_two_classes_reach_the_worst_corner(linear, hard):
+    """The loss rises with one linear number: its largest value is at a chain, or at the image."""
+    net, kernel, _ = linear(SHAPE, classes=2)
+    random = np.random.default_rng(0)
+    images = random.random([B, *SHAPE]).astype("float32")
+    away = np.sign(np.reshape(kernel[:, 1] - kernel[:, 0], SHAPE))
+    amounts = random.uniform(0.05, 0.2, [B, 3, 1, 1, 1]) * (1 if hard else -1)
+    chains = (images[:, np.newaxis] + amounts * away).astype("float32")
+    start = random.random(B).astype("float32"), random.random([B, 3]).astype("float32")
+    attack = AugMaxAttack(steps=150, stop=None)
+    given = (images, chains, np.zeros(B, int), *start)
+    share, scores = ascended(attack, net, given)
+    worst = module.mix(*map(tf.constant, (images, chains, share)), tf.nn.softmax(scores))
+    best = chains[np.arange(B), amounts[..., 0, 0, 0].argmax(axis=1)] if hard else images
+    np.testing.assert_array_equal(share, 1.0 if hard else 0.0)
+    np.testing.assert_allclose(worst, best, atol=1e-5)
+
+
+# Against NumPy ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop, fixed_shapes", STOPS)
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_ascent_equals_the_reference(problem, stop, fixed_shapes, stop_after):
+    net, weights, given = problem
+    attack = AugMaxAttack(
+        steps=6, stop=stop, stop_after=stop_after, fixed_shapes=fixed_shapes, step_size=0.1
+    )
+    share, scores, looks = reference.ascend(
+        *given, *weights, steps=6, stop=stop, stop_after=stop_after
+    )
+    counted = Counted(net)
+    found = ascended(attack, counted, given)
+    np.testing.assert_allclose(found[0], share, atol=1e-6)
+    np.testing.assert_allclose(found[1], scores, atol=1e-6)
+    if stop == "image":
+        assert len(set(looks)) > 2  # images stop one by one
+    if stop == "image" and not fixed_shapes:  # filled up to multiples of 3, about 40 / 16
+        expected = [min(-(-np.sum(looks > i) // 3) * 3, B) for i in range(looks.max())]
+        assert counted.sizes == expected and counted.sizes[-1] < B
+    else:
+        assert counted.sizes == [B] * looks.max()
+
+
+def test_slopes_of_the_reference(problem):
+    """The chain rule that is written out here and there, against differences."""
+    _, weights, (images, chains, labels, share, scores) = problem
+
+    def loss(m, q):
+        mixed = reference.mix(images[0].astype("float64"), chains[0], m, q)[np.newaxis]
+        guess = linear_net.logits(mixed, *weights)
+        return np.log(np.exp(guess).sum()) - guess[0, labels[0]]
+
+    first = images[0], chains[0], labels[0], share[0], scores[0]
+    for_share, for_scores = reference.slopes(*first, *weights)
+    m, q = np.float64(share[0]), scores[0].astype("float64")
+    assert for_share == pytest.approx((loss(m + 1e-5, q) - loss(m - 1e-5, q)) / 2e-5, rel=1e-4)
+    for i, step in enumerate(1e-5 * np.eye(3)):
+        difference = (loss(m, q + step) - loss(m, q - step)) / 2e-5
+        assert for_scores[i] == pytest.approx(difference, rel=1e-4)
+
+
+def test_whole_attack_equals_the_reference(linear):
+    """With the chains and the start that it draws."""
+    net, kernel, bias = linear((12, 12, 3), scale=0.3)
+    images = photos()
+    labels = linear_net.logits(images, kernel, bias).argmax(axis=1)
+    attack = AugMaxAttack(AugMix(10), steps=4, seed=3)
+    drawn = draws_of(attack, images)
+    found = attack.perturb(net, images, labels).numpy()
+    share, scores, _ = reference.ascend(
+        images, drawn[0], labels, *drawn[1:], kernel, bias, steps=4, stop="image"
+    )
+    expected = [reference.mix(*one) for one in zip(images, drawn[0], share, scores)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - images).max() > 0.1
+
+
+# Stopping --------------------------------------------------------------------------------
+
+
+def fooled_from_the_start(given, weights):
+    images, chains, _, share, scores = given
+    mixed = np.stack([reference.mix(*one) for one in zip(images, chains, share, scores)])
+    return (linear_net.logits(mixed, *weights).argmax(axis=1) + 1) % 4
+
+
+@pytest.mark.parametrize("stop, fixed_shapes", STOPS)
+def test_all_fooled_at_the_start(problem, stop, fixed_shapes):
+    net, weights, given = problem
+    wrong = fooled_from_the_start(given, weights)
+    given = (*given[:2], wrong, *given[3:])
+    counted = Counted(net)
+    attack = AugMaxAttack(steps=5, stop=stop, fixed_shapes=fixed_shapes)
+    share, scores = ascended(attack, counted, given)
+    assert len(counted.sizes) == (1 if stop else 5)  # one look, no step
+    assert np.array_equal(share, given[3]) == np.array_equal(scores, given[4]) == bool(stop)
+
+
+@pytest.mark.parametrize("stop", ["image", "batch"])
+def test_fooled_images_rest_or_wait_for_the_batch(problem, stop):
+    net, weights, given = problem
+    wrong = fooled_from_the_start(given, weights)
+    labels = np.where(np.arange(B) < 5, given[2], wrong)
+    labels[0] = (wrong[0] - 1) % 4  # what the net says now: this one is not fooled
+    _, scores = ascended(AugMaxAttack(steps=3, stop=stop), net, (*given[:2], labels, *given[3:]))
+    moved = np.any(scores != given[4], axis=1)
+    assert moved[0] and moved[5:].all() == moved[5:].any() == (stop == "batch")
+
+
+@pytest.mark.parametrize("stop", ["image", "batch", None])
+def test_no_step_is_a_random_mixture(problem, stop):
+    net, _, given = problem
+    counted = Counted(net)
+    share, scores = ascended(AugMaxAttack(steps=0, stop=stop), counted, given)
+    np.testing.assert_array_equal(share, given[3])
+    np.testing.assert_array_equal(scores, given[4])
+    assert counted.sizes == []
+
+
+def test_start_is_uniform():
+    share, scores = AugMaxAttack(AugMix(width=4)).start(2000, tf.constant([1, 2]))
+    assert share.shape == [2000] and scores.shape == [2000, 4]
+    for values in (share.numpy(), scores.numpy()):
+        assert 0 <= values.min() < 0.01 and 0.99 < values.max() < 1
+        assert abs(values.mean() - 0.5) < 5 / np.sqrt(12 * values.size)
+
+
+# On a net that is not linear ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", ["image", None])
+def test_the_loss_rises(stop):
+    """From the random mixture to the worst one; the draws do not depend on the steps."""
+    net, images, labels = trained_net(), photos(32), np.arange(32) % 4
+    losses = []
+    for steps in (0, 1, 10):
+        attack = AugMaxAttack(AugMix(10), steps=steps, stop=stop, seed=2)
+        worst = attack.perturb(net, images, labels)
+        losses.append(cross_entropy(tf.constant(labels), net(worst)).numpy())
+    first, *later = losses
+    assert all(loss.mean() > first.mean() for loss in later)
+    if stop is None:
+        assert losses[2].mean() > losses[1].mean() and np.mean(losses[2] >= first - 1e-6) > 0.8
+
+
+def test_net_stays_as_it_is_and_gets_no_gradient():
+    net, images = trained_net(), photos()
+    net(images, training=True)
+    before = [w.copy() for w in net.get_weights()]
+    with tf.GradientTape() as tape:
+        given = tf.constant(images)
+        tape.watch(given)
+        worst = AugMaxAttack(steps=3, stop=None).perturb(net, given, tf.zeros([6], tf.int32))
+    assert set(map(type, tape.gradient(worst, [given, *net.trainable_variables]))) == {type(None)}
+    for old, new in zip(before, net.get_weights()):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_seeds():
+    net, images, labels = trained_net(), photos(), np.zeros(6, int)
+    one, same, other = (AugMaxAttack(AugMix(depth=1), steps=2, seed=seed) for seed in (3, 3, 4))
+    first, again = (one.perturb(net, images, labels).numpy() for _ in range(2))
+    np.testing.assert_array_equal(first, same.perturb(net, images, labels))
+    assert not np.array_equal(first, again)
+    assert not np.array_equal(first, other.perturb(net, images, labels))
+
+
+def test_eager_and_graph_and_any_batch():
+    net = trained_net()
+    eager, graph = (
+        AugMaxAttack(AugMix(10, width=2, depth=1), steps=3, level_draws=2) for _ in range(2)
+    )
+    traced = []
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, 12, 12, 3]), tf.TensorSpec([None], tf.int64)]
+    )
+    def perturb(x, y):
+        traced.append(1)
+        return graph.perturb(net, x, y)
+
+    for batch in (6, 1, 0):
+        x, y = photos(6)[:batch], (np.arange(6) % 4)[:batch]
+        result = perturb(x, y)
+        np.testing.assert_allclose(result, eager.perturb(net, x, y), atol=1e-5)
+        assert result.shape == x.shape
+    assert len(traced) == 1
+
+
+@pytest.mark.parametrize("stop, fixed_shapes", STOPS)
+def test_ascent_of_any_batch_in_a_graph(problem, stop, fixed_shapes):
+    net, _, given = problem
+    attack, traced = AugMaxAttack(steps=4, stop=stop, fixed_shapes=fixed_shapes), []
+    any_batch = [tf.TensorSpec([None, *v.shape[1:]], v.dtype) for v in given]
+
+    @tf.function(input_signature=any_batch)
+    def ascend(*given):
+        traced.append(1)
+        return attack.ascend(net, *given)
+
+    for batch in (B, 13, 1, 0):
+        first = [v[:batch] for v in given]
+        for found, expected in zip(ascend(*first), ascended(attack, net, first)):
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert len(traced) == 1
+
+
+@pytest.mark.parametrize("stop", ["image", "batch", None])
+def test_ascent_is_compiled_with_fixed_shapes(problem, stop):
+    net, _, given = problem
+    attack = AugMaxAttack(steps=4, stop=stop, fixed_shapes=True)
+    compiled = tf.function(lambda *v: attack.ascend(net, *v), jit_compile=True)
+    for a, b in zip(compiled(*map(tf.constant, given)), ascended(attack, net, given)):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_replicas_draw_their_own_numbers():
+    net, images = trained_net(), photos()
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    with strategy.scope():
+        attack = AugMaxAttack(AugMix(10, depth=1), steps=2)
+    labels = tf.zeros([6], tf.int32)
+    worst = strategy.run(tf.function(lambda: attack.perturb(net, tf.constant(images), labels)))
+    first, second = strategy.experimental_local_results(worst)
+    assert np.isfinite(first).all() and not np.allclose(first, second)
+
+
+def test_route_that_is_on_is_taken(problem):
+    norm = norm_layer("dubn")
+    net = keras.Sequential(
+        [keras.Input(SHAPE), norm, keras.layers.Flatten(), keras.layers.Dense(4)]
+    )
+    turned = [np.array(w, "float32") for w in ([-1, 1, -2], [0] * 3, [0] * 3, [1] * 3)]
+    norm.auxiliary.set_weights(turned)
+    attack, given, results = AugMaxAttack(steps=3, stop=None), problem[2], []
+    for name in ("clean", "auxiliary"):
+        with route(name):
+            results.append(ascended(attack, net, given)[1])
+            traced = tf.function(lambda *v: attack.ascend(net, *v))(*map(tf.constant, given))
+            np.testing.assert_allclose(traced[1], results[-1], atol=1e-5)
+    assert not np.allclose(*results)
+
+
+@pytest.mark.parametrize("pixel", [0.0, 0.5, 1.0])
+def test_extreme_images_and_logits(linear, problem, pixel):
+    net, *_ = linear(SHAPE, scale=1e6)
+    _, _, (_, chains, *rest) = problem
+    images = np.full([B, *SHAPE], pixel, "float32")
+    for made in (chains, np.repeat(images[:, np.newaxis], 3, axis=1)):  # chains that change nothing
+        share, scores = ascended(AugMaxAttack(steps=3, stop=None), net, (images, made, *rest))
+        assert np.isfinite(scores).all() and share.min() >= 0 and share.max() <= 1
+
+
+def test_one_pixel_of_one_image(linear):
+    net, *_ = linear([1, 1, 3])
+    worst = AugMaxAttack(steps=2).perturb(net, np.full([1, 1, 1, 3], 0.4, "float32"), [0])
+    assert worst.shape == [1, 1, 1, 3] and np.isfinite(worst).all()
+
+
+def test_half_precision_keeps_the_direction(linear):
+    """In float16 the gradient of an image that the net is sure of would vanish."""
+    full, kernel, bias = linear((12, 12, 3), scale=0.5)
+    kinds = [keras.layers.Rescaling(1.0, dtype="float16"), keras.layers.Flatten(dtype="float16")]
+    half = keras.Sequential(
+        [keras.Input([12, 12, 3]), *kinds, keras.layers.Dense(4, dtype="float16")]
+    )
+    half.set_weights(full.get_weights())
+    images = photos(16)
+    labels = linear_net.logits(images, kernel, bias).argmax(axis=1)
+    chains, share, scores = draws_of(AugMaxAttack(AugMix(10)), images)
+    given = (images, chains, labels, share, scores)
+    attack = AugMaxAttack(steps=1, stop=None)
+    (m, q), (m_half, q_half) = (ascended(attack, net, given) for net in (full, half))
+    assert m_half.dtype == np.float32 and np.mean(np.isclose(m, m_half, atol=1e-6)) > 0.8
+    assert np.mean(np.isclose(q, q_half, atol=1e-6)) > 0.8
+    moved = np.any(q_half != scores, axis=1)
+    np.testing.assert_array_equal(moved, np.any(q != scores, axis=1))
+    assert moved.mean() > 0.8
+
+
+# Targets and levels ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", [2, "random"])
+def test_targets(problem, target):
+    net, (kernel, bias), given = problem
+    attack = AugMaxAttack(steps=40, stop=None, target=target)
+    labels = np.arange(B) % 4
+    given = (*given[:2], labels, *given[3:])
+    goals, uphill = (np.asarray(v) for v in attack._goals(net, tf.constant(labels), (3, 4)))
+    goal = goals.argmax(axis=1)
+    own = goal == labels
+    np.testing.assert_array_equal(uphill, np.where(own, 1, -1))
+    assert (goal == 2).all() and own.any() if target == 2 else not own.any()
+    assert len(set(goal - labels)) > 2 or target == 2
+    share, scores = attack.ascend(net, *map(tf.constant, given), seed=(3, 4))
+
+    def loss(m, q):
+        mixed = np.stack([reference.mix(*one) for one in zip(*given[:2], m, q)])
+        guess = linear_net.logits(mixed, kernel, bias)
+        return np.log(np.exp(guess).sum(1)) - guess[np.arange(B), goal]
+
+    change = loss(share.numpy(), scores.numpy()) - loss(*given[3:])
+    assert (uphill * change).mean() > 0.1 and np.mean(uphill * change > -1e-6) > 0.9
+
+
+def test_target_stops_when_it_is_reached(problem):
+    net, weights, given = problem
+    images, chains, labels, share, scores = given
+    mixed = np.stack([reference.mix(*one) for one in zip(images, chains, share, scores)])
+    guess = linear_net.logits(mixed, *weights).argmax(axis=1)
+    found = ascended(AugMaxAttack(steps=1, target=1), net, given)
+    rests = np.where(labels == 1, guess != 1, guess == 1)
+    np.testing.assert_array_equal((found[1] == scores).all(axis=1), rests)
+    assert 0 < rests.sum() < B
+
+
+def test_worst_levels():
+    """The chains with the highest loss at the start; operators and depths are the same."""
+    net, images, labels = trained_net(), photos(), np.arange(6) % 4
+    attack = AugMaxAttack(AugMix(10), steps=0, level_draws=4, seed=1)
+    found = attack.perturb(net, images, labels).numpy()
+    seed = sampling.seed_pair(1, 0)
+    draws = attack.augmix.draw(images, sampling.fold_in(seed, "chains"))
+    share, scores = attack.start(6, sampling.fold_in(seed, "start"))
+    losses, mixed = [], []
+    for i in range(4):
+        again = attack.augmix.draw(images, sampling.fold_in(sampling.fold_in(seed, "levels"), i))
+        assert not np.array_equal(again["operators"], draws["operators"])
+        chains = attack.augmix.chains(images, {**draws, "levels": again["levels"]})
+        mixed.append(module.mix(images, chains, share, tf.nn.softmax(scores)).numpy())
+        losses.append(cross_entropy(tf.constant(labels), net(mixed[-1])).numpy())
+    which = np.argmax(losses, axis=0)
+    assert len(set(which)) > 1
+    np.testing.assert_allclose(found, np.stack(mixed)[which, np.arange(6)], atol=1e-6)
+
+
+def test_worst_levels_then_worst_mixture():
+    net, images, labels = trained_net(), photos(32), np.arange(32) % 4
+    losses = []
+    for settings in ({"steps": 0}, {"steps": 0, "level_draws": 5}, {"level_draws": 5}):
+        attack = AugMaxAttack(AugMix(10), stop=None, seed=1, **settings)
+        worst = attack.perturb(net, images, labels)
+        losses.append(cross_entropy(tf.constant(labels), net(worst)).numpy().mean())
+    assert losses == sorted(losses)
+
+
+# Settings ----------------------------------------------------------------------------------
+
+
+def test_config_round_trip():
+    attack = AugMaxAttack(
+        AugMix(5, width=2), steps=3, step_size=0.2, stop="batch", stop_after=2, target="random",
+        level_draws=2, fixed_shapes=True, seed=7, name="an_attack",
+    )  # fmt: skip
+    saved = keras.saving.serialize_keras_object(attack)
+    again = keras.saving.deserialize_keras_object(saved)
+    assert again.get_config() == attack.get_config() and again.augmix.severity == 5
+    net, labels = trained_net(), np.zeros(6, int)
+    first, second = (a.perturb(net, photos(), labels) for a in (attack, again))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"steps": -1}, r"steps must be a whole number from 0 .*received -1"),
+        ({"step_size": -0.1}, r"step_size must be .*received -0.1"),
+        ({"stop": "images"}, r"stop must be one of image, batch or None; received 'images'"),
+        ({"stop_after": 0}, r"stop_after must be .*from 1 .*received 0"),
+        ({"target": -1}, r"target must be .*from 0 .*received -1"),
+        ({"target": "worst"}, r"target must be a class, 'random' or None; received 'worst'"),
+        ({"level_draws": 0}, r"level_draws must be .*received 0"),
+        ({"augmix": 3.0}, r"augmix must be an AugMix layer.*received float"),
+        ({"seed": -1}, r"seed must be .*received -1"),
+    ],
+)
+def test_bad_settings(settings, words):
+    with pytest.raises(ValueError, match=words):
+        AugMaxAttack(**settings)
+
+
+def test_target_out_of_range(problem):
+    net, _, given = problem
+    with pytest.raises(ValueError, match="class of the net, from 0 to 3; received 4"):
+        ascended(AugMaxAttack(target=4), net, given)

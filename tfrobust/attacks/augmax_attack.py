@@ -1,0 +1,335 @@
+"""The inner maximisation of AugMax: the worst mixture of an image's AugMix chains."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Union
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.attacks.base import Attack
+from tfrobust.attacks.gradient_sign import is_wrong, label_shares, scaled_gradient
+from tfrobust.augment.augmix import AugMix
+from tfrobust.losses.classification import cross_entropy
+from tfrobust.ops import sampling
+
+STOPS = ("image", "batch")
+#: Images that are not fooled yet are filled up to a multiple of a sixteenth of the batch: GPU
+#: libraries look for the best algorithm for every new size, and so few sizes occur. The CPU does
+#: not need it, and loses 6%.
+_SIZES = 16
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class AugMaxAttack(Attack):
+    """Mixes AugMix chains so that the net gets the image wrong (AugMax [2] to [4], Algorithm 1).
+
+        x* = (1 − m)·x + m·Σ_i w_i·chain_i(x),  w = softmax(q)
+        m ← clip(m + a·sign(∂L/∂m), 0, 1),  q ← q + a·sign(∂L/∂q),  n times
+
+    m and every q_i start from U[0, 1), for each image. The chains are drawn once and stay; L is the
+    cross-entropy of the net in inference mode, on the route that is on. A step costs one forward
+    pass and one gradient for the images: the gradients of m and q are its products with the
+    chains. At m = 0 the gradient of q is 0, so that an image which arrives there moves on only
+    if m does.
+
+    Before every step the net looks at the images as they are. One that it got wrong `stop_after`
+    times is fooled. (Algorithm 1 looks after the step, so that every image moves once; the
+    released code before it. The result of the last step is not looked at.) `stop` says what then
+    happens:
+
+    - "image": the image stays as it is, and the net goes on with the others alone;
+    - "batch": all images move until all are fooled, as in the released code;
+    - None: nothing, n steps are made.
+
+    With n = 0 this is AugMix with other random weights. No gradient flows back from the result.
+
+    Args:
+        augmix: `AugMix` layer that makes the chains; its own seed is not used. Default `AugMix()`.
+        steps: n, 0 or more. Default 10 (5 on ImageNet).
+        step_size: a in [0, 10]. Default 0.1.
+        stop: "image", "batch" or None. Default "image".
+        stop_after: k, 1 or more. Default 1.
+        target: A class, or "random" for one of the other classes for each image: the loss of
+            that class is lowered, and an image is fooled when the net takes it for that class.
+            Images of the class itself are attacked without a target. Default None, no target.
+        level_draws: How often the levels of the operators are drawn before the ascent; each image
+            keeps the ones with the highest loss at the start (AdvMix and AdvMax, appendix B).
+            Default 1, no search.
+        fixed_shapes: Run the net on all images at every step also with `stop="image"`. The result
+            is the same. XLA needs it: `ascend` can be compiled with it, or with another `stop`; the
+            chains cannot. Default False.
+        seed: Whole number.
+
+    Raises:
+        ValueError: An argument is out of range; when called: `target` is no class of the net.
+
+    Example:
+
+    >>> from tfrobust import nets
+    >>> images = tf.random.stateless_uniform([2, 32, 32, 3], [1, 2])
+    >>> worst = AugMaxAttack(steps=2).perturb(nets.small_cnn(), images, tf.constant([0, 1]))
+    >>> worst.shape
+    TensorShape([2, 32, 32, 3])
+
+    Reference: Wang et al., "AugMax: Adversarial Composition of Random Augmentations for Robust
+    Training", NeurIPS 2021.
+    """
+
+    def __init__(
+        self,
+        augmix: Optional[AugMix] = None,
+        *,
+        steps: int = 10,
+        step_size: float = 0.1,
+        stop: Optional[str] = "image",
+        stop_after: int = 1,
+        target: Union[int, str, None] = None,
+        level_draws: int = 1,
+        fixed_shapes: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(seed=seed, **kwargs)
+        if augmix is not None and not isinstance(augmix, AugMix):
+            raise ValueError(
+                f"augmix must be an AugMix layer, whose chains are mixed; received "
+                f"{type(augmix).__name__}"
+            )
+        self.augmix = AugMix() if augmix is None else augmix
+        self.steps = checks.check_whole("steps", steps, 0, 10**6)
+        self.step_size = checks.check_in_range("step_size", step_size, 0, 10)
+        if stop is not None and stop not in STOPS:
+            raise ValueError(f"stop must be one of {', '.join(STOPS)} or None; received {stop!r}")
+        self.stop = stop
+        self.stop_after = checks.check_whole("stop_after", stop_after, 1, 10**6)
+        if isinstance(target, str) and target != "random":
+            raise ValueError(f"target must be a class, 'random' or None; received {target!r}")
+        if target is not None and target != "random":
+            target = checks.check_whole("target", target, 0, 2**31 - 1)
+        self.target = target
+        self.level_draws = checks.check_whole("level_draws", level_draws, 1, 10**6)
+        self.fixed_shapes = bool(fixed_shapes)
+
+    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        images, labels = (
+            tf.stop_gradient(tf.convert_to_tensor(images)),
+            tf.convert_to_tensor(labels),
+        )
+        seed = self.next_seed()
+        share, scores = self.start(tf.shape(images)[0], sampling.fold_in(seed, "start"))
+        chains = self._worst_chains(net, images, labels, share, scores, seed)
+        seed = sampling.fold_in(seed, "target")
+        share, scores = self.ascend(net, images, chains, labels, share, scores, seed)
+        worst = mix(images, chains, share, _weights(scores))
+        # The weights sum to 1 up to rounding.
+        return tf.stop_gradient(tf.clip_by_value(worst, 0.0, 1.0))
+
+    def start(self, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Where the ascent begins: m [B] and q [B, width], from U[0, 1).
+
+        Args:
+            batch: B.
+            seed: int32[2].
+        """
+        return (
+            sampling.uniform(sampling.fold_in(seed, 0), [batch]),
+            sampling.uniform(sampling.fold_in(seed, 1), [batch, self.augmix.width]),
+        )
+
+    def ascend(
+        self,
+        net: Any,
+        images: tf.Tensor,
+        chains: tf.Tensor,
+        labels: tf.Tensor,
+        share: tf.Tensor,
+        scores: tf.Tensor,
+        seed: Any = (0, 0),
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The ascent alone, for given chains and a given start.
+
+        Args:
+            net: From images in [0, 1] to logits.
+            images: [B, H, W, C] in [0, 1].
+            chains: [B, width, H, W, C] in [0, 1].
+            labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
+            share: m, [B].
+            scores: q, [B, width].
+            seed: int32[2] of the random targets.
+
+        Returns:
+            m and q after the last step.
+        """
+        goals, uphill = self._goals(net, labels, seed)
+        batch = tf.shape(images)[0]
+        grouped = self.stop == "image" and not self.fixed_shapes
+        # Without early stopping nothing is seen often enough to stop.
+        enough = self.stop_after if self.stop else self.steps + 1
+
+        def step(i, rows, seen, share, scores):
+            """`rows` are the images that are still looked at, all of them if not grouped."""
+            filled = _filled(rows, batch) if grouped else None
+
+            def of(values):
+                return values if filled is None else tf.gather(values, filled)
+
+            parts = [of(v) for v in (images, chains, goals, uphill, share, scores)]
+            fooled, up_share, up_scores = (v[: tf.shape(rows)[0]] for v in _slopes(net, *parts))
+            seen += tf.cast(fooled, tf.int32)
+            moves = seen < enough
+            if self.stop == "batch":
+                moves = tf.fill(tf.shape(moves), tf.reduce_any(moves))
+            if grouped:
+                rows, seen = tf.boolean_mask(rows, moves), tf.boolean_mask(seen, moves)
+                up_share = _spread(tf.boolean_mask(up_share, moves), rows, batch)
+                up_scores = _spread(tf.boolean_mask(up_scores, moves), rows, batch)
+            else:
+                up_share *= tf.cast(moves, tf.float32)
+                up_scores *= tf.cast(moves, tf.float32)[:, tf.newaxis]
+            share = tf.clip_by_value(share + self.step_size * up_share, 0.0, 1.0)
+            return i + 1, rows, seen, share, scores + self.step_size * up_scores
+
+        any_number = tf.TensorShape([None] if grouped else images.shape[:1])
+        *_, share, scores = tf.while_loop(
+            lambda i, rows, seen, *_: tf.logical_and(i < self.steps, tf.reduce_any(seen < enough)),
+            step,
+            (tf.constant(0), tf.range(batch), tf.zeros([batch], tf.int32), share, scores),
+            shape_invariants=(
+                tf.TensorShape([]),
+                any_number,
+                any_number,
+                share.shape,
+                scores.shape,
+            ),
+            parallel_iterations=1,
+        )
+        return share, scores
+
+    def _worst_chains(self, net, images, labels, share, scores, seed):
+        """Chains [B, width, H, W, C], of the draw of levels with the highest loss."""
+        draws = self.augmix.draw(images, sampling.fold_in(seed, "chains"))
+        if self.level_draws == 1:
+            return self.augmix.chains(images, draws)
+        weights = _weights(scores)
+
+        def look(i, worst, highest):
+            # Operators and depths stay; everything is drawn again, but only the levels are taken.
+            again = self.augmix.draw(images, sampling.fold_in(sampling.fold_in(seed, "levels"), i))
+            chains = self.augmix.chains(images, {**draws, "levels": again["levels"]})
+            logits = net(mix(images, chains, share, weights), training=False)
+            loss = cross_entropy(labels, logits)
+            higher = tf.logical_or(tf.equal(i, 0), loss > highest)
+            worst = tf.where(tf.reshape(higher, [-1, 1, 1, 1, 1]), chains, worst)
+            return i + 1, worst, tf.where(higher, loss, highest)
+
+        shape = [images.shape[0], self.augmix.width, *images.shape[1:]]
+        nothing = tf.zeros([tf.shape(images)[0], *shape[1:]])
+        _, worst, _ = tf.while_loop(
+            lambda i, *_: tf.logical_and(i < self.level_draws, tf.shape(images)[0] > 0),
+            look,
+            (tf.constant(0), nothing, tf.zeros([tf.shape(images)[0]])),
+            shape_invariants=(
+                tf.TensorShape([]),
+                tf.TensorShape([None, *shape[1:]]),
+                tf.TensorShape([None]),
+            ),
+            parallel_iterations=1,
+        )
+        return tf.ensure_shape(worst, shape)
+
+    def _goals(self, net, labels, seed):
+        """The label whose loss is moved, for each image, and 1 for up or −1 for down, [B]."""
+        if self.target is None:
+            return labels, tf.ones(tf.shape(labels)[:1])
+        classes = net.output_shape[-1]
+        shares = label_shares(labels, classes)
+        label = tf.argmax(shares, axis=-1, output_type=tf.int32)
+        if self.target == "random":
+            away = sampling.integers(seed, tf.shape(label), 1, classes)
+            target = (label + away) % classes
+        else:
+            if self.target >= classes:
+                raise ValueError(
+                    f"target must be a class of the net, from 0 to {classes - 1}; received "
+                    f"{self.target}"
+                )
+            target = tf.fill(tf.shape(label), self.target)
+        own = tf.equal(target, label)
+        goals = tf.where(own[:, tf.newaxis], shares, tf.one_hot(target, classes))
+        return goals, tf.where(own, 1.0, -1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("steps", "step_size", "stop", "stop_after", "target", "level_draws")
+        return {
+            **super().get_config(),
+            "augmix": keras.saving.serialize_keras_object(self.augmix),
+            **{name: getattr(self, name) for name in (*names, "fixed_shapes")},
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> AugMaxAttack:
+        augmix = keras.saving.deserialize_keras_object(config["augmix"])
+        return cls(**{**config, "augmix": augmix})
+
+
+def mix(images: tf.Tensor, chains: tf.Tensor, share: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """(1 − m)·x + m·Σ_i w_i·chain_i, not clipped.
+
+    Args:
+        images: [B, H, W, C].
+        chains: [B, width, H, W, C].
+        share: m, [B].
+        weights: w, [B, width], each row summing to 1.
+
+    Returns:
+        [B, H, W, C].
+    """
+    # Products of a few numbers, not matrices: GPUs round those to ten bits.
+    total = tf.reshape(1.0 - share, [-1, 1, 1, 1]) * images
+    weights *= share[:, tf.newaxis]
+    for i in range(chains.shape[1]):
+        total += tf.reshape(weights[:, i], [-1, 1, 1, 1]) * chains[:, i]
+    return total
+
+
+def _weights(scores: tf.Tensor) -> tf.Tensor:
+    """w = softmax(q)."""
+    # TensorFlow's optimizer loses sight of shapes in loops, and then warns about every softmax.
+    return tf.nn.softmax(tf.ensure_shape(scores, scores.shape))
+
+
+def _slopes(net, images, chains, goals, uphill, share, scores):
+    """Whether an image is fooled, and the signs of the gradients of m and q."""
+    weights = _weights(scores)
+    # A positive factor of the gradient leaves the signs.
+    slope, logits = scaled_gradient(net, mix(images, chains, share, weights), goals)
+    # What a chain instead of the image would add to the loss: ∂L/∂m = Σ w_i·rise_i, and
+    # ∂L/∂q_j = m·w_j·(rise_j − Σ w_i·rise_i).
+    rise = tf.stack(
+        [
+            tf.reduce_sum(slope * (chains[:, i] - images), axis=[1, 2, 3])
+            for i in range(chains.shape[1])
+        ],
+        axis=1,
+    )
+    rise *= uphill[:, tf.newaxis]
+    mean = tf.reduce_sum(weights * rise, axis=1)
+    up_scores = tf.sign(share)[:, tf.newaxis] * tf.sign(rise - mean[:, tf.newaxis])
+    wrong = is_wrong(logits, goals)
+    fooled = tf.where(uphill > 0, wrong, tf.logical_not(wrong))
+    return fooled, tf.sign(mean), up_scores
+
+
+def _filled(rows: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+    """Rows filled up to one of few numbers, with the first rows again."""
+    count, unit = tf.shape(rows)[0], (batch + _SIZES - 1) // _SIZES
+    size = tf.minimum((count + unit - 1) // unit * unit, batch)
+    return tf.gather(rows, tf.range(size) % count)
+
+
+def _spread(values: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+    """Values of some images as values of all, 0 for the others."""
+    shape = tf.concat([[batch], tf.shape(values)[1:]], axis=0)
+    return tf.scatter_nd(rows[:, tf.newaxis], values, shape)

@@ -1,0 +1,135 @@
+"""The attack of friendly adversarial training (FAT)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.attacks.gradient_sign import gradient_sign, is_wrong
+from tfrobust.attacks.groups import fill_up
+from tfrobust.attacks.pgd import PGD
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class FAT(PGD):
+    """PGD that stops, image by image, soon after the net is wrong ("PGD-K-τ").
+
+    Before each step the net looks at the image as it is now. τ times it may be wrong there and the
+    image is moved on; at the next mistake, number τ + 1, the image stays as it is for good. So:
+
+    - τ = 0 stops at the first point that is misclassified, also if that is the start: an image
+      that the net gets wrong from the beginning is not moved;
+    - τ = 1 makes one more step from the first such point, and so on;
+    - with τ ≥ n it is PGD.
+
+    A point that is classified rightly never counts, and the count is not set back. All is over
+    after n steps, or when every image of the batch has stopped; the result after the last step is
+    not looked at. The net goes on with the images that have not stopped, so that a step costs one
+    forward pass and one gradient for those alone.
+
+    Args:
+        epsilon: ε in [0, 1]. Default 8/255.
+        step_size: Size of a step in [0, 1]. Default 2/255.
+        steps: n, 1 or more. Default 10.
+        tau: τ, 0 or more. Default 0, where friendly adversarial training begins; it then raises
+            τ during training: `attack.tau.assign(1)`, without tracing again.
+        random_start: Whether to start anywhere in the ball instead of at the image. Default yes.
+        fixed_shapes: Run the net on all images at every step. The result is the same up to
+            rounding. XLA needs it. Default no.
+        seed: Whole number.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+
+    >>> from tfrobust import nets
+    >>> images = tf.fill([2, 32, 32, 3], 0.5)
+    >>> moved = FAT(steps=2, tau=1).perturb(nets.small_cnn(), images, tf.constant([0, 1]))
+    >>> bool(tf.reduce_all(tf.abs(moved - images) < 8.001 / 255))
+    True
+
+    Reference: Zhang et al., "Attacks Which Do Not Kill Training Make Adversarial Learning
+    Stronger", ICML 2020, Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        epsilon: float = 8 / 255,
+        *,
+        step_size: float = 2 / 255,
+        steps: int = 10,
+        tau: int = 0,
+        random_start: bool = True,
+        fixed_shapes: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            epsilon,
+            step_size=step_size,
+            steps=steps,
+            random_start=random_start,
+            seed=seed,
+            **kwargs,
+        )
+        self._first_tau = checks.check_whole("tau", tau, 0, 10**6)
+        self.tau = self.add_weight(
+            name="tau",
+            shape=(),
+            dtype="int64",
+            initializer=keras.initializers.Constant(self._first_tau),
+            trainable=False,
+        )
+        self.fixed_shapes = bool(fixed_shapes)
+
+    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+        ball = self._ball(images)
+        batch = tf.shape(images)[0]
+
+        def step(
+            rows: tf.Tensor, left: tf.Tensor, moved: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            """`rows` are the images that have not stopped; they have `left` mistakes left."""
+            looked = fill_up(rows, batch)
+            sign, logits = gradient_sign(net, tf.gather(moved, looked), tf.gather(labels, looked))
+            wrong = is_wrong(logits, tf.gather(labels, looked))
+            left -= tf.cast(wrong[: tf.shape(rows)[0]], tf.int32)
+            goes_on = left >= 0
+            rows, left = tf.boolean_mask(rows, goes_on), tf.boolean_mask(left, goes_on)
+            sign = tf.boolean_mask(sign[: tf.shape(goes_on)[0]], goes_on)
+            bounds = (tf.gather(bound, rows) for bound in ball)
+            further = tf.clip_by_value(tf.gather(moved, rows) + self.step_size * sign, *bounds)
+            moved = tf.tensor_scatter_nd_update(moved, rows[:, tf.newaxis], further)
+            return rows, left, moved
+
+        def step_of_all(
+            rows: tf.Tensor, left: tf.Tensor, moved: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            sign, logits = gradient_sign(net, moved, labels)
+            left -= tf.cast(is_wrong(logits, labels), tf.int32)
+            further = tf.clip_by_value(moved + self.step_size * sign, *ball)
+            goes_on = tf.reshape(left >= 0, [-1, 1, 1, 1])  # [B] -> [B, 1, 1, 1]
+            return rows, left, tf.where(goes_on, further, moved)
+
+        left = tf.fill([batch], tf.cast(tf.convert_to_tensor(self.tau), tf.int32))
+        some = images.shape[:1] if self.fixed_shapes else tf.TensorShape([None])
+        *_, moved = tf.while_loop(
+            lambda rows, left, moved: tf.reduce_any(left >= 0),
+            step_of_all if self.fixed_shapes else step,
+            (tf.range(batch), left, self._start(images, ball)),
+            shape_invariants=(some, some, images.shape),
+            maximum_iterations=self.steps,
+        )
+        return tf.stop_gradient(moved)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "tau": self._first_tau,
+            "fixed_shapes": self.fixed_shapes,
+        }

@@ -1,0 +1,53 @@
+"""Fast gradient sign method (FGSM)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.attacks.base import Attack
+from tfrobust.attacks.gradient_sign import gradient_sign
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class FGSM(Attack):
+    """One step up the loss, of the same size in every value (stability training, section 4.3).
+
+        x' = clip(x + ε·sign(∇_x L), 0, 1)
+
+    L is the cross-entropy of the net in inference mode. The stability-training paper takes the
+    full loss L0 + α·D; at x' = x, where the gradient is taken, D is at its minimum 0 and its
+    gradient is 0, so that both are the same. Where the gradient is 0 the image stays as it is.
+
+    Args:
+        epsilon: ε in [0, 1]. Default 0.001, the "practical" strength of the paper's Table 1.
+        seed: Whole number; nothing is drawn.
+
+    Raises:
+        ValueError: `epsilon` is not in [0, 1].
+
+    Example:
+
+    >>> from tfrobust import nets
+    >>> images = tf.fill([2, 32, 32, 3], 0.5)
+    >>> moved = FGSM(0.01).perturb(nets.small_cnn(), images, tf.constant([0, 1]))
+    >>> bool(tf.reduce_all(tf.abs(moved - images) < 0.010001))
+    True
+
+    Reference: Goodfellow et al., "Explaining and Harnessing Adversarial Examples", ICLR 2015.
+    """
+
+    def __init__(self, epsilon: float = 0.001, *, seed: int = 0, **kwargs: Any):
+        super().__init__(seed=seed, **kwargs)
+        self.epsilon = checks.check_in_range("epsilon", epsilon, 0, 1)
+
+    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        images = tf.convert_to_tensor(images)
+        sign, _ = gradient_sign(net, images, tf.convert_to_tensor(labels))
+        return tf.stop_gradient(tf.clip_by_value(images + self.epsilon * sign, 0.0, 1.0))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "epsilon": self.epsilon}

@@ -1,0 +1,149 @@
+"""What an input entry is good for, and how much the embedding depends on it (FCL)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust.layers.embedding import Embedding
+from tfrobust.losses import classification
+from tfrobust.ops import entries, sampling
+
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+# A power of two: taking it out again is exact. Without it half-precision gradients below 6e-8
+# would be 0.
+_FLOAT16_SCALE = 1024.0
+
+_SMALLEST_UTILITY = 1e-12
+
+
+def utility(
+    net: keras.Model,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    *,
+    loss: Loss = classification.cross_entropy,
+) -> tf.Tensor:
+    """Contextual feature utility u = |∂ℓ(y, f(x)) / ∂x| (FCL paper [1]).
+
+    How much the loss changes with each entry, one channel of one pixel, of this very image. The net
+    runs in inference mode: an image's utility does not depend on the others of its batch.
+
+    Args:
+        net: From images in [0, 1] to logits.
+        images: [B, H, W, C].
+        labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
+        loss: (labels, logits) to [B]. Default cross-entropy, as in the paper.
+
+    Returns:
+        [B, H, W, C] float32, ≥ 0; no gradient flows back from it.
+
+    Example:
+
+    >>> import numpy as np
+    >>> net = keras.Sequential([keras.Input([1, 2, 1]), keras.layers.Flatten()])
+    >>> utility(net, tf.zeros([1, 1, 2, 1]), tf.constant([0])).numpy().ravel()
+    array([0.5, 0.5], dtype=float32)
+    """
+    images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        logits = tf.cast(net(images, training=False), tf.float32)
+        scale = _FLOAT16_SCALE if net.compute_dtype == "float16" else 1.0
+        # Summed: each image's gradient is then that of its own loss.
+        total = scale * tf.reduce_sum(loss(labels, logits))
+    gradient = tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return tf.stop_gradient(tf.abs(tf.cast(gradient, tf.float32)) / scale)
+
+
+def noise_by_utility(
+    images: tf.Tensor, useful: tf.Tensor, k: int, sigma: Any, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Noise on the entries of lowest, and on those of highest utility (FCL paper, definition 3).
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        useful: [B, H, W, C], what `utility` returned.
+        k: Number of entries that get noise N(0, σ²), from 1 to all of an image.
+        sigma: σ ≥ 0, scalar or [B].
+        seed: int32[2]; the same seed gives the same noise.
+
+    Returns:
+        The images with noise on the k least useful entries and with noise on the k most useful,
+        [B, H, W, C], both clipped to [0, 1]; and bool [B], whether the largest utility is 10⁻¹² or
+        more: below there is no telling which entries are useful (section 4.1).
+
+    Example:
+
+    >>> image, useful = tf.fill([1, 1, 3, 1], 0.5), tf.constant([[[[0.2], [0.0], [0.7]]]])
+    >>> low, high, known = noise_by_utility(image, useful, 1, 0.1, tf.constant([0, 1]))
+    >>> (low.numpy() != 0.5).ravel(), (high.numpy() != 0.5).ravel(), known.numpy()
+    (array([False,  True, False]), array([False, False,  True]), array([ True]))
+    """
+    low, high = entries.lowest_and_highest_entries(useful, k)
+    return (
+        entries.gaussian_noise_at(images, low, sigma, sampling.fold_in(seed, 0)),
+        entries.gaussian_noise_at(images, high, sigma, sampling.fold_in(seed, 1)),
+        tf.reduce_max(useful, axis=[1, 2, 3]) >= _SMALLEST_UTILITY,
+    )
+
+
+def sensitivity(
+    net: keras.Model, images: tf.Tensor, *, embedding_layer: Optional[str] = None
+) -> tf.Tensor:
+    """Contextual feature sensitivity s_j = ‖∂φ(x) / ∂x_j‖ (FCL paper [2]).
+
+    How far the embedding moves with each entry: the norm over the D coordinates of φ. It knows
+    nothing of the label. One backward pass for each coordinate, with the memory of one; the net
+    runs in inference mode.
+
+    Args:
+        net: From images in [0, 1] to logits.
+        images: [B, H, W, C].
+        embedding_layer: Name of the layer whose output is φ; None takes the penultimate one, as
+            `tfrobust.layers.embedding` says.
+
+    Returns:
+        [B, H, W, C] float32, ≥ 0; no gradient flows back from it.
+
+    Raises:
+        ValueError: The net has no such layer.
+
+    Example:
+
+    >>> layers = [keras.layers.Flatten(), keras.layers.Dense(2, kernel_initializer="ones")]
+    >>> net = keras.Sequential([keras.Input([1, 2, 1]), *layers, keras.layers.Dense(3)])
+    >>> sensitivity(net, tf.zeros([1, 1, 2, 1])).numpy().ravel().round(4)
+    array([1.4142, 1.4142], dtype=float32)
+    """
+    return _sensitivity(net, tf.convert_to_tensor(images), Embedding(net, embedding_layer))
+
+
+def _sensitivity(net: Any, images: tf.Tensor, embedding: Embedding) -> tf.Tensor:
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        with embedding.recorded() as embedded:
+            net(images, training=False)
+        coordinates = tf.transpose(embedded())  # [D, B]
+
+    def add_one(index: tf.Tensor, squares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        one_hot = tf.one_hot(index, tf.shape(coordinates)[0])[:, tf.newaxis]  # [D, 1]
+        gradient = tape.gradient(
+            coordinates,
+            images,
+            output_gradients=one_hot * tf.ones_like(coordinates),
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        return index + 1, squares + tf.square(tf.cast(gradient, tf.float32))
+
+    _, squares = tf.while_loop(
+        lambda index, _: index < tf.shape(coordinates)[0],
+        add_one,
+        [tf.constant(0), tf.zeros(tf.shape(images))],
+        shape_invariants=[tf.TensorShape([]), images.shape],
+    )
+    return tf.stop_gradient(tf.sqrt(squares))

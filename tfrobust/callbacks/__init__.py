@@ -6,5 +6,6 @@ stands before whatever reads them (EarlyStopping, ModelCheckpoint).
 
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
 from tfrobust.callbacks.robustness_monitor import RobustnessMonitor
+from tfrobust.callbacks.term_schedule import TermSchedule
 
-__all__ = ["AlternateAugmentations", "RobustnessMonitor"]
+__all__ = ["AlternateAugmentations", "RobustnessMonitor", "TermSchedule"]

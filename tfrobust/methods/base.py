@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Optional
+from typing import Any, Optional
 
 import keras
 import tensorflow as tf
@@ -46,9 +47,9 @@ class RobustModel(keras.Model):
     """
 
     #: Images that a step needs: 2 where they are compared or mixed with one another.
-    smallest_batch: ClassVar[int] = 1
+    smallest_batch: int = 1
     #: Whether the loss of an image depends on the others of its batch (apart from BatchNorm).
-    compares_images: ClassVar[bool] = False
+    compares_images: bool = False
 
     def __init__(
         self,
@@ -83,6 +84,8 @@ class RobustModel(keras.Model):
             )
             for name, weight in term_weights.items()
         }
+        #: The weights that the method was made with, whatever a callback has changed since.
+        self.own_term_weights = types.MappingProxyType(dict(term_weights))
         self._loss_mean = keras.metrics.Mean(name="loss")
         self._term_means = {name: keras.metrics.Mean(name=name) for name in term_weights}
         # The net has its weights: a loaded model can be restored before its first call.
@@ -156,17 +159,17 @@ class RobustModel(keras.Model):
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; images and labels are checked before the first step."""
         given.check_data(x, y, self.net, "training", self.augment)
-        # batch_size is also the third positional argument.
-        given.check_batch_size(x, args[0] if args else kwargs.get("batch_size"), self.smallest_batch)
+        batch_size = args[0] if args else kwargs.get("batch_size")  # Keras' third argument
+        given.check_batch_size(x, batch_size, self.smallest_batch)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)):
             given.check_data(validation[0], validation[1], self.net, "validation")
         elif validation is not None:
             given.check_data(validation, None, self.net, "validation")
         given.check_alternation(self.augment, kwargs.get("callbacks"))
+        given.check_compiled(self)
         if self.jit_compile:
-            callbacks = kwargs.get("callbacks") or []
-            callbacks = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+            callbacks = given.callback_list(kwargs.get("callbacks"))
             kwargs["callbacks"] = [*callbacks, finite.Watch(self.term_weights)]
         with finite.explained():
             return super().fit(x, y, *args, **kwargs)

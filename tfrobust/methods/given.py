@@ -9,9 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.augment.combine import alternates
+from tfrobust.augment.augmix import AugMix
+from tfrobust.augment.combine import alternates, parts
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
 from tfrobust.layers.outputs import final_activation
+
+
+def callback_list(callbacks: Any) -> list[Any]:
+    """The callbacks that `fit` was given: one, several, none, or a list of Keras' own kind."""
+    given = getattr(callbacks, "callbacks", callbacks) or []
+    return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 def check_alternation(augment: Optional[keras.layers.Layer], callbacks: Any) -> None:
@@ -22,8 +29,7 @@ def check_alternation(augment: Optional[keras.layers.Layer], callbacks: Any) -> 
     """
     if not alternates(augment):
         return
-    given = getattr(callbacks, "callbacks", callbacks) or []
-    given = given if isinstance(given, (list, tuple)) else [given]
+    given = callback_list(callbacks)
     if not any(isinstance(callback, AlternateAugmentations) for callback in given):
         raise ValueError(
             "an Alternating augmentation stays on its first choice unless fit is given "
@@ -51,6 +57,22 @@ def check_batch_size(x: Any, batch_size: Optional[int], smallest: int) -> None:
         raise ValueError(
             f"a batch must have {smallest} images or more, because this method compares or mixes "
             f"the images of a batch; received batches of {size}"
+        )
+
+
+def check_compiled(model: Any) -> None:
+    """Checks that what is to be compiled by XLA can be.
+
+    Raises:
+        ValueError: AugMix is part of the step: the sizes of its groups are known only when it runs.
+    """
+    attack = getattr(model, "attack", None)
+    used = [*parts(model.augment), *parts(attack), *parts(getattr(attack, "augmix", None))]
+    if model.jit_compile and any(isinstance(layer, AugMix) for layer in used):
+        raise ValueError(
+            "a step with AugMix cannot be compiled by XLA, because the sizes of AugMix' groups are "
+            "known only when it runs; received jit_compile=True (AugMix compiles its own parts; "
+            "give compile(jit_compile=False))"
         )
 
 

@@ -1,0 +1,96 @@
+"""Adversarial training."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.attacks.base import Attack
+from tfrobust.attacks.fgsm import FGSM
+from tfrobust.augment.combine import alternates
+from tfrobust.methods.base import RobustModel, Terms
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class AdversarialTraining(RobustModel):
+    """Cross-entropy on the clean and on the attacked images (stability training [7]).
+
+        L = μ·L0(x, y) + (1 − μ)·L0(x', y)
+
+    The attack sees the net as it is before the step, in inference mode; both copies carry the
+    label, and no gradient flows through the attack. Clean and attacked images go through the net as
+    one batch, so that BatchNorm normalises both together.
+
+    With μ = 0, `AdversarialTraining(net, attack=PGD(), mu=0)`, the attacked images alone are
+    trained on (Madry et al.) and alone change the moving statistics. The clean images then go
+    through the net in inference mode, for the metrics only: a weight of their term that is raised
+    later has no effect.
+
+    Args:
+        net: Functional or Sequential model from images in [0, 1] to logits.
+        attack: Attack that makes x'. Default `FGSM()`, the paper's.
+        mu: μ in [0, 1]. Default 0.5, the paper's.
+
+    Raises:
+        TypeError: `attack` is no attack.
+        ValueError: `mu` is not in [0, 1], or the attack alternates between augmentations.
+
+    Example:
+
+    >>> from tfrobust import attacks, nets
+    >>> model = AdversarialTraining(nets.small_cnn(), attack=attacks.FGSM(0.01))
+    >>> model.compile("sgd", metrics=["accuracy"])
+
+    Reference: Goodfellow et al., "Explaining and Harnessing Adversarial Examples", ICLR 2015; Madry
+    et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018.
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        *,
+        attack: Optional[Attack] = None,
+        mu: float = 0.5,
+        **kwargs: Any,
+    ):
+        mu = checks.check_in_range("mu", mu, 0, 1)
+        if attack is not None and not isinstance(attack, Attack):
+            raise TypeError(
+                "attack must be an attack, for example tfrobust.attacks.FGSM(); received "
+                f"{type(attack).__name__}"
+            )
+        if alternates(attack):
+            raise ValueError(
+                "attack must not alternate by epochs; received one that does (use "
+                "AugmentationTraining with augment=attack, which does the same and is told of them)"
+            )
+        weights = {"cross_entropy": mu, "adversarial_cross_entropy": 1 - mu}
+        super().__init__(net, term_weights=weights, **kwargs)
+        self.attack = FGSM() if attack is None else attack
+        self.mu = mu
+
+    def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"clean": images, "adversarial": self.perturbed(self.attack, images, labels)}
+
+    def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+        if self.mu == 0:
+            clean = tf.stop_gradient(self.net(views["clean"], training=False))
+            adversarial = self.net(views["adversarial"], training=True)
+        else:
+            clean, adversarial = self.forward_together(views["clean"], views["adversarial"])
+        return clean, {
+            "cross_entropy": self.classification_loss(labels, clean),
+            "adversarial_cross_entropy": self.classification_loss(labels, adversarial),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        attack = keras.saving.serialize_keras_object(self.attack)
+        return {**super().get_config(), "attack": attack, "mu": self.mu}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RobustModel:
+        attack = keras.saving.deserialize_keras_object(config["attack"], custom_objects)
+        return super().from_config({**config, "attack": attack}, custom_objects)

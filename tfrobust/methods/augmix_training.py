@@ -1,0 +1,107 @@
+"""AugMix training."""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.augment.augmix import AugMix
+from tfrobust.losses import consistency
+from tfrobust.methods.base import RobustModel, Terms
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class AugMixTraining(RobustModel):
+    """Predictions on an image and on two AugMix views of it must agree (AugMix paper, section 3).
+
+        L = CE(x, y) + λ·JSD(p(x), p(x_augmix1), p(x_augmix2))
+
+    The labels are used on the clean image only; gradients flow through all three predictions. The
+    three views go through the net as one batch of 3B, so that BatchNorm normalises with the
+    statistics of all of them.
+
+    Without the Jensen–Shannon divergence the paper trains CE(x_augmix, y): on one AugMix view, one
+    batch of B. The accuracy shown during training is then that on this view.
+
+    Args:
+        net: Functional or Sequential model from images in [0, 1] to logits.
+        augment: Layer that makes the augmented views, each with draws of its own. Default
+            "augmix": `augment.AugMix()`, severity 3 as on CIFAR. None, together with `jsd=False`,
+            is plain training.
+        jsd: Whether the predictions are compared. Default True.
+        jsd_weight: λ ≥ 0. Default 12, the paper's. Where it is 0, the augmented views still take
+            part in the statistics of BatchNorm.
+        seed: Whole number; the seed of the default AugMix.
+
+    AugMix cannot be part of a step compiled with `jit_compile=True`: the sizes of its groups are
+    known only when it runs. Most other augmentations can.
+
+    Raises:
+        ValueError: `jsd_weight` is negative or not finite; or the predictions are to be compared
+            and there is no augmentation.
+
+    Example:
+
+    >>> from tfrobust import nets
+    >>> model = AugMixTraining(nets.small_cnn())
+    >>> model.compile("sgd", metrics=["accuracy"])
+
+    Reference: Hendrycks et al., "AugMix: A Simple Data Processing Method to Improve Robustness and
+    Uncertainty", ICLR 2020.
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        *,
+        augment: Union[keras.layers.Layer, str, None] = "augmix",
+        jsd: bool = True,
+        jsd_weight: float = 12.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
+        jsd_weight = checks.check_in_range("jsd_weight", jsd_weight, 0, 1e6)
+        if jsd and augment is None:
+            raise ValueError(
+                "the Jensen–Shannon divergence compares augmented views; received augment=None "
+                "with jsd=True (give an augmentation, or jsd=False)"
+            )
+        if isinstance(augment, str) and augment == "augmix":
+            augment = AugMix(seed=seed)
+        weights = {"cross_entropy": 1.0, **({"jsd": jsd_weight} if jsd else {})}
+        super().__init__(net, term_weights=weights, augment=augment, **kwargs)
+        self.jsd, self.jsd_weight, self.seed = bool(jsd), jsd_weight, seed
+
+    def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The images that go through the net together, the one with the labels first."""
+        if self.augment is None:
+            return {"clean": images}
+        if not self.jsd:
+            return {"augmented": self.perturbed(self.augment, images, labels)}
+        return {
+            "clean": self.augment(images, training=False),
+            "augmented_1": self.perturbed(self.augment, images, labels),
+            "augmented_2": self.perturbed(self.augment, images, labels),
+        }
+
+    def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+        logits = self.forward_together(*views.values())
+        terms = {"cross_entropy": self.classification_loss(labels, logits[0])}
+        return logits[0], {**terms, **self.consistency(logits)}
+
+    def consistency(self, logits: list[tf.Tensor]) -> Terms:
+        """The Jensen–Shannon divergence of the views, where it is wanted: name to [B]."""
+        return {"jsd": consistency.jensen_shannon(*logits)} if self.jsd else {}
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "augment": None,  # the base leaves it out, and here that would mean AugMix
+            **super().get_config(),
+            "jsd": self.jsd,
+            "jsd_weight": self.jsd_weight,
+            "seed": self.seed,
+        }

@@ -1,0 +1,252 @@
+"""The papers' learning rates, from the first step to the last."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Optional, Union
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a paper trains.
+
+    Args:
+        source: Paper and place.
+        form: "constant", "steps" (falls at some epochs), "exponential" (falls after each epoch),
+            "cosine_per_step" or "cosine_per_epoch" (a half cosine).
+        learning_rate: Learning rate at the start, or after the warm-up.
+        epochs: Number of epochs.
+        batch_size: Images a step; None where the paper does not say.
+        per_256: Whether the learning rate is for 256 images a step, and grows with their number.
+        falls: "steps": (number of epochs done, factor on the learning rate from there on).
+        factor: "exponential": factor on the learning rate after each epoch.
+        final: "cosine_...": learning rate at the end.
+        warm_up: Number of epochs in which the learning rate rises from 0 along a line.
+        momentum: Momentum of SGD; None stands for Adam.
+        nesterov: Whether it is Nesterov's.
+        weight_decay: Weight decay, an argument of the nets; None where the paper names none.
+    """
+
+    source: str
+    form: str
+    learning_rate: float
+    epochs: int
+    batch_size: Optional[int]
+    per_256: bool = False
+    falls: tuple[tuple[int, float], ...] = ()
+    factor: float = 1.0
+    final: float = 0.0
+    warm_up: int = 0
+    momentum: Optional[float] = 0.9
+    nesterov: bool = False
+    weight_decay: Optional[float] = None
+
+
+_THIRDS = ((30, 0.1), (60, 0.01))
+
+#: Where a paper says "momentum" without a number, it is 0.9.
+PLANS: dict[str, Plan] = {
+    "fma_baseline": Plan(
+        "FMA, section 4.1: VGG-16 on clean images, before finetuning",
+        "steps", 1e-2, 40, None, falls=((20, 1e-2), (30, 1e-4)),
+    ),
+    "stability_training": Plan(
+        "stability training, section 4.2: the baseline; finetuning is the same for 10 epochs",
+        "constant", 0.01, 30, 128, nesterov=True,
+    ),
+    "augmix_cifar": Plan(
+        "AugMix, cifar.py: WRN-40-2 and AllConv; the other nets are trained for 200 epochs",
+        "cosine_per_step", 0.1, 100, 128, final=1e-6, nesterov=True, weight_decay=5e-4,
+    ),
+    "augmix_imagenet": Plan(
+        "AugMix, imagenet.py", "steps", 0.1, 90, 256, per_256=True, falls=_THIRDS,
+        weight_decay=1e-4,
+    ),
+    "noisymix_cifar": Plan(
+        "NoisyMix, cifar.py",
+        "cosine_per_step", 0.1, 200, 128, final=1e-6, nesterov=True, weight_decay=5e-4,
+    ),
+    "augmax_cifar": Plan(
+        "AugMax, Implementation Details, and the released code",
+        "cosine_per_epoch", 0.1, 200, 256,
+        weight_decay=5e-4,
+    ),
+    "augmax_tiny_imagenet": Plan(
+        "AugMax, Implementation Details, and the released code",
+        "steps", 0.1, 200, 256, per_256=True,
+        falls=((100, 0.1), (150, 0.01)), weight_decay=5e-4,
+    ),
+    "augmax_imagenet": Plan(
+        "AugMax, Implementation Details, and the released code",
+        "steps", 0.1, 90, 256, per_256=True,
+        falls=_THIRDS, weight_decay=1e-4,
+    ),
+    "fcl_mnist": Plan(
+        "FCL, section 4.1", "exponential", 0.01, 20, None, factor=0.89, momentum=None
+    ),
+    "fcl_cifar": Plan(
+        "FCL, appendix B", "steps", 1.0, 450, 1024,
+        falls=((200, 0.1), (300, 0.01), (400, 0.001)), warm_up=15, nesterov=True,
+    ),
+    "fcl_imagenet": Plan(
+        "FCL, appendix B", "steps", 0.8, 90, 1024,
+        falls=((30, 0.1), (60, 0.01), (80, 0.001)), warm_up=5,
+    ),
+}  # fmt: skip
+
+
+def learning_rate_plan(
+    name: str,
+    *,
+    steps_per_epoch: int,
+    epochs: Optional[int] = None,
+    batch_size: Optional[int] = None,
+) -> Union[float, keras.optimizers.schedules.LearningRateSchedule]:
+    """The learning rate of a paper, for an optimizer.
+
+    Another number of epochs stretches the plan: what happens after a third of it still does. A new
+    learning rate holds from the first step of its epoch.
+
+    Args:
+        name: One of `PLANS`.
+        steps_per_epoch: Number of steps in an epoch.
+        epochs: Number of epochs. None: the paper's.
+        batch_size: Images a step, all replicas together. None: the paper's. It counts where the
+            paper's learning rate is for 256 images.
+
+    Returns:
+        A schedule, which is saved with a compiled model; a number for a constant learning rate.
+
+    Raises:
+        ValueError: There is no such plan, or a number is out of range.
+
+    Example:
+
+    >>> rate = learning_rate_plan("fcl_mnist", steps_per_epoch=100)
+    >>> [round(float(rate(step)), 6) for step in (0, 99, 100, 200)]
+    [0.01, 0.01, 0.0089, 0.007921]
+    """
+    checks.check_choice("name of a plan", name, tuple(PLANS))
+    plan = PLANS[name]
+    per_epoch = checks.check_whole("steps_per_epoch", steps_per_epoch, 1, 2**31 - 1)
+    epochs = checks.check_whole("epochs", plan.epochs if epochs is None else epochs, 1, 10**6)
+    rate = plan.learning_rate
+    if batch_size is not None:
+        checks.check_whole("batch_size", batch_size, 1, 2**31 - 1)
+    if plan.per_256:
+        rate *= (batch_size or plan.batch_size or 256) / 256
+    schedules = keras.optimizers.schedules
+    if plan.form == "constant":
+        return rate
+    if plan.form == "cosine_per_step":
+        return schedules.CosineDecay(rate, epochs * per_epoch, alpha=plan.final / rate)
+    if plan.form == "cosine_per_epoch":
+        return PerEpoch(schedules.CosineDecay(rate, epochs, alpha=plan.final / rate), per_epoch)
+    stretch = epochs * per_epoch / plan.epochs  # steps for an epoch of the paper's
+    if plan.form == "exponential":
+        return schedules.ExponentialDecay(rate, stretch, plan.factor, staircase=True)
+    # Keras' boundaries are the last steps of the old learning rate.
+    ends = [max(1, round(epoch * stretch)) - 1 for epoch, _ in plan.falls]
+    steps = schedules.PiecewiseConstantDecay(ends, [rate, *(rate * f for _, f in plan.falls)])
+    return LinearWarmUp(steps, max(1, round(plan.warm_up * stretch))) if plan.warm_up else steps
+
+
+def plan_optimizer(name: str, **arguments: Any) -> keras.optimizers.Optimizer:
+    """The optimizer of a paper with its learning rate, as `learning_rate_plan` gives it.
+
+    Args:
+        name: One of `PLANS`.
+        **arguments: Those of `learning_rate_plan`.
+
+    Returns:
+        SGD or Adam. Weight decay is an argument of the nets.
+
+    Example:
+
+    >>> plan_optimizer("stability_training", steps_per_epoch=100).nesterov
+    True
+    """
+    rate = learning_rate_plan(name, **arguments)
+    plan = PLANS[name]
+    if plan.momentum is None:
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.SGD(rate, momentum=plan.momentum, nesterov=plan.nesterov)
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class PerEpoch(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of epochs: the learning rate stays the same within each.
+
+    Args:
+        schedule: From the number of epochs done to the learning rate.
+        steps_per_epoch: Number of steps in an epoch.
+
+    Example:
+
+    >>> halves = keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5)
+    >>> [float(PerEpoch(halves, 3)(step)) for step in range(5)]
+    [1.0, 1.0, 1.0, 0.5, 0.5]
+    """
+
+    def __init__(self, schedule: Any, steps_per_epoch: int):
+        super().__init__()
+        self.schedule = schedule
+        self.steps_per_epoch = checks.check_whole("steps_per_epoch", steps_per_epoch, 1, 2**31 - 1)
+
+    def __call__(self, step: Any) -> Any:
+        return self.schedule(tf.cast(step, tf.int64) // self.steps_per_epoch)
+
+    def get_config(self) -> dict[str, Any]:
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "steps_per_epoch": self.steps_per_epoch}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> PerEpoch:
+        return cls(_restored(config["schedule"]), config["steps_per_epoch"])
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class LinearWarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that begins with a line from 0: rate · min(1, step / steps).
+
+    Args:
+        schedule: From the number of steps done to the learning rate.
+        steps: Number of steps until it holds.
+
+    Example:
+
+    >>> constant = keras.optimizers.schedules.ExponentialDecay(0.8, 1, 1.0)
+    >>> [round(float(LinearWarmUp(constant, 4)(step)), 3) for step in range(6)]
+    [0.0, 0.2, 0.4, 0.6, 0.8, 0.8]
+    """
+
+    def __init__(self, schedule: Any, steps: int):
+        super().__init__()
+        self.schedule = schedule
+        self.steps = checks.check_whole("steps", steps, 1, 2**31 - 1)
+
+    def __call__(self, step: Any) -> Any:
+        share = tf.minimum(tf.cast(step, tf.float32) / float(self.steps), 1.0)
+        return share * tf.cast(self.schedule(step), tf.float32)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "steps": self.steps,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LinearWarmUp:
+        return cls(_restored(config["schedule"]), config["steps"])
+
+
+def _restored(schedule: Any) -> Any:
+    # Keras restores what is nested before it calls from_config in some places, in others not.
+    if isinstance(schedule, dict):
+        return keras.saving.deserialize_keras_object(schedule)
+    return schedule

@@ -1,0 +1,137 @@
+"""What AugMax and the methods that it is compared with have in common."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.attacks.base import Attack
+from tfrobust.augment.augmix import AugMix
+from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
+from tfrobust.layers.route import route
+from tfrobust.losses import consistency
+from tfrobust.methods.base import RobustModel, Terms
+
+
+class RoutedModel(RobustModel):
+    """Clean and AugMix images on the clean route, adversarial ones on the other (AugMax [5, 6]).
+
+        L = (1 − s)·CE(f(x), y) + s·CE(f(x*), y) + λ·JSD(f(x), f(x̃), f(x*))
+
+    Three passes of B images each: x* through the auxiliary batch norms, then x̃, then x through the
+    clean ones, so that no batch norm sees two of them in one batch. Gradients flow through all
+    three predictions; none flows back to how x* was found.
+
+    Args:
+        net: Functional or Sequential model from images in [0, 1] to logits.
+        attack: Makes x*; it looks at the net on the route that x* takes. Default: the method's.
+        augment: Makes x̃. Default: AugMix with the attack's settings, or its defaults.
+        jsd_weight: λ ≥ 0. Default 10.
+        adversarial_share: s in [0, 1]. Default ½.
+        dual_norms: Whether x* takes the auxiliary route. False sends everything through the clean
+            one, for nets without dual norms. Default True.
+        one_clean_batch: Whether x and x̃ go through the net as one batch of 2B. Default False.
+        seed: Whole number; the seed of the default attack and augmentation.
+
+    Raises:
+        TypeError: `attack` is no attack.
+        ValueError: The net has no dual norms; or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        *,
+        attack: Optional[Attack] = None,
+        augment: Optional[keras.layers.Layer] = None,
+        jsd_weight: float = 10.0,
+        adversarial_share: float = 0.5,
+        dual_norms: bool = True,
+        one_clean_batch: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
+        jsd_weight = checks.check_in_range("jsd_weight", jsd_weight, 0, 1e6)
+        share = checks.check_in_range("adversarial_share", adversarial_share, 0, 1)
+        attack = self.default_attack(seed) if attack is None else attack
+        if not isinstance(attack, Attack):
+            raise TypeError(
+                "attack must be an attack, for example tfrobust.attacks.PGD(); received "
+                f"{type(attack).__name__}"
+            )
+        weights = {
+            "cross_entropy": 1 - share,
+            "adversarial_cross_entropy": share,
+            "jsd": jsd_weight,
+        }
+        augment = _augmix_like(attack, seed) if augment is None else augment
+        super().__init__(net, term_weights=weights, augment=augment, **kwargs)
+        if dual_norms and not has_dual_norms(net):
+            raise ValueError(
+                f"{type(self).__name__} trains clean and adversarial images through batch norms of "
+                f"their own and needs a net with dual norms; received net {net.name!r} without any "
+                "(build it with norm='dubin', or convert its BatchNormalization layers with "
+                "tfrobust.nets.convert_norms(net, 'dubn'); dual_norms=False trains without)"
+            )
+        self.attack = attack
+        self.jsd_weight, self.adversarial_share = jsd_weight, share
+        self.dual_norms, self.one_clean_batch = bool(dual_norms), bool(one_clean_batch)
+        self.seed = seed
+
+    @staticmethod
+    def default_attack(seed: int) -> Attack:
+        """The attack of the method, with the paper's settings."""
+        raise NotImplementedError
+
+    def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Clean images, x̃ and x*."""
+        views = super().views(images, labels)
+        with route(self._adversarial_route):
+            views["adversarial"] = self.attack.perturb(self.net, views["clean"], labels)
+        return views
+
+    def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+        with route(self._adversarial_route):
+            adversarial = self.net(views["adversarial"], training=True)
+        if self.one_clean_batch:
+            clean, augmented = self.forward_together(views["clean"], views["augmented"])
+        else:
+            augmented = self.net(views["augmented"], training=True)
+            clean = self.net(views["clean"], training=True)
+        return clean, {
+            "cross_entropy": self.classification_loss(labels, clean),
+            "adversarial_cross_entropy": self.classification_loss(labels, adversarial),
+            "jsd": consistency.jensen_shannon(clean, augmented, adversarial),
+        }
+
+    @property
+    def _adversarial_route(self) -> str:
+        return "auxiliary" if self.dual_norms else "clean"
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("jsd_weight", "adversarial_share", "dual_norms", "one_clean_batch", "seed")
+        return {
+            **super().get_config(),
+            "attack": keras.saving.serialize_keras_object(self.attack),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RobustModel:
+        attack = keras.saving.deserialize_keras_object(config["attack"], custom_objects)
+        return super().from_config({**config, "attack": attack}, custom_objects)
+
+
+def has_dual_norms(net: keras.Model) -> bool:
+    """Whether there is a dual norm in a net, in nested models and layers too."""
+    return any(isinstance(layer, DualBatchNormalization) for layer in net._flatten_layers())
+
+
+def _augmix_like(attack: Attack, seed: int) -> AugMix:
+    """AugMix with the settings of the one that an attack mixes, if it does."""
+    augmix: Any = getattr(attack, "augmix", AugMix())
+    return AugMix(**{**augmix.get_config(), "seed": seed, "name": None})

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import dataclasses
 import importlib
 import os
 
@@ -67,9 +68,16 @@ def small_job(monkeypatch):
         return ink, 1 - paper
 
     def few_digits():
-        splits, names = all_digits()
-        sizes = {"train": 480, "validation": 120, "test": 120}
-        return {s: (x[: sizes[s]], y[: sizes[s]]) for s, (x, y) in splits.items()}, names
+        source = all_digits()
+        parts = {
+            split: dataclasses.replace(
+                source.parts[split],
+                images=source.parts[split].images[:size],
+                labels=source.parts[split].labels[:size],
+            )
+            for split, size in {"train": 480, "validation": 120, "test": 120}.items()
+        }
+        return dataclasses.replace(source, parts=parts)
 
     def small_net(input_shape, classes):
         return keras.Sequential(

@@ -10,9 +10,10 @@ import pytest
 
 import tfrobust
 from tfrobust import registries
-from tfrobust.registries import AUGMENTS, CORRUPTIONS, DATASETS, METHODS, NETS, Registry
+from tfrobust.registries import ATTACKS, AUGMENTS, CORRUPTIONS, DATASETS, METHODS, NETS, Registry
 
 ALL = {
+    "attack": ATTACKS,
     "augmentation": AUGMENTS,
     "net": NETS,
     "method": METHODS,

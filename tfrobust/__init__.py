@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
+    "attacks",
     "augment",
     "callbacks",
     "corruptions",
@@ -34,6 +35,7 @@ __all__ = [*_SUBPACKAGES, "__version__"]
 
 if TYPE_CHECKING:
     from tfrobust import (
+        attacks,
         augment,
         callbacks,
         corruptions,

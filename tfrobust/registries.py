@@ -24,11 +24,10 @@ class Registry(Mapping[str, Any]):
 
     Example:
 
-    >>> METHODS["fma"]
+    >>> ATTACKS["fma"]
     Traceback (most recent call last):
     ...
-    ValueError: unknown method 'fma'; choose from: baseline, augmentation_training, \
-stability_training, feature_map_augmentation
+    ValueError: unknown attack 'fma'; choose from: fgsm, pgd, fat, spatial, augmax_attack
     """
 
     def __init__(self, kind: str, entries: dict[str, tuple[str, str]]):
@@ -143,9 +142,52 @@ METHODS = Registry(
             "methods.stability_training:StabilityTraining",
             "ST: the prediction must not change with the image",
         ),
+        "adversarial_training": (
+            "methods.adversarial_training:AdversarialTraining",
+            "cross-entropy on clean and on attacked images",
+        ),
         "feature_map_augmentation": (
             "methods.feature_map_augmentation:FeatureMapAugmentation",
             "FMA: no feature map may change with the image",
+        ),
+        "feature_contrastive": (
+            "methods.feature_contrastive:FeatureContrastive",
+            "FCL: the embedding must move with useful inputs alone",
+        ),
+        "augmix_training": (
+            "methods.augmix_training:AugMixTraining",
+            "AugMix: predictions on an image and two AugMix views must agree",
+        ),
+        "noisymix": (
+            "methods.noisymix:NoisyMix",
+            "NoisyMix: AugMix through noisy feature mixup",
+        ),
+        "augmax": (
+            "methods.augmax:AugMax",
+            "AugMax: training on the worst mixture of AugMix chains",
+        ),
+        "augmix_pgdat": (
+            "methods.augmix_pgdat:AugMixPGDAT",
+            "AugMix+PGDAT: AugMix and adversarial images side by side",
+        ),
+        "advmix": (
+            "methods.advmix:AdvMix",
+            "AdvMix: training on the worst levels of AugMix chains",
+        ),
+        "advmax": ("methods.advmax:AdvMax", "AdvMax: the worst levels, then the worst mixture"),
+    },
+)
+
+ATTACKS = Registry(
+    "attack",
+    {
+        "fgsm": ("attacks.fgsm:FGSM", "one step up the loss, as large in every value"),
+        "pgd": ("attacks.pgd:PGD", "steps up the loss inside a small cube"),
+        "fat": ("attacks.fat:FAT", "PGD that stops where the net begins to be wrong"),
+        "spatial": ("attacks.spatial:Spatial", "the worst of k rotations and shifts (STA)"),
+        "augmax_attack": (
+            "attacks.augmax_attack:AugMaxAttack",
+            "the worst mixture of an image's AugMix chains",
         ),
     },
 )
@@ -154,7 +196,41 @@ DATASETS = Registry(
     "data set",
     {
         "digits": ("datasets.digits:digits", "handwritten digits in random colours, 32 pixels"),
-        "cifar10": ("datasets.cifar10:cifar10", "photographs of ten classes, 32 pixels"),
+        "corner_digits": (
+            "datasets.corners:corner_digits",
+            "digits with a small one in a corner, 28 pixels",
+        ),
+        "mnist": ("datasets.small:mnist", "handwritten digits, grey, 28 pixels"),
+        "corner_mnist": (
+            "datasets.corners:corner_mnist",
+            "FCL's synthetic MNIST: digits with a small one in a corner",
+        ),
+        "cifar10": ("datasets.small:cifar10", "photographs of ten classes, 32 pixels"),
+        "cifar100": ("datasets.small:cifar100", "photographs of a hundred classes, 32 pixels"),
+        "tiny_imagenet": (
+            "datasets.tiny_imagenet:tiny_imagenet",
+            "200 classes of ImageNet, 64 pixels",
+        ),
+        "imagenet": ("datasets.imagenet:imagenet", "photographs of 1,000 classes"),
+        "imagenet200": ("datasets.imagenet:imagenet200", "200 classes chosen by chance (FMA)"),
+        "tifs": (
+            "datasets.imagenet:tifs",
+            "the classes of Tiny ImageNet in full size (stability training)",
+        ),
+        "folder": ("datasets.folders:folder", "a folder of your own images"),
+        "cifar10_1": ("datasets.test_sets:cifar10_1", "test: CIFAR-10 collected anew"),
+        "cifar10_c": ("datasets.test_sets:cifar10_c", "test: a corruption of CIFAR-10-C"),
+        "cifar100_c": ("datasets.test_sets:cifar100_c", "test: a corruption of CIFAR-100-C"),
+        "tiny_imagenet_c": (
+            "datasets.test_sets:tiny_imagenet_c",
+            "test: a corruption of Tiny-ImageNet-C",
+        ),
+        "imagenet_c": ("datasets.test_sets:imagenet_c", "test: a corruption of ImageNet-C"),
+        "cifar10_p": ("datasets.test_sets:cifar10_p", "test: sequences of CIFAR-10-P"),
+        "cifar100_p": ("datasets.test_sets:cifar100_p", "test: sequences of CIFAR-100-P"),
+        "imagenet_p": ("datasets.test_sets:imagenet_p", "test: sequences of ImageNet-P"),
+        "imagenet_r": ("datasets.test_sets:imagenet_r", "test: renditions of 200 classes"),
+        "imagenet_a": ("datasets.test_sets:imagenet_a", "test: photographs that nets get wrong"),
     },
 )
 

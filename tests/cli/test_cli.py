@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.reference.data_folders import write_picture
 from tfrobust import cli, rows
+from tfrobust.registries import DATASETS
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ def test_list(call):
         (["finetune", "m", "--augment", "rain", "--out", "x"], "combined, B+, B-"),
         (["evaluate", "model.h5"], "model.h5"),
         (["report", "nowhere"], "nowhere"),
-        (["list", "colours"], "augments, nets, methods, datasets, corruptions"),
+        (["list", "colours"], "attacks, augments, nets, methods, datasets, corruptions"),
         (["corrupt", "--out", "x", "--corruptions", "rain"], "choose from 'gaussian_noise'"),
         (["corrupt", "--out", "x", "--table", "96"], "choose from 32, 64, 224"),
         (["quickstart", "--seed", "-1"], "whole number from 0"),
@@ -161,3 +163,53 @@ def test_as_a_module():
     command = [sys.executable, "-m", "tfrobust", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == __import__("tfrobust").__version__
+
+
+def test_datasets(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TFROBUST_DATA_DIR", str(tmp_path))
+    code, out, _ = call("datasets")
+    lines = [line.split() for line in out.splitlines()]
+    assert code == 0 and lines[0][:3] == ["name", "here", "images"]
+    assert [line[0] for line in lines[1:]] == list(DATASETS)
+    assert lines[1][:2] == ["digits", "yes"]
+    assert {line[1] for line in lines[3:]} == {"no"}
+    code, out, _ = call("datasets", "list", "cifar10_c")
+    assert code == 0 and len(out.splitlines()) == 2 and "zenodo.org" in out
+    code, out, _ = call("datasets", "prepare", "digits")
+    assert code == 0 and out.startswith("digits: ")
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["datasets", "prepare"], "needs the name of a data set"),
+        (["datasets", "prepare", "imagenet"], "cannot be fetched for you: register"),
+        (["datasets", "list", "cifar"], "unknown data set 'cifar'"),
+        (["train", "--dataset", "cifar10_c", "--out", "x"], "tfrobust datasets prepare cifar10_c"),
+        (["train", "--data-option", "severity=3", "--out", "x"], "digits has no option severity"),
+        (["train", "--data-option", "severity", "--out", "x"], "takes NAME=VALUE"),
+    ],
+)
+def test_bad_data_sets(call, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFROBUST_DATA_DIR", str(tmp_path))
+    code, _, err = call(*arguments)
+    assert code == 2 and said in err and not list(tmp_path.iterdir())
+
+
+def test_a_user_s_own_folder(call, tmp_path):
+    """Dark and light pictures: train on them, evaluate, with the options of the data set."""
+    for label, name in enumerate(["dark", "light"]):
+        for number in range(20):
+            picture = np.full([16, 16, 3], 80 * label + 4 * number, "uint8")
+            write_picture(tmp_path / "mine" / name / f"{number}.png", picture)
+    data = ["--dataset", "folder", "--data-dir", tmp_path / "mine"]
+    data += ["--data-option", "resize=16", "--data-option", "crop=16"]
+    code, _, err = call("train", *data, "--epochs", 1, "--out", tmp_path / "run")
+    assert code == 0, err
+    described = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert described["class_names"] == ["dark", "light"]
+    assert described["sizes"] == {"train": 32, "validation": 4, "test": 4}
+    code, out, err = call("evaluate", tmp_path / "run" / "model.keras", *data)
+    assert code == 0 and "Clean" in out, err

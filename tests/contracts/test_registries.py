@@ -9,6 +9,7 @@ import tfrobust
 from tfrobust import registries
 
 KINDS = {
+    "attacks": registries.ATTACKS,
     "augment": registries.AUGMENTS,
     "nets": registries.NETS,
     "methods": registries.METHODS,
@@ -24,9 +25,9 @@ def test_registered_names(package, name):
     entry = KINDS[package][name]
     assert callable(entry)
     assert 10 < len(KINDS[package].describe(name)) < 80
-    # The module is named after what it holds; nets and corruptions of one family share one.
+    # The module is named after what it holds; functions of one family share one.
     assert entry.__module__.startswith(f"tfrobust.{package}.")
-    if package in ("nets", "corruptions"):
+    if package in ("nets", "corruptions", "datasets"):
         assert entry.__name__ == name
     else:
         assert entry.__module__ == f"tfrobust.{package}.{name}"

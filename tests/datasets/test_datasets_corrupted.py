@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tfrobust import datasets
 from tfrobust.datasets import checksums, published
-from tfrobust.datasets.natural import _resized_and_cropped
 from tfrobust.registries import CORRUPTIONS
 
 RANDOM = np.random.default_rng(0)
@@ -372,20 +371,6 @@ def test_pictures(tmp_path, read):
     (tmp_path / "n00000007/x.jpg").unlink()
     (tmp_path / "n00000007").rmdir()
     refused(ValueError, "each of 200 classes; it holds 199", read, tmp_path)
-
-
-@pytest.mark.parametrize("height, width", [(40, 61), (61, 40), (30, 30), (20, 33)])
-def test_resize_and_crop_equal_pillow(tmp_path, height, width):
-    path = tmp_path / "x.png"
-    picture(path, some_images(height, width, 3))
-    scale = 32 / min(height, width)
-    size = (int(width * scale + 1e-9), int(height * scale + 1e-9))
-    expected = PIL.Image.open(path).resize(size, PIL.Image.Resampling.BILINEAR)
-    left, top = (round((side - 28) / 2) for side in size)
-    expected = np.asarray(expected.crop((left, top, left + 28, top + 28)))
-    found = np.round(_resized_and_cropped(32, 28)(tf.constant(str(path))).numpy() * 255)
-    far = np.abs(found - expected)
-    assert far.max() <= 1 and np.mean(far > 0) < 0.05  # where values lie halfway
 
 
 def test_class_lists():

@@ -14,7 +14,7 @@ DIGITS = {"train": 1077, "validation": 360, "test": 360}
 
 @pytest.fixture(scope="module")
 def splits():
-    return digits()[0]
+    return {split: (part.images, part.labels) for split, part in digits().parts.items()}
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,8 @@ def test_colourings_of_a_digit_differ(splits):
 
 
 def test_always_the_same(splits):
-    again, names = digits()
-    assert names == tuple("0123456789")
+    again = digits()
+    assert again.class_names == tuple("0123456789")
     for split, (images, labels) in splits.items():
-        np.testing.assert_array_equal(again[split][0], images)
-        np.testing.assert_array_equal(again[split][1], labels)
+        np.testing.assert_array_equal(again.parts[split].images, images)
+        np.testing.assert_array_equal(again.parts[split].labels, labels)

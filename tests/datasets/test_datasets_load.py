@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ LABELS = np.arange(10) % 4
 
 
 def from_arrays(images=IMAGES, labels=LABELS, **options):
-    return pipeline.from_arrays(images, labels, **{"batch_size": 4, "classes": 4, **options})
+    settings = pipeline.Settings(**{"batch_size": 4, **options})
+    return pipeline.from_arrays(images, labels, classes=4, settings=settings)
 
 
 def epoch(data):
@@ -82,5 +85,26 @@ def test_seed_orders_the_training_images_only():
 def test_load_refuses():
     with pytest.raises(ValueError, match=r"unknown data set 'cifar11'; choose from: .*digits"):
         load("cifar11")
-    with pytest.raises(ValueError, match="batch_size must be 1 or more; received 0"):
+    with pytest.raises(ValueError, match=r"batch_size must be .* received 0"):
         load("digits", batch_size=0)
+    with pytest.raises(ValueError, match=r"seed must be a whole number .* received -1"):
+        load("digits", seed=-1)
+    with pytest.raises(ValueError, match="digits has no option severity; it has: none"):
+        load("digits", severity=3)
+    with pytest.raises(ValueError, match="cifar10_c has no option level; it has: corruption, sev"):
+        load("cifar10_c", level=3)
+    with pytest.raises(ValueError, match=r"split must be .*train, validation, test.* received 'x'"):
+        load("digits").split("x")
+
+
+def test_statistics():
+    data = load("digits")
+    images = epoch(data.train)[0].astype("float64")
+    assert data.statistics.images == 3231
+    np.testing.assert_allclose(data.statistics.mean, images.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(data.statistics.std, images.std((0, 1, 2)), atol=1e-5)
+
+
+def test_description_is_plain():
+    described = json.loads(json.dumps(load("corner_digits").describe()))
+    assert described["sizes"]["train"] > 3000 and described["class_names"][10] == "0 with a corner"

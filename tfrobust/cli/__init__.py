@@ -11,9 +11,10 @@ from typing import Any, NoReturn, Optional
 
 import tfrobust
 from tfrobust.cli import commands
-from tfrobust.registries import AUGMENTS, CORRUPTIONS, DATASETS, METHODS, NETS
+from tfrobust.registries import ATTACKS, AUGMENTS, CORRUPTIONS, DATASETS, METHODS, NETS
 
 REGISTRIES = {
+    "attacks": ATTACKS,
     "augments": AUGMENTS,
     "nets": NETS,
     "methods": METHODS,
@@ -81,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     one = command("train", commands.train, "train a net on clean images")
-    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    _data(one)
     one.add_argument("--net", choices=list(NETS), default="small_cnn")
     _training(one, epochs=12, learning_rate=0.05)
 
@@ -103,14 +104,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="a setting of the method, such as gamma=0.1; may be given several times",
     )
-    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    _data(one)
     _training(one, epochs=6, learning_rate=0.05)
 
     one = command(
         "calibrate", commands.calibrate, "find the strength of each augmentation for a wanted drop"
     )
     one.add_argument("model", help="a .keras file")
-    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    _data(one)
     one.add_argument("--drop", type=float, default=0.10, help="accuracy to lose; default: 0.10")
     one.add_argument(
         "--blur-kernel-size", type=_whole(1), default=3, help="odd, in pixels; default: 3 (Table 1)"
@@ -119,13 +120,13 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("evaluate", commands.evaluate, "measure models on clean and augmented images")
     one.add_argument("models", nargs="+", metavar="MODEL", help=".keras files")
-    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    _data(one)
     one.add_argument("--split", choices=["validation", "test"], default="test")
     one.add_argument("--strengths", help="file of calibrated strengths; default: Table 1")
     one.add_argument("--out", help="file to write: rows.jsonl")
 
     one = command("preview", commands.preview, "draw what augmentations do to images (PNG)")
-    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    _data(one)
     one.add_argument(
         "--images", nargs="+", metavar="FILE", help="picture files instead of a data set"
     )
@@ -145,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     one = command(
         "corrupt", commands.corrupt, "write a corrupted test set in the layout of CIFAR-10-C"
     )
-    one.add_argument("--dataset", choices=list(DATASETS), default="digits")
+    _data(one)
     one.add_argument("--split", choices=["validation", "test"], default="test")
     one.add_argument(
         "--corruptions",
@@ -168,6 +169,18 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--out", required=True, help="output folder; an interrupted set goes on")
 
+    one = command("datasets", commands.datasets, "list the data sets, or fetch one", seeded=False)
+    one.add_argument(
+        "action", nargs="?", choices=["list", "prepare"], default="list", help="default: list"
+    )
+    one.add_argument("names", nargs="*", metavar="NAME", help="data sets; list: default all")
+    one.add_argument(
+        "--data-dir",
+        metavar="FOLDER",
+        help="folder of TensorFlow Datasets, or of the data set's own files; default: what "
+        "TFDS_DATA_DIR and TFROBUST_DATA_DIR say",
+    )
+
     one = command("export", commands.export, "write a SavedModel for serving", seeded=False)
     one.add_argument("model", help="a .keras file")
     one.add_argument("out", help="folder to write, such as savedmodels/mine")
@@ -181,6 +194,30 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(REGISTRIES))
     one.add_argument("--markdown", action="store_true", help="print tables, as in the README")
     return root
+
+
+def _data(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--dataset",
+        choices=list(DATASETS),
+        default="digits",
+        metavar="NAME",
+        help="see `tfrobust datasets`; default: %(default)s",
+    )
+    one.add_argument(
+        "--data-dir",
+        metavar="FOLDER",
+        help="folder of TensorFlow Datasets, or of the data set's own files; default: what "
+        "TFDS_DATA_DIR and TFROBUST_DATA_DIR say",
+    )
+    one.add_argument(
+        "--data-option",
+        dest="data_options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the data set, such as severity=5; may be given several times",
+    )
 
 
 def _training(one: argparse.ArgumentParser, *, epochs: int, learning_rate: float) -> None:

@@ -26,13 +26,13 @@ def finetune(arguments: argparse.Namespace) -> None:
     from tfrobust import recipes
 
     settings = _settings(arguments, recipes.Finetune)
-    settings["settings"] = dict(_assignment(text) for text in arguments.settings)
+    settings["settings"] = dict(_number(*_assignment("--set", t)) for t in arguments.settings)
     recipes.finetune(recipes.Finetune(**settings), arguments.out)
     print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
 
 
 def calibrate(arguments: argparse.Namespace) -> None:
-    from tfrobust import augment, datasets, reports, saving, strength
+    from tfrobust import augment, reports, saving, strength
 
     _check_new_file(arguments.out)
     augmentations = {
@@ -40,16 +40,17 @@ def calibrate(arguments: argparse.Namespace) -> None:
         "GB": augment.GaussianBlur(kernel_size=arguments.blur_kernel_size),
     }
     model = saving.load_model(arguments.model)
-    data = datasets.load(arguments.dataset)
+    data = _load(arguments)
     found = strength.calibrate(
-        model, data.validation, augmentations, drop=arguments.drop, seed=arguments.seed
+        model, data.split("validation"), augmentations, drop=arguments.drop, seed=arguments.seed
     )
     strength.write(found, arguments.out)
     print(reports.strengths_table([vars(c) for c in found]).to_text())
+    _print_note(data)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    from tfrobust import augment, datasets, evaluation, reports, rows, saving, strength
+    from tfrobust import augment, evaluation, reports, rows, saving, strength
 
     if arguments.out:
         _check_new_file(arguments.out)
@@ -59,13 +60,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.strengths:
         individual = strength.augmentations_at(strength.read(arguments.strengths))
         augmentations = {**individual, **augment.combinations(individual)}
-    data = datasets.load(arguments.dataset)
+    data = _load(arguments)
+    split = data.split(arguments.split)
     measured = [
         row
         for name, model in models.items()
         for row in evaluation.benchmark(
             model,
-            getattr(data, arguments.split),
+            split,
             augmentations=augmentations,
             model_name=name,
             dataset=f"{data.name}/{arguments.split}",
@@ -75,6 +77,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.out:
         rows.write(measured, arguments.out)
     print(reports.robustness_table(measured, baseline=next(iter(models))).to_text())
+    _print_note(data)
 
 
 def preview(arguments: argparse.Namespace) -> None:
@@ -84,6 +87,8 @@ def preview(arguments: argparse.Namespace) -> None:
         arguments.augment,
         arguments.out,
         dataset=arguments.dataset,
+        data_dir=arguments.data_dir,
+        data_options=_data_options(arguments),
         images=arguments.images,
         examples=arguments.examples,
         draws=arguments.draws,
@@ -96,11 +101,11 @@ def corrupt(arguments: argparse.Namespace) -> None:
     import keras
     import numpy as np
 
-    from tfrobust import corruptions, datasets, files
+    from tfrobust import corruptions, files
 
     files.check_writable(arguments.out)
-    data = datasets.load(arguments.dataset, batch_size=1000)
-    batches = getattr(data, arguments.split).as_numpy_iterator()
+    data = _load(arguments, batch_size=1000)
+    batches = data.split(arguments.split).as_numpy_iterator()
     images, labels = (np.concatenate(parts) for parts in zip(*batches))
     bar = keras.utils.Progbar(None, unit_name="image")
 
@@ -116,10 +121,31 @@ def corrupt(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         table=arguments.table,
         frost_folder=arguments.frost,
-        about={"dataset": arguments.dataset, "split": arguments.split},
+        about={"dataset": arguments.dataset, "split": arguments.split, "note": data.note},
         progress=progress,
     )
     print(f"corrupted set: {len(paths)} files in {arguments.out}")
+    _print_note(data)
+
+
+def datasets(arguments: argparse.Namespace) -> None:
+    from tfrobust.datasets import catalog, prepare
+    from tfrobust.registries import DATASETS
+
+    if arguments.action == "prepare":
+        if not arguments.names:
+            raise ValueError("datasets prepare needs the name of a data set; received none")
+        for name in arguments.names:
+            print(f"{name}: {prepare(name, data_dir=arguments.data_dir)}")
+        return
+    rows = [("name", "here", "images", "download", "licence", "source")]
+    for name in arguments.names or DATASETS:
+        here = "yes" if catalog.is_present(name, arguments.data_dir) else "no"
+        entry = catalog.CATALOG[name]
+        rows.append((name, here, entry.images, entry.size, entry.licence, entry.source))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -172,13 +198,45 @@ def _markdown(registry: Any) -> str:
 
 def _settings(arguments: argparse.Namespace, recipe: Any) -> dict[str, Any]:
     """The arguments that are settings of a recipe."""
-    return {k: v for k, v in vars(arguments).items() if k in recipe.__dataclass_fields__}
+    given = {**vars(arguments), "data_options": _data_options(arguments)}
+    return {k: v for k, v in given.items() if k in recipe.__dataclass_fields__}
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def _load(arguments: argparse.Namespace, **options: Any) -> Any:
+    """The data set that the arguments name."""
+    from tfrobust import datasets
+
+    options.update(_data_options(arguments))
+    return datasets.load(arguments.dataset, data_dir=arguments.data_dir, **options)
+
+
+def _data_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return dict(_value(*_assignment("--data-option", text)) for text in arguments.data_options)
+
+
+def _print_note(data: Any) -> None:
+    if data.note:
+        print(f"Note on {data.name}: {data.note}.")
+
+
+def _assignment(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise ValueError(f"--set takes NAME=VALUE, such as gamma=0.1; received {text!r}")
+        raise ValueError(f"{option} takes NAME=VALUE; received {text!r}")
+    return name, value
+
+
+def _value(name: str, value: str) -> tuple[str, Any]:
+    """A whole number, a number, or text."""
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            pass
+    return name, value
+
+
+def _number(name: str, value: str) -> tuple[str, Any]:
     if value.lower() in ("true", "false"):
         return name, value.lower() == "true"
     try:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.datasets import checksums, pipeline, prepared, published
 from tfrobust.datasets.published import canonical_name
+from tfrobust.datasets.source import Files
 from tfrobust.files import PathLike
 
 SEVERITIES = 5
@@ -132,9 +133,17 @@ def imagenet_c(
         FileNotFoundError: A folder is missing or empty.
         ValueError: There are folders of another number of classes.
     """
+    settings = pipeline.Settings(batch_size=batch_size, cache=False)
+    return imagenet_c_files(folder, corruption, severity, wnids).batches(1000, settings)
+
+
+def imagenet_c_files(
+    folder: PathLike, corruption: str, severity: int, wnids: Optional[Sequence[str]] = None
+) -> Files:
+    """The files that `imagenet_c` reads."""
     corruption = canonical_name(corruption)
     checks.check_whole("severity", severity, 1, SEVERITIES)
     names = (corruption, str(int(severity)))
     place = published.find_folder(folder, names, _GROUPS, published.IMAGENET_C)
     paths, labels = published.image_files(published.class_folders(place, wnids, (1000, 200)))
-    return pipeline.from_files(paths, labels, published.same_size(paths[0]), batch_size)
+    return Files(paths, labels, published.same_size(paths[0]))

@@ -7,12 +7,14 @@ import sklearn.datasets
 import sklearn.model_selection
 import tensorflow as tf
 
+from tfrobust.datasets.source import Arrays, Source
+
 SIZE = 32
 COLOURINGS = 3
 _SPLIT_SEED = 0
 
 
-def digits() -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]:
+def digits() -> Source:
     """The 1,797 digits that scikit-learn ships, 32×32, in random ink on random paper.
 
     They come from the UCI set "Optical Recognition of Handwritten Digits" (E. Alpaydin and
@@ -23,9 +25,6 @@ def digits() -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]
 
     The split is stratified and, like the colours, from a fixed seed: 1,077 digits (3,231 images)
     for training, 360 (1,080) for validation, 360 (1,080) for test.
-
-    Returns:
-        Split name to (float32 images [N, 32, 32, 3] in [0, 1], int32 labels [N]), and class names.
     """
     source = sklearn.datasets.load_digits()
     grey = source.images[..., np.newaxis].astype("float32") / 16  # 0..16 -> [N, 8, 8, 1] in [0, 1]
@@ -40,13 +39,14 @@ def digits() -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]
         rest, test_size=360, random_state=_SPLIT_SEED, stratify=labels[rest]
     )
     random = np.random.default_rng(_SPLIT_SEED)
-    splits = {}
+    parts = {}
     for split, digit in {"train": train, "validation": validation, "test": test}.items():
         digit = np.tile(digit, COLOURINGS)
         ink, paper = _colours(random, len(digit))
         images = (paper + grey[digit] * (ink - paper)).astype("float32")
-        splits[split] = (images, labels[digit])
-    return splits, tuple(str(digit) for digit in range(10))
+        parts[split] = Arrays(images, labels[digit])
+    names = tuple(str(digit) for digit in range(10))
+    return Source(parts, class_names=names, image_shape=(SIZE, SIZE, 3))
 
 
 def _colours(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any, Optional, Union
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.datasets import pipeline
+from tfrobust import checks
+from tfrobust.datasets.pipeline import Settings
+from tfrobust.files import PathLike
 from tfrobust.registries import DATASETS
 
-Arrays = tuple[np.ndarray, np.ndarray]
+#: Images that the pixel statistics of a data set that is not in memory are measured on.
+_SAMPLE = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Pixel statistics of training images in [0, 1].
+
+    Args:
+        mean: Mean of each channel.
+        std: Standard deviation of each channel, over pixels and images.
+        images: How many images were measured.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    images: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +41,14 @@ class Data:
 
     Args:
         name: Its name.
-        train: Batched (images, labels), shuffled anew each epoch.
-        validation: Batched, split from train; what anything is chosen by.
-        test: Batched; for the last measurement only.
+        train: Batched (images, labels), shuffled anew each epoch; None for a test set.
+        validation: Batched, split from train; what anything is chosen by. None for a test set.
+        test: Batched; for the last measurement only. None where there is no such split.
         class_names: Name of each class.
         image_shape: (height, width, channels).
-        sizes: Number of images of "train", "validation" and "test".
+        sizes: Number of images of each split.
+        note: What must stand beside any number measured on it; "" for nothing.
+        chosen: What was chosen by chance when it was made, such as classes.
     """
 
     name: str
@@ -34,49 +58,155 @@ class Data:
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     sizes: dict[str, int]
+    note: str = ""
+    chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
 
+    def split(self, name: str) -> tf.data.Dataset:
+        """One split, which must be there.
 
-def load(name: str, *, batch_size: int = 128, seed: int = 0) -> Data:
+        Args:
+            name: "train", "validation" or "test".
+
+        Raises:
+            ValueError: The data set has no such split.
+        """
+        checks.check_choice("split", name, ("train", "validation", "test"))
+        found = getattr(self, name)
+        if found is None:
+            raise ValueError(
+                f"{self.name} has no {name} images; it has: {', '.join(self.sizes)}"
+                + (" (train and choose on the set that it belongs to)" if not self.train else "")
+            )
+        return found
+
+    @functools.cached_property
+    def statistics(self) -> Statistics:
+        """Mean and standard deviation of each channel, of (at most 10,000) training images.
+
+        Measured when first asked for. Where there are no training images it is of test images.
+
+        Example:
+
+        >>> [round(value, 2) for value in load("digits").statistics.mean]
+        [0.56, 0.57, 0.56]
+        """
+        count, total, squares = 0, 0.0, 0.0
+        for images, _ in self.train or self.split("test"):
+            values = images.numpy().astype("float64")
+            values = values.reshape(-1, values.shape[-1])
+            total = total + values.sum(axis=0)
+            squares = squares + np.square(values).sum(axis=0)
+            count += len(images)
+            if count >= _SAMPLE:
+                break
+        pixels = count * (values.size // values.shape[-1] // len(images))
+        mean = total / pixels
+        std = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+        return Statistics(tuple(mean.tolist()), tuple(std.tolist()), count)
+
+    def describe(self) -> dict[str, Any]:
+        """What a run notes of its data: plain values, for JSON."""
+        return {
+            "name": self.name,
+            "sizes": dict(self.sizes),
+            "image_shape": list(self.image_shape),
+            "class_names": list(self.class_names),
+            "note": self.note,
+            "chosen": dict(self.chosen),
+        }
+
+
+def load(
+    name: str,
+    *,
+    data_dir: Optional[PathLike] = None,
+    batch_size: int = 128,
+    seed: int = 0,
+    cache: Union[bool, str, None] = None,
+    deterministic: bool = True,
+    damaged: str = "stop",
+    device: Optional[str] = None,
+    **options: Any,
+) -> Data:
     """Loads a data set.
+
+    Images are float32 in [0, 1]; they are not augmented, and not normalised. Validation is always
+    a part of the published training images.
 
     Args:
         name: One of `DATASETS`.
+        data_dir: Where it is: the folder of TensorFlow Datasets, or that of the data set's own
+            files. By default what `TFDS_DATA_DIR` and `TFROBUST_DATA_DIR` say.
         batch_size: Images a batch.
         seed: Seed of the order of the training images. The split, and what is random in the
             making of the data, do not change with it: two runs see the same test images.
+        cache: Whether images that are read from files are kept decoded in memory: True, False, or
+            a path for a file to keep them in. Default: in memory if they take little of it.
+        deterministic: Whether images come in an order that follows from the seed alone. Without,
+            those that are read faster may overtake others.
+        damaged: What an image file that cannot be decoded does: "stop" or "skip", with a warning
+            that counts them.
+        device: Device onto which batches are fetched ahead, such as "/GPU:0". Not under a
+            distribution strategy, which does that itself.
+        **options: What the data set takes besides: see its function in `DATASETS`.
 
     Returns:
         A `Data` with train, validation and test.
 
     Raises:
-        ValueError: The name is unknown, or `batch_size` is below 1.
-        FileNotFoundError: The data is not on this machine.
+        ValueError: The name or an option is unknown, or a value is out of range.
+        FileNotFoundError: The data is not on this machine; the message says how to get it.
 
     Example:
 
     >>> load("digits").image_shape
     (32, 32, 3)
     """
-    splits, class_names = DATASETS[name]()
-    classes = len(class_names)
+    make = DATASETS[name]
+    settings = Settings(
+        batch_size=batch_size,
+        cache=cache,
+        deterministic=deterministic,
+        damaged=damaged,
+        device=device,
+    )
+    checks.check_whole("seed", seed, 0, 2**31 - 1)
+    takes = inspect.signature(make).parameters
+    unknown = sorted(set(options) - set(takes))
+    if unknown:
+        own = [option for option in takes if option != "data_dir"]
+        raise ValueError(
+            f"the data set {name} has no option {', '.join(unknown)}; it has: "
+            f"{', '.join(own) or 'none'}"
+        )
+    if "data_dir" in takes:
+        options["data_dir"] = data_dir
+    source = make(**options)
+    classes = len(source.class_names)
+
+    def batches(split: str) -> Any:
+        if split not in source.parts:
+            return None
+        shuffled = dataclasses.replace(settings, shuffle_seed=seed if split == "train" else None)
+        return source.parts[split].batches(classes, shuffled)
+
     return Data(
         name=name,
-        **{
-            split: pipeline.from_arrays(
-                images,
-                labels,
-                batch_size=batch_size,
-                classes=classes,
-                shuffle_seed=seed if split == "train" else None,
-            )
-            for split, (images, labels) in splits.items()
+        train=batches("train"),
+        validation=batches("validation"),
+        test=batches("test"),
+        class_names=source.class_names,
+        image_shape=source.image_shape,
+        sizes={
+            split: len(source.parts[split])
+            for split in ("train", "validation", "test")
+            if split in source.parts
         },
-        class_names=class_names,
-        image_shape=tuple(splits["train"][0].shape[1:]),
-        sizes={split: len(labels) for split, (_, labels) in splits.items()},
+        note=source.note,
+        chosen=source.chosen,
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Callable
-
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.datasets import pipeline, published
+from tfrobust.datasets import decoding, folders, pipeline, published
+from tfrobust.datasets.source import Files
 from tfrobust.files import PathLike
 
 _CIFAR10_1_SIZES = {"v4": 2021, "v6": 2000}
@@ -102,7 +101,8 @@ def imagenet_r(
         FileNotFoundError: The folder or a class's folder is missing or empty.
         ValueError: There are not 200 classes; `crop` exceeds `resize`.
     """
-    return _pictures(folder, "ImageNet-R", batch_size, resize, crop)
+    settings = pipeline.Settings(batch_size=batch_size, cache=False)
+    return pictures(folder, "ImageNet-R", resize, crop).batches(200, settings)
 
 
 def imagenet_a(
@@ -126,31 +126,21 @@ def imagenet_a(
         FileNotFoundError: The folder or a class's folder is missing or empty.
         ValueError: There are not 200 classes; `crop` exceeds `resize`.
     """
-    return _pictures(folder, "ImageNet-A", batch_size, resize, crop)
+    settings = pipeline.Settings(batch_size=batch_size, cache=False)
+    return pictures(folder, "ImageNet-A", resize, crop).batches(200, settings)
 
 
-def _pictures(
-    folder: PathLike, name: str, batch_size: int, resize: int, crop: int
-) -> tf.data.Dataset:
-    checks.check_whole("resize", resize, 1, 2**15)
-    checks.check_whole("crop", crop, 1, resize)
+def pictures(folder: PathLike, name: str, resize: int = 256, crop: int = 224) -> Files:
+    """The files that `imagenet_r` and `imagenet_a` read.
+
+    Args:
+        folder: With a subfolder for each of the 200 classes.
+        name: "ImageNet-R" or "ImageNet-A", for messages.
+        resize: Pixels of the shorter side.
+        crop: Pixels of both sides of the result.
+    """
+    folders.check_crop(resize, crop)
     place = published.find_folder(folder, (), (), (name,))
     classes = published.class_folders(place, None, (200,))
     paths, labels = published.image_files(classes)
-    return pipeline.from_files(paths, labels, _resized_and_cropped(resize, crop), batch_size)
-
-
-def _resized_and_cropped(resize: int, crop: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    def read(path):
-        image = published.decode(path)
-        size = tf.shape(image)[:2]
-        size = resize * size // tf.reduce_min(size)
-        # The columns first, and both to 8 bits, as in Pillow.
-        for shape in ((tf.shape(image)[0], size[1]), size):
-            image = tf.image.resize(image, shape, "bilinear", antialias=True)
-            image = tf.clip_by_value(tf.floor(image + 0.5), 0.0, 255.0)
-        top, left = tf.unstack(tf.cast(tf.round((size - crop) / 2), tf.int32))
-        image = published.to_float(image[top : top + crop, left : left + crop])
-        return tf.ensure_shape(image, [crop, crop, 3])
-
-    return read
+    return Files(paths, labels, decoding.decode_resize_and_crop(resize, crop))

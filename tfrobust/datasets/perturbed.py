@@ -20,7 +20,7 @@ from tfrobust.corruptions.perturbations import (
     PERTURBATIONS,
     frame_count,
 )
-from tfrobust.datasets import pipeline, published
+from tfrobust.datasets import decoding, pipeline, published
 from tfrobust.files import PathLike
 
 #: All that are published. Of ImageNet-P, snow is averaged and spatter held out; the evaluation
@@ -88,8 +88,7 @@ def imagenet_p(
         ValueError: The videos are still MP4 files, or differ in their number of frames.
     """
     name = _file_name(perturbation, difficulty)
-    place = published.find_folder(folder, (name,), _GROUPS, ("ImageNet-P",))
-    classes = published.class_folders(place, wnids, (1000, 200))
+    classes = _class_folders(folder, name, wnids)
     videos = [(video, label) for label, c in enumerate(classes) for video in _videos(c)]
     paths, owners = published.image_files([video for video, _ in videos])
     counts = np.bincount(owners)
@@ -100,7 +99,29 @@ def imagenet_p(
             f"{videos[odd][0]} has {counts[odd]}"
         )
     labels = np.array([label for _, label in videos], "int32")
-    return pipeline.from_frames(paths, labels, published.same_size(paths[0]), int(counts[0]))
+    read = published.same_size(paths[0])
+
+    def frame(path: tf.Tensor) -> tf.Tensor:
+        return decoding.to_float(read(tf.io.read_file(path)))
+
+    return pipeline.from_frames(paths, labels, frame, int(counts[0]))
+
+
+def classes_and_shape(
+    folder: PathLike, perturbation: str, difficulty: int = 1
+) -> tuple[tuple[str, ...], tuple[int, int, int]]:
+    """WordNet names of the classes of ImageNet-P, and the shape of a frame."""
+    classes = _class_folders(folder, _file_name(perturbation, difficulty), None)
+    paths, _ = published.image_files(_videos(classes[0])[:1])
+    shape = tuple(decoding.decode(tf.io.read_file(paths[0])).shape)
+    return tuple(place.name for place in classes), shape
+
+
+def _class_folders(
+    folder: PathLike, name: str, wnids: Optional[Sequence[str]]
+) -> list[pathlib.Path]:
+    place = published.find_folder(folder, (name,), _GROUPS, ("ImageNet-P",))
+    return published.class_folders(place, wnids, (1000, 200))
 
 
 def _file_name(perturbation: str, difficulty: int) -> str:

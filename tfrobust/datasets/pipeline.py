@@ -2,79 +2,223 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import hashlib
+import math
+import mmap
+import os
+import pathlib
+import re
+import warnings
 from collections.abc import Sequence
-from typing import Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
 
+#: Decoded images are kept in memory where they take at most this part of what is free. Training,
+#: validation and test images each ask for themselves.
+CACHE_SHARE = 0.25
+
+#: Most bytes of encoded images that wait for being shuffled; less where memory is short.
+SHUFFLE_BYTES = 2**30
+
+#: Elements that are looked at for their size, and what one takes besides its bytes.
+_LOOKED_AT = 32
+_ELEMENT_BYTES = 200
+
+#: Images that are checked at a time where they are not checked in batches.
+_CHUNK = 16
+
+#: Stands behind the last element, and is no image.
+_END = b"\0the end"
+
+#: Files that tell how much memory a container may have, and has.
+_CONTAINER_MEMORY = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+
+Read = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What of a pipeline can be chosen.
+
+    Args:
+        batch_size: Images a batch; the last batch may be smaller.
+        shuffle_seed: Gives each epoch another order, from this seed; None keeps the order.
+        cache: Whether images that were read from files are kept decoded: True in memory, a path in
+            files whose names begin so (delete them when the images change), False not at all. None,
+            the default, in memory where they take at most `CACHE_SHARE` of what is free.
+            Arrays are in memory already; of memory-mapped ones only True makes a copy there.
+        deterministic: Whether images come in an order that follows from the seed alone. False lets
+            files of records, where a data set is made of many, overtake one another.
+        damaged: What an image that cannot be decoded does: "stop" raises an error that names it;
+            "skip" leaves it out, and warns at the end of the epoch how many there were.
+        device: Device onto which batches are fetched ahead, such as "/GPU:0". Not under a
+            distribution strategy, which does that itself.
+
+    Raises:
+        ValueError: A value is out of range.
+
+    Example:
+
+    >>> Settings(batch_size=64, shuffle_seed=0).cache is None
+    True
+    """
+
+    batch_size: int = 128
+    shuffle_seed: Optional[int] = None
+    cache: Union[bool, str, None] = None
+    deterministic: bool = True
+    damaged: str = "stop"
+    device: Optional[str] = None
+
+    def __post_init__(self):
+        size = self.batch_size
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"batch_size must be 1 or more; received {size!r}")
+        if self.shuffle_seed is not None:
+            checks.check_whole("shuffle_seed", self.shuffle_seed, 0, 2**31 - 1)
+        if not (self.cache is None or isinstance(self.cache, (bool, str, os.PathLike))):
+            raise ValueError(f"cache must be True, False, None or a path; received {self.cache!r}")
+        if not isinstance(self.deterministic, (bool, np.bool_)):
+            raise ValueError(
+                f"deterministic must be True or False; received {self.deterministic!r}"
+            )
+        checks.check_choice("damaged", self.damaged, ("stop", "skip"))
+        if not (self.device is None or isinstance(self.device, str)):
+            raise ValueError(f"device must be a name or None; received {self.device!r}")
+
 
 def from_arrays(
-    images: np.ndarray,
-    labels: np.ndarray,
-    *,
-    batch_size: int,
-    classes: int,
-    shuffle_seed: Optional[int] = None,
+    images: np.ndarray, labels: np.ndarray, *, classes: int, settings: Settings
 ) -> tf.data.Dataset:
-    """Batches of arrays that fit in memory.
+    """Batches of arrays.
+
+    Only indices are shuffled, and a batch is gathered at once. Memory-mapped images are read from
+    the disk batch by batch.
 
     Args:
         images: [N, H, W, C]: float32 in [0, 1], or uint8, which takes a quarter of the memory
             and is converted batch by batch.
-        labels: [N] class indices.
-        batch_size: Images a batch; the last batch may be smaller.
+        labels: [N] class indices, or [N, classes] shares.
         classes: Number of classes, for the check of the labels.
-        shuffle_seed: Shuffle anew each epoch from this seed; None keeps the order.
+        settings: How they are batched.
 
     Returns:
-        `tf.data.Dataset` of (images, labels).
+        `tf.data.Dataset` of (images float32 [B, H, W, C], labels int32 [B]; shares are float32).
 
     Raises:
         ValueError: The arrays are empty, or not images and labels of that kind.
+
+    Example:
+
+    >>> data = from_arrays(
+    ...     np.zeros([5, 4, 4, 3], "uint8"), np.arange(5), classes=5, settings=Settings(2)
+    ... )
+    >>> [len(y) for x, y in data]
+    [2, 2, 1]
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more; received {batch_size}")
     if images.dtype == np.uint8:
         checks.check_image_spec(images.shape, tf.float32)
     else:
         checks.check_images(images)
     checks.check_labels(labels, classes)
-    data = tf.data.Dataset.from_tensor_slices((images, labels))
-    if shuffle_seed is not None:
-        data = data.shuffle(len(images), seed=shuffle_seed, reshuffle_each_iteration=True)
-    data = data.batch(batch_size)
-    if images.dtype == np.uint8:
-        data = data.map(_to_unit, num_parallel_calls=tf.data.AUTOTUNE)
-    return data.prefetch(tf.data.AUTOTUNE)
+    labels = np.asarray(labels)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"there must be a label for each image; received {len(images)} images and "
+            f"{len(labels)} labels"
+        )
+    labels = labels.astype("float32" if _are_shares(labels, classes) else "int32")
+    if _is_mapped(images) and settings.cache is not True:
+        rows = _mapped_rows(images)
+    else:
+        rows = _rows(np.array(images) if _is_mapped(images) else images)
+    labels_of = _rows(labels)
+    data = tf.data.Dataset.range(len(images))
+    data = _shuffled(data, len(images), settings).batch(settings.batch_size)
+    data = data.map(
+        lambda indices: (_to_float(rows(indices)), labels_of(indices)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return _finished(data, settings)
+
+
+def from_elements(
+    elements: tf.data.Dataset, count: int, read: Read, *, settings: Settings
+) -> tf.data.Dataset:
+    """Batches of images that are made one by one, in parallel, from paths or from encoded bytes.
+
+    Paths are shuffled all together, encoded images in a buffer of at most `SHUFFLE_BYTES`, decoded
+    images that are kept in memory all together again.
+
+    Args:
+        elements: `tf.data.Dataset` of (string, int32 label): a path, or the bytes of an image file.
+        count: Number of elements.
+        read: The string to an image, uint8 [H, W, C], of a shape that is known while it is traced.
+        settings: How they are batched.
+
+    Returns:
+        `tf.data.Dataset` of (images float32 [B, H, W, C] in [0, 1], labels int32 [B]). While it is
+        read, a damaged image raises `tf.errors.InvalidArgumentError` or is left out, with a
+        `RuntimeWarning` at the end of the epoch that counts them.
+
+    Raises:
+        ValueError: `read` makes no uint8 images of a known shape.
+    """
+    count = checks.check_whole("count", count, 1, 2**62)
+    # What tells one cache file from another; reading some elements is only worth it for that.
+    identity = _first(elements) if isinstance(settings.cache, (str, os.PathLike)) else []
+    return _batches(elements, count, read, settings, identity)
 
 
 def from_files(
-    paths: Sequence[str],
-    labels: np.ndarray,
-    read: Callable[[tf.Tensor], tf.Tensor],
-    batch_size: int,
+    paths: Sequence[str], labels: np.ndarray, read: Read, *, settings: Settings
 ) -> tf.data.Dataset:
-    """Batches of (images, labels) from files, in their order.
+    """Batches of images from files of their own; see `from_elements`.
 
     Args:
         paths: Of the images.
-        labels: [N] int32.
-        read: Path to image float32 [H, W, 3], always the same size.
-        batch_size: Images a batch; the last batch may be smaller.
+        labels: [N] class indices.
+        read: Bytes of a file to an image, uint8 [H, W, C], of a shape that is known while it is
+            traced.
+        settings: How they are batched.
+
+    Returns:
+        As `from_elements`.
+
+    Raises:
+        ValueError: There are no paths, or not as many labels; `read` makes no uint8 images of a
+            known shape.
     """
-    checks.check_whole("batch_size", batch_size, 1, 2**31 - 1)
-    data = tf.data.Dataset.from_tensor_slices((list(paths), labels))
-    data = data.map(lambda path, label: (read(path), label), num_parallel_calls=tf.data.AUTOTUNE)
-    return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    if not len(paths) == len(labels) > 0:
+        raise ValueError(
+            "there must be at least one image, and a label for each; received "
+            f"{len(paths)} paths and {len(labels)} labels"
+        )
+    names = [os.fspath(path) for path in paths]
+    elements = tf.data.Dataset.from_tensor_slices((names, np.asarray(labels, "int32")))
+
+    def read_file(path):
+        return read(tf.io.read_file(path))
+
+    return _batches(elements, len(names), read_file, settings, [names, list(labels)])
 
 
 def from_frames(
     paths: Sequence[str],
     labels: np.ndarray,
-    read: Callable[[tf.Tensor], tf.Tensor],
+    read: Read,
     frames: int,
 ) -> tf.data.Dataset:
     """One sequence of frames after another with its label, from files, in their order.
@@ -92,5 +236,270 @@ def from_frames(
     return data.prefetch(tf.data.AUTOTUNE)
 
 
-def _to_unit(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.cast(images, tf.float32) / 255, labels
+def _to_float(images: tf.Tensor) -> tf.Tensor:
+    """8 bits to float32 in [0, 1]; what is float32 already stays."""
+    return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
+
+
+def _shuffled(data: tf.data.Dataset, size: int, settings: Settings) -> tf.data.Dataset:
+    if settings.shuffle_seed is None:
+        return data
+    return data.shuffle(size, seed=settings.shuffle_seed, reshuffle_each_iteration=True)
+
+
+def _finished(data: tf.data.Dataset, settings: Settings) -> tf.data.Dataset:
+    options = tf.data.Options()
+    # Each worker reads everything and uses its part: there may be fewer files than workers.
+    policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = policy
+    options.deterministic = bool(settings.deterministic)
+    data = data.with_options(options)
+    if settings.device is not None:
+        return data.apply(tf.data.experimental.prefetch_to_device(settings.device))
+    return data.prefetch(tf.data.AUTOTUNE)
+
+
+# Arrays
+
+
+def _are_shares(labels: np.ndarray, classes: int) -> bool:
+    return labels.ndim == 2 and labels.shape[1] == classes and classes > 1
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether an array, or what it is a view of, is in a file."""
+    while array is not None:
+        if isinstance(array, (np.memmap, mmap.mmap)):
+            return True
+        array = getattr(array, "base", None)
+    return False
+
+
+def _rows(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    if array.dtype not in (np.uint8, np.int32):
+        array = array.astype("float32", copy=False)
+    with tf.device("/CPU:0"):  # not all onto the GPU
+        tensor = tf.constant(array)
+    return lambda indices: tf.gather(tensor, indices)
+
+
+def _mapped_rows(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    kind = np.uint8 if array.dtype == np.uint8 else np.float32
+
+    def read(indices):
+        return np.asarray(array[indices], kind)
+
+    def rows(indices):
+        images = tf.numpy_function(read, [indices], kind, stateful=False)
+        return tf.ensure_shape(images, [None, *array.shape[1:]])
+
+    return rows
+
+
+# Files
+
+
+def _batches(
+    elements: tf.data.Dataset, count: int, read: Read, settings: Settings, identity: list[Any]
+) -> tf.data.Dataset:
+    shape = _image_shape(read)
+    keep = settings.cache
+    if keep is None:
+        keep = count * math.prod(shape) <= CACHE_SHARE * _free_memory()
+    if keep is False:
+        elements = _shuffled(elements, _buffer_size(elements, count, settings), settings)
+        data = _read(elements, count, read, shape, settings.damaged, settings.batch_size)
+    else:
+        path = "" if keep is True else _cache_file(keep, [identity, count, shape, settings.damaged])
+        data = _read(elements, count, read, shape, settings.damaged, _CHUNK).unbatch()
+        if settings.damaged == "stop":
+            data = data.apply(tf.data.experimental.assert_cardinality(count))
+        data = _shuffled(data.cache(path), count, settings).batch(settings.batch_size)
+    data = data.map(
+        lambda images, labels: (_to_float(images), labels), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return _finished(data, settings)
+
+
+def _image_shape(read: Read) -> tuple[int, ...]:
+    """The shape of the images that a function makes, which it is traced for."""
+    traced = tf.function(read).get_concrete_function(tf.TensorSpec([], tf.string))
+    spec = traced.structured_outputs
+    if not (spec.dtype == tf.uint8 and spec.shape.rank == 3 and spec.shape.is_fully_defined()):
+        raise ValueError(
+            "read must make uint8 images [height, width, channels] of a known shape; it makes "
+            f"{spec.dtype.name} of shape {spec.shape}"
+        )
+    return tuple(spec.shape.as_list())
+
+
+def _first(elements: tf.data.Dataset) -> list[Any]:
+    return list(elements.take(_LOOKED_AT).as_numpy_iterator())
+
+
+def _buffer_size(elements: tf.data.Dataset, count: int, settings: Settings) -> int:
+    """How many elements to shuffle at a time, by the size of the first."""
+    if settings.shuffle_seed is None:
+        return count
+    size = np.mean([len(string) for string, _ in _first(elements)] or [0]) + _ELEMENT_BYTES
+    return int(np.clip(min(SHUFFLE_BYTES, CACHE_SHARE * _free_memory()) / size, 1, count))
+
+
+def _cache_file(path: Union[str, os.PathLike[str]], identity: list[Any]) -> str:
+    """The path with a mark of what is kept there: several splits are given the same path."""
+    mark = hashlib.md5(repr(identity).encode(), usedforsecurity=False).hexdigest()[:12]
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    return f"{os.fspath(path)}.{mark}"
+
+
+def _free_memory() -> int:
+    """Bytes that are free now, on the machine and in its container; 0 where nothing tells."""
+    free = []
+    try:
+        lines = pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        sizes = dict(line.split(":") for line in lines)
+        free.append(1024 * int(sizes["MemAvailable"].split()[0]))
+    except (OSError, KeyError, ValueError):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            free.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for limit, used in _CONTAINER_MEMORY:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
+            sizes_read = [int(pathlib.Path(path).read_text("ascii")) for path in (limit, used)]
+            free.append(sizes_read[0] - sizes_read[1])
+    return max(min(free, default=0), 0)
+
+
+def _read(
+    elements: tf.data.Dataset,
+    count: int,
+    read: Read,
+    shape: tuple[int, ...],
+    damaged: str,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """Batches of the images, read in parallel, in their order.
+
+    An image that cannot be read is an error inside `tf.data`, which drops the element and with it
+    what would name it. So elements are numbered before they are read, and carry the string of the
+    one before them: a gap in the numbers shows that one was damaged, and which. A last element,
+    which is no image, does this for the last image. All but the reading is done for many elements
+    at once, because calling a function costs more than what these do.
+    """
+    spec = elements.element_spec[1]
+    end = tf.data.Dataset.from_tensors((_END, tf.zeros(spec.shape, spec.dtype)))
+
+    def with_the_one_before(before, element):
+        strings, labels = element
+        return strings[-1], (tf.concat([[before], strings[:-1]], 0), strings, labels)
+
+    def read_one(index, element):
+        before, string, label = element
+        last = string == _END
+        image = tf.cond(last, lambda: tf.zeros(shape, tf.uint8), lambda: read(string))
+        return index, before, last, image, tf.cast(label, tf.int32)
+
+    zero = tf.constant(0, tf.int64)
+    data = elements.concatenate(end).batch(_CHUNK)
+    data = data.scan("", with_the_one_before).unbatch().enumerate()
+    # In order whatever the options say, or the numbers would not show what is missing.
+    data = data.map(read_one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    # Where reading stops, the log gets the error itself, which may come from `elements`.
+    data = data.ignore_errors(log_warning=damaged == "stop").batch(batch_size)
+    if damaged == "stop":
+        data = data.scan(zero, _none_missing(read, count))
+    else:
+        data = data.scan((zero, zero, zero, ""), _left_out(read, count))
+    data = data.take_while(lambda images, labels: len(labels) > 0)
+    if damaged == "stop":
+        batches = -(-count // batch_size)
+        data = data.apply(tf.data.experimental.assert_cardinality(batches))
+    return data
+
+
+def _gaps(expected: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """How many numbers are missing before each that is there, and where the first gap is."""
+    gaps = index - tf.concat([[expected], index[:-1] + 1], 0)
+    return gaps, tf.argmax(gaps > 0)
+
+
+def _without_end(
+    last: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A batch without the element that is no image; nothing is left where it stands alone."""
+    size = len(labels) - tf.cast(last[-1], tf.int32)
+    return images[:size], labels[:size]
+
+
+def _none_missing(read: Read, count: int) -> Callable:
+    """A step of a scan of batches that raises where a number is missing."""
+
+    def complain(index, string):
+        return f"{_what_failed(read, index, string)} (with damaged='skip' it is left out)".encode()
+
+    def check(expected, element):
+        index, before, last, images, labels = element
+        gaps, first = _gaps(expected, index)
+        none = tf.reduce_all(gaps == 0)
+        said = tf.cond(
+            none,
+            lambda: "",
+            lambda: tf.numpy_function(complain, [index[first] - 1, before[first]], tf.string),
+        )
+        few = f"there must be {count} images; reading failed (see the log for why), or ended, after"
+        checks_made = [
+            tf.debugging.Assert(none, [said]),
+            tf.debugging.Assert(~last[-1] | (index[-1] >= count), [few, index[-1]]),
+        ]
+        with tf.control_dependencies(checks_made):
+            return index[-1] + 1, _without_end(last, images, labels)
+
+    return check
+
+
+def _left_out(read: Read, count: int) -> Callable:
+    """A step of a scan of batches that counts what is missing, and warns at the end."""
+
+    def warn(missing, index, string):
+        example = f", such as this: {_what_failed(read, index, string)}" if string else ""
+        warnings.warn(
+            f"{missing} of {count} images are left out, because they cannot be read{example}",
+            RuntimeWarning,
+            stacklevel=1,
+        )
+        return missing
+
+    def check(state, element):
+        expected, missing, number, example = state
+        index, before, last, images, labels = element
+        gaps, first = _gaps(expected, index)
+        new = (missing == 0) & (gaps[first] > 0)
+        number = tf.where(new, index[first] - 1, number)
+        example = tf.where(new, before[first], example)
+        missing += tf.reduce_sum(gaps)
+        # What `elements` itself could not give is missing too.
+        told = tf.where(last[-1], missing + tf.maximum(count - index[-1], 0), 0)
+        told = tf.cond(
+            told > 0,
+            lambda: tf.numpy_function(warn, [told, number, example], tf.int64),
+            lambda: told,
+        )
+        with tf.control_dependencies([told]):
+            state = (index[-1] + 1, missing, number, example)
+            return state, _without_end(last, images, labels)
+
+    return check
+
+
+def _what_failed(read: Read, index: int, string: bytes) -> str:
+    """A sentence about an image that could not be read."""
+    name = string.decode("utf-8", "replace")
+    if len(string) > 4096 or not name.isprintable():
+        name = f"image {index} ({len(string)} bytes)"
+    try:
+        read(tf.constant(string))
+        reason = "it could be read when it was tried again"
+    except Exception as error:  # whatever it is, it is what shall be said
+        reason = getattr(error, "message", str(error))
+        reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]| name: *$", "", reason)
+        reason = " ".join(reason.split())
+    return f"{name} must be an image that can be read; reading it failed: {reason}"

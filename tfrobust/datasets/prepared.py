@@ -1,13 +1,17 @@
-"""Data sets that TensorFlow Datasets has prepared; nothing is downloaded."""
+"""Data sets that TensorFlow Datasets has prepared; nothing is downloaded here."""
 
 from __future__ import annotations
 
-import os
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+import tensorflow as tf
 
+from tfrobust.datasets import catalog, decoding
 from tfrobust.files import PathLike
+
+#: What stands beside numbers from a data set whose originals are lossless, here in JPEG.
+JPEG_COPIES = "JPEG copies of the images: clean accuracy is lower than on the originals"
 
 
 def read(
@@ -27,18 +31,96 @@ def read(
     Raises:
         FileNotFoundError: It is not prepared there.
     """
+    prepared = builder(name, data_dir)
+    height, width, channels = prepared.info.features["image"].shape
+    exact = decoding.exact_size(height, width)
+
+    def image(contents: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return exact(decoding.decode(contents, channels)), label
+
+    data = elements(prepared, split).map(image, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = [(x.numpy(), y.numpy()) for x, y in data.batch(10_000)]
+    images, labels = (np.concatenate(parts) for parts in zip(*batches))
+    return images, labels, tuple(prepared.info.features["label"].names)
+
+
+def builder(name: str, data_dir: Optional[PathLike] = None) -> Any:
+    """The builder of a data set, prepared or not."""
     import tensorflow_datasets as tfds  # slow to import
 
-    # Looked up now; TensorFlow Datasets reads the variable when it is imported.
-    builder = tfds.builder(name, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
-    if split not in builder.info.splits:
-        raise FileNotFoundError(
-            f"{name} is not prepared in {builder.data_path}; prepare it with `tfds build {name}`, "
-            "which downloads it, or name the folder of TensorFlow Datasets that holds it in the "
-            "environment variable TFDS_DATA_DIR"
-        )
-    images, labels = builder.as_dataset(
-        split=split, batch_size=-1, shuffle_files=False, as_supervised=True
+    return tfds.builder(name, data_dir=catalog.tfds_folder(data_dir))
+
+
+def elements(prepared: Any, split: str) -> tf.data.Dataset:
+    """(Contents of an image file, int32 label), one after the other in a fixed order.
+
+    Args:
+        prepared: What `builder` returned.
+        split: Name of the split.
+
+    Raises:
+        FileNotFoundError: The data set is not prepared.
+    """
+    return _examples(prepared, split).map(
+        lambda example: (example["image"], tf.cast(example["label"], tf.int32))
     )
-    names = tuple(builder.info.features["label"].names)
-    return images.numpy(), labels.numpy().astype("int32"), names
+
+
+def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
+    """(Name of the example, contents of its image file, int32 label), one after the other.
+
+    Args:
+        prepared: What `builder` returned.
+        split: Name of the split.
+        seed: Reads the files in another order each epoch, from this seed; None keeps the order.
+
+    Raises:
+        FileNotFoundError: The data set is not prepared.
+    """
+    data = _examples(
+        prepared,
+        split,
+        add_tfds_id=True,
+        shuffle_seed=seed,
+        shuffle_reshuffle_each_iteration=seed is not None,
+    )
+    return data.map(
+        lambda example: (example["tfds_id"], example["image"], tf.cast(example["label"], tf.int32))
+    )
+
+
+def _examples(prepared: Any, split: str, **config: Any) -> tf.data.Dataset:
+    import tensorflow_datasets as tfds
+
+    try:
+        return prepared.as_dataset(
+            split=split,
+            shuffle_files=config.get("shuffle_seed") is not None,
+            decoders=tfds.decode.PartialDecoding(
+                {name: prepared.info.features[name] for name in ("image", "label")},
+                decoders={"image": tfds.decode.SkipDecoding()},
+            ),
+            read_config=tfds.ReadConfig(**config),
+        )
+    except AssertionError as error:  # what TensorFlow Datasets raises then
+        name = prepared.info.full_name.rpartition("/")[0]  # without its version
+        raise FileNotFoundError(
+            f"{name} is not prepared in {prepared.data_path}; {_how_to_get(name)}"
+        ) from error
+
+
+def is_jpeg(prepared: Any, split: str) -> bool:
+    """Whether the first image is kept as JPEG, not as PNG."""
+    contents, _ = next(iter(elements(prepared, split).take(1)))
+    return bool(tf.io.is_jpeg(contents))
+
+
+def _how_to_get(name: str) -> str:
+    if name in catalog.CATALOG:
+        return catalog.how_to_get(name)
+    if name == "imagenet2012":
+        return catalog.how_to_get("imagenet")
+    return (
+        f"`tfds build {name}` downloads it; if it is elsewhere, name the folder of TensorFlow "
+        "Datasets with data_dir (--data-dir) or the environment variable TFDS_DATA_DIR"
+    )

@@ -14,6 +14,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.datasets import decoding
 from tfrobust.files import PathLike
 from tfrobust.registries import CORRUPTIONS
 
@@ -49,7 +50,7 @@ ALIASES = {
 }
 
 #: Endings of files with an image.
-IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
+IMAGE_ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".gif")
 
 
 def canonical_name(name: str) -> str:
@@ -223,8 +224,8 @@ def image_files(folders: Sequence[pathlib.Path]) -> tuple[list[str], np.ndarray]
 
 
 def is_image(path: pathlib.Path) -> bool:
-    """Whether the ending of a name is that of an image."""
-    return path.suffix.lower() in IMAGE_ENDINGS
+    """Whether the name is that of an image: by its ending, and not hidden."""
+    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
@@ -237,28 +238,8 @@ def natural_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=key)
 
 
-def decode(path: tf.Tensor) -> tf.Tensor:
-    """The image in a file, uint8 [H, W, 3], as Pillow decodes it."""
-    # Of a PNG the operation makes no JPEG: it looks at the content.
-    return tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
-
-
-def to_float(images: tf.Tensor) -> tf.Tensor:
-    """8 bits to float32 in [0, 1]."""
-    return tf.cast(images, tf.float32) / 255
-
-
 def same_size(path: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function that decodes images, all of which have the size of the one in `path`."""
-    shape = decode(tf.constant(path)).shape
-    size = f"{shape[0]}x{shape[1]}"
-
-    def read(other):
-        image = decode(other)
-        right = tf.debugging.assert_equal(
-            tf.shape(image), shape, f"all images must have the size of {path}, {size} pixels"
-        )
-        with tf.control_dependencies([right]):
-            return to_float(tf.ensure_shape(image, shape))
-
-    return read
+    """A function from the contents of a file to its image, the size of which is that in `path`."""
+    height, width = decoding.decode(tf.io.read_file(path)).shape[:2]
+    exact = decoding.exact_size(height, width)
+    return lambda contents: exact(decoding.decode(contents))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
-from typing import Optional
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +24,8 @@ def preview(
     out: files.PathLike,
     *,
     dataset: str = "digits",
+    data_dir: Optional[files.PathLike] = None,
+    data_options: Optional[Mapping[str, Any]] = None,
     images: Optional[Sequence[files.PathLike]] = None,
     examples: int = 4,
     draws: int = 1,
@@ -34,7 +36,10 @@ def preview(
     Args:
         augmentations: Names, each a column: see `augment.naming.by_name` and `expand`.
         out: PNG file to write.
-        dataset: Where the images come from: the first of its validation images.
+        dataset: Where the images come from: the first of its validation images (of a test set, of
+            its test images).
+        data_dir: Where it is; see `datasets.load`.
+        data_options: Its options; see `datasets.load`.
         images: Picture files (JPEG, PNG) to take instead; their middle square, at 224 pixels.
         examples: Number of images, each a row; picture files are all shown.
         draws: How often each augmentation is drawn: so many columns.
@@ -61,8 +66,9 @@ def preview(
         source = ", ".join(pathlib.Path(path).name for path in images[:3])
         source += ", ..." if len(images) > 3 else ""
     else:
-        data = datasets.load(dataset, batch_size=examples)
-        batch = next(iter(data.validation))[0]
+        options = dict(data_options or {})
+        data = datasets.load(dataset, data_dir=data_dir, batch_size=examples, **options)
+        batch = next(iter(data.validation or data.split("test")))[0]
         source = dataset
     columns = [np.asarray(batch)]
     names = [CLEAN]

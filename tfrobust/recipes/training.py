@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import keras
 
@@ -29,6 +29,8 @@ class Train(Recipe):
 
     Args:
         dataset: One of `DATASETS`.
+        data_dir: Where it is; see `datasets.load`.
+        data_options: Its options; see `datasets.load`.
         net: One of `NETS`.
         epochs: Number of passes over the training images.
         batch_size: Images a step.
@@ -36,6 +38,8 @@ class Train(Recipe):
     """
 
     dataset: str = "digits"
+    data_dir: Optional[str] = None
+    data_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     net: str = "small_cnn"
     epochs: int = 12
     batch_size: int = 64
@@ -56,6 +60,8 @@ class Finetune(Recipe):
         strengths: A file of calibrated strengths; None takes Table 1's.
         settings: Further arguments of the method, such as gamma.
         dataset: One of `DATASETS`.
+        data_dir: Where it is; see `datasets.load`.
+        data_options: Its options; see `datasets.load`.
         epochs: Number of passes over the training images.
         batch_size: Images a step.
         learning_rate: Learning rate of the first step.
@@ -67,6 +73,8 @@ class Finetune(Recipe):
     strengths: Optional[str] = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     dataset: str = "digits"
+    data_dir: Optional[str] = None
+    data_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 0.05
@@ -87,11 +95,12 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
         FileExistsError: `out` holds something else.
     """
     build = NETS[recipe.net]
+    data = training_data(recipe)  # first: what is missing must not leave a folder behind
     run = RunFolder(out, recipe, finished="model.keras")
     if run.finished:
         return saving.load_model(run / "model.keras")
     seed_everything(recipe.seed)
-    data = datasets.load(recipe.dataset, batch_size=recipe.batch_size, seed=recipe.seed)
+    files.write_json(data.describe(), run / "data.json")
     model = METHODS["baseline"](build(data.image_shape, data.classes))
     fit(model, data, epochs=recipe.epochs, learning_rate=recipe.learning_rate)
     measured = Evaluator({}).rows(
@@ -125,11 +134,12 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     augment = naming.by_name(recipe.augment, individual, seed=recipe.seed)
     check_method_settings(recipe.method, recipe.settings)
     source = saving.load_model(recipe.model)
+    data = training_data(recipe)
     run = RunFolder(out, recipe, finished="model.keras")
     if run.finished:
         return saving.load_model(run / "model.keras")
     seed_everything(recipe.seed)
-    data = datasets.load(recipe.dataset, batch_size=recipe.batch_size, seed=recipe.seed)
+    files.write_json(data.describe(), run / "data.json")
     model = build_method(recipe.method, getattr(source, "net", source), augment, recipe.settings)
     monitor = RobustnessMonitor(
         data.validation,
@@ -148,6 +158,23 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     rows.write(monitor.rows, run / "history.jsonl")
     saving.save_model(model, run / "model.keras")
     return model
+
+
+def training_data(recipe: Union[Train, Finetune]) -> datasets.Data:
+    """The data of a recipe, which must have images to train on.
+
+    Raises:
+        ValueError: It is a test set.
+    """
+    data = datasets.load(
+        recipe.dataset,
+        data_dir=recipe.data_dir,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        **recipe.data_options,
+    )
+    data.split("train")
+    return data
 
 
 def fit(

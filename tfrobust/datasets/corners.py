@@ -1,0 +1,115 @@
+"""Digits with a small digit in a corner, which counts only in a rare context (FCL paper, 4.1)."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+import sklearn.datasets
+import tensorflow as tf
+
+from tfrobust.datasets import prepared, splitting
+from tfrobust.datasets.source import Arrays, Source
+from tfrobust.files import PathLike
+
+#: Digits below this get a class of their own when there is a digit in the corner: 0 becomes 10.
+RARE_FROM = 5
+#: Height and width of the digit in the corner, in pixels; the paper does not say.
+CORNER = 10
+_SIZE = 28
+_SEED = 0
+_NAMES = tuple(str(digit) for digit in range(10)) + tuple(
+    f"{digit} with a corner" for digit in range(RARE_FROM)
+)
+
+
+def corner_mnist(data_dir: Optional[PathLike] = None) -> Source:
+    """MNIST with corner digits: the FCL paper's synthetic MNIST, of 15 classes.
+
+    A random digit, scaled down, stands in a random corner of every 5 to 9, which keeps its class,
+    and of some 0 to 4, which become classes 10 to 14. In the training images these five classes
+    are rare: 50 images each, beside about 5,000 of each of 0 to 9, so that a corner digit means
+    nothing 100 out of 101 times. Validation (10,000 of the training digits) and test hold every
+    0 to 4 both without and with a corner, so that the classes are balanced: about 15,000 images.
+
+    Args:
+        data_dir: Folder of TensorFlow Datasets that holds `mnist`; by default the environment's
+            `TFDS_DATA_DIR`, or `~/tensorflow_datasets`.
+
+    Raises:
+        FileNotFoundError: `mnist` is not prepared there.
+    """
+    images, labels, _ = prepared.read("mnist", "train", data_dir)
+    test_images, test_labels, _ = prepared.read("mnist", "test", data_dir)
+    rest, validation = splitting.split_off(labels, 1 / 6, _SEED)
+    return _with_corners(
+        {
+            "train": (images[rest], labels[rest]),
+            "validation": (images[validation], labels[validation]),
+            "test": (test_images, test_labels),
+        },
+        rare=50,
+    )
+
+
+def corner_digits() -> Source:
+    """The same from the 1,797 digits that scikit-learn ships: no download.
+
+    The digits (8×8 pixels; see the data set "digits") are enlarged to 20×20 in the middle of
+    28×28, as MNIST's are. Of each split every digit comes three times, shifted by up to 2 pixels
+    each way; classes 10 to 14 have 50 training images each, about 1 to 6, because a hundredth
+    would be three.
+    """
+    source = sklearn.datasets.load_digits()
+    labels = source.target.astype("int32")
+    grey = source.images[..., np.newaxis].astype("float32") / 16
+    grey = tf.clip_by_value(tf.image.resize(grey, [20, 20], "bicubic"), 0, 1).numpy()
+    grey = np.rint(255 * grey).astype("uint8")
+    rest, test = splitting.split_off(labels, 0.2, _SEED)
+    train, validation = (rest[part] for part in splitting.split_off(labels[rest], 0.25, _SEED))
+    random = np.random.default_rng(_SEED)
+    splits = {}
+    for split, places in {"train": train, "validation": validation, "test": test}.items():
+        places = np.tile(places, 3)
+        images = np.zeros([len(places), _SIZE, _SIZE, 1], "uint8")
+        for image, place, (top, left) in zip(
+            images, places, random.integers(2, 7, [len(places), 2])
+        ):
+            image[top : top + 20, left : left + 20] = grey[place]
+        splits[split] = images, labels[places]
+    return _with_corners(splits, rare=50)
+
+
+def _with_corners(splits: dict[str, tuple[np.ndarray, np.ndarray]], rare: int) -> Source:
+    random = np.random.default_rng(_SEED)
+    parts = {}
+    for split, (images, labels) in splits.items():
+        low = labels < RARE_FROM
+        counts = np.bincount(labels)[:RARE_FROM]
+        if split == "train":
+            counts = np.minimum(counts, rare)
+        doubled = np.flatnonzero(low)[splitting.pick(labels[low], counts, _SEED)]
+        cornered = np.concatenate([np.flatnonzero(~low), doubled])
+        small = images[random.integers(0, len(images), len(cornered))]
+        images = np.concatenate([images[low], _add(images[cornered], small, random)])
+        classes = np.concatenate([labels[low], labels[~low], labels[doubled] + 10])
+        order = random.permutation(len(classes))
+        parts[split] = Arrays(images[order], classes[order].astype("int32"))
+    return Source(parts, class_names=_NAMES, image_shape=(_SIZE, _SIZE, 1))
+
+
+def _add(images: np.ndarray, small: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Images with a scaled-down one in a random corner; the brighter of both is seen."""
+    scaled = tf.image.resize(small, [CORNER, CORNER], "area").numpy()
+    scaled = np.rint(scaled).astype("uint8")
+    result = images.copy()
+    far = _SIZE - CORNER
+    bottoms, rights = random.integers(0, 2, [2, len(images)]) * far
+    for bottom in (0, far):
+        for right in (0, far):
+            here = (bottoms == bottom) & (rights == right)
+            place = np.s_[:, bottom : bottom + CORNER, right : right + CORNER]
+            corner = result[here]
+            corner[place] = np.maximum(corner[place], scaled[here])
+            result[here] = corner
+    return result

@@ -1,0 +1,272 @@
+"""ImageNet, and the parts of it that the papers train on."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks, files
+from tfrobust.datasets import catalog, decoding, folders, prepared, splitting
+from tfrobust.datasets.source import Records, Source
+from tfrobust.datasets.tiny_imagenet import TINY_IMAGENET_CLASSES
+from tfrobust.files import PathLike
+
+_NAME = "imagenet2012"
+
+
+def imagenet(
+    data_dir: Optional[PathLike] = None,
+    *,
+    resize: int = 256,
+    crop: int = 224,
+    validation_share: float = 0.02,
+    extra: Sequence[PathLike] = (),
+) -> Source:
+    """ImageNet (ILSVRC2012): photographs of 1,000 classes.
+
+    Read from TensorFlow Datasets (`imagenet2012`) or from folders `train/<wnid>/*.JPEG` and
+    `val/<wnid>/*.JPEG`. The published validation images, whose labels everybody has seen, are the
+    test images here; validation is a stratified share of the training images, from a fixed seed.
+    The shorter side is resized (antialiased bilinear), then the centre is cut out.
+
+    Args:
+        data_dir: Folder of TensorFlow Datasets, or the folder that holds `train` and `val`. By
+            default the environment's `TFDS_DATA_DIR` or `~/tensorflow_datasets`, then the folder
+            `imagenet` of `TFROBUST_DATA_DIR` or `~/tfrobust_datasets`.
+        resize: Pixels of the shorter side. Default 256.
+        crop: Pixels of both sides of the result. Default 224.
+        validation_share: Share of the training images that is for validation. Default 0.02: about
+            26 of each class.
+        extra: Further folders of training images, one subfolder a class, such as DeepAugment's
+            (with ImageNet as folders only); see `folder`.
+
+    Raises:
+        FileNotFoundError: ImageNet is not there, or a class is missing.
+        ValueError: An argument is out of range.
+    """
+    return _imagenet("imagenet", data_dir, None, None, resize, crop, validation_share, extra)
+
+
+def imagenet200(
+    data_dir: Optional[PathLike] = None,
+    *,
+    classes: int = 200,
+    choice_seed: int = 0,
+    resize: int = 256,
+    crop: int = 224,
+    validation_share: float = 0.05,
+    extra: Sequence[PathLike] = (),
+) -> Source:
+    """200 classes of ImageNet, chosen by chance (FMA paper, section 4).
+
+    The paper does not say which. Here a seed chooses, and the list is stored with each run. Read
+    as `imagenet` is.
+
+    Args:
+        data_dir: As for `imagenet`.
+        classes: Number of classes, from 2 to 1,000.
+        choice_seed: Seed of the choice.
+        resize: As for `imagenet`.
+        crop: As for `imagenet`.
+        validation_share: As for `imagenet`; default 0.05.
+        extra: As for `imagenet`.
+
+    Raises:
+        FileNotFoundError: As `imagenet`.
+        ValueError: An argument is out of range.
+    """
+    checks.check_whole("classes", classes, 2, 1000)
+    checks.check_whole("choice_seed", choice_seed, 0, 2**31 - 1)
+    choose = functools.partial(_choose, count=classes, seed=choice_seed)
+    return _imagenet("imagenet200", data_dir, choose, None, resize, crop, validation_share, extra)
+
+
+def tifs(
+    data_dir: Optional[PathLike] = None,
+    *,
+    train_images: int = 450,
+    validation_images: int = 50,
+    resize: int = 256,
+    crop: int = 224,
+) -> Source:
+    """Tiny ImageNet Full-Sized: its 200 classes in ImageNet's resolution (stability training, 4.1).
+
+    Of each class 500 images of ImageNet's training set, 450 for training and 50 for validation,
+    drawn from a fixed seed (the paper's draw is not published); its validation images of these
+    classes are the test images. Read as `imagenet` is.
+
+    Args:
+        data_dir: As for `imagenet`.
+        train_images: Training images of each class.
+        validation_images: Validation images of each class.
+        resize: As for `imagenet`.
+        crop: As for `imagenet`.
+
+    Raises:
+        FileNotFoundError: As `imagenet`.
+        ValueError: An argument is out of range, or a class has fewer images.
+    """
+    counts = (
+        checks.check_whole("train_images", train_images, 1, 1300),
+        checks.check_whole("validation_images", validation_images, 1, 1300),
+    )
+    return _imagenet("tifs", data_dir, _tiny, counts, resize, crop, 0.1, ())
+
+
+def _choose(names: Sequence[str], count: int, seed: int) -> list[str]:
+    if count > len(names):
+        raise ValueError(f"classes must be at most the {len(names)} that there are; got {count}")
+    return sorted(np.random.default_rng(seed).choice(sorted(names), count, replace=False).tolist())
+
+
+def _tiny(names: Sequence[str]) -> list[str]:
+    if missing := sorted(set(TINY_IMAGENET_CLASSES) - set(names)):
+        raise FileNotFoundError(
+            "ImageNet must have the 200 classes of Tiny ImageNet; "
+            f"{len(missing)} are missing, such as {missing[0]}"
+        )
+    return list(TINY_IMAGENET_CLASSES)
+
+
+def _imagenet(
+    name: str,
+    data_dir: Optional[PathLike],
+    choose: Any,
+    counts: Optional[tuple[int, int]],
+    resize: int,
+    crop: int,
+    validation_share: float,
+    extra: Sequence[PathLike],
+) -> Source:
+    folders.check_crop(resize, crop)
+    checks.check_in_range("validation_share", validation_share, 0, 1)
+
+    def split(labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Places of the images of each split."""
+        if counts is None:
+            train, validation = splitting.split_off(labels, validation_share)
+        else:
+            drawn = splitting.pick(labels, np.full(labels.max() + 1, sum(counts)))
+            first, second = splitting.split_off(labels[drawn], counts[1] / sum(counts))
+            train, validation = drawn[first], drawn[second]
+        return {"train": train, "validation": validation}
+
+    if (catalog.tfds_folder(data_dir) / _NAME).is_dir():
+        if extra:
+            raise ValueError(
+                "extra folders need ImageNet as folders of images, because their images must be "
+                "told from those for validation by name; received ImageNet in TensorFlow Datasets"
+            )
+        source = _from_records(data_dir, choose, split, resize, crop)
+    else:
+        place = catalog.own_folder(name, data_dir)
+        test = next((place / sub for sub in ("val", "validation") if (place / sub).is_dir()), None)
+        if not (place / "train").is_dir() or test is None:
+            raise FileNotFoundError(
+                f"ImageNet is neither in {catalog.tfds_folder(data_dir) / _NAME} nor as train/ and "
+                f"val/ in {place}; {catalog.how_to_get(name)}"
+            )
+        names = folders.class_names(place / "train")
+        names = tuple(choose(names)) if choose else names
+        paths, labels = folders.class_images(place / "train", names)
+        images = {
+            split_name: ([paths[i] for i in places], labels[places])
+            for split_name, places in split(labels).items()
+        }
+        images["test"] = folders.class_images(test, names)
+        source = folders.source(images, names, resize=resize, crop=crop, extra=extra)
+    return source if choose is None else _with_choice(source)
+
+
+def _with_choice(source: Source) -> Source:
+    return Source(
+        source.parts,
+        class_names=source.class_names,
+        image_shape=source.image_shape,
+        note=source.note,
+        chosen={"classes": list(source.class_names)},
+    )
+
+
+def _from_records(
+    data_dir: Optional[PathLike], choose: Any, split: Any, resize: int, crop: int
+) -> Source:
+    builder = prepared.builder(_NAME, data_dir)
+    all_names = tuple(builder.info.features["label"].names)
+    names = tuple(choose(all_names)) if choose else all_names
+    # Our label of each class of ImageNet; -1 where it is left out.
+    ours = np.array([names.index(one) if one in names else -1 for one in all_names], "int32")
+    labels = ours[_labels_in_order(builder, "train")]
+    here = np.flatnonzero(labels >= 0)
+    read = decoding.decode_resize_and_crop(resize, crop)
+    parts = {}
+    for part, places in split(labels[here]).items():
+        wanted = np.full(len(labels), -1, "int32")
+        wanted[here[places]] = labels[here[places]]
+        select = functools.partial(_selected, builder, "train", wanted)
+        parts[part] = Records(select, len(places), read)
+    test = ours[_labels_in_order(builder, "validation")]
+    select = functools.partial(_selected, builder, "validation", test)
+    parts["test"] = Records(select, int((test >= 0).sum()), read)
+    return Source(parts, class_names=names, image_shape=(crop, crop, 3))
+
+
+def _selected(builder: Any, split: str, wanted: np.ndarray, seed: Optional[int]) -> tf.data.Dataset:
+    """Contents and label of the images whose entry in `wanted`, in order of shards, is a label."""
+    firsts = tf.constant(_firsts(builder, split), tf.int64)
+    table = tf.constant(wanted)
+
+    def label_of(name: tf.Tensor, contents: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shard, number = _place(name)
+        return contents, table[firsts[shard] + number]
+
+    data = prepared.with_names(builder, split, seed)
+    data = data.map(label_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return data.filter(lambda contents, label: label >= 0)
+
+
+def _place(name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Shard, and number in it, from a name: `imagenet2012-train.tfrecord-00003-of-01024__17`."""
+    shard = tf.strings.regex_replace(name, r"^.*-(\d+)-of-\d+__\d+$", r"\1")
+    number = tf.strings.regex_replace(name, r"^.*__(\d+)$", r"\1")
+    return tf.strings.to_number(shard, tf.int64), tf.strings.to_number(number, tf.int64)
+
+
+def _firsts(builder: Any, split: str) -> np.ndarray:
+    lengths = builder.info.splits[split].shard_lengths
+    return np.cumsum([0, *lengths[:-1]])
+
+
+def _labels_in_order(builder: Any, split: str) -> np.ndarray:
+    """The label of every image in order of shards, from one pass over all files, which is kept."""
+    info = builder.info.splits[split]
+    state = f"{builder.data_path} {builder.info.full_name} {split} {info.shard_lengths}"
+    digest = hashlib.sha256(state.encode()).hexdigest()[:16]
+    home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    kept = home / "tfrobust" / f"{builder.info.name}-{split}-{digest}.npy"
+    if kept.is_file():
+        found: np.ndarray = np.load(kept, allow_pickle=False)
+        if found.shape == (info.num_examples,):
+            return found
+    print(
+        f"tfrobust: reading the labels of {info.num_examples} images once, to split them; kept in "
+        f"{kept}",
+        file=sys.stderr,
+    )
+    labels = np.full(info.num_examples, -1, "int16")
+    firsts = _firsts(builder, split)
+    data = prepared.with_names(builder, split).map(lambda name, _, label: (*_place(name), label))
+    for shards, numbers, values in data.batch(10_000).as_numpy_iterator():
+        labels[firsts[shards] + numbers] = values
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(kept) as partial, open(partial, "wb") as stream:
+        np.save(stream, labels)
+    return labels

@@ -1,0 +1,96 @@
+"""CIFAR-10, CIFAR-100 and MNIST, from TensorFlow Datasets, in memory."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from tfrobust.datasets import prepared, splitting
+from tfrobust.datasets.source import Arrays, Source
+from tfrobust.files import PathLike
+
+_VALIDATION = 0.1
+
+# fmt: off
+CIFAR_10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)
+
+CIFAR_100_CLASSES = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
+    "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
+    "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup",
+    "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house",
+    "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man",
+    "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid",
+    "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy",
+    "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal",
+    "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar",
+    "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor",
+    "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman",
+    "worm",
+)
+# fmt: on
+
+
+def cifar10(data_dir: Optional[PathLike] = None) -> Source:
+    """60,000 colour photographs of 10 classes, 32×32 (Krizhevsky 2009).
+
+    Of the 50,000 training images 5,000 are for validation, stratified and from a fixed seed; the
+    10,000 test images are in the order in which TensorFlow Datasets reads them, which is not that
+    of the original.
+
+    Args:
+        data_dir: Folder of TensorFlow Datasets; by default the environment's `TFDS_DATA_DIR`, or
+            `~/tensorflow_datasets`. `tfrobust datasets prepare cifar10` prepares it there.
+
+    Raises:
+        FileNotFoundError: It is not prepared there.
+    """
+    return _in_memory("cifar10", data_dir, CIFAR_10_CLASSES)
+
+
+def cifar100(data_dir: Optional[PathLike] = None) -> Source:
+    """60,000 colour photographs of 100 classes, 32×32 (Krizhevsky 2009).
+
+    Split as CIFAR-10: 45,000 for training, 5,000 for validation, 10,000 for test.
+
+    Args:
+        data_dir: Folder of TensorFlow Datasets, as for `cifar10`.
+
+    Raises:
+        FileNotFoundError: It is not prepared there.
+    """
+    return _in_memory("cifar100", data_dir, CIFAR_100_CLASSES)
+
+
+def mnist(data_dir: Optional[PathLike] = None) -> Source:
+    """70,000 handwritten digits, grey, 28×28 (LeCun et al. 1998).
+
+    54,000 for training, 6,000 for validation, 10,000 for test.
+
+    Args:
+        data_dir: Folder of TensorFlow Datasets, as for `cifar10`.
+
+    Raises:
+        FileNotFoundError: It is not prepared there.
+    """
+    return _in_memory("mnist", data_dir)
+
+
+def _in_memory(
+    name: str, data_dir: Optional[PathLike], names: Optional[tuple[str, ...]] = None
+) -> Source:
+    images, labels, own_names = prepared.read(name, "train", data_dir)
+    test_images, test_labels, _ = prepared.read(name, "test", data_dir)
+    train, validation = splitting.split_off(labels, _VALIDATION)
+    copies = prepared.is_jpeg(prepared.builder(name, data_dir), "test")
+    return Source(
+        {
+            "train": Arrays(images[train], labels[train]),
+            "validation": Arrays(images[validation], labels[validation]),
+            "test": Arrays(test_images, test_labels),
+        },
+        class_names=names or own_names,
+        image_shape=(images.shape[1], images.shape[2], images.shape[3]),
+        note=prepared.JPEG_COPIES if copies else "",
+    )

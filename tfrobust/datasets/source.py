@@ -1,0 +1,124 @@
+"""What a data set is made of, before it becomes `tf.data`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, Optional, Union
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.datasets import pipeline
+
+Shape = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrays:
+    """Images that are decoded already.
+
+    Args:
+        images: [N, H, W, C] uint8, or float32 in [0, 1]; may be memory-mapped.
+        labels: int32 [N].
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
+        """Batches of (images float32 in [0, 1], labels)."""
+        return pipeline.from_arrays(self.images, self.labels, classes=classes, settings=settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Images in files of their own.
+
+    Args:
+        paths: Of the files.
+        labels: int32 [N].
+        read: Contents of a file to image, uint8, of one size for all.
+    """
+
+    paths: Sequence[str]
+    labels: np.ndarray
+    read: Callable[[tf.Tensor], tf.Tensor]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
+        """Batches of (images float32 in [0, 1], labels)."""
+        return pipeline.from_files(self.paths, self.labels, self.read, settings=settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """Images one after another in large files.
+
+    Args:
+        elements: Seed, or None for a fixed order, to a `tf.data.Dataset` of (contents of an image
+            file, int32 label).
+        count: Number of images.
+        read: Contents to image, uint8, of one size for all.
+    """
+
+    elements: Callable[[Optional[int]], tf.data.Dataset]
+    count: int
+    read: Callable[[tf.Tensor], tf.Tensor]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
+        """Batches of (images float32 in [0, 1], labels)."""
+        elements = self.elements(settings.shuffle_seed)
+        return pipeline.from_elements(elements, self.count, self.read, settings=settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """A data set that is made elsewhere.
+
+    Args:
+        data: Batches, or sequences of frames, and labels.
+        count: Number of labels.
+    """
+
+    data: Callable[[int], tf.data.Dataset]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
+        """The data set, made for a batch size."""
+        return self.data(settings.batch_size)
+
+
+Part = Union[Arrays, Files, Records, Given]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set, split.
+
+    Args:
+        parts: "train", "validation" and "test", those that there are. Validation is a part of the
+            published training images; test is never used for choosing.
+        class_names: Name of each class.
+        image_shape: (height, width, channels).
+        note: What must stand wherever a number measured on it is printed, such as that its images
+            are copies of another quality.
+        chosen: What was chosen by chance when the set was made, to be stored with a run.
+    """
+
+    parts: Mapping[str, Part]
+    class_names: tuple[str, ...]
+    image_shape: Shape
+    note: str = ""
+    chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)

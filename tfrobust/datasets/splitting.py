@@ -1,0 +1,77 @@
+"""Validation images are taken out of the training images: stratified, from a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfrobust import checks
+
+
+def split_off(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Divides images into two parts with the same mix of classes.
+
+    round(share · N) images go to the second part, of each class its share to the nearest image
+    above or below, at least one and never all.
+
+    Args:
+        labels: [N] class indices.
+        share: Share of the second part, between 0 and 1.
+        seed: Which images.
+
+    Returns:
+        Places of the first and of the second part, each in increasing order.
+
+    Raises:
+        ValueError: A class has one image only; `share` is not between 0 and 1.
+
+    Example:
+
+    >>> rest, part = split_off(np.array([0, 0, 0, 0, 1, 1, 1, 1]), 0.25)
+    >>> len(rest), len(part)
+    (6, 2)
+    """
+    checks.check_in_range("share", share, 0, 1)
+    counts = np.bincount(labels)
+    if (counts == 1).any():
+        raise ValueError(
+            "a class must have 2 images or more to be split into training and validation; class "
+            f"{int(np.argmax(counts == 1))} has one"
+        )
+    taken = np.floor(share * counts)
+    left = int(round(share * len(labels)) - taken.sum())
+    nearest = np.argsort(taken - share * counts, kind="stable")  # the largest remainder first
+    taken[nearest[: max(left, 0)]] += 1
+    taken = np.clip(taken, np.minimum(counts, 1), np.maximum(counts - 1, 0)).astype(int)
+    part = pick(labels, taken, seed)
+    rest = np.ones(len(labels), bool)
+    rest[part] = False
+    return np.flatnonzero(rest), part
+
+
+def pick(labels: np.ndarray, counts: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Draws so many images of each class.
+
+    Args:
+        labels: [N] class indices.
+        counts: How many of each class.
+        seed: Which images.
+
+    Returns:
+        Their places, in increasing order.
+
+    Raises:
+        ValueError: A class has fewer.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]  # by class, within it at random
+    sizes = np.bincount(labels, minlength=len(counts))
+    if (sizes < counts).any():
+        poor = int(np.argmax(sizes < counts))
+        raise ValueError(
+            f"each class must have as many images as are to be drawn; class {poor} has "
+            f"{sizes[poor]} of {int(counts[poor])}"
+        )
+    starts = np.cumsum(sizes) - sizes
+    place = np.arange(len(labels)) - np.repeat(starts, sizes)
+    return np.sort(order[place < np.repeat(counts, sizes)])

@@ -1,0 +1,249 @@
+"""The published test sets as data sets of `load`: they have test images only."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.datasets import catalog, corrupted, natural, perturbed
+from tfrobust.datasets.small import CIFAR_10_CLASSES, CIFAR_100_CLASSES
+from tfrobust.datasets.source import Arrays, Files, Given, Source
+from tfrobust.files import PathLike
+
+
+def cifar10_1(data_dir: Optional[PathLike] = None, *, version: str = "v6") -> Source:
+    """CIFAR-10.1 (see `tfrobust.datasets.cifar10_1`).
+
+    Args:
+        data_dir: Folder with its `.npy` files; by default `CIFAR-10.1` below `TFROBUST_DATA_DIR`.
+        version: "v6" (2,000 images) or "v4" (2,021).
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: An unknown version, or files that are not whole.
+    """
+    place = catalog.find_own_folder("cifar10_1", data_dir)
+    return _cifar(natural.cifar10_1(place, version), CIFAR_10_CLASSES)
+
+
+def cifar10_c(
+    data_dir: Optional[PathLike] = None, *, corruption: str = "gaussian_noise", severity: int = 3
+) -> Source:
+    """One corruption and severity of CIFAR-10-C (see `tfrobust.datasets.cifar_c`).
+
+    Args:
+        data_dir: Folder with its `.npy` files; by default `CIFAR-10-C` below `TFROBUST_DATA_DIR`.
+        corruption: Name of the corruption.
+        severity: 1 to 5.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: An unknown corruption or severity, or files that are not whole.
+    """
+    place = catalog.find_own_folder("cifar10_c", data_dir)
+    return _cifar(corrupted.cifar_c(place, corruption, severity), CIFAR_10_CLASSES)
+
+
+def cifar100_c(
+    data_dir: Optional[PathLike] = None, *, corruption: str = "gaussian_noise", severity: int = 3
+) -> Source:
+    """One corruption and severity of CIFAR-100-C (see `tfrobust.datasets.cifar_c`).
+
+    Args:
+        data_dir: Folder with its `.npy` files; by default `CIFAR-100-C` below `TFROBUST_DATA_DIR`.
+        corruption: Name of the corruption.
+        severity: 1 to 5.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: An unknown corruption or severity, or files that are not whole.
+    """
+    place = catalog.find_own_folder("cifar100_c", data_dir)
+    return _cifar(corrupted.cifar_c(place, corruption, severity), CIFAR_100_CLASSES)
+
+
+def imagenet_c(
+    data_dir: Optional[PathLike] = None, *, corruption: str = "gaussian_noise", severity: int = 3
+) -> Source:
+    """One corruption and severity of ImageNet-C (see `tfrobust.datasets.imagenet_c`).
+
+    Args:
+        data_dir: Its folder; by default `ImageNet-C` below `TFROBUST_DATA_DIR`.
+        corruption: Name of the corruption.
+        severity: 1 to 5.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: An unknown corruption or severity.
+    """
+    return _corrupted_files("imagenet_c", data_dir, corruption, severity)
+
+
+def tiny_imagenet_c(
+    data_dir: Optional[PathLike] = None, *, corruption: str = "gaussian_noise", severity: int = 3
+) -> Source:
+    """One corruption and severity of Tiny-ImageNet-C (see `tfrobust.datasets.imagenet_c`).
+
+    Args:
+        data_dir: Its folder; by default `Tiny-ImageNet-C` below `TFROBUST_DATA_DIR`.
+        corruption: Name of the corruption.
+        severity: 1 to 5.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: An unknown corruption or severity.
+    """
+    return _corrupted_files("tiny_imagenet_c", data_dir, corruption, severity)
+
+
+def cifar10_p(
+    data_dir: Optional[PathLike] = None,
+    *,
+    perturbation: str = "gaussian_noise",
+    difficulty: int = 1,
+) -> Source:
+    """One perturbation of CIFAR-10-P: sequences of frames (see `tfrobust.datasets.cifar_p`).
+
+    The test part gives (frames [B, F, 32, 32, 3], number of the sequence [B]): there are no
+    labels, because what is counted is how often the prediction changes.
+
+    Args:
+        data_dir: Folder with its `.npy` files; by default `CIFAR-10-P` below `TFROBUST_DATA_DIR`.
+        perturbation: Name of the perturbation.
+        difficulty: 1 to 3, for noises.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: An unknown perturbation or difficulty, or a file that is not whole.
+    """
+    return _cifar_sequences("cifar10_p", data_dir, perturbation, difficulty, CIFAR_10_CLASSES)
+
+
+def cifar100_p(
+    data_dir: Optional[PathLike] = None,
+    *,
+    perturbation: str = "gaussian_noise",
+    difficulty: int = 1,
+) -> Source:
+    """One perturbation of CIFAR-100-P, as `cifar10_p`.
+
+    Args:
+        data_dir: Folder with its `.npy` files; by default `CIFAR-100-P` below `TFROBUST_DATA_DIR`.
+        perturbation: Name of the perturbation.
+        difficulty: 1 to 3, for noises.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: An unknown perturbation or difficulty, or a file that is not whole.
+    """
+    return _cifar_sequences("cifar100_p", data_dir, perturbation, difficulty, CIFAR_100_CLASSES)
+
+
+def imagenet_p(
+    data_dir: Optional[PathLike] = None,
+    *,
+    perturbation: str = "gaussian_noise",
+    difficulty: int = 1,
+) -> Source:
+    """One perturbation of ImageNet-P: sequences of frames (see `tfrobust.datasets.imagenet_p`).
+
+    The test part gives (frames [B, F, 224, 224, 3], labels [B]).
+
+    Args:
+        data_dir: Its folder; by default `ImageNet-P` below `TFROBUST_DATA_DIR`.
+        perturbation: Name of the perturbation.
+        difficulty: 1 to 3, for noises.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: An unknown perturbation or difficulty, or films that are not unpacked.
+    """
+    place = catalog.find_own_folder("imagenet_p", data_dir)
+    sequences = perturbed.imagenet_p(place, perturbation, difficulty=difficulty)
+    names, shape = perturbed.classes_and_shape(place, perturbation, difficulty)
+    count = int(sequences.cardinality())
+    return Source({"test": Given(sequences.batch, count)}, class_names=names, image_shape=shape)
+
+
+def imagenet_r(
+    data_dir: Optional[PathLike] = None, *, resize: int = 256, crop: int = 224
+) -> Source:
+    """ImageNet-R (see `tfrobust.datasets.imagenet_r`, also for what its labels are).
+
+    Args:
+        data_dir: Its folder; by default `imagenet-r` below `TFROBUST_DATA_DIR`.
+        resize: Pixels of the shorter side.
+        crop: Pixels of both sides of the result.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: There are not 200 classes; `crop` exceeds `resize`.
+    """
+    place = catalog.find_own_folder("imagenet_r", data_dir)
+    return _files(natural.pictures(place, "ImageNet-R", resize, crop), (crop, crop, 3))
+
+
+def imagenet_a(
+    data_dir: Optional[PathLike] = None, *, resize: int = 256, crop: int = 224
+) -> Source:
+    """ImageNet-A (see `tfrobust.datasets.imagenet_a`, also for what its labels are).
+
+    Args:
+        data_dir: Its folder; by default `imagenet-a` below `TFROBUST_DATA_DIR`.
+        resize: Pixels of the shorter side.
+        crop: Pixels of both sides of the result.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: There are not 200 classes; `crop` exceeds `resize`.
+    """
+    place = catalog.find_own_folder("imagenet_a", data_dir)
+    return _files(natural.pictures(place, "ImageNet-A", resize, crop), (crop, crop, 3))
+
+
+def _cifar(arrays: tuple[np.ndarray, np.ndarray], names: tuple[str, ...]) -> Source:
+    return Source({"test": Arrays(*arrays)}, class_names=names, image_shape=(32, 32, 3))
+
+
+def _corrupted_files(
+    name: str, data_dir: Optional[PathLike], corruption: str, severity: int
+) -> Source:
+    place = catalog.find_own_folder(name, data_dir)
+    files = corrupted.imagenet_c_files(place, corruption, severity)
+    image = files.read(tf.io.read_file(files.paths[0]))
+    return _files(files, tuple(image.shape))
+
+
+def _files(files: Files, image_shape: tuple[int, int, int]) -> Source:
+    # Paths are sorted by class, so that this keeps the order of the labels.
+    names = tuple(dict.fromkeys(pathlib.PurePath(path).parent.name for path in files.paths))
+    return Source({"test": files}, class_names=names, image_shape=image_shape)
+
+
+def _cifar_sequences(
+    name: str,
+    data_dir: Optional[PathLike],
+    perturbation: str,
+    difficulty: int,
+    names: tuple[str, ...],
+) -> Source:
+    place = catalog.find_own_folder(name, data_dir)
+    frames = perturbed.cifar_p(place, perturbation, difficulty=difficulty)
+
+    def batches(batch_size: int) -> tf.data.Dataset:
+        def read(start: np.int64) -> np.ndarray:
+            return frames[start : start + batch_size].astype("float32") / 255
+
+        def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            images = tf.ensure_shape(
+                tf.numpy_function(read, [start], tf.float32), [None, *frames.shape[1:]]
+            )
+            first = tf.cast(start, tf.int32)
+            return images, tf.range(first, first + tf.shape(images)[0])
+
+        return tf.data.Dataset.range(0, len(frames), batch_size).map(batch).prefetch(1)
+
+    return Source({"test": Given(batches, len(frames))}, class_names=names, image_shape=(32, 32, 3))

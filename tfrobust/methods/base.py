@@ -181,7 +181,7 @@ class RobustModel(keras.Model):
         with tf.GradientTape() as tape:
             logits, terms = self.terms(views, labels)
             step = tf.convert_to_tensor(self.optimizer.iterations) + 1
-            terms = {name: finite.finite(name, values, step) for name, values in terms.items()}
+            checked = finite.checks_of(terms, step)
             per_image = tf.add_n(
                 [tf.convert_to_tensor(self.term_weights[k]) * v for k, v in terms.items()]
             )
@@ -197,6 +197,9 @@ class RobustModel(keras.Model):
             loss = tf.reduce_sum(per_image) / _global_batch_size(images)
             scaled = self._scale_loss(loss + regularisation / replicas)
         gradients = tape.gradient(scaled, self.trainable_variables)
+        # Gradients do not depend on the value of the loss: they are made to wait for its check.
+        with tf.control_dependencies(checked):
+            gradients = [g if g is None else tf.identity(g) for g in gradients]
         self._apply(gradients)
         self._loss_mean.update_state(per_image + regularisation)
         for name, values in terms.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional
 
 import keras
@@ -16,27 +16,28 @@ _FOUND = re.compile(_MARK + r": (\w+) in step\W+(\d+)")
 _ADVICE = "a lower learning rate or clipped gradients may help"
 
 
-def finite(name: str, values: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    """The values of a term, once it is sure that they are finite.
+def checks_of(terms: Mapping[str, tf.Tensor], step: tf.Tensor) -> list[Any]:
+    """Operations that fail where a term is not finite; what must not happen then waits for them.
 
-    What is computed from the result, the change of the weights with it, does not happen otherwise.
-    XLA leaves the check out; `Watch` looks there.
+    XLA leaves them out; `Watch` looks there.
 
     Args:
-        name: Of the term.
-        values: [B].
+        terms: Name to values, [B].
         step: Number of this step.
 
     Returns:
-        [B], the same values.
+        Operations for `tf.control_dependencies`; none while executing eagerly, where the failure is
+        at once.
     """
-    check = tf.Assert(
-        tf.reduce_all(tf.math.is_finite(values)), [f"{_MARK}: {name} in step", step], summarize=1
-    )
-    if check is None:  # executing eagerly
-        return values
-    with tf.control_dependencies([check]):
-        return tf.identity(values)
+    found = [
+        tf.Assert(
+            tf.reduce_all(tf.math.is_finite(values)),
+            [f"{_MARK}: {name} in step", step],
+            summarize=1,
+        )
+        for name, values in terms.items()
+    ]
+    return [check for check in found if check is not None]
 
 
 @contextlib.contextmanager

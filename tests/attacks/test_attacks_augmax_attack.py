@@ -135,8 +135,8 @@ def test_ascent_equals_the_reference(problem, stop, fixed_shapes, stop_after):
     np.testing.assert_allclose(found[1], scores, atol=1e-6)
     if stop == "image":
         assert len(set(looks)) > 2  # images stop one by one
-    if stop == "image" and not fixed_shapes:  # filled up to multiples of 3, about 40 / 16
-        expected = [min(-(-np.sum(looks > i) // 3) * 3, B) for i in range(looks.max())]
+    if stop == "image" and not fixed_shapes:  # filled up to multiples of 40 / 8
+        expected = [min(-(-np.sum(looks > i) // 5) * 5, B) for i in range(looks.max())]
         assert counted.sizes == expected and counted.sizes[-1] < B
     else:
         assert counted.sizes == [B] * looks.max()

@@ -10,15 +10,12 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.gradient_sign import is_wrong, label_shares, scaled_gradient
+from tfrobust.attacks.groups import fill_up
 from tfrobust.augment.augmix import AugMix
 from tfrobust.losses.classification import cross_entropy
 from tfrobust.ops import sampling
 
 STOPS = ("image", "batch")
-#: Images that are not fooled yet are filled up to a multiple of a sixteenth of the batch: GPU
-#: libraries look for the best algorithm for every new size, and so few sizes occur. The CPU does
-#: not need it, and loses 6%.
-_SIZES = 16
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -170,7 +167,7 @@ class AugMaxAttack(Attack):
 
         def step(i, rows, seen, share, scores):
             """`rows` are the images that are still looked at, all of them if not grouped."""
-            filled = _filled(rows, batch) if grouped else None
+            filled = fill_up(rows, batch) if grouped else None
 
             def of(values):
                 return values if filled is None else tf.gather(values, filled)
@@ -320,13 +317,6 @@ def _slopes(net, images, chains, goals, uphill, share, scores):
     wrong = is_wrong(logits, goals)
     fooled = tf.where(uphill > 0, wrong, tf.logical_not(wrong))
     return fooled, tf.sign(mean), up_scores
-
-
-def _filled(rows: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
-    """Rows filled up to one of few numbers, with the first rows again."""
-    count, unit = tf.shape(rows)[0], (batch + _SIZES - 1) // _SIZES
-    size = tf.minimum((count + unit - 1) // unit * unit, batch)
-    return tf.gather(rows, tf.range(size) % count)
 
 
 def _spread(values: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:

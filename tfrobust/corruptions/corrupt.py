@@ -56,6 +56,7 @@ def corrupt(
 
     Example:
 
+    >>> import numpy as np
     >>> photographs = np.full([2, 32, 32, 3], 128, "uint8")
     >>> corrupt(photographs, "contrast", severity=5).dtype
     tf.uint8

@@ -52,6 +52,7 @@ def perturb(
 
     Example:
 
+    >>> import numpy as np
     >>> perturb(np.full([2, 32, 32, 3], 128, "uint8"), "translate").shape
     TensorShape([2, 16, 32, 32, 3])
     """
@@ -129,6 +130,7 @@ def perturbation_frames(
 
     Example:
 
+    >>> import numpy as np
     >>> image = np.array([9, 6, 3, 0], "uint8").reshape([1, 1, 4, 1]).repeat(3, axis=3)
     >>> for frame in perturbation_frames(image, "translate", table=32, frames=(6, 7, 9)):
     ...     print(frame[0, 0, :, 0].numpy())

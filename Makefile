@@ -29,7 +29,7 @@ quickstart: venv
 	@$(VENV)/bin/tfrobust quickstart $(ARGS)
 
 test: venv
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@tools/tests.sh $(VENV)/bin/python $(ARGS)
 
 check: check-style check-format check-types check-imports
 

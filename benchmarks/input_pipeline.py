@@ -54,23 +54,27 @@ def epoch(data: Iterable) -> None:
         pass
 
 
-def compare(cases: dict[str, tf.data.Dataset], images: int, rounds: int, unit: str) -> None:
-    """Prints each data set's speed, and beside that of the data set called `unit`."""
+def compare(
+    cases: dict[str, tf.data.Dataset], images: int, rounds: int, units: tuple[str, ...]
+) -> None:
+    """Prints each data set's speed, and in parts of that of the data sets called `units`."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     for data in cases.values():
         epoch(data)  # files are in the system's cache, tf.data has tuned itself once
     for _ in range(rounds):
         for name, data in cases.items():
             times[name].append(seconds(lambda data=data: epoch(data)))
-    clock = {name: statistics.median(t for t, _ in of) for name, of in times.items()}
-    print(f"{'':26}{'images/s':>10}{'of ' + unit:>14}{'core ms/image':>16}{'of ' + unit:>14}")
-    busy = {name: statistics.median(b for _, b in of) for name, of in times.items()}
+    print(f"{'':24}{'images/s':>10}", *(f"{'of ' + unit:>17}" for unit in units), end="")
+    print(f"{'core ms/image':>16}", *(f"{'of ' + unit:>17}" for unit in units))
+    columns = []
+    for part in range(2):
+        median = {name: statistics.median(t[part] for t in of) for name, of in times.items()}
+        columns.append((median, [{n: median[u] / t for n, t in median.items()} for u in units]))
     for name in cases:
-        print(
-            f"{name:26}{images / clock[name]:10,.0f}{clock[unit] / clock[name]:14.2f}"
-            f"{1000 * busy[name] / images:16.4f}{busy[unit] / busy[name]:14.2f}",
-            flush=True,
-        )
+        print(f"{name:24}{images / columns[0][0][name]:10,.0f}", end=" ")
+        print(*(f"{parts[name]:17.2f}" for parts in columns[0][1]), end="")
+        print(f"{1000 * columns[1][0][name] / images:16.4f}", end=" ")
+        print(*(f"{parts[name]:17.2f}" for parts in columns[1][1]), flush=True)
 
 
 def arrays(rounds: int) -> None:
@@ -97,16 +101,16 @@ def arrays(rounds: int) -> None:
         "bare, shuffled": bare(True),
         "from_arrays, shuffled": ours(shuffle_seed=0),
     }
-    compare(cases, len(images), rounds, "bare")
+    compare(cases, len(images), rounds, ("bare", "bare, shuffled"))
 
 
 def made_up_photographs(folder: pathlib.Path, count: int) -> None:
-    """Random colour gradients with some noise, as JPEG files of about 50 kB."""
+    """Random colour gradients with noise, as JPEG files of 110 kB, the mean of ImageNet."""
     random = np.random.default_rng(0)
     for i in range(count):
         coarse = random.integers(0, 256, [24, 32, 3], "uint8")
         smooth = np.asarray(Image.fromarray(coarse).resize((500, 375), Image.BICUBIC))
-        noisy = np.clip(smooth + random.normal(0, 4, smooth.shape), 0, 255).astype("uint8")
+        noisy = np.clip(smooth + random.normal(0, 11, smooth.shape), 0, 255).astype("uint8")
         Image.fromarray(noisy).save(folder / f"{i}.jpg", quality=90)
 
 

@@ -23,7 +23,7 @@ from tfrobust import checks
 #: validation and test images each ask for themselves.
 CACHE_SHARE = 0.25
 
-#: Most bytes of encoded images that wait for being shuffled; less where memory is short.
+#: Most bytes of images in files that wait for being shuffled, or `CACHE_SHARE` where that is less.
 SHUFFLE_BYTES = 2**30
 
 #: Elements that are looked at for their size, and what one takes besides its bytes.
@@ -58,9 +58,10 @@ class Settings:
         cache: Whether images that were read from files are kept decoded: True in memory, a path in
             files whose names begin so (delete them when the images change), False not at all. None,
             the default, in memory where they take at most `CACHE_SHARE` of what is free.
-            Arrays are in memory already; of memory-mapped ones only True makes a copy there.
+            Arrays are in memory already, and memory-mapped ones are read from their file unless
+            this is True.
         deterministic: Whether images come in an order that follows from the seed alone. False lets
-            files of records, where a data set is made of many, overtake one another.
+            batches overtake one another, and files of records where a data set is made of many.
         damaged: What an image that cannot be decoded does: "stop" raises an error that names it;
             "skip" leaves it out, and warns at the end of the epoch how many there were.
         device: Device onto which batches are fetched ahead, such as "/GPU:0". Not under a
@@ -104,8 +105,9 @@ def from_arrays(
 ) -> tf.data.Dataset:
     """Batches of arrays.
 
-    Only indices are shuffled, and a batch is gathered at once. Memory-mapped images are read from
-    the disk batch by batch.
+    Only indices are shuffled, and a batch is gathered at once. Memory-mapped images are never in
+    memory as a whole: they are read one after the other, and shuffled in a buffer of at most
+    `SHUFFLE_BYTES`; where all fit in, the order is that of the same array in memory.
 
     Args:
         images: [N, H, W, C]: float32 in [0, 1], or uint8, which takes a quarter of the memory
@@ -128,29 +130,23 @@ def from_arrays(
     >>> [len(y) for x, y in data]
     [2, 2, 1]
     """
+    images, labels = np.asanyarray(images), np.asarray(labels)
     if images.dtype == np.uint8:
         checks.check_image_spec(images.shape, tf.float32)
     else:
         checks.check_images(images)
     checks.check_labels(labels, classes)
-    labels = np.asarray(labels)
     if len(images) != len(labels):
         raise ValueError(
             f"there must be a label for each image; received {len(images)} images and "
             f"{len(labels)} labels"
         )
     labels = labels.astype("float32" if _are_shares(labels, classes) else "int32")
-    if _is_mapped(images) and settings.cache is not True:
-        rows = _mapped_rows(images)
+    place = None if settings.cache is True else _place_in_file(images)
+    if place is None:
+        data = _gathered(images, labels, settings)
     else:
-        rows = _rows(np.array(images) if _is_mapped(images) else images)
-    labels_of = _rows(labels)
-    data = tf.data.Dataset.range(len(images))
-    data = _shuffled(data, len(images), settings).batch(settings.batch_size)
-    data = data.map(
-        lambda indices: (_to_float(rows(indices)), labels_of(indices)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+        data = _records(*place, images, labels, settings)
     return _finished(data, settings)
 
 
@@ -266,34 +262,59 @@ def _are_shares(labels: np.ndarray, classes: int) -> bool:
     return labels.ndim == 2 and labels.shape[1] == classes and classes > 1
 
 
-def _is_mapped(array: Any) -> bool:
-    """Whether an array, or what it is a view of, is in a file."""
-    while array is not None:
-        if isinstance(array, (np.memmap, mmap.mmap)):
-            return True
-        array = getattr(array, "base", None)
-    return False
-
-
-def _rows(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
-    if array.dtype not in (np.uint8, np.int32):
-        array = array.astype("float32", copy=False)
+def _gathered(images: np.ndarray, labels: np.ndarray, settings: Settings) -> tf.data.Dataset:
+    """Batches of arrays in memory: only their indices are handled one by one."""
+    if images.dtype != np.uint8:
+        images = images.astype("float32", copy=False)
     with tf.device("/CPU:0"):  # not all onto the GPU
-        tensor = tf.constant(array)
-    return lambda indices: tf.gather(tensor, indices)
+        image_rows, label_rows = tf.constant(images), tf.constant(labels)
+    data = _shuffled(tf.data.Dataset.range(len(images)), len(images), settings)
+    return data.batch(settings.batch_size).map(
+        lambda indices: (
+            _to_float(tf.gather(image_rows, indices)),
+            tf.gather(label_rows, indices),
+        ),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
 
 
-def _mapped_rows(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
-    kind = np.uint8 if array.dtype == np.uint8 else np.float32
+def _place_in_file(array: np.ndarray) -> Optional[tuple[str, int]]:
+    """The path of the file that an array is mapped from, and where in it the array begins.
 
-    def read(indices):
-        return np.asarray(array[indices], kind)
+    None for one in memory, and for one whose images are not one after the other in the file.
+    """
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    if not (isinstance(root, np.memmap) and isinstance(root.base, mmap.mmap)):
+        return None
+    plain = array.flags.c_contiguous and array.dtype in (np.uint8, np.float32)
+    if not plain or root.filename is None or root.mode == "c":
+        return None
+    return os.fspath(root.filename), root.offset + array.ctypes.data - root.ctypes.data
 
-    def rows(indices):
-        images = tf.numpy_function(read, [indices], kind, stateful=False)
-        return tf.ensure_shape(images, [None, *array.shape[1:]])
 
-    return rows
+def _records(
+    path: str, offset: int, images: np.ndarray, labels: np.ndarray, settings: Settings
+) -> tf.data.Dataset:
+    """Batches of images that are read from the file they are mapped from.
+
+    By TensorFlow, not by NumPy: a step in Python that is made ahead when a program ends can keep it
+    from ending.
+    """
+    shape = images.shape[1:]
+    size = images.dtype.itemsize * math.prod(shape)
+    end = offset + size * len(images)
+    data = tf.data.FixedLengthRecordDataset(path, size, offset, os.path.getsize(path) - end)
+    data = tf.data.Dataset.zip((data, tf.data.Dataset.from_tensor_slices(labels)))
+    data = data.apply(tf.data.experimental.assert_cardinality(len(images)))
+    data = _shuffled(data, min(len(images), _most_waiting(size)), settings)
+
+    def decode(strings, labels):
+        pixels = tf.io.decode_raw(strings, images.dtype)
+        return _to_float(tf.reshape(pixels, [-1, *shape])), labels
+
+    return data.batch(settings.batch_size).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 # Files
@@ -341,8 +362,14 @@ def _buffer_size(elements: tf.data.Dataset, count: int, settings: Settings) -> i
     """How many elements to shuffle at a time, by the size of the first."""
     if settings.shuffle_seed is None:
         return count
-    size = np.mean([len(string) for string, _ in _first(elements)] or [0]) + _ELEMENT_BYTES
-    return int(np.clip(min(SHUFFLE_BYTES, CACHE_SHARE * _free_memory()) / size, 1, count))
+    size = np.mean([len(string) for string, _ in _first(elements)] or [0])
+    return min(count, _most_waiting(float(size)))
+
+
+def _most_waiting(size: float) -> int:
+    """How many elements of so many bytes may wait for being shuffled."""
+    most = min(SHUFFLE_BYTES, CACHE_SHARE * _free_memory())
+    return max(int(most / (size + _ELEMENT_BYTES)), 1)
 
 
 def _cache_file(path: Union[str, os.PathLike[str]], identity: list[Any]) -> str:
@@ -398,18 +425,18 @@ def _read(
         image = tf.cond(last, lambda: tf.zeros(shape, tf.uint8), lambda: read(string))
         return index, before, last, image, tf.cast(label, tf.int32)
 
-    zero = tf.constant(0, tf.int64)
-    data = elements.concatenate(end).batch(_CHUNK)
+    # The end has a chunk of its own: an error in `elements` takes the whole chunk with it.
+    data = elements.batch(_CHUNK).concatenate(end.batch(1))
     data = data.scan("", with_the_one_before).unbatch().enumerate()
     # In order whatever the options say, or the numbers would not show what is missing.
     data = data.map(read_one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    # Where reading stops, the log gets the error itself, which may come from `elements`.
-    data = data.ignore_errors(log_warning=damaged == "stop").batch(batch_size)
+    data = data.ignore_errors(log_warning=True).batch(batch_size)
+    zero = tf.constant(0, tf.int64)
     if damaged == "stop":
-        data = data.scan(zero, _none_missing(read, count))
+        data = data.scan((zero, ""), _none_missing(read, count))
     else:
         data = data.scan((zero, zero, zero, ""), _left_out(read, count))
-    data = data.take_while(lambda images, labels: len(labels) > 0)
+    data = data.map(_raise).take_while(lambda images, labels: len(labels) > 0)
     if damaged == "stop":
         batches = -(-count // batch_size)
         data = data.apply(tf.data.experimental.assert_cardinality(batches))
@@ -430,28 +457,35 @@ def _without_end(
     return images[:size], labels[:size]
 
 
+def _ended_early(last: tf.Tensor, index: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whether `elements` gave too few, and a sentence about it."""
+    few = f"there must be {count} images; reading failed (see the log for why), or ended, after "
+    return last[-1] & (index[-1] < count), few + tf.strings.as_string(index[-1])
+
+
 def _none_missing(read: Read, count: int) -> Callable:
-    """A step of a scan of batches that raises where a number is missing."""
+    """A step of a scan of batches that says what is wrong once a number is missing.
+
+    It does not raise: `_raise` does. The state of a scan stays what it was when a step fails, and
+    the next steps, which are made ahead, would ask Python again; when a program ends meanwhile, it
+    waits for them for ever.
+    """
 
     def complain(index, string):
         return f"{_what_failed(read, index, string)} (with damaged='skip' it is left out)".encode()
 
-    def check(expected, element):
+    def check(state, element):
+        expected, said = state
         index, before, last, images, labels = element
         gaps, first = _gaps(expected, index)
-        none = tf.reduce_all(gaps == 0)
+        ended, few = _ended_early(last, index, count)
         said = tf.cond(
-            none,
-            lambda: "",
+            (said == "") & tf.reduce_any(gaps > 0),
             lambda: tf.numpy_function(complain, [index[first] - 1, before[first]], tf.string),
+            lambda: tf.where((said == "") & ended, few, said),
         )
-        few = f"there must be {count} images; reading failed (see the log for why), or ended, after"
-        checks_made = [
-            tf.debugging.Assert(none, [said]),
-            tf.debugging.Assert(~last[-1] | (index[-1] >= count), [few, index[-1]]),
-        ]
-        with tf.control_dependencies(checks_made):
-            return index[-1] + 1, _without_end(last, images, labels)
+        said = tf.ensure_shape(said, [])
+        return (index[-1] + 1, said), (said, *_without_end(last, images, labels))
 
     return check
 
@@ -460,9 +494,9 @@ def _left_out(read: Read, count: int) -> Callable:
     """A step of a scan of batches that counts what is missing, and warns at the end."""
 
     def warn(missing, index, string):
-        example = f", such as this: {_what_failed(read, index, string)}" if string else ""
         warnings.warn(
-            f"{missing} of {count} images are left out, because they cannot be read{example}",
+            f"{missing} of {count} images are left out, because they cannot be read, such as this: "
+            f"{_what_failed(read, index, string)}",
             RuntimeWarning,
             stacklevel=1,
         )
@@ -476,28 +510,36 @@ def _left_out(read: Read, count: int) -> Callable:
         number = tf.where(new, index[first] - 1, number)
         example = tf.where(new, before[first], example)
         missing += tf.reduce_sum(gaps)
-        # What `elements` itself could not give is missing too.
-        told = tf.where(last[-1], missing + tf.maximum(count - index[-1], 0), 0)
         told = tf.cond(
-            told > 0,
-            lambda: tf.numpy_function(warn, [told, number, example], tf.int64),
-            lambda: told,
+            last[-1] & (missing > 0),
+            lambda: tf.numpy_function(warn, [missing, number, example], tf.int64),
+            lambda: missing,
         )
+        # Not images are damaged then, but what they are read from.
+        ended, few = _ended_early(last, index, count)
         with tf.control_dependencies([told]):
-            state = (index[-1] + 1, missing, number, example)
-            return state, _without_end(last, images, labels)
+            said = tf.where(ended, few, "")
+        state = (index[-1] + 1, missing, number, example)
+        return state, (said, *_without_end(last, images, labels))
 
     return check
 
 
+def _raise(said: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    with tf.control_dependencies([tf.debugging.Assert(said == "", [said])]):
+        return tf.identity(images), labels
+
+
 def _what_failed(read: Read, index: int, string: bytes) -> str:
     """A sentence about an image that could not be read."""
+    if not string:
+        return "reading failed at the first images (see the log for why)"
     name = string.decode("utf-8", "replace")
     if len(string) > 4096 or not name.isprintable():
         name = f"image {index} ({len(string)} bytes)"
     try:
         read(tf.constant(string))
-        reason = "it could be read when it was tried again"
+        return f"reading failed after {name} (see the log for why)"
     except Exception as error:  # whatever it is, it is what shall be said
         reason = getattr(error, "message", str(error))
         reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]| name: *$", "", reason)

@@ -231,3 +231,15 @@ def test_an_older_report_is_replaced_whole(run):
     write_report(run)
     assert "old" not in read_page(run / "report.html").words
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_note_on_the_data(tmp_path):
+    """What must stand beside every number stands in the page."""
+    row = Row("a", "cifar10/test", "clean", 0.0, "accuracy", 0.5, n=10, seed=0)
+    result_rows.write([row], tmp_path / "rows.jsonl")
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "Note on" not in page
+    data = {"name": "cifar10", "note": "copies <of> the images"}
+    (tmp_path / "data.json").write_text(json.dumps(data), encoding="utf-8")
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "Note on cifar10: copies &lt;of&gt; the images." in page

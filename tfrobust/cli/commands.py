@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import pathlib
 from typing import Any
 
@@ -19,6 +20,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     recipe = recipes.Train(**_settings(arguments, recipes.Train))
     recipes.train(recipe, arguments.out)
+    _print_note_of_run(arguments.out)
     print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
 
 
@@ -28,6 +30,7 @@ def finetune(arguments: argparse.Namespace) -> None:
     settings = _settings(arguments, recipes.Finetune)
     settings["settings"] = dict(_number(*_assignment("--set", t)) for t in arguments.settings)
     recipes.finetune(recipes.Finetune(**settings), arguments.out)
+    _print_note_of_run(arguments.out)
     print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
 
 
@@ -50,7 +53,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    from tfrobust import augment, evaluation, reports, rows, saving, strength
+    from tfrobust import augment, evaluation, files, reports, rows, saving, strength
 
     if arguments.out:
         _check_new_file(arguments.out)
@@ -76,6 +79,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     ]
     if arguments.out:
         rows.write(measured, arguments.out)
+        described = pathlib.Path(arguments.out).parent / "data.json"
+        if not described.exists():
+            files.write_json(data.describe(), described)
     print(reports.robustness_table(measured, baseline=next(iter(models))).to_text())
     _print_note(data)
 
@@ -217,6 +223,12 @@ def _data_options(arguments: argparse.Namespace) -> dict[str, Any]:
 def _print_note(data: Any) -> None:
     if data.note:
         print(f"Note on {data.name}: {data.note}.")
+
+
+def _print_note_of_run(folder: str) -> None:
+    described = json.loads(pathlib.Path(folder, "data.json").read_text(encoding="utf-8"))
+    if described["note"]:
+        print(f"Note on {described['name']}: {described['note']}.")
 
 
 def _assignment(option: str, text: str) -> tuple[str, str]:

@@ -82,7 +82,7 @@ def write_report(run_folder: files.PathLike, *, path: files.PathLike | None = No
     """Writes the tables and figures of a run as one HTML file that needs nothing else.
 
     Reads `rows.jsonl`, of which it shows the metric `"accuracy"`, and, where they are there,
-    `strengths.json`, `pictures.npz`, `history.jsonl` and `settings.json`.
+    `strengths.json`, `pictures.npz`, `history.jsonl`, `settings.json` and `data.json`.
 
     Args:
         run_folder: Folder of the run.
@@ -102,7 +102,7 @@ def write_report(run_folder: files.PathLike, *, path: files.PathLike | None = No
         raise FileNotFoundError(f"a report needs result rows; {folder} has no rows.jsonl")
     if path.is_dir():
         raise IsADirectoryError(f"path must be a file for the report; {path} is a folder")
-    sections = (_accuracies, _strengths, _pictures, _histories, _settings)
+    sections = (_note, _accuracies, _strengths, _pictures, _histories, _settings)
     body = "\n".join(part for section in sections for part in section(folder))
     title = escape(f"Robustness report: {folder.resolve().name}")
     page = PAGE.format(title=title, style=STYLE, body=body)
@@ -110,6 +110,13 @@ def write_report(run_folder: files.PathLike, *, path: files.PathLike | None = No
         # A name with half a surrogate pair, which JSON allows, is no reason to have no report.
         temporary.write_text(page, encoding="utf-8", errors="replace")
     return path
+
+
+def _note(folder: pathlib.Path) -> Iterator[str]:
+    """What must stand beside every number measured on the data."""
+    data = _read_json(folder / "data.json") or {}
+    if data.get("note"):
+        yield _paragraph(f"Note on {data.get('name')}: {data['note']}.")
 
 
 def _accuracies(folder: pathlib.Path) -> Iterator[str]:

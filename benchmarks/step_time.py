@@ -126,7 +126,10 @@ def method_table(given, new_net):
             lambda: methods.FeatureContrastive(new_net()),
             ["plain 3B", "input gradient"],
         ),
-        "augmix": (lambda: methods.AugMixTraining(new_net()), ["plain 3B", "augmentation"]),
+        "augmix_training": (
+            lambda: methods.AugMixTraining(new_net()),
+            ["plain 3B", "augmentation"],
+        ),
         "noisymix": (lambda: methods.NoisyMix(new_net()), ["plain 3B", "augmentation"]),
         "augmax": (
             lambda: methods.AugMax(new_net(dual=True), attack=augmax(None), **settings),

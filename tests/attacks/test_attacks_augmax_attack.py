@@ -317,7 +317,9 @@ def test_ascent_is_compiled_with_fixed_shapes(problem, stop):
 
 def test_replicas_draw_their_own_numbers():
     net, images = trained_net(), photos()
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    strategy = tf.distribute.MirroredStrategy(
+        ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
+    )
     with strategy.scope():
         attack = AugMaxAttack(AugMix(10, depth=1), steps=2)
     labels = tf.zeros([6], tf.int32)

@@ -294,7 +294,9 @@ def test_seeds(name, make_net, images, labels):
 
 def test_replicas_draw_their_own_numbers(name, images, labels):
     net = keras.Sequential([keras.Input([16, 16, 3]), keras.layers.Flatten()])
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    strategy = tf.distribute.MirroredStrategy(
+        ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
+    )
     with strategy.scope():
         attack = MAKERS[name]()
     moved = strategy.run(

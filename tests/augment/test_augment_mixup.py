@@ -164,7 +164,9 @@ def test_compiles():
 
 
 def test_replicas_mix_their_own_images():
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    strategy = tf.distribute.MirroredStrategy(
+        ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
+    )
     with strategy.scope():
         layer = augment.Mixup(alpha=0.3)
     step = tf.function(lambda: layer.draw(tf.constant(IMAGES)))

@@ -235,7 +235,9 @@ def test_no_loop_over_images_and_no_python(layer, images):
 
 
 def test_two_replicas_draw_different_numbers(images):
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    strategy = tf.distribute.MirroredStrategy(
+        ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
+    )
     for name in NOISY:
         with strategy.scope():
             layer = MAKERS[name]()

@@ -464,7 +464,9 @@ def test_two_devices_take_the_route():
     x = features(4, 3, 3, 4)
     results = {}
     for devices in (1, 2):
-        strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(devices)])
+        strategy = tf.distribute.MirroredStrategy(
+            [f"/cpu:{i}" for i in range(devices)], tf.distribute.ReductionToOneDevice()
+        )
         with strategy.scope():
             inputs = keras.Input([3, 3, 4])
             net = keras.Model(inputs, DuBIN(name="norm")(inputs))

@@ -313,7 +313,9 @@ def test_two_devices():
     """The last batch does not divide evenly; the losses are those of one device."""
     losses = []
     for devices in (1, 2):
-        strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(devices)])
+        strategy = tf.distribute.MirroredStrategy(
+            [f"/cpu:{i}" for i in range(devices)], tf.distribute.ReductionToOneDevice()
+        )
         with strategy.scope():
             model = methods.AugMax(linear_model(), dual_norms=False, **darker())
         data = tf.data.Dataset.from_tensor_slices((photos(7), np.arange(7) % 4)).batch(4)

@@ -258,7 +258,9 @@ def test_all_points_in_one_trace():
 def test_two_replicas_keep_the_views_of_an_image_together():
     """Three equal views stay equal, mixed as they are: wherever they are mixed with other images
     or in other shares, their predictions would differ."""
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    strategy = tf.distribute.MirroredStrategy(
+        ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
+    )
     with strategy.scope():
         model = noisymix(additive=0, multiplicative=0, augment=augment.Brightness(0.0))
         model.compile(keras.optimizers.SGD(0.1))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.datasets import decoding, pipeline
+from tfrobust.datasets import decoding, pipeline, reading
 from tfrobust.datasets.pipeline import Settings
 
 COUNT = 10
@@ -342,13 +342,14 @@ def damage(path):
     path.write_bytes(path.read_bytes()[:30])
 
 
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 11])
 @pytest.mark.parametrize(
     "place, seed, cache",
     [(0, None, False), (9, None, True), (5, 0, False), (9, 0, False), (0, 0, True)],
 )
-def test_damaged_stops(files, place, seed, cache):
+def test_damaged_stops(files, place, seed, cache, batch_size):
     damage(files[place])
-    data = from_files(files, shuffle_seed=seed, cache=cache, batch_size=1)
+    data = from_files(files, shuffle_seed=seed, cache=cache, batch_size=batch_size)
     iterator = iter(data)
     said = rf"{place}.png must be an image that can be read; reading it failed: .*PNG.*'skip\\?' it"
     with pytest.raises(tf.errors.InvalidArgumentError, match=said) as caught:
@@ -366,12 +367,19 @@ def test_stops_at_the_image(files):
             next(iterator)
 
 
+def test_stops_where_no_batch_is_whole(files):
+    for place in (2, 4, 7, 8):
+        damage(files[place])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"[2478].png must"):
+        list(from_files(files, cache=False, batch_size=3))
+
+
 def test_asks_python_once(files, monkeypatch):
     """Batches are made ahead: a step in Python then can keep a program from ending."""
     for place in (3, 6):
         damage(files[place])
     asked = []
-    monkeypatch.setattr(pipeline, "_what_failed", lambda *of: asked.append(of) or "so it is")
+    monkeypatch.setattr(reading, "_what_failed", lambda *of: asked.append(of) or "so it is")
     iterator = iter(from_files(files, cache=False, batch_size=1))
     failed = 0
     for _ in range(COUNT - 2):

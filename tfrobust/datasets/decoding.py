@@ -239,22 +239,20 @@ def _of_image(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
 
 
 def _of_contents(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
-    def of_window(contents):
+    def decode_window(contents):
         geometry = geometry_of(tf.io.extract_jpeg_shape(contents)[:2])
         image = tf.io.decode_and_crop_jpeg(
             contents, geometry.window, 3, dct_method="INTEGER_ACCURATE"
         )
         return _resample(image, geometry)
 
+    long_way = _aside(lambda contents: _of_image(geometry_of)(decode(contents)))
+
     def change(contents):
         # A file that is cut off below the window would pass, so its end is looked for. Some have
         # more after the end; they take the long way.
         whole = tf.io.is_jpeg(contents) & (tf.strings.substr(contents, -2, 2) == b"\xff\xd9")
-        return tf.cond(
-            whole,
-            lambda: of_window(contents),
-            lambda: _of_image(geometry_of)(decode(contents)),
-        )
+        return tf.cond(whole, lambda: decode_window(contents), lambda: long_way(contents))
 
     return change
 
@@ -270,19 +268,29 @@ def _resample(image: tf.Tensor, geometry: _Geometry) -> tf.Tensor:
             image[top : top + height, left : left + width], [height, width, channels]
         )
 
-    def resize():
+    @_aside
+    def resize(image, scale, first, corner):
         # One axis after the other, each as a row of few long pixels: on those the operation is
         # several times faster than on many of three numbers.
-        shift = geometry.scale * geometry.first - geometry.corner
-        rows = tf.reshape(image, [1, 1, geometry.window[2], -1])
-        rows = _scaled(rows, height, geometry.scale[0], shift[0])
+        shift = scale * first - corner
+        rows = tf.reshape(image, [1, 1, tf.shape(image)[0], -1])
+        rows = _scaled(rows, height, scale[0], shift[0])
         columns = tf.transpose(tf.reshape(rows, [height, -1, channels]), [1, 0, 2])
         columns = tf.reshape(columns, [1, 1, -1, height * channels])
-        columns = _scaled(columns, width, geometry.scale[1], shift[1])
+        columns = _scaled(columns, width, scale[1], shift[1])
         columns = tf.reshape(columns, [width, height, channels])
         return tf.cast(tf.transpose(columns, [1, 0, 2]) + 0.5, tf.uint8)
 
-    return tf.cond(geometry.same, cut, resize)
+    parts = image, geometry.scale, geometry.first, geometry.corner
+    return tf.cond(geometry.same, cut, lambda: resize(*parts))
+
+
+def _aside(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """A function that stays one operation in the graph.
+
+    The operations of a branch that is not taken are visited all the same, one by one.
+    """
+    return tf.function(function, experimental_attributes={"_noinline": True})
 
 
 def _scaled(row: tf.Tensor, length: int, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:

@@ -9,15 +9,15 @@ import math
 import mmap
 import os
 import pathlib
-import re
-import warnings
 from collections.abc import Sequence
-from typing import Any, Callable, Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
+from tfrobust.datasets import reading
+from tfrobust.datasets.reading import Read
 
 #: Decoded images are kept in memory where they take at most this part of what is free. Training,
 #: validation and test images each ask for themselves.
@@ -30,15 +30,6 @@ SHUFFLE_BYTES = 2**30
 _LOOKED_AT = 32
 _ELEMENT_BYTES = 200
 
-#: Images that are checked at a time where they are not checked in batches.
-_CHUNK = 16
-
-#: Images that are read at the same time.
-_CALLS = 2 * (os.cpu_count() or 1)
-
-#: Stands behind the last element, and is no image.
-_END = b"\0the end"
-
 #: Files that tell how much memory a container may have, and has.
 _CONTAINER_MEMORY = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -47,8 +38,6 @@ _CONTAINER_MEMORY = (
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
     ),
 )
-
-Read = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +167,7 @@ def from_elements(
     count = checks.check_whole("count", count, 1, 2**62)
     # What tells one cache file from another; reading some elements is only worth it for that.
     identity = _first(elements) if isinstance(settings.cache, (str, os.PathLike)) else []
-    return _batches(elements, count, read, settings, identity)
+    return _batches(elements, count, read, settings, identity, are_paths=False)
 
 
 def from_files(
@@ -211,7 +200,8 @@ def from_files(
     def read_file(path):
         return read(tf.io.read_file(path))
 
-    return _batches(elements, len(names), read_file, settings, [names, list(labels)])
+    identity = [names, list(labels)]
+    return _batches(elements, len(names), read_file, settings, identity, are_paths=True)
 
 
 def from_frames(
@@ -324,7 +314,12 @@ def _records(
 
 
 def _batches(
-    elements: tf.data.Dataset, count: int, read: Read, settings: Settings, identity: list[Any]
+    elements: tf.data.Dataset,
+    count: int,
+    read: Read,
+    settings: Settings,
+    identity: list[Any],
+    are_paths: bool,
 ) -> tf.data.Dataset:
     shape = _image_shape(read)
     keep = settings.cache
@@ -332,10 +327,23 @@ def _batches(
         keep = count * math.prod(shape) <= CACHE_SHARE * _free_memory()
     if keep is False:
         elements = _shuffled(elements, _buffer_size(elements, count, settings), settings)
-        data = _read(elements, count, read, shape, settings.damaged, settings.batch_size)
+
+    def batches(size):
+        return reading.read_batches(
+            elements,
+            count,
+            read,
+            shape,
+            are_paths=are_paths,
+            damaged=settings.damaged,
+            batch_size=size,
+        )
+
+    if keep is False:
+        data = batches(settings.batch_size)
     else:
         path = "" if keep is True else _cache_file(keep, [identity, count, shape, settings.damaged])
-        data = _read(elements, count, read, shape, settings.damaged, _CHUNK).unbatch()
+        data = batches(reading.CHUNK).unbatch()
         if settings.damaged == "stop":
             data = data.apply(tf.data.experimental.assert_cardinality(count))
         data = _shuffled(data.cache(path), count, settings).batch(settings.batch_size)
@@ -397,155 +405,3 @@ def _free_memory() -> int:
             sizes_read = [int(pathlib.Path(path).read_text("ascii")) for path in (limit, used)]
             free.append(sizes_read[0] - sizes_read[1])
     return max(min(free, default=0), 0)
-
-
-def _read(
-    elements: tf.data.Dataset,
-    count: int,
-    read: Read,
-    shape: tuple[int, ...],
-    damaged: str,
-    batch_size: int,
-) -> tf.data.Dataset:
-    """Batches of the images, read in parallel, in their order.
-
-    An image that cannot be read is an error inside `tf.data`, which drops the element and with it
-    what would name it. So elements are numbered before they are read, and carry the string of the
-    one before them: a gap in the numbers shows that one was damaged, and which. A last element,
-    which is no image, does this for the last image. All but the reading is done for many elements
-    at once, because calling a function costs more than what these do.
-    """
-    spec = elements.element_spec[1]
-    end = tf.data.Dataset.from_tensors((_END, tf.zeros(spec.shape, spec.dtype)))
-
-    def with_the_one_before(before, element):
-        strings, labels = element
-        return strings[-1], (tf.concat([[before], strings[:-1]], 0), strings, labels)
-
-    def read_one(index, element):
-        before, string, label = element
-        last = string == _END
-        image = tf.cond(last, lambda: tf.zeros(shape, tf.uint8), lambda: read(string))
-        return index, before, last, image, tf.cast(label, tf.int32)
-
-    # The end has a chunk of its own: an error in `elements` takes the whole chunk with it.
-    data = elements.batch(_CHUNK).concatenate(end.batch(1))
-    data = data.scan("", with_the_one_before).unbatch().enumerate()
-    # In order whatever the options say, or the numbers would not show what is missing. A fixed
-    # number of calls: left to itself tf.data settled at half the speed in some epochs.
-    data = data.map(read_one, num_parallel_calls=_CALLS, deterministic=True)
-    data = data.ignore_errors(log_warning=True).batch(batch_size)
-    zero = tf.constant(0, tf.int64)
-    if damaged == "stop":
-        data = data.scan((zero, ""), _none_missing(read, count))
-    else:
-        data = data.scan((zero, zero, zero, ""), _left_out(read, count))
-    data = data.map(_raise).take_while(lambda images, labels: len(labels) > 0)
-    if damaged == "stop":
-        batches = -(-count // batch_size)
-        data = data.apply(tf.data.experimental.assert_cardinality(batches))
-    return data
-
-
-def _gaps(expected: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many numbers are missing before each that is there, and where the first gap is."""
-    gaps = index - tf.concat([[expected], index[:-1] + 1], 0)
-    return gaps, tf.argmax(gaps > 0)
-
-
-def _without_end(
-    last: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """A batch without the element that is no image; nothing is left where it stands alone."""
-    size = len(labels) - tf.cast(last[-1], tf.int32)
-    return images[:size], labels[:size]
-
-
-def _ended_early(last: tf.Tensor, index: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether `elements` gave too few, and a sentence about it."""
-    few = f"there must be {count} images; reading failed (see the log for why), or ended, after "
-    return last[-1] & (index[-1] < count), few + tf.strings.as_string(index[-1])
-
-
-def _none_missing(read: Read, count: int) -> Callable:
-    """A step of a scan of batches that says what is wrong once a number is missing.
-
-    It does not raise: `_raise` does. The state of a scan stays what it was when a step fails, and
-    the next steps, which are made ahead, would ask Python again; when a program ends meanwhile, it
-    waits for them for ever.
-    """
-
-    def complain(index, string):
-        return f"{_what_failed(read, index, string)} (with damaged='skip' it is left out)".encode()
-
-    def check(state, element):
-        expected, said = state
-        index, before, last, images, labels = element
-        gaps, first = _gaps(expected, index)
-        ended, few = _ended_early(last, index, count)
-        said = tf.cond(
-            (said == "") & tf.reduce_any(gaps > 0),
-            lambda: tf.numpy_function(complain, [index[first] - 1, before[first]], tf.string),
-            lambda: tf.where((said == "") & ended, few, said),
-        )
-        said = tf.ensure_shape(said, [])
-        return (index[-1] + 1, said), (said, *_without_end(last, images, labels))
-
-    return check
-
-
-def _left_out(read: Read, count: int) -> Callable:
-    """A step of a scan of batches that counts what is missing, and warns at the end."""
-
-    def warn(missing, index, string):
-        warnings.warn(
-            f"{missing} of {count} images are left out, because they cannot be read, such as this: "
-            f"{_what_failed(read, index, string)}",
-            RuntimeWarning,
-            stacklevel=1,
-        )
-        return missing
-
-    def check(state, element):
-        expected, missing, number, example = state
-        index, before, last, images, labels = element
-        gaps, first = _gaps(expected, index)
-        new = (missing == 0) & (gaps[first] > 0)
-        number = tf.where(new, index[first] - 1, number)
-        example = tf.where(new, before[first], example)
-        missing += tf.reduce_sum(gaps)
-        told = tf.cond(
-            last[-1] & (missing > 0),
-            lambda: tf.numpy_function(warn, [missing, number, example], tf.int64),
-            lambda: missing,
-        )
-        # Not images are damaged then, but what they are read from.
-        ended, few = _ended_early(last, index, count)
-        with tf.control_dependencies([told]):
-            said = tf.where(ended, few, "")
-        state = (index[-1] + 1, missing, number, example)
-        return state, (said, *_without_end(last, images, labels))
-
-    return check
-
-
-def _raise(said: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    with tf.control_dependencies([tf.debugging.Assert(said == "", [said])]):
-        return tf.identity(images), labels
-
-
-def _what_failed(read: Read, index: int, string: bytes) -> str:
-    """A sentence about an image that could not be read."""
-    if not string:
-        return "reading failed at the first images (see the log for why)"
-    name = string.decode("utf-8", "replace")
-    if len(string) > 4096 or not name.isprintable():
-        name = f"image {index} ({len(string)} bytes)"
-    try:
-        read(tf.constant(string))
-        return f"reading failed after {name} (see the log for why)"
-    except Exception as error:  # whatever it is, it is what shall be said
-        reason = getattr(error, "message", str(error))
-        reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]| name: *$", "", reason)
-        reason = " ".join(reason.split())
-    return f"{name} must be an image that can be read; reading it failed: {reason}"

@@ -1,0 +1,226 @@
+"""Reading images one by one, in parallel, and saying which of them is damaged.
+
+An image that cannot be read is an error inside `tf.data`, which drops the element and with it what
+would name it. So elements are numbered before they are read, and carry the strings of those before
+them: a gap in the numbers shows that something was damaged, and where to look. A last element,
+which is no image, does this for the last image. All but the reading is done for many elements at
+once, because calling a function costs more than what these do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from typing import Callable
+
+import tensorflow as tf
+
+#: Makes an image, uint8 [H, W, C], of a string: a path, or the bytes of an image file.
+Read = Callable[[tf.Tensor], tf.Tensor]
+
+#: Elements that are numbered at a time where it does not matter how many.
+CHUNK = 16
+
+#: Images that are read at the same time.
+_CALLS = 2 * (os.cpu_count() or 1)
+
+#: Stands behind the last element, and is no image.
+_END = b"\0the end"
+
+#: Between the strings of a batch; in no path.
+_BETWEEN = b"\0"
+
+
+def read_batches(
+    elements: tf.data.Dataset,
+    count: int,
+    read: Read,
+    shape: tuple[int, ...],
+    *,
+    are_paths: bool,
+    damaged: str,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """Batches of the images, read in parallel, in their order.
+
+    Args:
+        elements: `tf.data.Dataset` of (string, label).
+        count: Number of elements.
+        read: The string to an image.
+        shape: Of an image.
+        are_paths: Whether the strings are paths; else they may be long, and hold any byte.
+        damaged: "stop" or "skip", as in `pipeline.Settings`.
+        batch_size: Images a batch.
+
+    Returns:
+        `tf.data.Dataset` of (images uint8 [B, *shape], labels int32 [B]).
+    """
+    # tf.data makes one step of reading and putting together, which saves a copy of each image. A
+    # damaged image then takes its whole batch with it, which does where that ends it all.
+    whole = are_paths and damaged == "stop"
+    data = _numbered(elements, batch_size if whole else CHUNK, whole)
+
+    def read_one(index, before, string, label):
+        last = string == _END
+        image = tf.cond(last, lambda: tf.zeros(shape, tf.uint8), lambda: read(string))
+        return index, before, last, image, tf.cast(label, tf.int32)
+
+    # In order whatever the options say, or the numbers would not show what is missing. A fixed
+    # number of calls: left to itself tf.data settled at half the speed in some epochs.
+    data = data.map(read_one, num_parallel_calls=_CALLS, deterministic=True)
+    if whole:
+        data = data.batch(batch_size).ignore_errors(log_warning=True)
+    else:
+        data = data.ignore_errors(log_warning=True).batch(batch_size)
+    zero = tf.constant(0, tf.int64)
+    if damaged == "stop":
+        data = data.scan((zero, ""), _none_missing(read, count, whole))
+    else:
+        data = data.scan((zero, zero, zero, ""), _left_out(read, count))
+    data = data.map(_raise).take_while(lambda images, labels: len(labels) > 0)
+    if damaged == "stop":
+        batches = -(-count // batch_size)
+        data = data.apply(tf.data.experimental.assert_cardinality(batches))
+    return data
+
+
+def _numbered(elements: tf.data.Dataset, chunk: int, joined: bool) -> tf.data.Dataset:
+    """Elements with their number and the string of the one before.
+
+    Joined, the first of each chunk carries all strings of the chunk before, the others none; at the
+    end each does, because the first may be lost with images of its batch.
+    """
+    spec = elements.element_spec[1]
+    end = tf.data.Dataset.from_tensors((_END, tf.zeros(spec.shape, spec.dtype)))
+    if joined:
+        # As many that some of them have a batch of their own, which no damaged image takes away.
+        end = end.repeat(chunk)
+
+    def number(state, element):
+        index, before = state
+        strings, labels = element
+        size = tf.size(strings, tf.int64)
+        if joined:
+            carries = (tf.range(size) == 0) | (strings == _END)
+            befores = tf.where(carries, before, "")
+            kept = tf.strings.reduce_join(strings, separator=_BETWEEN)
+        else:
+            befores = tf.concat([[before], strings[:-1]], 0)
+            kept = strings[-1]
+        return (index + size, kept), (index + tf.range(size), befores, strings, labels)
+
+    # The end has a chunk of its own: an error in `elements` takes the whole chunk with it.
+    data = elements.batch(chunk).concatenate(end.batch(chunk))
+    return data.scan((tf.constant(0, tf.int64), ""), number).unbatch()
+
+
+def _gaps(expected: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """How many numbers are missing before each that is there, and where the first gap is."""
+    gaps = index - tf.concat([[expected], index[:-1] + 1], 0)
+    return gaps, tf.argmax(gaps > 0)
+
+
+def _without_end(
+    last: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A batch without the elements that are no images; nothing is left where they stand alone."""
+    size = tf.math.count_nonzero(~last)
+    return images[:size], labels[:size]
+
+
+def _ended_early(last: tf.Tensor, index: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whether `elements` gave too few, and a sentence about it."""
+    number = index[tf.argmax(last)]
+    few = f"there must be {count} images; reading failed (see the log for why), or ended, after "
+    return tf.reduce_any(last) & (number < count), few + tf.strings.as_string(number)
+
+
+def _none_missing(read: Read, count: int, joined: bool) -> Callable:
+    """A step of a scan of batches that says what is wrong once a number is missing.
+
+    It does not raise: `_raise` does. The state of a scan stays what it was when a step fails, and
+    the next steps, which are made ahead, would ask Python again; when a program ends meanwhile, it
+    waits for them for ever.
+    """
+
+    def complain(end, before):
+        said = _what_failed(read, end, before.split(_BETWEEN) if joined else [before])
+        return f"{said} (with damaged='skip' it is left out)".encode()
+
+    def check(state, element):
+        expected, said = state
+        index, before, last, images, labels = element
+        gaps, first = _gaps(expected, index)
+        end = tf.minimum(index[first], count)  # what stands at the end has numbers as well
+        ended, few = _ended_early(last, index, count)
+        said = tf.cond(
+            (said == "") & tf.reduce_any(gaps > 0),
+            lambda: tf.numpy_function(complain, [end, before[first]], tf.string),
+            lambda: tf.where((said == "") & ended, few, said),
+        )
+        said = tf.ensure_shape(said, [])
+        return (index[-1] + 1, said), (said, *_without_end(last, images, labels))
+
+    return check
+
+
+def _left_out(read: Read, count: int) -> Callable:
+    """A step of a scan of batches that counts what is missing, and warns at the end."""
+
+    def warn(missing, end, before):
+        warnings.warn(
+            f"{missing} of {count} images are left out, because they cannot be read, such as this: "
+            f"{_what_failed(read, end, [before])}",
+            RuntimeWarning,
+            stacklevel=1,
+        )
+        return missing
+
+    def check(state, element):
+        expected, missing, number, example = state
+        index, before, last, images, labels = element
+        gaps, first = _gaps(expected, index)
+        new = (missing == 0) & (gaps[first] > 0)
+        number = tf.where(new, index[first], number)
+        example = tf.where(new, before[first], example)
+        missing += tf.reduce_sum(gaps)
+        told = tf.cond(
+            last[-1] & (missing > 0),
+            lambda: tf.numpy_function(warn, [missing, number, example], tf.int64),
+            lambda: missing,
+        )
+        # Not images are damaged then, but what they are read from.
+        ended, few = _ended_early(last, index, count)
+        with tf.control_dependencies([told]):
+            said = tf.where(ended, few, "")
+        state = (index[-1] + 1, missing, number, example)
+        return state, (said, *_without_end(last, images, labels))
+
+    return check
+
+
+def _raise(said: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    with tf.control_dependencies([tf.debugging.Assert(said == "", [said])]):
+        return tf.identity(images), labels
+
+
+def _what_failed(read: Read, end: int, strings: list[bytes]) -> str:
+    """A sentence about the first of some images that cannot be read; `end` is behind the last."""
+    for index, string in enumerate(strings, end - len(strings)):
+        try:
+            read(tf.constant(string))
+        except Exception as error:  # whatever it is, it is what shall be said
+            reason = getattr(error, "message", str(error))
+            reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]| name: *$", "", reason)
+            reason = " ".join(reason.split())
+            name = _name(index, string)
+            return f"{name} must be an image that can be read; reading it failed: {reason}"
+    return f"reading failed after {_name(end - 1, strings[-1])} (see the log for why)"
+
+
+def _name(index: int, string: bytes) -> str:
+    name = string.decode("utf-8", "replace")
+    if len(string) <= 4096 and name.isprintable():
+        return name
+    return f"image {index} ({len(string)} bytes)"

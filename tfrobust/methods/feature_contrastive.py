@@ -66,7 +66,8 @@ class FeatureContrastive(RobustModel):
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
         augment: Augmentation layer that x goes through first; None for none.
-        weight: λ ≥ 0. Default 1e-4, as for CIFAR-10.
+        weight: λ ≥ 0. Default 1e-4, as for CIFAR-10. ℓ_FCL is a mean here: if the paper means its
+            sum, this is to be the batch size times as large, which worked on `corner_digits`.
         k: Number of entries, one channel of one pixel each, that get noise; from 1 to all of an
             image. Default 256, as for CIFAR-10.
         sigma: σ in [0, 10]. Default 0.5, as for CIFAR-10.

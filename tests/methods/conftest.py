@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from tfrobust import saving
+
 
 @pytest.fixture
 def linear_net_of():
@@ -18,3 +20,23 @@ def linear_net_of():
         return net
 
     return make
+
+
+@pytest.fixture
+def goes_on_after_loading(images, labels, tmp_path):
+    """Saves and loads a model, has `look` look at it, trains both on, and compares them."""
+
+    def check(straight, look=lambda loaded: None):
+        saving.save_model(straight, tmp_path / "model.keras")
+        loaded = saving.load_model(tmp_path / "model.keras")
+        look(loaded)
+        results = []
+        for model in (straight, loaded):
+            model.run_eagerly = True
+            model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
+            results.append(model.net.get_weights())
+        for a, b in zip(*results):
+            np.testing.assert_array_equal(a, b)
+        return loaded
+
+    return check

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.reference import linear_net
-from tfrobust import attacks, augment, methods, saving
+from tfrobust import attacks, augment, methods
 
 
 def small(images):
@@ -97,22 +97,19 @@ def test_the_default_is_the_papers(make_net):
     assert weights == {"cross_entropy": 0.5, "adversarial_cross_entropy": 0.5}
 
 
-def test_an_attack_that_draws_goes_on_after_loading(make_net, images, labels, tmp_path):
+def test_an_attack_that_draws_goes_on_after_loading(
+    make_net, images, labels, goes_on_after_loading
+):
     attack = attacks.FAT(0.05, steps=2, tau=1, seed=3)
     straight = methods.AdversarialTraining(make_net(), attack=attack, mu=0.25)
     fitted(straight, images, labels)
     straight.attack.tau.assign(2)
-    saving.save_model(straight, tmp_path / "model.keras")
-    loaded = saving.load_model(tmp_path / "model.keras")
-    assert int(loaded.attack.tau) == 2
-    assert loaded.get_config()["attack"] == straight.get_config()["attack"]
-    results = []
-    for model in (straight, loaded):
-        model.run_eagerly = True
-        model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
-        results.append(model.net.get_weights())
-    for a, b in zip(*results):
-        np.testing.assert_array_equal(a, b)
+
+    def same_attack(loaded):
+        assert int(loaded.attack.tau) == 2
+        assert loaded.get_config()["attack"] == straight.get_config()["attack"]
+
+    goes_on_after_loading(straight, same_attack)
 
 
 def test_activity_regularisation_counts_once(images, labels):

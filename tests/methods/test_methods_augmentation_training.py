@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.reference import linear_net
-from tfrobust import attacks, augment, methods, saving
+from tfrobust import attacks, augment, methods
 
 DARKER = {"augment": augment.Brightness(-0.3)}
 
@@ -112,20 +112,12 @@ def test_adversarial_training_is_one_form_of_it(make_net, images, labels):
 
 
 @pytest.mark.parametrize("setting", [{"probability": 0.5, "seed": 3}, {"augmented_weight": 2.0}])
-def test_saved_and_loaded_it_goes_on(make_net, images, labels, tmp_path, setting):
+def test_saved_and_loaded_it_goes_on(make_net, images, labels, goes_on_after_loading, setting):
     noise = augment.GaussianNoise(0.1)
     straight = methods.AugmentationTraining(make_net(), augment=noise, **setting)
     run(straight, images, labels)
-    saving.save_model(straight, tmp_path / "model.keras")
-    loaded = saving.load_model(tmp_path / "model.keras")
+    loaded = goes_on_after_loading(straight)
     assert {name: loaded.get_config()[name] for name in setting} == setting
-    results = []
-    for model in (straight, loaded):
-        model.run_eagerly = True
-        model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
-        results.append(model.net.get_weights())
-    for a, b in zip(*results):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_a_compiled_step(linear_net_of, images, labels):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.reference import divergence, linear_net
-from tfrobust import attacks, augment, methods, saving
+from tfrobust import attacks, augment, methods
 from tfrobust.callbacks import AlternateAugmentations
 from tfrobust.losses import kl_divergence, symmetric_kl_divergence
 
@@ -113,23 +113,15 @@ def test_without_weight_it_is_the_baseline(make_net, images, labels):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_a_list_is_saved_and_goes_on(make_net, images, labels, tmp_path):
+def test_a_list_is_saved_and_goes_on(make_net, images, labels, goes_on_after_loading):
     given = [*noise_and_dark(), attacks.PGD(0.05, steps=2), attacks.WorstOfK(DARK, 2)]
     straight = methods.StabilityTraining(make_net(), augment=given, alpha=0.5)
     run(straight, images, labels)
     config = straight.get_config()
     again = type(straight).from_config(config)
     assert json.dumps(again.get_config()) == json.dumps(config)
-    saving.save_model(straight, tmp_path / "model.keras")
-    loaded = saving.load_model(tmp_path / "model.keras")
+    loaded = goes_on_after_loading(straight)
     assert [type(a) for a in loaded.augment.augments] == [type(a) for a in given]
-    results = []
-    for model in (straight, loaded):
-        model.run_eagerly = True
-        model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
-        results.append(model.net.get_weights())
-    for a, b in zip(*results):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_what_alternates_in_a_list_is_found(make_net, images, labels):

@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.augment.base import Augment
+from tfrobust.layers.members import Members
 from tfrobust.layers.seeded import counter
 from tfrobust.ops import sampling
 
 
-class _Composite(Augment):
+class _Composite(Members, Augment):
     """Holds other augmentations and gives each a seed of its own."""
 
     def __init__(self, augments: list[Augment], *, seed: int = 0, **kwargs: Any):
@@ -26,19 +27,6 @@ class _Composite(Augment):
                 f"{kinds!r}"
             )
         self.augments = list(augments)
-
-    def start_epoch(self, epoch: int) -> None:
-        for augment in self.augments:
-            augment.start_epoch(epoch)
-
-    def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {**super().get_config(), "augments": [serialize(a) for a in self.augments]}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> _Composite:
-        deserialize = keras.saving.deserialize_keras_object
-        return cls(**{**config, "augments": [deserialize(a) for a in config["augments"]]})
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")

@@ -10,6 +10,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
+from tfrobust.layers.embedding import inner_layers
 from tfrobust.layers.output_hooks import output_hook
 
 #: Where NoisyMix mixes: the input, and the ends of the first three stages. The last stage of nets
@@ -38,7 +39,7 @@ def mixing_layers(net: keras.Model) -> dict[int, Any]:
     [0, 1, 2]
     """
     found: dict[int, Any] = {}
-    for layer in _all_layers(net):
+    for layer in inner_layers(net):
         name = _NAME.fullmatch(layer.name)
         if name is None:
             continue
@@ -125,12 +126,5 @@ def feature_mixing(
             return changed_at(0, images)
         return images
 
-    with output_hook([layer for layer in _all_layers(net) if id(layer) in layers], hook):
+    with output_hook([layer for layer in inner_layers(net) if id(layer) in layers], hook):
         yield enter
-
-
-def _all_layers(net: keras.Model) -> Iterator[Any]:
-    for layer in net.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfrobust import checks
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.base import Augment
+from tfrobust.layers.members import Members
 from tfrobust.layers.seeded import Seeded
 from tfrobust.losses import consistency
 from tfrobust.methods.base import RobustModel, Terms
@@ -99,7 +100,7 @@ class StabilityTraining(RobustModel):
 
 
 @keras.saving.register_keras_serializable(package="tfrobust", name="StabilityPerturbations")
-class _Several(Seeded):
+class _Several(Members, Seeded):
     """The perturbations of a list; the augmentations among them draw from its seeds."""
 
     def __init__(self, augments: Sequence[keras.layers.Layer], *, seed: int = 0, **kwargs: Any):
@@ -121,17 +122,3 @@ class _Several(Seeded):
         if len(set(shapes)) > 1:
             raise ValueError(f"all perturbations must give images of one shape; received {shapes}")
         return self.augments[0].compute_output_shape(input_shape)
-
-    def start_epoch(self, epoch: int) -> None:
-        """Tells the perturbations which epoch, counted from 0, begins."""
-        for augment in self.augments:
-            augment.start_epoch(epoch)
-
-    def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {**super().get_config(), "augments": [serialize(a) for a in self.augments]}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> _Several:
-        deserialize = keras.saving.deserialize_keras_object
-        return cls(**{**config, "augments": [deserialize(a) for a in config["augments"]]})

@@ -26,6 +26,12 @@ CACHE_SHARE = 0.25
 #: Most bytes of images in files that wait for being shuffled, or `CACHE_SHARE` where that is less.
 SHUFFLE_BYTES = 2**30
 
+#: Batches that are made at the same time, and that wait to be used. Fixed numbers, because what
+#: tf.data finds out by itself (AUTOTUNE) has a price: at the end of an epoch it may wait for the
+#: thread that does the tuning, for as long as a quarter of the epoch took.
+_CALLS = min(os.cpu_count() or 1, 4)
+_AHEAD = 2
+
 #: Elements that are looked at for their size, and what one takes besides its bytes.
 _LOOKED_AT = 32
 _ELEMENT_BYTES = 200
@@ -219,10 +225,12 @@ def from_frames(
         frames: Frames of a sequence.
     """
     images = tf.data.Dataset.from_tensor_slices(list(paths))
-    images = images.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    images = images.map(read, num_parallel_calls=reading.CALLS)
     images = images.batch(frames, drop_remainder=True)
     data = tf.data.Dataset.zip((images, tf.data.Dataset.from_tensor_slices(labels)))
-    return data.prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options).prefetch(_AHEAD)
 
 
 def _to_float(images: tf.Tensor) -> tf.Tensor:
@@ -242,10 +250,11 @@ def _finished(data: tf.data.Dataset, settings: Settings) -> tf.data.Dataset:
     policy = tf.data.experimental.AutoShardPolicy.DATA
     options.experimental_distribute.auto_shard_policy = policy
     options.deterministic = bool(settings.deterministic)
+    options.autotune.enabled = False
     data = data.with_options(options)
     if settings.device is not None:
         return data.apply(tf.data.experimental.prefetch_to_device(settings.device))
-    return data.prefetch(tf.data.AUTOTUNE)
+    return data.prefetch(_AHEAD)
 
 
 # Arrays
@@ -267,7 +276,7 @@ def _gathered(images: np.ndarray, labels: np.ndarray, settings: Settings) -> tf.
             _to_float(tf.gather(image_rows, indices)),
             tf.gather(label_rows, indices),
         ),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=_CALLS,
     )
 
 
@@ -307,7 +316,7 @@ def _records(
         pixels = tf.io.decode_raw(strings, images.dtype)
         return _to_float(tf.reshape(pixels, [-1, *shape])), labels
 
-    return data.batch(settings.batch_size).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return data.batch(settings.batch_size).map(decode, num_parallel_calls=_CALLS)
 
 
 # Files
@@ -347,9 +356,7 @@ def _batches(
         if settings.damaged == "stop":
             data = data.apply(tf.data.experimental.assert_cardinality(count))
         data = _shuffled(data.cache(path), count, settings).batch(settings.batch_size)
-    data = data.map(
-        lambda images, labels: (_to_float(images), labels), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    data = data.map(lambda images, labels: (_to_float(images), labels), num_parallel_calls=_CALLS)
     return _finished(data, settings)
 
 

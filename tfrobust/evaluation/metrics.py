@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from tfrobust import checks
 
 
 def accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -16,19 +20,122 @@ def accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: There are no predictions, or not as many as labels.
+        ValueError: There are no predictions, not as many as labels, or NaN among them.
 
     Example:
 
     >>> accuracy(np.array([0, 1]), np.array([[2.0, 1.0], [2.0, 1.0]]))
     0.5
     """
+    return float(np.mean(are_right(labels, logits, "accuracy")))
+
+
+def error(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Share of the images whose largest logit is not that of the label: 1 − accuracy.
+
+    Args:
+        labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
+        logits: [N, classes]; probabilities do as well.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ValueError: There are no predictions, not as many as labels, or NaN among them.
+
+    Example:
+
+    >>> error(np.array([0, 1, 1, 1]), np.array([[2.0, 1.0]] * 4))
+    0.75
+    """
+    return float(np.mean(~are_right(labels, logits, "error")))
+
+
+def per_class_accuracy(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Accuracy on the images of each class.
+
+    The mean over classes, which ranks every class alike however many images it has, is
+    `np.nanmean` of the result.
+
+    Args:
+        labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
+        logits: [N, classes]; probabilities do as well.
+
+    Returns:
+        [classes] fractions in [0, 1]; NaN for a class without images.
+
+    Raises:
+        ValueError: There are no predictions, not as many as labels, NaN among them, or labels
+            that are no classes of the logits.
+
+    Example:
+
+    >>> per_class_accuracy(np.array([0, 1, 1]), np.array([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0]]))
+    array([1. , 0.5])
+    """
+    right = are_right(labels, logits, "per_class_accuracy")
+    classes = np.shape(logits)[1]
+    checks.check_labels(labels, classes)
+    indices = class_indices(labels)
+    images = np.bincount(indices, minlength=classes)
+    hits = np.bincount(indices, weights=right, minlength=classes)
+    return np.where(images > 0, hits / np.maximum(images, 1), np.nan)
+
+
+def are_right(labels: Any, logits: Any, metric: str) -> np.ndarray:
+    """Which images are classified right.
+
+    Args:
+        labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
+        logits: [N, classes]; probabilities do as well. The first of equal ones counts as the
+            largest.
+        metric: What is measured, for messages.
+
+    Returns:
+        [N] bool.
+
+    Raises:
+        ValueError: There are no predictions, not as many as labels, or NaN among them.
+    """
     labels, logits = np.asarray(labels), np.asarray(logits)
-    if len(logits) == 0 or len(labels) != len(logits):
+    if np.ndim(logits) != 2 or logits.shape[1] == 0:
         raise ValueError(
-            "accuracy needs one prediction a label and at least one; received "
-            f"{len(labels)} labels and {len(logits)} predictions"
+            f"{metric} needs predictions of shape [images, classes]; received shape {logits.shape}"
         )
+    if len(logits) == 0 or labels.ndim == 0 or len(labels) != len(logits):
+        raise ValueError(
+            f"{metric} needs one prediction a label and at least one; received "
+            f"{labels.shape[0] if labels.ndim else 'no list of'} labels and "
+            f"{len(logits)} predictions"
+        )
+    if labels.ndim == 2 and labels.shape[1] not in (1, logits.shape[1]):
+        raise ValueError(
+            f"{metric} needs one-hot labels with a column for each of the {logits.shape[1]} "
+            f"classes; received {labels.shape[1]} columns"
+        )
+    if np.isnan(logits).any():
+        # The place of the largest value would be that of the NaN, and a broken net as good as
+        # one that always says class 0.
+        count = int(np.isnan(logits).any(axis=1).sum())
+        raise ValueError(
+            f"{metric} needs predictions without NaN; received NaN for {count} of "
+            f"{len(logits)} images"
+        )
+    right: np.ndarray = logits.argmax(axis=1) == class_indices(labels)
+    return right
+
+
+def class_indices(labels: Any) -> np.ndarray:
+    """[N] class indices of [N] or [N, 1] indices or [N, classes] one-hot or soft labels."""
+    labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)
-    return float(np.mean(logits.argmax(axis=1) == labels.reshape(-1)))
+    if labels.ndim > 2:
+        raise ValueError(
+            "labels must have shape [images], [images, 1] or [images, classes]; received shape "
+            f"{labels.shape}"
+        )
+    labels = labels.reshape(-1)
+    if labels.dtype.kind not in "iub" and not np.array_equal(labels, np.floor(labels)):
+        raise ValueError(f"labels must be whole class indices; received {labels.dtype} fractions")
+    return labels.astype(np.int64)

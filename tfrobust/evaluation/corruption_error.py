@@ -1,0 +1,356 @@
+"""Robust accuracy and corruption errors: what a common-corruption benchmark comes down to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from tfrobust import checks
+from tfrobust.corruptions.severities import GROUPS, HELD_OUT, TEST
+from tfrobust.registries import CORRUPTIONS
+from tfrobust.rows import CLEAN, Row
+
+#: Severities of a corruption.
+SEVERITIES = 5
+
+#: The corruptions that can be asked for by a word.
+SELECTIONS: dict[str, tuple[str, ...]] = {
+    "test": TEST,
+    **GROUPS,
+    "without_noise": tuple(name for name in TEST if name not in GROUPS["noise"]),
+    "all": (*TEST, *HELD_OUT),
+}
+
+#: What one corruption's numbers are: severity 1 to 5, or their mean.
+Numbers = Union[float, Sequence[float], np.ndarray]
+#: Results of one model: corruption to numbers, and "clean" to one number; or its result rows.
+Results = Union[Mapping[str, Numbers], Iterable[Row]]
+
+#: Errors of the nets by which corruption errors are divided, severity 1 to 5 or their mean.
+#:
+#: "alexnet", of ImageNet-C: the severities are those of github.com/hendrycks/robustness/issues/10
+#: (their means are the numbers of its ImageNet-C/test.py); the four held out are means, from
+#: github.com/clovaai/assembled-cnn. The clean error is that of the weights that its author says
+#: he used (github.com/hendrycks/robustness/issues/38), torchvision's with 56.522 % right; with
+#: it, the published corruption errors of ResNet-50 give its published relative mCE of 105.
+#: "tiny_imagenet_resnet18", of Tiny-ImageNet-C: test.py of github.com/VITA-Group/AugMax, means;
+#: clean: "Normal" of Table 5 of its paper (arXiv:2110.13771), whose robust accuracy they give.
+BASELINES: dict[str, dict[str, Numbers]] = {
+    "alexnet": {
+        CLEAN: 0.43478,
+        "gaussian_noise": (0.69528, 0.82542, 0.93554, 0.98138, 0.99452),
+        "shot_noise": (0.71224, 0.85108, 0.93574, 0.98182, 0.99146),
+        "impulse_noise": (0.78374, 0.89808, 0.94870, 0.98720, 0.99548),
+        "defocus_blur": (0.65624, 0.73202, 0.85036, 0.91364, 0.94714),
+        "glass_blur": (0.64308, 0.75054, 0.88806, 0.91622, 0.93344),
+        "motion_blur": (0.58430, 0.70048, 0.82108, 0.89750, 0.92638),
+        "zoom_blur": (0.70008, 0.76992, 0.80784, 0.84198, 0.87198),
+        "snow": (0.71726, 0.88392, 0.86468, 0.91870, 0.94952),
+        "frost": (0.61390, 0.79734, 0.88790, 0.89942, 0.93430),
+        "fog": (0.67474, 0.76050, 0.84378, 0.87260, 0.94500),
+        "brightness": (0.45140, 0.48502, 0.54048, 0.62166, 0.72440),
+        "contrast": (0.64548, 0.76150, 0.88874, 0.97760, 0.99270),
+        "elastic_transform": (0.52596, 0.70116, 0.55686, 0.64076, 0.80554),
+        "pixelate": (0.52218, 0.54620, 0.73728, 0.87092, 0.91262),
+        "jpeg_compression": (0.51002, 0.54718, 0.57294, 0.65458, 0.74778),
+        "speckle_noise": 0.8454,
+        "gaussian_blur": 0.7871,
+        "spatter": 0.7175,
+        "saturate": 0.6583,
+    },
+    "tiny_imagenet_resnet18": {
+        CLEAN: 0.3836,
+        "gaussian_noise": 0.8037,
+        "shot_noise": 0.7597,
+        "impulse_noise": 0.7758,
+        "defocus_blur": 0.8426,
+        "glass_blur": 0.8274,
+        "motion_blur": 0.7907,
+        "zoom_blur": 0.8212,
+        "snow": 0.7497,
+        "frost": 0.7381,
+        "fog": 0.7433,
+        "brightness": 0.6800,
+        "contrast": 0.8939,
+        "elastic_transform": 0.7308,
+        "pixelate": 0.6121,
+        "jpeg_compression": 0.6452,
+    },
+}
+
+
+def robust_accuracy(
+    results: Results,
+    *,
+    corruptions: Union[str, Sequence[str]] = "test",
+    values: str = "accuracy",
+) -> float:
+    """Robust accuracy RA: the mean accuracy over corruptions and severities.
+
+    RA = mean over c of mean over s of A_{s,c} (AugMax, arXiv:2110.13771, section 4.1; NoisyMix,
+    arXiv:2202.01263). No clean image counts.
+
+    Args:
+        results: Corruption to its five numbers, severity 1 to 5 (or to their mean, one number),
+            fractions in [0, 1]; or the result rows of one model (see `collect_rows`).
+        corruptions: Over which: "test" (the 15 of the benchmark, the default), the groups in
+            which they are reported "noise", "blur", "weather", "digital", "without_noise" (the
+            other 12, where noise was trained with), "all" (with the 4 held out), or names.
+        values: What the numbers of a mapping are: "accuracy" (the default) or "error". Rows say
+            it themselves.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ValueError: A corruption is unknown, missing or not five fractions.
+
+    Example:
+
+    >>> robust_accuracy({"fog": [1.0, 0.75, 0.5, 0.5, 0.25]}, corruptions=["fog"])
+    0.6
+    """
+    names = _select(corruptions)
+    return float(np.mean(list(_means(results, values, names, wanted="accuracy").values())))
+
+
+def corruption_errors(
+    results: Results,
+    baseline: Union[str, Results, None] = None,
+    *,
+    relative: bool = False,
+    corruptions: Union[str, Sequence[str]] = "test",
+    values: str = "accuracy",
+) -> dict[str, float]:
+    """Corruption errors CE: the errors under each corruption, divided by those of a baseline.
+
+    CE_c = 100 · Σ_s E_{s,c} / Σ_s E^base_{s,c}, and relative,
+    100 · Σ_s (E_{s,c} − E_clean) / Σ_s (E^base_{s,c} − E^base_clean): Hendrycks and Dietterich
+    2019 (arXiv:1903.12261), section 4. Without a baseline, 100 times the mean error (relative:
+    what it is above the clean error). There is no usual baseline for CIFAR-10-C and CIFAR-100-C,
+    where the plain mean is reported; say beside a number what it was divided by.
+
+    Args:
+        results: Corruption to its five numbers, severity 1 to 5 (or to their mean, one number),
+            fractions in [0, 1]; or the result rows of one model (see `collect_rows`). Relative
+            errors also need "clean": one number, or one row.
+        baseline: What to divide by: "alexnet" (for ImageNet-C), "tiny_imagenet_resnet18" (AugMax,
+            for Tiny-ImageNet-C), results of a net of your own as above, or None (the default).
+        relative: Whether the clean errors are taken off. Default: False.
+        corruptions: Which; as in `robust_accuracy`. Default: the 15 of the benchmark.
+        values: What the numbers of mappings are, the baseline's as well: "accuracy" (the default)
+            or "error". Rows and named baselines know it themselves.
+
+    Returns:
+        Corruption to its error times 100, as published: 100 is as bad as the baseline.
+
+    Raises:
+        ValueError: A corruption or baseline is unknown, numbers are missing or no fractions, or
+            the baseline makes no errors to divide by.
+
+    Example:
+
+    >>> errors = {"fog": [0.1, 0.1, 0.2, 0.3, 0.3], "snow": 0.5}
+    >>> baseline = {"fog": [0.2, 0.3, 0.4, 0.5, 0.6], "snow": 0.5}
+    >>> corruption_errors(errors, baseline, corruptions=["fog", "snow"], values="error")
+    {'fog': 50.0, 'snow': 100.0}
+    """
+    names = _select(corruptions)
+    needed = (*names, CLEAN) if relative else names
+    errors = _means(results, values, needed)
+    above = _above_clean(errors, names, relative)
+    if baseline is not None:
+        what = "the baseline"
+        if isinstance(baseline, str):
+            checks.check_choice("baseline", baseline, tuple(BASELINES))
+            base = _means(BASELINES[baseline], "error", needed, f"{what} {baseline}")
+        else:
+            base = _means(baseline, values, needed, what)
+        divisors = _above_clean(base, names, relative)
+        for name, divisor in zip(names, divisors):
+            if not divisor > 0:
+                more = "more errors than on clean images" if relative else "errors"
+                raise ValueError(
+                    f"{what} must make {more} under {name}, or there is nothing to divide by; "
+                    f"received a mean of {divisor:.4g}"
+                )
+        above = above / divisors
+    return {name: float(100 * value) for name, value in zip(names, above)}
+
+
+def mean_corruption_error(
+    results: Results,
+    baseline: Union[str, Results, None] = None,
+    *,
+    relative: bool = False,
+    corruptions: Union[str, Sequence[str]] = "test",
+    values: str = "accuracy",
+) -> float:
+    """Mean corruption error mCE: the mean of the corruption errors.
+
+    mCE = mean over c of CE_c, a mean of ratios of sums: Hendrycks and Dietterich 2019
+    (arXiv:1903.12261), section 4. Without a baseline, the mean error in percent, which is what
+    CIFAR-10-C and CIFAR-100-C report.
+
+    Args:
+        results: As in `corruption_errors`.
+        baseline: As in `corruption_errors`. Default: None.
+        relative: Whether the clean errors are taken off: the relative mCE. Default: False.
+        corruptions: Which; as in `robust_accuracy`. Default: the 15 of the benchmark.
+        values: What the numbers of mappings are: "accuracy" (the default) or "error".
+
+    Returns:
+        The mean times 100, as published: 100 is as bad as the baseline.
+
+    Raises:
+        ValueError: As in `corruption_errors`.
+
+    Example:
+
+    >>> mean_corruption_error(BASELINES["alexnet"], "alexnet", values="error")
+    100.0
+    """
+    errors = corruption_errors(
+        results, baseline, relative=relative, corruptions=corruptions, values=values
+    )
+    return float(np.mean(list(errors.values())))
+
+
+def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
+    """The accuracies of one model under the common corruptions, from its result rows.
+
+    Rows of other metrics than "accuracy" are passed over. The others must be of one model, data
+    set, number of images, seed and epoch, or the mean would be over things that differ.
+
+    Args:
+        rows: Rows of metric "accuracy" with names of `tfrobust.corruptions.CORRUPTIONS` and
+            severities 1 to 5, each once and all five of a corruption; also "clean", once.
+
+    Returns:
+        Corruption to five fractions, severity 1 to 5; "clean" to one.
+
+    Raises:
+        ValueError: There are none, one is missing, double or unknown, or they do not belong
+            together.
+
+    Example:
+
+    >>> def row(severity, value):
+    ...     return Row("net", "cifar10c", "fog", severity, "accuracy", value, n=100, seed=0)
+    >>> collect_rows([row(5 - i, 0.5 + 0.1 * i) for i in range(5)])
+    {'fog': [0.9, 0.8, 0.7, 0.6, 0.5]}
+    """
+    rows = list(rows)
+    strangers = [row for row in rows if not isinstance(row, Row)]
+    if strangers:
+        raise ValueError(
+            "results must be a mapping of corruption to numbers, or result rows; received "
+            f"{strangers[0]!r:.80} among the rows"
+        )
+    rows = [row for row in rows if row.metric == "accuracy"]
+    if not rows:
+        raise ValueError("result rows of metric 'accuracy' are needed; received none")
+    for field in ("model", "dataset", "n", "seed", "epoch"):
+        found = {getattr(row, field): None for row in rows}
+        if len(found) > 1:
+            raise ValueError(
+                f"result rows that are put together must have one {field}; received "
+                f"{', '.join(repr(value) for value in found)}"
+            )
+    cells: dict[str, dict[Any, float]] = {}
+    for row in rows:
+        severities = (0,) if row.corruption == CLEAN else tuple(range(1, SEVERITIES + 1))
+        if row.corruption != CLEAN:
+            _check_known(row.corruption)
+        if row.severity not in severities:
+            raise ValueError(
+                f"the severity of {row.corruption} must be "
+                f"{'0' if row.corruption == CLEAN else 'a whole number from 1 to 5'}; received "
+                f"{row.severity!r}"
+            )
+        cell = cells.setdefault(row.corruption, {})
+        if row.severity in cell:
+            raise ValueError(
+                "each corruption and severity must stand in one result row; received two of "
+                f"{row.corruption} at severity {row.severity:g}"
+            )
+        cell[row.severity] = row.value
+    collected: dict[str, Any] = {}
+    for name, cell in cells.items():
+        if name == CLEAN:
+            collected[name] = cell[0]
+            continue
+        missing = [str(s) for s in range(1, SEVERITIES + 1) if s not in cell]
+        if missing:
+            raise ValueError(
+                f"result rows must hold severity 1 to 5 of {name}; received none of severity "
+                f"{', '.join(missing)}"
+            )
+        collected[name] = [cell[s] for s in range(1, SEVERITIES + 1)]
+    return collected
+
+
+def _select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:
+    if isinstance(corruptions, str):
+        checks.check_choice("corruptions", corruptions, tuple(SELECTIONS))
+        return SELECTIONS[corruptions]
+    names = tuple(corruptions)
+    for name in names:
+        _check_known(name)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            "corruptions must be one name or more, each once; received "
+            f"{', '.join(names) if names else 'none'}"
+        )
+    return names
+
+
+def _check_known(name: Any) -> None:
+    if name not in CORRUPTIONS:
+        CORRUPTIONS[name]  # says which there are
+
+
+def _above_clean(errors: Mapping[str, float], names: tuple[str, ...], relative: bool) -> np.ndarray:
+    return np.array([errors[name] - (errors[CLEAN] if relative else 0) for name in names])
+
+
+def _means(
+    results: Results,
+    values: str,
+    needed: tuple[str, ...],
+    what: str = "the results",
+    *,
+    wanted: str = "error",
+) -> dict[str, float]:
+    """Mean error, or accuracy, of each corruption that is needed, checked."""
+    checks.check_choice("values", values, ("accuracy", "error"))
+    if not isinstance(results, Mapping):
+        results, values = collect_rows(results), "accuracy"
+    for name in results:
+        if name != CLEAN:
+            _check_known(name)
+    missing = [name for name in needed if name not in results]
+    if missing:
+        raise ValueError(
+            f"{what} must hold {', '.join(needed)}; received none of {', '.join(missing)}"
+        )
+    means = {}
+    for name in needed:
+        numbers = np.asarray(results[name], np.float64)
+        if numbers.shape != () and (name == CLEAN or numbers.shape != (SEVERITIES,)):
+            allowed = "one number" if name == CLEAN else "5 numbers, severity 1 to 5,"
+            raise ValueError(
+                f"{what} must hold {allowed} for {name}; received shape {numbers.shape}"
+            )
+        good = (numbers >= 0) & (numbers <= 1)  # false for NaN, too
+        if not good.all():
+            worst = numbers[~good][0]
+            hint = " (divide percent by 100)" if 1 < worst <= 100 else ""
+            raise ValueError(
+                f"{what} must hold fractions in [0, 1] for {name}; received {worst:g}{hint}"
+            )
+        mean = float(np.mean(numbers))
+        means[name] = mean if values == wanted else 1 - mean
+    return means

@@ -9,16 +9,30 @@ from tfrobust.evaluation.corruption_error import (
     robust_accuracy,
 )
 from tfrobust.evaluation.metrics import accuracy, error, per_class_accuracy
+from tfrobust.evaluation.stability import (
+    FLIP_BASELINES,
+    flip_probabilities,
+    flip_probability,
+    flip_rates,
+    mean_flip_probability,
+    mean_flip_rate,
+)
 
 __all__ = [
     "BASELINES",
+    "FLIP_BASELINES",
     "Evaluator",
     "accuracy",
     "benchmark",
     "collect_rows",
     "corruption_errors",
     "error",
+    "flip_probabilities",
+    "flip_probability",
+    "flip_rates",
     "mean_corruption_error",
+    "mean_flip_probability",
+    "mean_flip_rate",
     "per_class_accuracy",
     "robust_accuracy",
 ]

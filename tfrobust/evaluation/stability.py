@@ -1,0 +1,235 @@
+"""Flip probabilities: how often predictions change in a sequence of slightly changed images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from tfrobust import checks
+from tfrobust.corruptions.perturbations import HELD_OUT_PERTURBATIONS, NOISE, PERTURBATIONS
+
+#: Flip probabilities of the nets by which flip rates are divided. "alexnet", of ImageNet-P:
+#: ImageNet-P/test.py of github.com/hendrycks/robustness, the held out ones as well.
+FLIP_BASELINES: dict[str, dict[str, float]] = {
+    "alexnet": {
+        "gaussian_noise": 0.23653,
+        "shot_noise": 0.30062,
+        "motion_blur": 0.09297,
+        "zoom_blur": 0.05942,
+        "snow": 0.11928,
+        "brightness": 0.04889,
+        "translate": 0.11007,
+        "rotate": 0.13104,
+        "tilt": 0.07050,
+        "scale": 0.23531,
+        "speckle_noise": 0.18649,
+        "gaussian_blur": 0.02775,
+        "spatter": 0.05053,
+        "shear": 0.10658,
+    },
+}
+
+
+def flip_probability(predictions: np.ndarray, *, noise: bool) -> float:
+    """How often the predicted class changes between frames of a sequence.
+
+    FP = mean over videos of mean over j = 2..M of [f(x_j) ≠ f(x_{j−1})], and for noise
+    [f(x_j) ≠ f(x_1)], because its frames are not a sequence in time: Hendrycks and Dietterich
+    2019 (arXiv:1903.12261), section 4.
+
+    Args:
+        predictions: [videos, frames] class indices, two frames or more. Of noise the first frame
+            is the clean image.
+        noise: Whether frames are compared with the first frame (`tfrobust.corruptions.
+            NOISE_PERTURBATIONS`), not with the frame before.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ValueError: Wrong shape, no video, fewer than two frames, or predictions that are not
+            whole numbers.
+
+    Example:
+
+    >>> predictions = [[3, 3, 5, 5, 5]]
+    >>> flip_probability(predictions, noise=False), flip_probability(predictions, noise=True)
+    (0.25, 0.75)
+    """
+    predictions = np.asarray(predictions)
+    if predictions.ndim != 2 or predictions.shape[0] < 1 or predictions.shape[1] < 2:
+        raise ValueError(
+            "predictions must have shape [videos, frames], one video or more of two frames or "
+            f"more; received shape {predictions.shape}"
+        )
+    if predictions.dtype.kind not in "iu" and not (
+        predictions.dtype.kind == "f" and np.array_equal(predictions, np.floor(predictions))
+    ):
+        raise ValueError(
+            f"predictions must be whole class indices; received {predictions.dtype} that are not "
+            "(of logits take the argmax over the classes)"
+        )
+    before = predictions[:, :1] if noise else predictions[:, :-1]
+    return float(np.mean(predictions[:, 1:] != before))
+
+
+def flip_probabilities(predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The flip probability of each perturbation, compared as its kind asks for.
+
+    Args:
+        predictions: Perturbation (`tfrobust.corruptions.PERTURBATIONS` or
+            `HELD_OUT_PERTURBATIONS`) to [videos, frames] class indices.
+
+    Returns:
+        Perturbation to a fraction in [0, 1].
+
+    Raises:
+        ValueError: A perturbation is unknown, or as in `flip_probability`.
+
+    Example:
+
+    >>> flip_probabilities({"shot_noise": [[3, 3, 5, 5, 5]], "tilt": [[3, 3, 5, 5, 5]]})
+    {'shot_noise': 0.75, 'tilt': 0.25}
+    """
+    flips = {}
+    for name, frames in predictions.items():
+        _check_known(name)
+        flips[name] = flip_probability(frames, noise=name in NOISE)
+    return flips
+
+
+def mean_flip_probability(
+    probabilities: Mapping[str, float], *, perturbations: Sequence[str] = PERTURBATIONS
+) -> float:
+    """Mean flip probability mFP: the mean over perturbations, divided by nothing.
+
+    It is what CIFAR-10-P and CIFAR-100-P report (Hendrycks and Dietterich 2019,
+    arXiv:1903.12261; there in percent). Their published script has spatter in the place of snow:
+    `perturbations` can say so.
+
+    Args:
+        probabilities: Perturbation to flip probability, a fraction in [0, 1].
+        perturbations: Over which. Default: the ten of the benchmark.
+
+    Returns:
+        A fraction in [0, 1].
+
+    Raises:
+        ValueError: A perturbation is unknown or missing, or a number is no fraction.
+
+    Example:
+
+    >>> mean_flip_probability({"snow": 0.25, "tilt": 0.75}, perturbations=["snow", "tilt"])
+    0.5
+    """
+    return float(np.mean(_numbers(probabilities, _select(perturbations))))
+
+
+def flip_rates(
+    probabilities: Mapping[str, float],
+    baseline: Union[str, Mapping[str, float]],
+    *,
+    perturbations: Sequence[str] = PERTURBATIONS,
+) -> dict[str, float]:
+    """Flip rates FR: flip probabilities divided by those of a baseline.
+
+    FR_p = 100 · FP_p / FP^base_p: Hendrycks and Dietterich 2019 (arXiv:1903.12261), section 4.
+
+    Args:
+        probabilities: Perturbation to flip probability, a fraction in [0, 1].
+        baseline: What to divide by: "alexnet" (for ImageNet-P), or flip probabilities of a net of
+            your own.
+        perturbations: Which. Default: the ten of the benchmark.
+
+    Returns:
+        Perturbation to its rate times 100, as published: 100 is as unstable as the baseline.
+
+    Raises:
+        ValueError: A perturbation or baseline is unknown, numbers are missing or no fractions, or
+            the baseline never flips.
+
+    Example:
+
+    >>> flip_rates({"snow": 0.1, "tilt": 0.2}, {"snow": 0.2, "tilt": 0.2},
+    ...            perturbations=["snow", "tilt"])
+    {'snow': 50.0, 'tilt': 100.0}
+    """
+    names = _select(perturbations)
+    rates = _numbers(probabilities, names)
+    if isinstance(baseline, str):
+        checks.check_choice("baseline", baseline, tuple(FLIP_BASELINES))
+        baseline = FLIP_BASELINES[baseline]
+    divisors = _numbers(baseline, names, "the baseline")
+    if not divisors.all():
+        raise ValueError(
+            f"the baseline must flip under {names[int(np.argmin(divisors))]}, or there is "
+            "nothing to divide by; received a flip probability of 0"
+        )
+    return {name: float(100 * rate) for name, rate in zip(names, rates / divisors)}
+
+
+def mean_flip_rate(
+    probabilities: Mapping[str, float],
+    baseline: Union[str, Mapping[str, float]],
+    *,
+    perturbations: Sequence[str] = PERTURBATIONS,
+) -> float:
+    """Mean flip rate mFR: the mean of the flip rates.
+
+    mFR = mean over p of FR_p, a mean of ratios, not a ratio of means: Hendrycks and Dietterich
+    2019 (arXiv:1903.12261), section 4.
+
+    Args:
+        probabilities: Perturbation to flip probability, a fraction in [0, 1].
+        baseline: As in `flip_rates`.
+        perturbations: Over which. Default: the ten of the benchmark.
+
+    Returns:
+        The mean times 100, as published: 100 is as unstable as the baseline.
+
+    Raises:
+        ValueError: As in `flip_rates`.
+
+    Example:
+
+    >>> mean_flip_rate(FLIP_BASELINES["alexnet"], "alexnet")
+    100.0
+    """
+    rates = flip_rates(probabilities, baseline, perturbations=perturbations)
+    return float(np.mean(list(rates.values())))
+
+
+def _check_known(name: Any) -> None:
+    checks.check_choice("perturbation", name, (*PERTURBATIONS, *HELD_OUT_PERTURBATIONS))
+
+
+def _select(perturbations: Sequence[str]) -> tuple[str, ...]:
+    # A text is a sequence of letters.
+    names = (perturbations,) if isinstance(perturbations, str) else tuple(perturbations)
+    for name in names:
+        _check_known(name)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            "perturbations must be one name or more, each once; received "
+            f"{', '.join(names) if names else 'none'}"
+        )
+    return names
+
+
+def _numbers(
+    probabilities: Mapping[str, float],
+    names: tuple[str, ...],
+    what: str = "the flip probabilities",
+) -> np.ndarray:
+    for name in probabilities:
+        _check_known(name)
+    missing = [name for name in names if name not in probabilities]
+    if missing:
+        raise ValueError(
+            f"{what} must hold {', '.join(names)}; received none of {', '.join(missing)}"
+        )
+    return np.array(
+        [checks.check_in_range(f"{what} of {name}", probabilities[name], 0, 1) for name in names]
+    )

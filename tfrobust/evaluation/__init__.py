@@ -1,6 +1,13 @@
 """How robust a model is: metrics, and benchmarks that return result rows."""
 
 from tfrobust.evaluation.benchmark import Evaluator, benchmark
+from tfrobust.evaluation.calibration_error import (
+    ReliabilityCurve,
+    aurra,
+    expected_calibration_error,
+    reliability_curve,
+    rms_calibration_error,
+)
 from tfrobust.evaluation.corruption_error import (
     BASELINES,
     collect_rows,
@@ -22,11 +29,14 @@ __all__ = [
     "BASELINES",
     "FLIP_BASELINES",
     "Evaluator",
+    "ReliabilityCurve",
     "accuracy",
+    "aurra",
     "benchmark",
     "collect_rows",
     "corruption_errors",
     "error",
+    "expected_calibration_error",
     "flip_probabilities",
     "flip_probability",
     "flip_rates",
@@ -34,5 +44,7 @@ __all__ = [
     "mean_flip_probability",
     "mean_flip_rate",
     "per_class_accuracy",
+    "reliability_curve",
+    "rms_calibration_error",
     "robust_accuracy",
 ]

@@ -16,6 +16,7 @@ from tfrobust.evaluation.corruption_error import (
     robust_accuracy,
 )
 from tfrobust.evaluation.metrics import accuracy, error, per_class_accuracy
+from tfrobust.evaluation.paired import AccuracyDifference, paired_bootstrap
 from tfrobust.evaluation.stability import (
     FLIP_BASELINES,
     flip_probabilities,
@@ -28,6 +29,7 @@ from tfrobust.evaluation.stability import (
 __all__ = [
     "BASELINES",
     "FLIP_BASELINES",
+    "AccuracyDifference",
     "Evaluator",
     "ReliabilityCurve",
     "accuracy",
@@ -43,6 +45,7 @@ __all__ = [
     "mean_corruption_error",
     "mean_flip_probability",
     "mean_flip_rate",
+    "paired_bootstrap",
     "per_class_accuracy",
     "reliability_curve",
     "rms_calibration_error",

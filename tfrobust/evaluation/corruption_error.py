@@ -33,8 +33,7 @@ Results = Union[Mapping[str, Numbers], Iterable[Row]]
 #: "alexnet", of ImageNet-C: the severities are those of github.com/hendrycks/robustness/issues/10
 #: (their means are the numbers of its ImageNet-C/test.py); the four held out are means, from
 #: github.com/clovaai/assembled-cnn. The clean error is that of the weights that its author says
-#: he used (github.com/hendrycks/robustness/issues/38), torchvision's with 56.522 % right; with
-#: it, the published corruption errors of ResNet-50 give its published relative mCE of 105.
+#: he used (github.com/hendrycks/robustness/issues/38), torchvision's with 56.522 % right.
 #: "tiny_imagenet_resnet18", of Tiny-ImageNet-C: test.py of github.com/VITA-Group/AugMax, means;
 #: clean: "Normal" of Table 5 of its paper (arXiv:2110.13771), whose robust accuracy they give.
 BASELINES: dict[str, dict[str, Numbers]] = {

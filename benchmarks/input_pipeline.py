@@ -8,8 +8,8 @@ arrays   `pipeline.from_arrays` on 50,000 8-bit images of 32 pixels beside bare 
 photos   `pipeline.from_files` with Resize-256-CentreCrop-224 on JPEG files beside bare tf.data that
          reads and decodes the same files, alone ("decode"), and with tf.image.resize in batches of
          float32: to 224 x 224 ("squash"), to a shorter side of 256 and cropped ("crop"), and the
-         same with antialias=True ("smoothed"). Only the last gives the pixels of from_files; aim: at
-         least 0.9 of "crop".
+         same with antialias=True ("smoothed"). Only the last gives the pixels of from_files. Aim:
+         at least 0.9 of "crop".
 wait     The share of its time that a training loop waits for `next(iterator)`: ResNet-20, plain
          training step, batches of 128, images in memory.
 

@@ -10,6 +10,27 @@ on validation images, of digits that are in no training image, as accuracy in pe
   and 5, mean; noise: its three kinds of noise alone;
 - attacked: PGD within 2/255, ten steps of 0.5/255.
 
+Measured on 2026-11-21 on a CPU: mean ± standard deviation from seed to seed of seeds 0 to 2 on
+TensorFlow 2.21 with Keras 3, and seed 0 on TensorFlow 2.15 with Keras 2 in brackets:
+
+| gain          | clean             | augmented         | corrupted         | attacked          |
+|---------------|-------------------|-------------------|-------------------|-------------------|
+| AT            | -0.3 ± 0.4 (-0.3) | 8.2 ± 1.4 (8.7)   | 4.0 ± 1.2 (4.8)   | 10.1 ± 2.5 (15.0) |
+| ST            | -0.5 ± 0.1 (-0.5) | 8.2 ± 0.7 (8.6)   | 3.4 ± 0.6 (3.7)   | 11.1 ± 2.1 (14.7) |
+| ST, attack    | -0.2 ± 0.4 (0.2)  | 2.0 ± 0.2 (3.3)   | 2.4 ± 0.2 (3.3)   | 13.0 ± 2.5 (18.1) |
+| FMA           | -0.2 ± 0.3 (-0.1) | 1.5 ± 0.8 (1.5)   | 0.6 ± 0.8 (1.0)   | 1.5 ± 3.0 (1.7)   |
+| adversarial   | 0.0 ± 0.2 (-0.2)  | 2.3 ± 0.8 (3.8)   | 2.6 ± 0.3 (3.1)   | 12.1 ± 1.8 (16.9) |
+| AugMix        | 0.2 ± 0.3 (-0.7)  | 3.5 ± 1.2 (3.3)   | 3.3 ± 0.8 (2.8)   | 9.2 ± 2.2 (13.3)  |
+| NoisyMix      | -0.3 ± 0.1 (-0.8) | 2.9 ± 1.0 (3.7)   | 3.6 ± 1.2 (4.1)   | 13.3 ± 2.0 (17.5) |
+| AugMax        | -0.2 ± 0.2 (-0.3) | 3.4 ± 1.8 (4.5)   | 3.2 ± 2.1 (2.5)   | 8.2 ± 1.7 (13.1)  |
+| AdvMix        | 0.0 ± 0.1 (-0.6)  | 3.2 ± 1.6 (5.2)   | 3.0 ± 1.4 (3.7)   | 8.4 ± 2.8 (12.8)  |
+| AdvMax        | 0.3 ± 0.3 (-0.5)  | 4.2 ± 2.1 (4.8)   | 3.7 ± 1.8 (4.0)   | 10.0 ± 2.9 (16.9) |
+| AugMix+PGDAT  | -0.3 ± 0.4 (-0.1) | 3.5 ± 1.1 (4.9)   | 3.5 ± 1.1 (3.5)   | 14.4 ± 2.0 (20.6) |
+| the plain net | 98.1 ± 0.3 (98.1) | 84.1 ± 1.2 (84.2) | 88.2 ± 1.5 (87.7) | 76.9 ± 2.5 (71.1) |
+
+The least of these gains of FMA under augmentations is 0.7, that of the others on what the test asks
+of them is 1.6; the test trains seed 0.
+
 Digits are not photographs (8×8 pixels enlarged, 3,231 images), the net is small and the epochs are
 few. So some settings are not the papers', as the comments on `METHODS` say, nor are the gains.
 """

@@ -43,38 +43,64 @@ def feature_map_augmentation(
             "the FMA loss needs one clean and one augmented feature map for each layer; received "
             f"{len(clean_maps)} and {len(augmented_maps)}"
         )
-    terms = [
-        _difference(tf.cast(clean, tf.float32), tf.cast(augmented, tf.float32), smallest_mean)
+    compared = [
+        compare_halves(tf.concat([clean, augmented], axis=0))
         for clean, augmented in zip(clean_maps, augmented_maps)
     ]
-    return tf.add_n(terms) / len(terms)
+    _, means, squares = zip(*compared)
+    return loss_of_means(means, squares, smallest_mean=smallest_mean)
 
 
 @tf.custom_gradient
-def _difference(
-    clean: tf.Tensor, augmented: tf.Tensor, smallest_mean: float
-) -> tuple[tf.Tensor, Callable]:
-    """D = mean((f − f̃)²) / mean(f)² of one layer, [B].
+def compare_halves(
+    feature_map: tf.Tensor,
+) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable]:
+    """What J_FMA needs of one layer's output on clean and on augmented images.
 
-    With N entries a map, ∂D/∂f̃ = −2 (f − f̃) / (N mean(f)²) and ∂D/∂f = −∂D/∂f̃ − 2 D / (N mean(f)).
-    Each map is large and each operation on it waits for memory: what automatic differentiation
-    makes of the formula goes over them twice as often.
+    The map itself is returned as well, to stand in its place in the net: what comes to it from
+    behind and the gradient of the loss are then added where the latter is made. Maps are large and
+    each operation on one waits for memory, so that automatic differentiation, which goes over them
+    twice as often, would cost a tenth of a training step.
+
+    Args:
+        feature_map: [2B, ...]: f_ℓ(x) above f_ℓ(x̃).
+
+    Returns:
+        The map; mean(f_ℓ(x)) and mean((f_ℓ(x) − f_ℓ(x̃))²), both [B] float32.
     """
-    entries = list(range(1, clean.shape.rank))
-    count = tf.cast(tf.reduce_prod(tf.shape(clean)[1:]), tf.float32)
+    entries = list(range(1, feature_map.shape.rank))
+    clean, augmented = tf.split(tf.cast(feature_map, tf.float32), 2, axis=0)
     difference = clean - augmented
+
+    def gradient(behind, by_mean, by_square):
+        count = tf.cast(tf.reduce_prod(tf.shape(feature_map)[1:]), tf.float32)
+        column = tf.concat([[-1], tf.ones([len(entries)], tf.int32)], 0)
+        step = difference * tf.reshape(2.0 / count * by_square, column)
+        above, below = tf.split(tf.cast(behind, tf.float32), 2, axis=0)
+        above = above + tf.reshape(by_mean / count, column) + step
+        return tf.cast(tf.concat([above, below - step], axis=0), feature_map.dtype)
+
     mean = tf.reduce_mean(clean, axis=entries)
     square = tf.reduce_mean(tf.square(difference), axis=entries)
+    return (tf.identity(feature_map), mean, square), gradient
+
+
+def loss_of_means(
+    means: Sequence[tf.Tensor], squares: Sequence[tf.Tensor], *, smallest_mean: float = 1e-6
+) -> tf.Tensor:
+    """J_FMA [6] of what `compare_halves` returns of each layer.
+
+    Args:
+        means: mean(f_ℓ(x)), one [B] for each layer.
+        squares: mean((f_ℓ(x) − f_ℓ(x̃))²), one [B] for each layer.
+        smallest_mean: As in `feature_map_augmentation`.
+
+    Returns:
+        [B] float32, ≥ 0.
+    """
+    mean, square = tf.stack(list(means)), tf.stack(list(squares))
     alive = mean > smallest_mean
-    # A safe divisor inside, not only around: what is not taken must be finite too.
-    scale = tf.where(alive, mean, 1.0)
-    value = tf.where(alive, square / tf.square(scale), 0.0)
-
-    def gradient(upstream):
-        upstream = tf.where(alive, 2.0 / count * upstream, 0.0)
-        shape = tf.concat([[-1], tf.ones([len(entries)], tf.int32)], 0)
-        along = difference * tf.reshape(upstream / tf.square(scale), shape)
-        down = tf.reshape(upstream * value / scale, shape)
-        return along - down, -along, None
-
-    return value, gradient
+    # A safe divisor inside, not only around: the gradient of the branch that is not taken must be
+    # finite too.
+    scale = tf.square(tf.where(alive, mean, tf.ones_like(mean)))
+    return tf.reduce_mean(tf.where(alive, square / scale, tf.zeros_like(mean)), axis=0)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.layers import feature_taps
+from tfrobust.layers.output_hooks import output_hook
 from tfrobust.losses import feature_maps
 from tfrobust.methods.base import RobustModel, Terms
 
@@ -67,12 +68,19 @@ class FeatureMapAugmentation(RobustModel):
         return feature_taps.relu_layers(self.net)
 
     def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
-        with feature_taps.recorded_outputs(self.relu_layers) as maps:
+        means, squares = [], []
+
+        def compare(layer: Any, feature_map: tf.Tensor) -> tf.Tensor:
+            feature_map, mean, square = feature_maps.compare_halves(feature_map)
+            means.append(mean)
+            squares.append(square)
+            return feature_map
+
+        with output_hook(self.relu_layers, compare):
             clean, _ = self.forward_together(views["clean"], views["augmented"])
-        halves = [tf.split(feature_map, 2, axis=0) for feature_map in maps]
         return clean, {
             "cross_entropy": self.classification_loss(labels, clean),
-            "fma": feature_maps.feature_map_augmentation(*zip(*halves)),
+            "fma": feature_maps.loss_of_means(means, squares),
         }
 
     def get_config(self) -> dict[str, Any]:

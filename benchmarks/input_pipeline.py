@@ -39,7 +39,7 @@ from tfrobust import nets
 from tfrobust.datasets import decoding, pipeline, prepared
 from tfrobust.recipes.training import build_method
 
-MANY = 1000
+MANY = 6000
 BATCH_SIZE = 128
 TUNED = {"num_parallel_calls": tf.data.AUTOTUNE}
 

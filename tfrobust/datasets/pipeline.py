@@ -173,7 +173,7 @@ def from_elements(
     count = checks.check_whole("count", count, 1, 2**62)
     # What tells one cache file from another; reading some elements is only worth it for that.
     identity = _first(elements) if isinstance(settings.cache, (str, os.PathLike)) else []
-    return _batches(elements, count, read, settings, identity, are_paths=False)
+    return _batches(elements, count, read, settings, identity)
 
 
 def from_files(
@@ -207,7 +207,7 @@ def from_files(
         return read(tf.io.read_file(path))
 
     identity = [names, list(labels)]
-    return _batches(elements, len(names), read_file, settings, identity, are_paths=True)
+    return _batches(elements, len(names), read_file, settings, identity)
 
 
 def from_frames(
@@ -328,7 +328,6 @@ def _batches(
     read: Read,
     settings: Settings,
     identity: list[Any],
-    are_paths: bool,
 ) -> tf.data.Dataset:
     shape = _image_shape(read)
     keep = settings.cache
@@ -343,7 +342,6 @@ def _batches(
             count,
             read,
             shape,
-            are_paths=are_paths,
             damaged=settings.damaged,
             batch_size=size,
         )

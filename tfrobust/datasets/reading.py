@@ -1,10 +1,10 @@
 """Reading images one by one, in parallel, and saying which of them is damaged.
 
 An image that cannot be read is an error inside `tf.data`, which drops the element and with it what
-would name it. So elements are numbered before they are read, and carry the strings of those before
-them: a gap in the numbers shows that something was damaged, and where to look. A last element,
-which is no image, does this for the last image. All but the reading is done for many elements at
-once, because calling a function costs more than what these do.
+would name it. So elements are numbered before they are read, and carry the string of the one before
+them: a gap in the numbers shows that one was damaged, and which. A last element, which is no image,
+does this for the last image. All but the reading is done for many elements at once, because calling
+a function costs more than what these do.
 """
 
 from __future__ import annotations
@@ -29,9 +29,6 @@ CALLS = max(128, 2 * (os.cpu_count() or 1))
 #: Stands behind the last element, and is no image.
 _END = b"\0the end"
 
-#: Between the strings of a batch; in no path.
-_BETWEEN = b"\0"
-
 
 def read_batches(
     elements: tf.data.Dataset,
@@ -39,7 +36,6 @@ def read_batches(
     read: Read,
     shape: tuple[int, ...],
     *,
-    are_paths: bool,
     damaged: str,
     batch_size: int,
 ) -> tf.data.Dataset:
@@ -50,17 +46,13 @@ def read_batches(
         count: Number of elements.
         read: The string to an image.
         shape: Of an image.
-        are_paths: Whether the strings are paths; else they may be long, and hold any byte.
         damaged: "stop" or "skip", as in `pipeline.Settings`.
         batch_size: Images a batch.
 
     Returns:
         `tf.data.Dataset` of (images uint8 [B, *shape], labels int32 [B]).
     """
-    # tf.data makes one step of reading and putting together, which saves a copy of each image. A
-    # damaged image then takes its whole batch with it, which does where that ends it all.
-    whole = are_paths and damaged == "stop"
-    data = _numbered(elements, batch_size if whole else CHUNK, whole)
+    data = _numbered(elements)
 
     def read_one(index, before, string, label):
         last = string == _END
@@ -69,13 +61,10 @@ def read_batches(
 
     # In order whatever the options say, or the numbers would not show what is missing.
     data = data.map(read_one, num_parallel_calls=CALLS, deterministic=True)
-    if whole:
-        data = data.batch(batch_size).ignore_errors(log_warning=True)
-    else:
-        data = data.ignore_errors(log_warning=True).batch(batch_size)
+    data = data.ignore_errors(log_warning=True).batch(batch_size)
     zero = tf.constant(0, tf.int64)
     if damaged == "stop":
-        data = data.scan((zero, ""), _none_missing(read, count, whole))
+        data = data.scan((zero, ""), _none_missing(read, count))
     else:
         data = data.scan((zero, zero, zero, ""), _left_out(read, count))
     data = data.map(_raise).take_while(lambda images, labels: len(labels) > 0)
@@ -85,33 +74,20 @@ def read_batches(
     return data
 
 
-def _numbered(elements: tf.data.Dataset, chunk: int, joined: bool) -> tf.data.Dataset:
-    """Elements with their number and the string of the one before.
-
-    Joined, the first of each chunk carries all strings of the chunk before, the others none; at the
-    end each does, because the first may be lost with images of its batch.
-    """
+def _numbered(elements: tf.data.Dataset) -> tf.data.Dataset:
+    """Elements with their number and the string of the one before."""
     spec = elements.element_spec[1]
     end = tf.data.Dataset.from_tensors((_END, tf.zeros(spec.shape, spec.dtype)))
-    if joined:
-        # As many that some of them have a batch of their own, which no damaged image takes away.
-        end = end.repeat(chunk)
 
     def number(state, element):
         index, before = state
         strings, labels = element
         size = tf.size(strings, tf.int64)
-        if joined:
-            carries = (tf.range(size) == 0) | (strings == _END)
-            befores = tf.where(carries, before, "")
-            kept = tf.strings.reduce_join(strings, separator=_BETWEEN)
-        else:
-            befores = tf.concat([[before], strings[:-1]], 0)
-            kept = strings[-1]
-        return (index + size, kept), (index + tf.range(size), befores, strings, labels)
+        befores = tf.concat([[before], strings[:-1]], 0)
+        return (index + size, strings[-1]), (index + tf.range(size), befores, strings, labels)
 
     # The end has a chunk of its own: an error in `elements` takes the whole chunk with it.
-    data = elements.batch(chunk).concatenate(end.batch(chunk))
+    data = elements.batch(CHUNK).concatenate(end.batch(1))
     return data.scan((tf.constant(0, tf.int64), ""), number).unbatch()
 
 
@@ -136,7 +112,7 @@ def _ended_early(last: tf.Tensor, index: tf.Tensor, count: int) -> tuple[tf.Tens
     return tf.reduce_any(last) & (number < count), few + tf.strings.as_string(number)
 
 
-def _none_missing(read: Read, count: int, joined: bool) -> Callable:
+def _none_missing(read: Read, count: int) -> Callable:
     """A step of a scan of batches that says what is wrong once a number is missing.
 
     It does not raise: `_raise` does. The state of a scan stays what it was when a step fails, and
@@ -145,18 +121,16 @@ def _none_missing(read: Read, count: int, joined: bool) -> Callable:
     """
 
     def complain(end, before):
-        said = _what_failed(read, end, before.split(_BETWEEN) if joined else [before])
-        return f"{said} (with damaged='skip' it is left out)".encode()
+        return f"{_what_failed(read, end, before)} (with damaged='skip' it is left out)".encode()
 
     def check(state, element):
         expected, said = state
         index, before, last, images, labels = element
         gaps, first = _gaps(expected, index)
-        end = tf.minimum(index[first], count)  # what stands at the end has numbers as well
         ended, few = _ended_early(last, index, count)
         said = tf.cond(
             (said == "") & tf.reduce_any(gaps > 0),
-            lambda: tf.numpy_function(complain, [end, before[first]], tf.string),
+            lambda: tf.numpy_function(complain, [index[first], before[first]], tf.string),
             lambda: tf.where((said == "") & ended, few, said),
         )
         said = tf.ensure_shape(said, [])
@@ -171,7 +145,7 @@ def _left_out(read: Read, count: int) -> Callable:
     def warn(missing, end, before):
         warnings.warn(
             f"{missing} of {count} images are left out, because they cannot be read, such as this: "
-            f"{_what_failed(read, end, [before])}",
+            f"{_what_failed(read, end, before)}",
             RuntimeWarning,
             stacklevel=1,
         )
@@ -205,18 +179,17 @@ def _raise(said: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Te
         return tf.identity(images), labels
 
 
-def _what_failed(read: Read, end: int, strings: list[bytes]) -> str:
-    """A sentence about the first of some images that cannot be read; `end` is behind the last."""
-    for index, string in enumerate(strings, end - len(strings)):
-        try:
-            read(tf.constant(string))
-        except Exception as error:  # whatever it is, it is what shall be said
-            reason = getattr(error, "message", str(error))
-            reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]| name: *$", "", reason)
-            reason = " ".join(reason.split())
-            name = _name(index, string)
-            return f"{name} must be an image that can be read; reading it failed: {reason}"
-    return f"reading failed after {_name(end - 1, strings[-1])} (see the log for why)"
+def _what_failed(read: Read, end: int, string: bytes) -> str:
+    """A sentence about an image that cannot be read; `end` is the number behind its own."""
+    name = _name(end - 1, string)
+    try:
+        read(tf.constant(string))
+    except Exception as error:  # whatever it is, it is what shall be said
+        reason = getattr(error, "message", str(error))
+        reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]| name: *$", "", reason)
+        reason = " ".join(reason.split())
+        return f"{name} must be an image that can be read; reading it failed: {reason}"
+    return f"reading failed after {name} (see the log for why)"
 
 
 def _name(index: int, string: bytes) -> str:

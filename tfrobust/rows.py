@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
-from typing import Optional, Union
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional, Union
 
 from tfrobust import files
 
@@ -28,6 +28,10 @@ class Row:
         n: Number of images that it was measured on.
         seed: Seed of the random draws of the corruption.
         epoch: Epoch of training after which it was measured; None for a finished model.
+        protocol: What else says which images they were and how they were counted: a hash of the
+            data, the table of severities, a baseline. Rows that differ here cannot be compared.
+        made_with: What the number was made with, for making it again: a hash of the model, the
+            versions of the libraries.
 
     Example:
 
@@ -45,12 +49,15 @@ class Row:
     n: int
     seed: int
     epoch: Optional[int] = None
+    protocol: Optional[Mapping[str, Any]] = None
+    made_with: Optional[Mapping[str, Any]] = None
 
     def to_json(self) -> str:
-        """One JSON object on one line; `epoch` is left out where there is none."""
+        """One JSON object on one line; what is None by default is left out where it is None."""
         record = dataclasses.asdict(self)
-        if self.epoch is None:
-            del record["epoch"]
+        for name in ("epoch", "protocol", "made_with"):
+            if record[name] is None:
+                del record[name]
         return json.dumps(record, allow_nan=False)
 
 

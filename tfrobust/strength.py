@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfrobust import checks, files
 from tfrobust.augment.base import StrengthAugment
-from tfrobust.evaluation.benchmark import evaluation_seed
+from tfrobust.evaluation.conditions import evaluation_seed
 from tfrobust.evaluation.metrics import accuracy
 from tfrobust.registries import AUGMENTS
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrobust import augment, methods
 from tfrobust.callbacks import AlternateAugmentations, RobustnessMonitor
-from tfrobust.evaluation import benchmark
+from tfrobust.evaluation import Evaluator
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_monitor_measures_before_and_after_each_epoch(model, data):
     expected = [np.mean([r.value for r in monitor.rows[i : i + 2]]) for i in (4, 7)]
     assert history["val_robust_accuracy"] == pytest.approx(expected)
     # What it measured last is what a benchmark of the trained model says.
-    rows = benchmark(model, data, augmentations=NOISE, seed=3)
+    rows = Evaluator(NOISE).rows(model, data, seed=3)
     assert [row.value for row in rows] == [row.value for row in monitor.rows[6:]]
 
 

@@ -15,11 +15,11 @@ FLOORS = [
     ["__main__"],
     ["cli"],
     ["recipes"],
-    ["methods", "callbacks", "strength", "saving"],
-    ["nets", "attacks", "evaluation", "serving", "serving_probe"],
+    ["methods", "callbacks", "evaluation", "strength", "saving"],
+    ["nets", "attacks", "serving", "serving_probe"],
     ["augment", "losses", "layers", "datasets", "corruptions", "reports"],
     ["ops"],
-    ["rows", "checks"],
+    ["rows", "checks", "versions"],
     ["files", "registries"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

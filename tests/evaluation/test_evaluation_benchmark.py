@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import weakref
 
@@ -12,8 +13,8 @@ import tensorflow as tf
 
 from tests.reference import color
 from tfrobust import augment
-from tfrobust.evaluation import Evaluator, benchmark
-from tfrobust.evaluation.benchmark import default_augmentations
+from tfrobust.augment import presets
+from tfrobust.evaluation import Evaluator
 from tfrobust.rows import Row
 
 RANDOM = np.random.default_rng(0)
@@ -44,10 +45,15 @@ def batches(images=IMAGES, labels=LABELS, size=4):
     return tf.data.Dataset.from_tensor_slices((images, labels)).batch(size)
 
 
+def measured(model, data, conditions, **options):
+    """Rows of accuracy alone."""
+    return Evaluator(conditions).rows(model, data, **options)
+
+
 def few(model, data=None, seed=0):
     """Clean and two columns with noise."""
     layers = {"wide": augment.Brightness((-0.4, 0.4), seed=8), "GN": augment.GaussianNoise(0.1)}
-    return benchmark(model, data or batches(), augmentations=layers, seed=seed)
+    return measured(model, data or batches(), layers, seed=seed)
 
 
 def grey(*levels):
@@ -59,27 +65,30 @@ def test_values_worked():
     images, labels = grey(0.2, 0.4, 0.6, 0.8), [0, 0, 1, 1]
     up, down = augment.Brightness(0.2), augment.Brightness(-0.4)
     layers = {"up": up, "down": down, "both": augment.Sequence([up, down])}
-    rows = benchmark(Recorder(), (images, labels), augmentations=layers)
+    rows = measured(Recorder(), (images, labels), layers)
     assert [row.value for row in rows] == [1.0, 0.75, 0.5, 0.75]
     assert [row.severity for row in rows] == [0.0, 0.2, -0.4, None]
 
 
 def test_rows():
-    rows = benchmark(Recorder(name="net"), batches(), dataset="toy/test", seed=5)
+    table_3 = presets.table_3([8, 8])
+    rows = measured(Recorder(name="net"), batches(), table_3, dataset="toy/test", seed=5)
     assert [row.corruption for row in rows] == COLUMNS
     for row in rows:
-        assert row == Row(
-            "net", "toy/test", row.corruption, row.severity, "accuracy", row.value, 6, 5
-        )
+        told = Row("net", "toy/test", row.corruption, row.severity, "accuracy", row.value, 6, 5)
+        assert row == dataclasses.replace(told, protocol=row.protocol, made_with=row.made_with)
         assert type(row.value) is float and 0 <= row.value <= 1
+        assert row.protocol["classes"] == 2 and row.made_with["output"] == "logits"
+        assert row.made_with["tensorflow"] == tf.__version__
+    assert len({row.protocol["data"] for row in rows}) == 1
     severities = [0.0, 0.39, -0.36, 0.675, 0.075, 0.025, 6.0, 0.0, None, None]
     assert [row.severity for row in rows] == severities
-    assert benchmark(Recorder(), batches(), model_name="mine", augmentations={})[0].model == "mine"
+    assert measured(Recorder(), batches(), [], model_name="mine")[0].model == "mine"
 
 
 def test_range_has_no_severity():
     layers = {"wide": augment.Brightness((0.1, 0.2)), "one": augment.Brightness(0.1)}
-    rows = benchmark(Recorder(), batches(), augmentations=layers)
+    rows = measured(Recorder(), batches(), layers)
     assert [row.severity for row in rows] == [0.0, None, 0.1]
 
 
@@ -88,16 +97,10 @@ def test_range_has_no_severity():
     [((32, 32), 0.39), ((96, 8), 0.39), ((97, 8), 0.43), ((8, 224), 0.43), ((None, None), 0.39)],
 )
 def test_column_of_table_1_by_the_size(sides, delta):
-    layers = default_augmentations(tf.TensorShape(sides))
+    layers = presets.table_3(tf.TensorShape(sides))
     assert ["clean", *layers] == COLUMNS
     for layer in (layers["B+"], layers["Combined+"].augments[0]):
         assert layer.strength == delta
-
-
-def test_large_images_get_the_imagenet_column():
-    rows = benchmark(Recorder(), (np.full([1, 97, 4, 3], 0.5, "float32"), [0]))
-    severities = [0.0, 0.43, -0.32, 1.175, 0.08, 0.01, 4.0, 0.2, None, None]
-    assert [row.severity for row in rows] == severities
 
 
 def test_same_seed_same_images_whatever_the_model():
@@ -108,7 +111,7 @@ def test_same_seed_same_images_whatever_the_model():
         np.testing.assert_array_equal(shown, seen_again)
     np.testing.assert_allclose([row.value for row in again], [1 - row.value for row in rows])
     np.testing.assert_array_equal(first.shown[0], third.shown[0])
-    for noisy in (1, 2):
+    for noisy in (2, 3, 4, 5):
         assert np.abs(first.shown[noisy] - third.shown[noisy]).max() > 0.01
     assert rows == few(first, seed=1)
     assert {row.seed for row in other} == {2}
@@ -117,13 +120,14 @@ def test_same_seed_same_images_whatever_the_model():
 def test_what_is_shown():
     model = Recorder()
     layers = {"B+": augment.Brightness(0.3), "GN": augment.GaussianNoise(0.1, seed=9)}
-    benchmark(model, batches(grey(*[0.5] * 6), size=3), augmentations=layers)
-    for start in (0, 3):  # clean, B+, GN of each batch
-        np.testing.assert_array_equal(model.shown[start], grey(0.5, 0.5, 0.5))
-        expected = color.add_brightness(grey(0.5, 0.5, 0.5), 0.3)
-        np.testing.assert_allclose(model.shown[start + 1], expected, atol=1e-6)
+    measured(model, batches(grey(*[0.5] * 6), size=3), layers)
+    clean, bright, noisy = model.shown[:2], model.shown[2:4], model.shown[4:]
+    expected = color.add_brightness(grey(0.5, 0.5, 0.5), 0.3)
+    for number in (0, 1):
+        np.testing.assert_array_equal(clean[number], grey(0.5, 0.5, 0.5))
+        np.testing.assert_allclose(bright[number], expected, atol=1e-6)
     # Another batch, another draw.
-    assert np.abs(model.shown[2] - model.shown[5]).max() > 0.01
+    assert np.abs(noisy[0] - noisy[1]).max() > 0.01
 
 
 def test_measuring_does_not_count_draws():
@@ -187,7 +191,7 @@ def broken(value):
 def test_bad_images(images, error, said, as_arrays):
     data = (images, LABELS) if as_arrays else batches(images)
     with pytest.raises(error, match=said):
-        benchmark(Recorder(), data, augmentations={"B+": augment.Brightness()})
+        measured(Recorder(), data, {"B+": augment.Brightness()})
 
 
 @pytest.mark.parametrize(
@@ -201,4 +205,4 @@ def test_bad_images(images, error, said, as_arrays):
 )
 def test_bad_data(data, said):
     with pytest.raises(ValueError, match=said):
-        benchmark(Recorder(), data, augmentations={})
+        measured(Recorder(), data, [])

@@ -20,6 +20,7 @@ from tfrobust.augment.presets import (
     stability_grid,
     stability_practical,
     table_1,
+    table_3,
 )
 from tfrobust.augment.rotation import Rotation
 from tfrobust.augment.salt_and_pepper import SaltAndPepper
@@ -66,4 +67,5 @@ __all__ = [
     "stability_grid",
     "stability_practical",
     "table_1",
+    "table_3",
 ]

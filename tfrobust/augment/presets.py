@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Optional
 
 import numpy as np
 
-from tfrobust.augment.base import StrengthAugment
+from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.augment.brightness import Brightness
 from tfrobust.augment.combine import Alternating, Sequence
 from tfrobust.augment.gaussian_blur import GaussianBlur
@@ -96,6 +97,26 @@ def combinations(augmentations: Mapping[str, StrengthAugment]) -> dict[str, Sequ
         combination: Sequence([_copy(augmentations[name]) for name in names])
         for combination, names in COMBINATIONS.items()
     }
+
+
+def table_3(image_size: Iterable[Optional[int]]) -> dict[str, Augment]:
+    """What the FMA paper's Table 3 measures: the seven of Table 1, Combined+ and Combined−.
+
+    Args:
+        image_size: Height and width: images of up to 96 pixels get the CIFAR-10 column of Table 1,
+            larger ones that of ImageNet-200.
+
+    Returns:
+        Name to layer.
+
+    Example:
+
+    >>> list(table_3([32, 32]))
+    ['B+', 'B-', 'GB', 'GN', 'SAP', 'S+', 'S-', 'Combined+', 'Combined-']
+    """
+    sides = [side for side in image_size if side is not None]
+    individual = table_1("imagenet200" if sides and max(sides) > 96 else "cifar10")
+    return {**individual, **combinations(individual)}
 
 
 def combined(

@@ -118,12 +118,81 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--out", required=True, help="file to write: strengths.json")
 
-    one = command("evaluate", commands.evaluate, "measure models on clean and augmented images")
-    one.add_argument("models", nargs="+", metavar="MODEL", help=".keras files")
+    one = command("evaluate", commands.evaluate, "measure how robust models are; write a report")
+    one.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help=".keras files or folders of SavedModels; the others are compared with the first",
+    )
     _data(one)
     one.add_argument("--split", choices=["validation", "test"], default="test")
-    one.add_argument("--strengths", help="file of calibrated strengths; default: Table 1")
-    one.add_argument("--out", help="file to write: rows.jsonl")
+    one.add_argument(
+        "--corruptions",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="test (the 15 of the benchmark), noise, blur, weather, digital, without_noise, "
+        "held_out, all, or names; default: test, if nothing else is asked for",
+    )
+    one.add_argument(
+        "--severities", nargs="+", type=int, choices=range(1, 6), default=[1, 2, 3, 4, 5]
+    )
+    _corruption(one)
+    one.add_argument(
+        "--published",
+        choices=["cifar10_c", "cifar100_c", "imagenet_c", "tiny_imagenet_c"],
+        help="take the corrupted images from published files instead of making them",
+    )
+    one.add_argument("--published-dir", metavar="FOLDER", help="where these files are")
+    one.add_argument(
+        "--augment",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="table_1, combinations, stability_practical, or names with a strength: jpeg=10",
+    )
+    one.add_argument(
+        "--strengths", help="file of calibrated strengths: Table 1 and its combinations with them"
+    )
+    one.add_argument(
+        "--sweep",
+        nargs="+",
+        default=[],
+        metavar="NAME=S,S,...",
+        help="one augmentation at several strengths: gaussian_noise=0.05,0.1,0.2",
+    )
+    one.add_argument(
+        "--attacks", nargs="+", choices=["FGSM", "PGD", "spatial"], default=[], help="needs .keras"
+    )
+    one.add_argument(
+        "--perturbations",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="count how often the prediction flips along sequences: all (the 10 of the benchmark), "
+        "or names such as gaussian_noise, translate, tilt",
+    )
+    one.add_argument(
+        "--baseline",
+        help="what corruption errors are divided by: alexnet, tiny_imagenet_resnet18, or a rows "
+        "file; default: nothing",
+    )
+    one.add_argument(
+        "--outputs",
+        nargs="+",
+        default=[],
+        metavar="CLASS",
+        help="which outputs of the models are the classes of the data: imagenet_r or numbers",
+    )
+    one.add_argument(
+        "--go-on-at-chance", action="store_true", help="measure also what is no better than chance"
+    )
+    one.add_argument(
+        "--out",
+        default="runs/evaluation",
+        help="output folder; what was measured there is not measured again; default: %(default)s",
+    )
 
     one = command("preview", commands.preview, "draw what augmentations do to images (PNG)")
     _data(one)
@@ -155,18 +224,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"which; default: all of {', '.join(CORRUPTIONS)}",
     )
-    one.add_argument(
-        "--table",
-        type=int,
-        choices=[32, 64, 224],
-        help="severities to take, for images of another size",
-    )
-    one.add_argument(
-        "--frost",
-        metavar="FOLDER",
-        help="folder with the photographs frost1 to frost5; default: those of the package "
-        "imagecorruptions if it is installed, else a formula, which is not comparable",
-    )
+    _corruption(one)
     one.add_argument("--out", required=True, help="output folder; an interrupted set goes on")
 
     one = command("datasets", commands.datasets, "list the data sets, or fetch one", seeded=False)
@@ -217,6 +275,21 @@ def _data(one: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="an option of the data set, such as severity=5; may be given several times",
+    )
+
+
+def _corruption(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--table",
+        type=int,
+        choices=[32, 64, 224],
+        help="severities to take, for images of another size",
+    )
+    one.add_argument(
+        "--frost",
+        metavar="FOLDER",
+        help="folder with the photographs frost1 to frost5; default: those of the package "
+        "imagecorruptions if it is installed, else a formula, which is not comparable",
     )
 
 

@@ -53,37 +53,87 @@ def calibrate(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    from tfrobust import augment, evaluation, files, reports, rows, saving, strength
+    from tfrobust import files, recipes, reports
+    from tfrobust.datasets import IMAGENET_R_CLASSES
 
-    if arguments.out:
-        _check_new_file(arguments.out)
-    names = _model_names(arguments.models)
-    models = {name: saving.load_model(path) for name, path in zip(names, arguments.models)}
-    augmentations = None
+    files.check_writable(arguments.out)
+    outputs, data = arguments.outputs, _load(arguments)
+    rows = recipes.evaluate(
+        dict(zip(_model_names(arguments.models), arguments.models)),
+        data,
+        _conditions(arguments),
+        arguments.out,
+        split=arguments.split,
+        classes=IMAGENET_R_CLASSES if outputs == ["imagenet_r"] else _whole_numbers(outputs),
+        perturbations=arguments.perturbations,
+        baseline=arguments.baseline,
+        seed=arguments.seed,
+        stop_at_chance=not arguments.go_on_at_chance,
+    )
+    print(reports.summary_table(rows).to_text())
+    print(f"report: {pathlib.Path(arguments.out, 'report.html')}")
+    _print_note(data)
+
+
+def _conditions(arguments: argparse.Namespace) -> list[Any]:
+    """What the arguments ask for; the 15 common corruptions where they ask for nothing."""
+    from tfrobust import augment, evaluation, strength
+    from tfrobust.augment import naming
+
+    options = {"severities": arguments.severities, "names": _selection(arguments.corruptions)}
+    conditions = []
+    if arguments.published:
+        conditions += evaluation.published(arguments.published, arguments.published_dir, **options)
+    elif arguments.corruptions or not _asks_for_others(arguments):
+        conditions += evaluation.corrupted(
+            table=arguments.table, frost_folder=arguments.frost, **options
+        )
     if arguments.strengths:
         individual = strength.augmentations_at(strength.read(arguments.strengths))
-        augmentations = {**individual, **augment.combinations(individual)}
-    data = _load(arguments)
-    split = data.split(arguments.split)
-    measured = [
-        row
-        for name, model in models.items()
-        for row in evaluation.benchmark(
-            model,
-            split,
-            augmentations=augmentations,
-            model_name=name,
-            dataset=f"{data.name}/{arguments.split}",
-            seed=arguments.seed,
+        conditions += evaluation.augmented({**individual, **augment.combinations(individual)})
+    layers = {}
+    for name in arguments.augment:
+        layers.update(naming.expand(name, seed=arguments.seed))
+    conditions += evaluation.augmented(layers)
+    for text in arguments.sweep:
+        name, strengths = _assignment("--sweep", text)
+        conditions += evaluation.swept(
+            name, naming.by_name(name), [_float("--sweep", one) for one in strengths.split(",")]
         )
-    ]
-    if arguments.out:
-        rows.write(measured, arguments.out)
-        described = pathlib.Path(arguments.out).parent / "data.json"
-        if not described.exists():
-            files.write_json(data.describe(), described)
-    print(reports.robustness_table(measured, baseline=next(iter(models))).to_text())
-    _print_note(data)
+    known = {condition.name: condition for condition in evaluation.attacked()}
+    return conditions + [known[name] for name in arguments.attacks]
+
+
+def _asks_for_others(arguments: argparse.Namespace) -> bool:
+    asked = (arguments.strengths, arguments.augment, arguments.sweep, arguments.attacks)
+    return any(asked) or bool(arguments.perturbations)
+
+
+def _selection(names: list[str]) -> Any:
+    """A word such as "all", names, or the 15 where nothing is said."""
+    from tfrobust.evaluation.corruption_error import SELECTIONS
+
+    if len(names) == 1 and names[0] in SELECTIONS:
+        return names[0]
+    return names or "test"
+
+
+def _whole_numbers(texts: list[str]) -> Any:
+    if not texts:
+        return None
+    try:
+        return [int(text) for text in texts]
+    except ValueError:
+        raise ValueError(
+            f"--outputs takes imagenet_r or whole numbers; received {' '.join(texts)}"
+        ) from None
+
+
+def _float(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{option} takes NAME=NUMBER,NUMBER,...; received {text!r}") from None
 
 
 def preview(arguments: argparse.Namespace) -> None:

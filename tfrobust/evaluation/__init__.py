@@ -8,6 +8,14 @@ from tfrobust.evaluation.calibration_error import (
     reliability_curve,
     rms_calibration_error,
 )
+from tfrobust.evaluation.condition import Condition
+from tfrobust.evaluation.conditions import (
+    attacked,
+    augmented,
+    corrupted,
+    published,
+    swept,
+)
 from tfrobust.evaluation.corruption_error import (
     BASELINES,
     collect_rows,
@@ -17,6 +25,7 @@ from tfrobust.evaluation.corruption_error import (
 )
 from tfrobust.evaluation.metrics import accuracy, error, per_class_accuracy
 from tfrobust.evaluation.paired import AccuracyDifference, paired_bootstrap
+from tfrobust.evaluation.predictor import Predictor
 from tfrobust.evaluation.stability import (
     FLIP_BASELINES,
     flip_probabilities,
@@ -30,12 +39,17 @@ __all__ = [
     "BASELINES",
     "FLIP_BASELINES",
     "AccuracyDifference",
+    "Condition",
     "Evaluator",
+    "Predictor",
     "ReliabilityCurve",
     "accuracy",
+    "attacked",
+    "augmented",
     "aurra",
     "benchmark",
     "collect_rows",
+    "corrupted",
     "corruption_errors",
     "error",
     "expected_calibration_error",
@@ -47,7 +61,9 @@ __all__ = [
     "mean_flip_rate",
     "paired_bootstrap",
     "per_class_accuracy",
+    "published",
     "reliability_curve",
     "rms_calibration_error",
     "robust_accuracy",
+    "swept",
 ]

@@ -58,7 +58,11 @@ def reliability_curve(
     (array([  nan, 0.875]), array([nan, 0.5]))
     """
     bins = checks.check_whole("bins", bins, 1, 1_000_000)
-    confidence, right = _confidence(labels, outputs, from_logits, "the reliability curve")
+    return curve_of(*_confidence(labels, outputs, from_logits, "the reliability curve"), bins)
+
+
+def curve_of(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> ReliabilityCurve:
+    """`reliability_curve` of [N] confidences in [0, 1] and [N] 1 for right, 0 for wrong."""
     edges = np.arange(bins + 1) / bins
     # The first edge that is not below: a confidence on an edge belongs to the bin below it.
     index = np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0)
@@ -98,7 +102,11 @@ def expected_calibration_error(
     >>> expected_calibration_error([0, 0, 1, 1], outputs, from_logits=False)
     0.25
     """
-    curve = reliability_curve(labels, outputs, from_logits=from_logits, bins=bins)
+    return gap_of(reliability_curve(labels, outputs, from_logits=from_logits, bins=bins))
+
+
+def gap_of(curve: ReliabilityCurve) -> float:
+    """`expected_calibration_error` of a reliability curve."""
     filled = curve.count > 0
     gaps = np.abs(curve.accuracy[filled] - curve.confidence[filled])
     return float(np.sum(curve.count[filled] * gaps) / np.sum(curve.count))
@@ -150,6 +158,14 @@ def rms_calibration_error(
             f"rms_calibration_error with reference=True needs at least the {bin_size} images of "
             f"a bin; received {count}"
         )
+    return rms_of(confidence, right, bin_size, reference=reference)
+
+
+def rms_of(
+    confidence: np.ndarray, right: np.ndarray, bin_size: int = 100, *, reference: bool = False
+) -> float:
+    """`rms_calibration_error` of [N] confidences and [N] 1 for right, 0 for wrong."""
+    count = len(confidence)
     order = np.argsort(confidence, kind="stable")
     starts = np.arange(max(count // bin_size, 1)) * bin_size
     sizes = np.diff(np.append(starts, count))
@@ -182,7 +198,11 @@ def aurra(labels: np.ndarray, outputs: np.ndarray, *, from_logits: bool) -> floa
     >>> aurra([0, 0], [[0.9, 0.1], [0.2, 0.8]], from_logits=False)
     0.75
     """
-    confidence, right = _confidence(labels, outputs, from_logits, "aurra")
+    return aurra_of(*_confidence(labels, outputs, from_logits, "aurra"))
+
+
+def aurra_of(confidence: np.ndarray, right: np.ndarray) -> float:
+    """`aurra` of [N] confidences and [N] 1 for right, 0 for wrong."""
     order = np.argsort(-confidence, kind="stable")
     return float(np.mean(np.cumsum(right[order]) / np.arange(1, len(right) + 1)))
 

@@ -20,6 +20,7 @@ SELECTIONS: dict[str, tuple[str, ...]] = {
     "test": TEST,
     **GROUPS,
     "without_noise": tuple(name for name in TEST if name not in GROUPS["noise"]),
+    "held_out": tuple(HELD_OUT),
     "all": (*TEST, *HELD_OUT),
 }
 
@@ -111,7 +112,7 @@ def robust_accuracy(
     >>> robust_accuracy({"fog": [1.0, 0.75, 0.5, 0.5, 0.25]}, corruptions=["fog"])
     0.6
     """
-    names = _select(corruptions)
+    names = select(corruptions)
     return float(np.mean(list(_means(results, values, names, wanted="accuracy").values())))
 
 
@@ -156,7 +157,7 @@ def corruption_errors(
     >>> corruption_errors(errors, baseline, corruptions=["fog", "snow"], values="error")
     {'fog': 50.0, 'snow': 100.0}
     """
-    names = _select(corruptions)
+    names = select(corruptions)
     needed = (*names, CLEAN) if relative else names
     errors = _means(results, values, needed)
     above = _above_clean(errors, names, relative)
@@ -291,7 +292,7 @@ def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
     return collected
 
 
-def _select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:
+def select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:
     if isinstance(corruptions, str):
         checks.check_choice("corruptions", corruptions, tuple(SELECTIONS))
         return SELECTIONS[corruptions]

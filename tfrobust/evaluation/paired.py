@@ -79,6 +79,42 @@ def paired_bootstrap(
     >>> found.difference, found.low, found.high
     (0.3, 0.21, 0.39)
     """
+    return difference_of_means(
+        metrics.are_right(labels, first, "paired_bootstrap"),
+        metrics.are_right(labels, second, "paired_bootstrap"),
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def difference_of_means(
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> AccuracyDifference:
+    """`paired_bootstrap` of the means of two models' scores of the same images.
+
+    A score is 1 for right and 0 for wrong, or the share of the corruptions under which an image is
+    right, whose mean over the images is the robust accuracy.
+
+    Args:
+        first: [N] scores of the first model, in [0, 1].
+        second: [N] scores of the second model.
+        confidence: As in `paired_bootstrap`.
+        resamples: As in `paired_bootstrap`.
+        seed: As in `paired_bootstrap`.
+
+    Returns:
+        The difference of the means, first minus second, and the interval.
+
+    Raises:
+        ValueError: There are no scores, not as many of one as of the other, or an argument is out
+            of range.
+    """
     confidence = checks.check_in_range("confidence", confidence, 0, 1)
     if confidence in (0, 1):
         raise ValueError(
@@ -86,17 +122,20 @@ def paired_bootstrap(
         )
     resamples = checks.check_whole("resamples", resamples, 100, 10_000_000)
     seed = checks.check_whole("seed", seed, 0, 2**63 - 1)
-    one = metrics.are_right(labels, first, "paired_bootstrap")
-    other = metrics.are_right(labels, second, "paired_bootstrap")
-    n = len(one)
-    better = int(np.count_nonzero(one & ~other))
-    worse = int(np.count_nonzero(other & ~one))
-    shares = np.array([better, worse, n - better - worse]) / n
-    counts = np.random.default_rng(seed).multinomial(n, shares, size=resamples)
+    if len(first) != len(second) or len(first) == 0:
+        raise ValueError(
+            "both models must have a score for each image, and one image at least; received "
+            f"{len(first)} and {len(second)} scores"
+        )
+    differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    # Equal differences but for rounding are one value, or there would be as many as images.
+    values, counts = np.unique(np.round(differences, 9), return_counts=True)
+    n = len(differences)
+    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
     tail = (1 - confidence) / 2
-    low, high = np.quantile((counts[:, 0] - counts[:, 1]) / n, [tail, 1 - tail])
+    low, high = np.quantile(drawn @ values / n, [tail, 1 - tail])
     return AccuracyDifference(
-        difference=(better - worse) / n,
+        difference=float(np.mean(differences)),
         low=float(low),
         high=float(high),
         confidence=confidence,

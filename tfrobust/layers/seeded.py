@@ -50,6 +50,10 @@ class Seeded(keras.layers.Layer):
             seed = sampling.fold_in(seed, context.replica_id_in_sync_group)
         return seed
 
+    def count_from(self, draws: int) -> None:
+        """Goes on as after so many draws."""
+        self._draws.assign(draws)
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 

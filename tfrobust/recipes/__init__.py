@@ -1,6 +1,7 @@
 """Recipes: experiments as frozen settings and a function that runs them."""
 
 from tfrobust.recipes.base import Recipe
+from tfrobust.recipes.evaluation import evaluate
 from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart
 from tfrobust.recipes.training import Finetune, Train, finetune, train
@@ -10,6 +11,7 @@ __all__ = [
     "Quickstart",
     "Recipe",
     "Train",
+    "evaluate",
     "finetune",
     "preview",
     "quickstart",

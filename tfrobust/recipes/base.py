@@ -6,15 +6,13 @@ import dataclasses
 import datetime
 import json
 import pathlib
-import platform
 from typing import Any, TypeVar
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-import tfrobust
 from tfrobust import files
+from tfrobust.versions import versions
 
 R = TypeVar("R", bound="Recipe")
 
@@ -92,17 +90,6 @@ def seed_everything(seed: int) -> None:
     """Makes what follows in this process repeat: seeds, and operations without races."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-
-
-def versions() -> dict[str, str]:
-    """What a number may depend on besides the settings."""
-    return {
-        "tfrobust": tfrobust.__version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def _check_same(found: dict[str, Any], wanted: dict[str, Any], path: pathlib.Path) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfrobust import checks, datasets, files
 from tfrobust.augment import naming
-from tfrobust.evaluation.benchmark import evaluation_seed
+from tfrobust.evaluation.conditions import evaluation_seed
 from tfrobust.reports import figures
 from tfrobust.rows import CLEAN
 

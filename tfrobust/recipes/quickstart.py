@@ -129,7 +129,8 @@ def quickstart(
         say(f"  {c.augmentation:4}{c.parameter:12}{c.strength:+7.3f}  {cost}")
     individual = strength.augmentations_at(calibrations)
     # One for all that is measured, so that each augmentation is traced once.
-    evaluator = Evaluator({**individual, **presets.combinations(individual)})
+    augmentations = {**individual, **presets.combinations(individual)}
+    evaluator = Evaluator(augmentations)
 
     stage(4, "finetuning with combined augmentation: " + ", ".join(recipe.finetunings))
     for name in recipe.finetunings:
@@ -142,7 +143,7 @@ def quickstart(
     stage(5, "evaluation on the test images")
     if not (run / "rows.jsonl").exists():
         rows.write(_evaluate(recipe, run, evaluator), run / "rows.jsonl")
-    _write_pictures(recipe, run, evaluator.augmentations)
+    _write_pictures(recipe, run, augmentations)
 
     best = _best(history)
     stage(6, f"export of {best}, the best on validation, and serving it from another process")

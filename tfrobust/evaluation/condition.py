@@ -1,0 +1,85 @@
+"""What a condition of a benchmark is: a way in which images are shown to a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.evaluation.predictor import Predictor
+from tfrobust.rows import CLEAN
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Some images of the data, as the data has them.
+
+    Args:
+        images: [B, H, W, C] float32 in [0, 1].
+        labels: [B] or [B, classes].
+        index: Place of each image in the data, int64 [B].
+        number: Number of the batch.
+        full: Number of images of a whole batch; the last one may have fewer.
+    """
+
+    images: tf.Tensor
+    labels: np.ndarray
+    index: np.ndarray
+    number: int
+    full: int
+
+    @functools.cached_property
+    def pixels(self) -> tf.Tensor:
+        """The images in 8 bits, the last one repeated until the batch is full: uint8."""
+        pixels = np.rint(np.clip(self.images, 0, 1) * np.float32(255)).astype("uint8")
+        missing = max(self.full - len(pixels), 0)
+        return tf.constant(np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge"))
+
+
+class Condition:
+    """One way in which images are shown to a model, and its place in a table.
+
+    Args:
+        name: What stands in the column `corruption` of the rows.
+        severity: How strong it is; None where no one number says it.
+    """
+
+    def __init__(self, name: str, severity: Optional[float] = None):
+        self.name, self.severity = name, severity
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.label}>"
+
+    @property
+    def label(self) -> str:
+        """Name and severity, for messages."""
+        return self.name if self.severity is None else f"{self.name} {self.severity:g}"
+
+    def data(self, clean: Any) -> Any:
+        """The batches of (images, labels) that it is measured on: by default the clean ones."""
+        return clean
+
+    def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
+        """The images as the model is to see them, [B, H, W, C] float32 in [0, 1]."""
+        raise NotImplementedError
+
+    def protocol(self, batch: Batch) -> dict[str, Any]:
+        """What must agree for two rows of this condition to be comparable."""
+        return {}
+
+    def check(self, predictor: Predictor, image_shape: Sequence[int]) -> None:
+        """Raises where it cannot be measured, before time is spent."""
+
+
+class Clean(Condition):
+    """The images as they are."""
+
+    def __init__(self) -> None:
+        super().__init__(CLEAN, 0.0)
+
+    def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
+        return batch.images

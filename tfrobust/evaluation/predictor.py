@@ -1,0 +1,229 @@
+"""What is measured: a Keras model, a model file, a SavedModel or a function, all seen alike."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, Optional, Union
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.layers.outputs import final_activation
+
+Model = Union[keras.Model, str, "os.PathLike[str]", Callable[[tf.Tensor], tf.Tensor]]
+
+#: What rows of probabilities may miss 1 by; models of low precision miss it most.
+_SUM_TOLERANCE = 1e-2
+
+
+class Predictor:
+    """A classifier that is traced once and says of each image its class and how sure it is.
+
+    Whether it returns logits or probabilities is seen from its first batch: probabilities are 0 or
+    more and sum to 1.
+
+    Args:
+        model: A Keras model (a tfrobust method counts as its net), a `.keras` file, the folder of a
+            SavedModel (of `tfrobust.serving.export` or any other with one image input; also of a
+            folder of numbered versions, the newest of them), or a function from images
+            [B, H, W, C], float32 in [0, 1], to logits or probabilities [B, classes].
+        name: Its name in tables. Default: the model's own, or that of the file or folder.
+        classes: Which of the outputs count, as whole numbers in their new order: such as the 200
+            classes of ImageNet-R of a net for 1,000. They are chosen before the softmax. Default:
+            all.
+
+    Attributes:
+        net: The Keras model, for what needs gradients; None for a SavedModel or function.
+        output: "logits" or "probabilities"; None before the first batch.
+        class_count: Number of classes; 0 before the first batch.
+        image_shape: (height, width, channels) that it takes; None where any will do.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+        TypeError: `model` is none of these.
+        ValueError: It is not a classifier of images, or `classes` are not outputs of it.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        name: Optional[str] = None,
+        classes: Optional[Sequence[int]] = None,
+    ):
+        self.net: Optional[keras.Model] = None
+        self.output: Optional[str] = None
+        self.class_count = 0
+        self.image_shape: tuple[Optional[int], ...] = (None, None, None)
+        self._kept: Any = model  # what a graph uses must stay alive as long as it
+        if isinstance(model, (str, os.PathLike)):
+            path = pathlib.Path(model)
+            own_name = path.parent.name if path.stem == "model" else path.stem
+            if path.is_dir():
+                self._use_saved_model(_newest_version(path))
+            else:
+                from tfrobust import saving  # its floor is ours; it imports the methods
+
+                self._use_net(saving.load_model(path))
+        elif isinstance(model, keras.Model):
+            own_name = model.name
+            self._use_net(getattr(model, "net", model))
+        elif callable(model):
+            own_name = getattr(model, "__name__", type(model).__name__)
+            self._function, self._hash = model, lambda: "unknown"
+        else:
+            raise TypeError(
+                "model must be a Keras model, a path of a .keras file or SavedModel, or a function "
+                f"of images; received {type(model).__name__}"
+            )
+        self.name = name or own_name
+        self.classes = _check_classes(classes)
+        self._answers = tf.function(self._answers_of, reduce_retracing=True)
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """For result rows: a hash of the weights as they are now, and what the model returns."""
+        return {"model": self._hash(), "output": self.output}
+
+    def answers(self, images: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """The class of each image, and the doubt that is left: 1 − its probability.
+
+        Doubts keep apart what probabilities near 1 do not.
+
+        Args:
+            images: [B, H, W, C] float32 in [0, 1]; B is 1 or more.
+
+        Returns:
+            int32 [B], and float32 [B] in [0, 1], NaN where an output is not finite.
+
+        Raises:
+            ValueError: It returns logits for some images and probabilities for others.
+        """
+        images = tf.convert_to_tensor(images)
+        classes, doubts, are_shares = self._answers(images)
+        output = "probabilities" if are_shares else "logits"
+        self.output = self.output or output
+        if output != self.output and not np.isnan(doubts).any():
+            raise ValueError(
+                "a model must return logits for all images, or probabilities for all; "
+                f"{self.name} returned {self.output} at first, and {output} now"
+            )
+        return classes, doubts
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _use_net(self, net: keras.Model) -> None:
+        if net.layers and final_activation(net) == "sigmoid":
+            raise ValueError(
+                f"a model must give each image one class, by logits or a softmax; received "
+                f"{net.name!r}, which ends in sigmoid"
+            )
+        self._function = lambda images: net(images, training=False)
+        self.net, self._hash = net, lambda: _hash_of_weights(net)
+        shape = getattr(net, "input_shape", None)
+        if isinstance(shape, tuple) and len(shape) == 4:
+            self.image_shape = tuple(shape[1:])
+
+    def _use_saved_model(self, folder: pathlib.Path) -> None:
+        loaded = tf.saved_model.load(str(folder))
+        self._kept = loaded
+        signatures = dict(loaded.signatures)
+        if "serving_default" not in signatures:
+            raise ValueError(
+                f"a SavedModel must have the signature serving_default; {folder} has: "
+                f"{', '.join(signatures) or 'none'}"
+            )
+        serve = signatures["serving_default"]
+        inputs = serve.structured_input_signature[1]
+        images = [s for s in inputs.values() if s.shape.rank in (4, None) and s.dtype.is_floating]
+        if len(inputs) != 1 or not images:
+            found = ", ".join(f"{k}: {s.dtype.name} {s.shape}" for k, s in inputs.items())
+            raise ValueError(
+                "serving_default of a SavedModel must take one batch of floating-point images "
+                f"[batch, height, width, channels]; {folder} takes {found}"
+            )
+        given = list(serve.structured_outputs)
+        names = [n for n in ("logits", "probabilities") if n in given] or given
+        if len(names) > 1 and names == given and "logits" not in given:
+            raise ValueError(
+                "a SavedModel must return logits, probabilities, or one output; "
+                f"{folder} returns {', '.join(given)}"
+            )
+        (argument,) = inputs
+        dtype = images[0].dtype
+        self._function = lambda x: serve(**{argument: tf.cast(x, dtype)})[names[0]]
+        self._hash = lambda: _hash_of_folder(folder)
+        if images[0].shape.rank == 4:
+            self.image_shape = tuple(images[0].shape[1:])
+
+    def _outputs_of(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = tf.convert_to_tensor(self._function(tf.cast(images, tf.float32)))
+        if outputs.shape.rank != 2 or outputs.shape[1] in (None, 1):
+            raise ValueError(
+                "a model must return one number for each of 2 classes or more, [batch, classes]; "
+                f"{self.name} returns {outputs.shape}"
+            )
+        # Seen before classes are chosen: those of some classes do not sum to 1.
+        sums = tf.reduce_sum(tf.cast(outputs, tf.float32), axis=1)
+        are_shares = tf.reduce_all(outputs >= 0) & tf.reduce_all(tf.abs(sums - 1) <= _SUM_TOLERANCE)
+        if self.classes is not None:
+            if max(self.classes) >= outputs.shape[1]:
+                raise ValueError(
+                    f"classes must be outputs of the model, from 0 to {outputs.shape[1] - 1}; "
+                    f"received {max(self.classes)}"
+                )
+            outputs = tf.gather(outputs, self.classes, axis=1)
+        self.class_count = outputs.shape[1]
+        return tf.cast(outputs, tf.float32), are_shares
+
+    def _answers_of(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        outputs, are_shares = self._outputs_of(images)
+        chosen = tf.argmax(outputs, axis=1, output_type=tf.int32)
+        largest = tf.reduce_max(outputs, axis=1, keepdims=True)
+        shares = tf.where(are_shares, outputs, tf.exp(outputs - largest))
+        others = shares * (1 - tf.one_hot(chosen, tf.shape(shares)[1]))
+        doubt = tf.reduce_sum(others, axis=1) / tf.reduce_sum(shares, axis=1)
+        finite = tf.reduce_all(tf.math.is_finite(outputs), axis=1)
+        doubt = tf.where(finite, doubt, tf.fill(tf.shape(doubt), np.float32(np.nan)))
+        return chosen, doubt, are_shares
+
+
+def _check_classes(classes: Optional[Sequence[int]]) -> Optional[np.ndarray]:
+    if classes is None:
+        return None
+    chosen = np.asarray(classes)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(set(chosen.tolist())) < 2:
+        raise ValueError(f"classes must be 2 or more different whole numbers; received {classes!r}")
+    if len(set(chosen.tolist())) != len(chosen) or chosen.min() < 0:
+        raise ValueError("classes must be different outputs of the model, counted from 0")
+    return chosen.astype("int32")
+
+
+def _newest_version(folder: pathlib.Path) -> pathlib.Path:
+    """The folder itself, or the highest of its numbered versions (TensorFlow Serving's layout)."""
+    if (folder / "saved_model.pb").is_file():
+        return folder
+    versions = [path for path in folder.iterdir() if path.name.isdigit()]
+    if not versions:
+        raise FileNotFoundError(f"{folder} is no SavedModel: it has no saved_model.pb")
+    return _newest_version(max(versions, key=lambda path: int(path.name)))
+
+
+def _hash_of_weights(net: keras.Model) -> str:
+    digest = hashlib.sha256()
+    for value in net.get_weights():
+        digest.update(f"{value.shape} {value.dtype}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _hash_of_folder(folder: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+    for path in [folder / "saved_model.pb", *sorted(folder.glob("variables/*"))]:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,156 @@
+"""What is checked before a number is believed: images, labels, classes, and the clean accuracy."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any, Optional
+
+import numpy as np
+
+from tfrobust import checks
+from tfrobust.evaluation.answers import Answers
+from tfrobust.evaluation.metrics import class_indices
+from tfrobust.evaluation.predictor import Predictor
+
+#: Images below which an accuracy says nothing of chance.
+_ENOUGH = 20
+
+#: How else a model may want its images: in words, how they are made, what to put in front of it.
+_OTHER_FORMS = (
+    ("from 0 to 255", lambda x: x * 255, "keras.layers.Rescaling(255)"),
+    ("from -1 to 1", lambda x: x * 2 - 1, "keras.layers.Rescaling(2, offset=-1)"),
+    (
+        "standardised by ImageNet's mean and deviation",
+        lambda x: (x - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
+        "keras.layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.0524, 0.0502, 0.0506])",
+    ),
+    (
+        "in the order blue, green, red from 0 to 255 less ImageNet's mean",
+        lambda x: x[..., ::-1] * 255 - [103.939, 116.779, 123.68],
+        "keras.applications' preprocess_input(images * 255)",
+    ),
+)
+
+
+class DataHash:
+    """A hash of images and labels, in their order: whether two numbers are of the same data."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Adds a batch. Images count as they are in 8 bits, so that rounding does not."""
+        pixels = np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8")
+        self._digest.update(f"{pixels.shape[1:]}".encode())
+        self._digest.update(pixels.tobytes())
+        self._digest.update(class_indices(labels).tobytes())
+
+    @property
+    def text(self) -> str:
+        """The first 16 digits."""
+        return self._digest.hexdigest()[:16]
+
+
+def check_batch(predictor: Predictor, images: Any, labels: Any) -> None:
+    """Checks a batch of clean images before the model sees it.
+
+    Raises:
+        ValueError: Wrong shape, not finite, outside [0, 1], not one label an image, or another
+            size than the model takes.
+        TypeError: Images are not floating-point numbers.
+    """
+    checks.check_images(images)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"images and labels must be as many; received {len(images)} and {len(labels)}"
+        )
+    wanted = predictor.image_shape
+    if any(want not in (None, got) for want, got in zip(wanted, images.shape[1:])):
+        shown = " × ".join("any" if want is None else str(want) for want in wanted)
+        raise ValueError(
+            f"images must have the size that {predictor.name} takes, {shown}; received "
+            f"{' × '.join(map(str, images.shape[1:]))}"
+        )
+
+
+def check_classes(predictor: Predictor, classes: Optional[int]) -> None:
+    """Checks that a model tells as many classes apart as the data has.
+
+    Raises:
+        ValueError: It does not.
+    """
+    outputs = predictor.class_count
+    if classes is not None and outputs != classes:
+        advice = (
+            " (classes=[...] says which of the outputs are those of the data)"
+            if outputs > classes
+            else ""
+        )
+        raise ValueError(
+            f"a model must have one output for each of the {classes} classes of the data; "
+            f"{predictor.name} has {outputs}{advice}"
+        )
+
+
+def check_above_chance(predictor: Predictor, answers: Answers, images: Any, labels: Any) -> None:
+    """Stops where the clean accuracy is near chance, with what is likely the matter.
+
+    Near is what guessing among the classes reaches once in a thousand times: 1/K and three standard
+    errors. A model that always gives the same class is stopped as well.
+
+    Args:
+        predictor: The model.
+        answers: Its answers to the clean images.
+        images: Some of the images, to see whether it wants them otherwise.
+        labels: Their labels.
+
+    Raises:
+        ValueError: It is near chance.
+    """
+    n, chance = len(answers), 1 / predictor.class_count
+    if n < _ENOUGH:
+        return
+    near = chance + 3 * math.sqrt(chance * (1 - chance) / n)
+    accuracy = answers.metric("accuracy")
+    constant = len(set(answers.predicted.tolist())) == 1 < len(set(answers.labels.tolist()))
+    if accuracy > near and not constant:
+        return
+    told = (
+        f"the clean accuracy must be above chance before robustness means anything; "
+        f"{predictor.name} has {accuracy:.1%} on {n} images of {predictor.class_count} classes "
+        f"(chance is {chance:.1%}{', and it always gives the same class' if constant else ''})"
+    )
+    raise ValueError(
+        f"{told}; {_likely_cause(predictor, images, labels, max(near, accuracy + 0.1))}"
+    )
+
+
+def _likely_cause(predictor: Predictor, images: Any, labels: Any, above: float) -> str:
+    images, labels = np.asarray(images, "float32"), class_indices(labels)
+    for words, form, layer in _OTHER_FORMS if images.shape[-1] == 3 else _OTHER_FORMS[:2]:
+        classes, _ = predictor.answers(np.asarray(form(images), "float32"))
+        reached = float(np.mean(classes.numpy() == labels))
+        if reached > above:
+            return (
+                f"given images {words} it gets {reached:.1%} of {len(labels)} right, so that it "
+                f"seems to expect them: put {layer} in front of it"
+            )
+    return (
+        "is it trained, are the labels in the order of its outputs, and are the images prepared as "
+        "in its training? (stop_at_chance=False measures it all the same)"
+    )
+
+
+def check_same_order(labels: np.ndarray, again: np.ndarray, name: str) -> None:
+    """Checks that data that is read anew comes as it came the first time.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if not np.array_equal(labels, again):
+        raise ValueError(
+            "the data must give the same images in the same order each time it is read, for they "
+            f"are read once for each condition; they came otherwise for {name} (leave out "
+            "shuffling, or give shuffle(..., reshuffle_each_iteration=False))"
+        )

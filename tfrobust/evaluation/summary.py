@@ -1,0 +1,147 @@
+"""The numbers that sum a benchmark up, as rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Union
+
+import numpy as np
+
+from tfrobust import rows as result_rows
+from tfrobust.evaluation import corruption_error
+from tfrobust.evaluation.answers import METRICS
+from tfrobust.evaluation.corruption_error import BASELINES
+from tfrobust.registries import CORRUPTIONS
+from tfrobust.rows import CLEAN, Row
+
+#: The means that are made, in the order in which they are told.
+GROUPS = ("test", "noise", "blur", "weather", "digital", "without_noise")
+
+#: Metrics of the rows that `summary` makes.
+SUMMARY_METRICS = ("robust_accuracy", "mean_corruption_error", "relative_mean_corruption_error")
+
+
+def summary(
+    rows: Iterable[Row], *, baseline: Union[str, os.PathLike[str], None] = None
+) -> list[Row]:
+    """Robust accuracies, mean corruption errors and mean calibration errors, of rows.
+
+    Made of what is complete: a mean over corruptions needs all five severities of each.
+
+    Args:
+        rows: What `benchmark` returned, of any number of models and data sets.
+        baseline: What the corruption errors are divided by: "alexnet" (ImageNet-C),
+            "tiny_imagenet_resnet18" (Tiny-ImageNet-C), or a rows file of one model. Default: by
+            nothing; the mean corruption error is then the mean error in percent, as it is usual
+            for CIFAR-10-C, and its row says so (`protocol["baseline"]` is "none").
+
+    Returns:
+        For each model and data set rows of "robust_accuracy" for the 15 corruptions ("test") and
+        their groups, "mean_corruption_error" and "relative_mean_corruption_error" (100 is as bad as
+        the baseline), and the means of the calibration metrics over all 75.
+
+    Raises:
+        ValueError: The baseline is unknown, or its file holds several models or is not complete.
+
+    Example:
+
+    >>> def row(severity):
+    ...     return Row("net", "mine", "fog", severity, "accuracy", 0.5, n=100, seed=0)
+    >>> summary([row(severity) for severity in range(1, 6)])  # the other 14 are missing
+    []
+    """
+    rows = [row for row in rows if row.epoch is None]
+    name, numbers = _baseline(baseline)
+    return [
+        made
+        for key in dict.fromkeys((row.model, row.dataset) for row in rows)
+        for made in _of_one([row for row in rows if (row.model, row.dataset) == key], name, numbers)
+    ]
+
+
+def _of_one(rows: list[Row], baseline: str, numbers: Any) -> list[Row]:
+    measured = [r for r in rows if r.corruption == CLEAN or _is_severity(r)]
+    accuracies = [row for row in measured if row.metric == "accuracy"]
+    found = corruption_error.collect_rows(_complete(accuracies)) if accuracies else {}
+
+    def made(metric: str, group: str, value: float, **more: Any) -> Row:
+        names = corruption_error.SELECTIONS[group]
+        merged: dict[str, Any] = {}
+        for row in accuracies:
+            if row.corruption in names:
+                merged.update(row.protocol or {})
+        return dataclasses.replace(
+            accuracies[0],
+            corruption=group,
+            severity=None,
+            metric=metric,
+            value=value,
+            protocol={**merged, **more} or None,
+        )
+
+    made_rows = [
+        made("robust_accuracy", group, corruption_error.robust_accuracy(found, corruptions=group))
+        for group in GROUPS
+        if set(corruption_error.SELECTIONS[group]) <= set(found)
+    ]
+    if not set(corruption_error.SELECTIONS["test"]) <= set(found):
+        return made_rows
+    for relative, metric in enumerate(SUMMARY_METRICS[1:]):
+        if not relative or CLEAN in found:
+            value = _mean_error(found, numbers, bool(relative))
+            made_rows.append(made(metric, "test", value, baseline=baseline))
+    for metric in METRICS[1:]:
+        values = [
+            row.value
+            for row in measured
+            if row.metric == metric and row.corruption in corruption_error.SELECTIONS["test"]
+        ]
+        if values:
+            made_rows.append(made(metric, "test", float(np.mean(values))))
+    return made_rows
+
+
+def _mean_error(found: Mapping[str, Any], baseline: Any, relative: bool) -> float:
+    # Errors, because the numbers of the named baselines are.
+    errors = {name: 1 - np.asarray(values) for name, values in found.items()}
+    return corruption_error.mean_corruption_error(
+        errors, baseline, relative=relative, values="error"
+    )
+
+
+def _baseline(baseline: Any) -> tuple[str, Any]:
+    """Its name, and its errors or None."""
+    if baseline is None:
+        return "none", None
+    if baseline in BASELINES:
+        return str(baseline), BASELINES[str(baseline)]
+    path = pathlib.Path(baseline)
+    if not path.is_file():
+        raise ValueError(
+            f"baseline must be one of {', '.join(BASELINES)}, or a rows file; received "
+            f"{os.fspath(baseline)!r}, which is neither"
+        )
+    rows = [r for r in result_rows.read(path) if r.corruption == CLEAN or _is_severity(r)]
+    found = corruption_error.collect_rows(_complete(rows))
+    errors = {name: 1 - np.asarray(values) for name, values in found.items()}
+    model = next(row.model for row in rows if row.metric == "accuracy")
+    return f"{model} ({path.name})", errors
+
+
+def _is_severity(row: Row) -> bool:
+    return row.corruption in CORRUPTIONS and row.severity in range(
+        1, corruption_error.SEVERITIES + 1
+    )
+
+
+def _complete(rows: list[Row]) -> list[Row]:
+    """Without the corruptions of which a severity is missing."""
+    counts: dict[str, set[Any]] = {}
+    for row in rows:
+        if row.metric == "accuracy":
+            counts.setdefault(row.corruption, set()).add(row.severity)
+    whole = {n for n, s in counts.items() if n == CLEAN or len(s) == corruption_error.SEVERITIES}
+    return [row for row in rows if row.corruption in whole]

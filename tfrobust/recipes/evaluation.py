@@ -1,0 +1,193 @@
+"""Measures models beside each other and writes a report of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from tfrobust import files, reports, rows
+from tfrobust.corruptions.severities import TEST
+from tfrobust.datasets import Data
+from tfrobust.evaluation import worst
+from tfrobust.evaluation.answers import METRICS, Answers
+from tfrobust.evaluation.benchmark import Evaluator
+from tfrobust.evaluation.condition import Condition
+from tfrobust.evaluation.corruption_error import SEVERITIES
+from tfrobust.evaluation.paired import difference_of_means
+from tfrobust.evaluation.predictor import Model, Predictor
+from tfrobust.evaluation.results import Results
+from tfrobust.evaluation.summary import GROUPS, summary
+from tfrobust.rows import CLEAN, Row
+
+
+def evaluate(
+    models: Mapping[str, Model],
+    data: Data,
+    conditions: Iterable[Condition],
+    out: files.PathLike,
+    *,
+    split: str = "test",
+    classes: Optional[Sequence[int]] = None,
+    perturbations: Sequence[str] = (),
+    baseline: Union[str, os.PathLike[str], None] = None,
+    examples: int = 6,
+    seed: int = 0,
+    stop_at_chance: bool = True,
+    verbose: bool = True,
+) -> list[Row]:
+    """Measures models under conditions and writes rows, curves, pictures and `report.html`.
+
+    A folder may be added to: what was measured before, of these models or of others, is not
+    measured again. An evaluation that was killed goes on where it stopped.
+
+    Args:
+        models: Name in the report to model; see `tfrobust.evaluation.Predictor`. The first is what
+            the others are compared with.
+        data: What `tfrobust.datasets.load` gave.
+        conditions: As in `tfrobust.evaluation.benchmark`.
+        out: The folder.
+        split: Which split. Default "test".
+        classes: Which outputs of the models are the classes of the data. Default: all.
+        perturbations: Names of perturbation sequences to count flips under. Default: none.
+        baseline: What corruption errors are divided by; see `tfrobust.evaluation.summary`.
+        examples: How many pictures of each model are shown. Default 6.
+        seed: Seed of all draws.
+        stop_at_chance: Whether a clean accuracy near chance is an error.
+        verbose: Whether progress is told, on standard error.
+
+    Returns:
+        All rows of these models on this data: the measured ones and the summary.
+
+    Raises:
+        ValueError: As in `benchmark`.
+    """
+    folder, dataset = pathlib.Path(out), f"{data.name}/{split}"
+    conditions = list(conditions)
+    summary([], baseline=baseline)  # a baseline that is not there is said before the measuring
+    predictors = {
+        name: model if isinstance(model, Predictor) else Predictor(model, classes=classes)
+        for name, model in models.items()
+    }
+    evaluator = Evaluator(conditions, metrics=METRICS)
+    for name, predictor in predictors.items():
+        evaluator.rows(
+            predictor,
+            data,
+            split=split,
+            model_name=name,
+            seed=seed,
+            out=folder,
+            stop_at_chance=stop_at_chance,
+            verbose=verbose,
+        )
+    every = _with_summary(rows.read(folder / "rows.jsonl"), baseline)
+    rows.write(every, folder / "rows.jsonl")
+    files.write_json(data.describe(), folder / "data.json")
+    results = {name: Results(folder, name, dataset) for name in predictors}
+    files.write_json(_reliability(results, dataset), folder / "reliability.json")
+    files.write_json(_differences(results, dataset), folder / "differences.json")
+    if examples:
+        shown = {
+            name: worst.worst_examples(
+                predictor,
+                data.split(split),
+                results[name].answers(CLEAN, 0.0),
+                [(c, results[name].answers(c.name, c.severity)) for c in conditions],
+                count=examples,
+                seed=seed,
+            )
+            for name, predictor in predictors.items()
+        }
+        _write_worst(shown, data.class_names, folder)
+    reports.write_report(folder)
+    return [row for row in every if row.model in predictors and row.dataset == dataset]
+
+
+def _with_summary(measured: list[Row], baseline: Any) -> list[Row]:
+    """All rows with a new summary, in the place of an earlier one."""
+    own = [row for row in measured if row.corruption not in GROUPS]
+    return own + summary(own, baseline=baseline)
+
+
+def _test_answers(results: Results) -> list[Answers]:
+    """Those of the 15 corruptions at all severities; empty if one is missing."""
+    wanted = [(name, s) for name in TEST for s in range(1, SEVERITIES + 1)]
+    return [results.answers(*one) for one in wanted] if all(map(results.has, wanted)) else []
+
+
+def _reliability(results: Mapping[str, Results], dataset: str) -> list[dict[str, Any]]:
+    """Curves on clean images and, where they are all there, on the 75 corrupted sets together."""
+    curves = []
+    for name, found in results.items():
+        shown: list[tuple[str, Optional[float], Answers]] = []
+        shown.append((CLEAN, 0.0, found.answers(CLEAN, 0.0)))
+        if corrupted := _test_answers(found):
+            shown.append(("test", None, Answers.joined(corrupted)))
+        for corruption, severity, answers in shown:
+            curve = dataclasses.asdict(answers.curve)
+            numbers = {
+                key: [None if np.isnan(value) else value for value in values.tolist()]
+                for key, values in curve.items()
+            }
+            place = {"dataset": dataset, "corruption": corruption, "severity": severity}
+            curves.append({"model": name, **place, **numbers})
+    return curves
+
+
+def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str, Any]]:
+    """Intervals of the clean and robust accuracy of each model, less those of the first."""
+    scores: dict[str, dict[str, np.ndarray]] = {}
+    for name, found in results.items():
+        scores[name] = {CLEAN: found.answers(CLEAN, 0.0).right}
+        corrupted = _test_answers(found)
+        if len({len(answers) for answers in corrupted}) == 1:
+            scores[name]["test"] = np.mean([answers.right for answers in corrupted], axis=0)
+    first, *others = scores
+    made = []
+    for name in others:
+        for corruption in scores[name]:
+            if corruption not in scores[first]:
+                continue
+            found = difference_of_means(scores[name][corruption], scores[first][corruption])
+            made.append(
+                {
+                    "model": name,
+                    "baseline": first,
+                    "dataset": dataset,
+                    "corruption": corruption,
+                    "severity": 0.0 if corruption == CLEAN else None,
+                    "difference": found.difference,
+                    "low": found.low,
+                    "high": found.high,
+                    "level": found.confidence,
+                    "n": found.n,
+                }
+            )
+    return made
+
+
+def _write_worst(
+    shown: Mapping[str, Sequence[worst.Example]], class_names: Sequence[str], folder: pathlib.Path
+) -> None:
+    examples = [(name, example) for name, found in shown.items() for example in found]
+    if not examples:
+        return
+    with files.replacing(folder / "worst.npz") as temporary:
+        np.savez_compressed(temporary, **worst.pictures([example for _, example in examples]))
+    told = [
+        {
+            "model": name,
+            "corruption": example.condition.name,
+            "severity": example.condition.severity,
+            "label": class_names[example.label],
+            "predicted": class_names[example.predicted],
+            "confidence": example.confidence,
+        }
+        for name, example in examples
+    ]
+    files.write_json(told, folder / "worst.json")

@@ -9,26 +9,63 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrobust.reports.curves import strength_curves
+    from tfrobust.reports.differences import differences_table
+    from tfrobust.reports.evaluation_tables import (
+        attacks_table,
+        corruptions_table,
+        summary_table,
+        sweep_table,
+    )
     from tfrobust.reports.figures import accuracy_over_epochs, augmentation_grid
+    from tfrobust.reports.flips import flip_bars
+    from tfrobust.reports.heat_maps import accuracy_heat_map
     from tfrobust.reports.html import write_report
+    from tfrobust.reports.picture_pairs import maps_figure, worst_examples
+    from tfrobust.reports.reliability import reliability_diagram
+    from tfrobust.reports.table_files import write_tables
     from tfrobust.reports.tables import robustness_table, standard_error, strengths_table
 
 _MODULES = {
+    "accuracy_heat_map": "heat_maps",
     "accuracy_over_epochs": "figures",
+    "attacks_table": "evaluation_tables",
     "augmentation_grid": "figures",
+    "corruptions_table": "evaluation_tables",
+    "differences_table": "differences",
+    "flip_bars": "flips",
+    "maps_figure": "picture_pairs",
+    "reliability_diagram": "reliability",
     "robustness_table": "tables",
     "standard_error": "tables",
+    "strength_curves": "curves",
     "strengths_table": "tables",
+    "summary_table": "evaluation_tables",
+    "sweep_table": "evaluation_tables",
+    "worst_examples": "picture_pairs",
     "write_report": "html",
+    "write_tables": "table_files",
 }
 
 __all__ = [
+    "accuracy_heat_map",
     "accuracy_over_epochs",
+    "attacks_table",
     "augmentation_grid",
+    "corruptions_table",
+    "differences_table",
+    "flip_bars",
+    "maps_figure",
+    "reliability_diagram",
     "robustness_table",
     "standard_error",
+    "strength_curves",
     "strengths_table",
+    "summary_table",
+    "sweep_table",
+    "worst_examples",
     "write_report",
+    "write_tables",
 ]
 
 

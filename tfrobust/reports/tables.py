@@ -2,99 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-import html
 import math
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Callable
+from typing import Any
 
+from tfrobust.reports import protocols
+from tfrobust.reports.protocols import corruption_key
+from tfrobust.reports.table import MISSING, Table, best_cells, with_minus_signs
 from tfrobust.rows import CLEAN, Row
+
+__all__ = [
+    "MISSING",
+    "ORDER",
+    "Table",
+    "corruption_key",
+    "corruption_labels",
+    "robustness_table",
+    "standard_error",
+    "strengths_table",
+    "with_minus_signs",
+]
 
 # The order of Table 3 in the FMA paper; anything else follows in order of first appearance.
 ORDER = (CLEAN, "B+", "B-", "GB", "GN", "SAP", "S+", "S-", "Combined+", "Combined-")
-MISSING = "–"
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A finished table: names, values in the units shown (accuracies in percent, None where
-    missing), the same cells as printed, which `(row, column)` are best, how many rows at the
-    end are summaries, and the sentences that belong under it."""
-
-    corner: str
-    columns: tuple[str, ...]
-    labels: tuple[str, ...]
-    values: tuple[tuple[Any, ...], ...]
-    texts: tuple[tuple[str, ...], ...]
-    best: frozenset[tuple[int, int]] = frozenset()
-    summary_rows: int = 0
-    notes: tuple[str, ...] = ()
-
-    def to_text(self) -> str:
-        """Aligned columns for a terminal; a star stands behind the best value of a row."""
-        blank = " " if self.best else ""  # in place of the star, so that the digits line up
-        lines = [[self.corner, *(name + blank for name in self.columns)]]
-        lines += self._lines(str, "{}*", "{}" + blank)
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        pads = [str.ljust, *(str.ljust if words else str.rjust for words in self._wordy())]
-        padded = ["  ".join(p(c, w) for p, c, w in zip(pads, line, widths)) for line in lines]
-        rule = "-" * len(padded[0])
-        padded.insert(1, rule)
-        if self.summary_rows:
-            padded.insert(-self.summary_rows, rule)
-        return "\n".join(line.rstrip() for line in [*padded, *self.notes]) + "\n"
-
-    def to_markdown(self) -> str:
-        """A table as GitHub renders it; the best value of a row is bold."""
-        lines = [[_markdown(name) for name in (self.corner, *self.columns)]]
-        lines += [["---", *("---" if words else "---:" for words in self._wordy())]]
-        lines += self._lines(_markdown, "**{}**", "{}")
-        table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-        return table + "".join(f"\n{_markdown(note)}\n" for note in self.notes)
-
-    def to_html(self, *, caption: str = "") -> str:
-        """A `<table>`, escaped, best values bold; the notes are left to the page around it."""
-        kinds = ["" if words else ' class="number"' for words in self._wordy()]
-        heads = "".join(f'<th scope="col"{k}>{_html(c)}</th>' for k, c in zip(kinds, self.columns))
-        lines = [f"<caption>{_html(caption)}</caption>"] if caption else []
-        corner = f'<th scope="col">{_html(self.corner)}</th>'
-        lines += [f"<thead><tr>{corner}{heads}</tr></thead>", "<tbody>"]
-        for i, (label, *cells) in enumerate(self._lines(_html, "<strong>{}</strong>", "{}")):
-            if self.summary_rows and i == len(self.labels) - self.summary_rows:
-                lines += ["</tbody>", '<tbody class="summary">']
-            data = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, cells))
-            lines += [f'<tr><th scope="row">{label}</th>{data}</tr>']
-        return "\n".join(["<table>", *lines, "</tbody>", "</table>"]) + "\n"
-
-    def _lines(self, escape: Callable[[str], str], best: str, other: str) -> list[list[str]]:
-        lines = [[escape(label), *map(escape, t)] for label, t in zip(self.labels, self.texts)]
-        for i, line in enumerate(lines):
-            for j in range(len(self.columns)):
-                line[j + 1] = (best if (i, j) in self.best else other).format(line[j + 1])
-        return lines
-
-    def _wordy(self) -> list[bool]:
-        """Per column whether it holds words, which stand left, and not numbers."""
-        return [any(isinstance(cell, str) for cell in cells) for cells in zip(*self.values)]
-
-
-def _html(text: str) -> str:
-    return html.escape(with_minus_signs(text))
-
-
-def _markdown(text: str) -> str:
-    return " ".join(re.sub(r"([\\|*<`])", r"\\\1", text).split())
-
-
-def with_minus_signs(text: str) -> str:
-    """Turns the hyphen of `"B-"` and `"-1.20"` into U+2212; hyphens inside words stay."""
-    return re.sub(r"^-(?=[\d.])|(?<=\w)-(?=\s|$)", "−", text)
-
-
-def corruption_key(row: Row) -> tuple[str, float | None]:
-    """What makes rows comparable; clean is clean, whatever its severity is said to be."""
-    return (row.corruption, None if row.corruption == CLEAN else row.severity)
 
 
 def corruption_labels(rows: Iterable[Row]) -> dict[tuple[str, float | None], str]:
@@ -130,7 +60,11 @@ def standard_error(value: float, n: int) -> float:
 
 
 def robustness_table(
-    rows: Iterable[Row], *, metric: str = "accuracy", baseline: str | None = None
+    rows: Iterable[Row],
+    *,
+    metric: str = "accuracy",
+    baseline: str | None = None,
+    mixed_protocols: bool = False,
 ) -> Table:
     """Table 3 of the FMA paper: accuracy of every model on clean and on corrupted images.
 
@@ -142,13 +76,15 @@ def robustness_table(
         rows: Result rows of one data set.
         metric: Which metric to show: a fraction in [0, 1] of which more is better.
         baseline: Model to compare with; default: the one named `"baseline"`, else the first.
+        mixed_protocols: Shows models that were not measured alike; a note then says what differs.
 
     Returns:
         The table, with the models in order of first appearance.
 
     Raises:
         ValueError: No row has the metric, there are several data sets, the baseline is not
-            there, a value is not a fraction, or two rows give different values for one cell.
+            there, a value is not a fraction, two rows give different values for one cell, or the
+            models were not measured alike.
 
     Example:
 
@@ -173,6 +109,7 @@ def robustness_table(
                 f"expected one value of {row.metric} for {row.model} on {row.dataset} under "
                 f"{row.corruption} (severity {row.severity}); got {value / 100:g} and {row.value:g}"
             )
+    notes_on_protocols = protocols.check_alike(rows, mixed_protocols=mixed_protocols)
     labels = corruption_labels(rows)
     names, lines = list(labels.values()), [[points.get((m, k)) for m in models] for k in labels]
     augmented = [key for key in labels if key[0] != CLEAN]
@@ -196,18 +133,9 @@ def robustness_table(
     notes = [f"One standard error is at most ±{error:.2f} points, n = {sizes} images."]
     if averages and len(points) < len(models) * len(labels):
         notes.append("Averages use only the corruptions that both models have.")
-    cells = (tuple(names), tuple(map(tuple, lines)), texts, _best(texts))
+    notes += notes_on_protocols
+    cells = (tuple(names), tuple(map(tuple, lines)), texts, best_cells(texts))
     return Table("Images", tuple(models), *cells, len(averages), tuple(notes))
-
-
-def _best(texts: Iterable[Iterable[str]]) -> frozenset[tuple[int, int]]:
-    """Judged as printed, so that equal cells are marked alike; a row of equals has no best."""
-    best = []
-    for i, line in enumerate(texts):
-        shown = {j: float(text) for j, text in enumerate(line) if text != MISSING}
-        if len(set(shown.values())) > 1:
-            best += [(i, j) for j in shown if shown[j] == max(shown.values())]
-    return frozenset(best)
 
 
 def strengths_table(records: Iterable[Mapping[str, Any]]) -> Table:

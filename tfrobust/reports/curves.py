@@ -1,0 +1,136 @@
+"""Accuracy versus strength: one line a model, or the best, the worst and the band between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tfrobust.reports.figures import COLOURS, DASHES, LOOK, MARKERS
+from tfrobust.reports.results import ATTACKS, Results, collect, shown_name
+from tfrobust.rows import CLEAN, Row
+
+HATCHES = ("", "////", "\\\\\\\\", "....", "xxxx", "----")
+
+
+def strength_curves(
+    rows: Iterable[Row],
+    corruption: str,
+    *,
+    band: bool | Mapping[str, Sequence[str]] = False,
+    title: str | None = None,
+    mixed_protocols: bool = False,
+) -> Figure:
+    """Accuracy of several models while an augmentation or an attack gets stronger.
+
+    With `band` it is the figure of the stability-training paper: at each strength the best and
+    the worst of several models (of one method, say, with other settings), shaded in between.
+
+    Args:
+        rows: Result rows of one data set.
+        corruption: The augmentation, attack or corruption to show.
+        band: True shows the band of all models; a mapping from a name to models, a band for each.
+        title: Title of the figure; the name of the corruption by default.
+        mixed_protocols: Shows models that were not measured alike; a line below says what differs.
+
+    Returns:
+        A matplotlib figure: strengths across, accuracy in percent upwards.
+
+    Raises:
+        ValueError: Nothing was measured at a strength of `corruption`, a model of a band is not
+            there or lacks every strength, or the models were not measured alike.
+
+    Example:
+
+    >>> rows = [Row(m, "cifar10/test", "GN", s, "accuracy", a - s, n=100, seed=0)
+    ...         for m, a in {"AT": 0.9, "ST": 0.95}.items() for s in (0.1, 0.2, 0.3)]
+    >>> strength_curves(rows, "GN", band=True)
+    <Figure size 640x... with 1 Axes>
+    """
+    rows = [r for r in rows if r.metric == "accuracy" and r.corruption == corruption]
+    rows = [row for row in rows if row.severity is not None and row.epoch is None]
+    if not rows or corruption == CLEAN:
+        raise ValueError(f"needs accuracies at strengths of {corruption!r}; the rows have none")
+    results = collect(rows, mixed_protocols=mixed_protocols)
+    bands = {"all models": results.models} if band is True else dict(band or {})
+    with matplotlib.style.context(LOOK):
+        entries = 2 * len(bands) or len(results.models)
+        figure = Figure(figsize=(6.4, 3.7 + 0.19 * -(-entries // 2)), layout="constrained")
+        axes = figure.add_subplot()
+        name = shown_name(corruption)
+        axes.set_title(name if title is None else title, parse_math=False)
+        unit = "size, images in [0, 1]" if corruption in ATTACKS else "strength"
+        axes.set_xlabel(f"{name} ({unit})", parse_math=False)
+        axes.set_ylabel("Accuracy (%)")
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        if bands:
+            for i, (label, models) in enumerate(bands.items()):
+                _draw_band(axes, results, corruption, label, models, i)
+        else:
+            _draw_lines(axes, results, corruption)
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -2), min(high, 102))
+        legend = figure.legend(
+            loc="outside lower center", ncols=2, frameon=False, handlelength=5, markerscale=1
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+        for note in results.notes:
+            figure.supxlabel(note, fontsize=7, parse_math=False, wrap=True)
+    return figure
+
+
+def _draw_lines(axes: Axes, results: Results, corruption: str) -> None:
+    for i, model in enumerate(results.models):
+        strengths = results.severities(corruption)
+        values = [100 * results.value(model, corruption, s, "accuracy") for s in strengths]
+        points = [(s, v) for s, v in zip(strengths, values) if not math.isnan(v)]
+        axes.plot(
+            *zip(*points),
+            color=COLOURS[i % 7],
+            linestyle=DASHES[i % 4],
+            marker=(*"osD^v", *MARKERS)[i % 10],
+            markersize=5,
+            label=legend_label(model),
+        )
+
+
+def _draw_band(
+    axes: Axes, results: Results, corruption: str, label: str, models: Sequence[str], i: int
+) -> None:
+    missing = [model for model in models if model not in results.models]
+    if missing or not models:
+        raise ValueError(
+            f"band {label!r} must name models with accuracies under {corruption!r}, which are "
+            f"{list(results.models)}; received {list(models)}"
+        )
+    strengths = np.array(results.severities(corruption))
+    lines = [[results.value(m, corruption, s, "accuracy") for s in strengths] for m in models]
+    values = 100 * np.array(lines)
+    shared = ~np.isnan(values).any(axis=0)  # a best of fewer models is not the best of all
+    if not shared.any():
+        raise ValueError(f"the models of band {label!r} share no strength of {corruption!r}")
+    strengths, values = strengths[shared], values[:, shared]
+    worst, best = values.min(axis=0), values.max(axis=0)
+    colour = COLOURS[i % 7]
+    hatch = HATCHES[i % 6] or None
+    axes.fill_between(
+        strengths, worst, best, facecolor=colour, edgecolor=colour, alpha=0.18, hatch=hatch, lw=0
+    )
+    several = "1 model" if len(models) == 1 else f"{len(models)} models"
+    for edge, dash, marker, which in ((best, "-", "^", "best"), (worst, "--", "v", "worst")):
+        text = f"{label}: {which} of {several}"
+        line = axes.plot(strengths, edge, label=legend_label(text), color=colour, linestyle=dash)
+        line[0].set(marker=marker, markersize=4)
+
+
+def legend_label(text: str) -> str:
+    """A name as a legend takes it."""
+    # A label that starts with _ would be left out of the legend.
+    return f" {text}" if text.startswith("_") else text

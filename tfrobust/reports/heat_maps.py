@@ -1,0 +1,110 @@
+"""Heat map of one model: accuracy on every common corruption at every severity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfrobust.reports.figures import LOOK
+from tfrobust.reports.results import COMMON, GROUPS, HELD_OUT, Results, collect, shown_name
+from tfrobust.rows import CLEAN, Row
+
+
+def accuracy_heat_map(rows: Iterable[Row], *, model: str, title: str | None = None) -> Figure:
+    """Corruptions downwards in their groups, severities across, the accuracy in every cell.
+
+    The colours go from 0 to 100 % in every figure, so that two of them can be compared; their
+    lightness rises with the accuracy, so that they can be read in grey.
+
+    Args:
+        rows: Result rows of one data set.
+        model: The model to show. Other models are passed over.
+        title: Title of the figure; the model's name by default.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: `model` has no accuracy on a common corruption, or a value is no fraction.
+
+    Example:
+
+    >>> rows = [Row("net", "cifar10/test", "fog", s, "accuracy", 1 - s / 10, n=100, seed=0)
+    ...         for s in (1, 2, 3, 4, 5)]
+    >>> accuracy_heat_map(rows, model="net")
+    <Figure size 410x... with 2 Axes>
+    """
+    names = (CLEAN, *COMMON)
+    rows = [row for row in rows if row.metric == "accuracy" and row.corruption in names]
+    found = list(dict.fromkeys(row.model for row in rows))
+    rows = [row for row in rows if row.model == model]
+    if not any(row.corruption != CLEAN and row.epoch is None for row in rows):
+        raise ValueError(
+            f"needs accuracies of {model!r} on common corruptions; the rows have some of {found}"
+        )
+    results = collect(rows)
+    shown = [name for name in COMMON if results.severities(name)]
+    severities = sorted({s for name in shown for s in results.severities(name)})
+    grid = np.array([[results.value(model, n, s, "accuracy") for s in severities] for n in shown])
+    with matplotlib.style.context(LOOK):
+        size = (1.7 + 0.48 * max(len(severities), 3), 1.35 + 0.25 * len(shown))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(_title(model if title is None else title, results), parse_math=False)
+        colours = matplotlib.colormaps["cividis"].with_extremes(bad="white")
+        image = axes.imshow(
+            np.ma.masked_invalid(100 * grid), cmap=colours, vmin=0, vmax=100, aspect="auto"
+        )
+        for (i, j), value in np.ndenumerate(grid):
+            text = "–" if math.isnan(value) else f"{100 * value:.1f}"
+            ink = "black" if math.isnan(value) else _ink(colours(value))
+            axes.text(j, i, text, color=ink, ha="center", va="center", fontsize=8)
+        axes.set_xticks(range(len(severities)), [f"{s:g}" for s in severities])
+        axes.set_yticks(range(len(shown)), [shown_name(name) for name in shown])
+        axes.tick_params(length=0)
+        axes.set_xlabel("Severity")
+        axes.spines[:].set_visible(False)
+        _separate_groups(axes, shown)
+        bar = figure.colorbar(image, ax=axes, orientation="horizontal", pad=0.02, aspect=30)
+        bar.set_label("Accuracy (%)")
+        bar.outline.set_visible(False)
+    return figure
+
+
+def _ink(colour: tuple[float, ...]) -> str:
+    """Black or white, whichever has the greater contrast (relative luminance of WCAG 2)."""
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]
+    )
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "white"
+
+
+def _title(title: str, results: Results) -> str:
+    clean = results.line(CLEAN, None, "accuracy")[0]
+    return title if math.isnan(clean) else f"{title}\nclean images: {100 * clean:.1f} %"
+
+
+def _separate_groups(axes: matplotlib.axes.Axes, shown: list[str]) -> None:
+    """A white line between the groups, and the group's name beside its rows."""
+    for group, names in {**GROUPS, "held out": HELD_OUT}.items():
+        places = [i for i, name in enumerate(shown) if name in names]
+        if not places:
+            continue
+        if places[0] > 0:
+            axes.axhline(places[0] - 0.5, color="white", linewidth=4)
+        middle = (places[0] + places[-1]) / 2
+        beside = axes.get_yaxis_transform()
+        style: dict[str, Any] = {
+            "rotation": 270,
+            "fontsize": 8,
+            "color": "0.25",
+            "rotation_mode": "anchor",
+        }
+        label = group if len(places) > 1 else ""
+        axes.text(1.03, middle, label, transform=beside, ha="center", va="bottom", **style)

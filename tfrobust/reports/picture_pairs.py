@@ -1,0 +1,156 @@
+"""Figures made of pictures: the worst examples, and maps beside the images they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tfrobust.reports.figures import LOOK
+from tfrobust.reports.results import shown_name, shown_strength
+
+
+def worst_examples(
+    clean: np.ndarray,
+    changed: np.ndarray,
+    records: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "Worst examples",
+    columns: int = 3,
+) -> Figure:
+    """Pictures that a model gets right, beside what makes it wrong and sure of it.
+
+    Args:
+        clean: uint8 [K, H, W, 1 or 3], the pictures.
+        changed: uint8 of the same shape, the changed pictures.
+        records: K mappings with `corruption`, `severity`, `label` and `predicted` (class names)
+            and `confidence` (a fraction).
+        title: Title of the figure.
+        columns: How many pairs stand beside each other.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: The arrays and the records do not fit each other, or a record lacks a key.
+
+    Example:
+
+    >>> record = {"corruption": "fog", "severity": 5, "label": "cat", "predicted": "dog",
+    ...           "confidence": 0.98}
+    >>> worst_examples(np.zeros([1, 8, 8, 3], "uint8"), np.zeros([1, 8, 8, 3], "uint8"), [record])
+    <Figure size 260x... with 2 Axes>
+    """
+    clean, changed = np.asarray(clean), np.asarray(changed)
+    fits = clean.ndim == 4 and clean.shape == changed.shape and len(clean) == len(records) > 0
+    if not fits or clean.shape[3] not in (1, 3) or {clean.dtype, changed.dtype} != {_UINT8}:
+        raise ValueError(
+            "needs clean and changed pictures, uint8 [K, H, W, 1 or 3], and K records; got "
+            f"{clean.dtype} {clean.shape}, {changed.dtype} {changed.shape} and {len(records)}"
+        )
+    columns = min(columns, len(records))
+    lines = -(-len(records) // columns)
+    height = 1.2 * clean.shape[1] / clean.shape[2]
+    with matplotlib.style.context(LOOK):
+        size = (2.6 * columns, (height + 0.68) * lines + 0.4)
+        figure = Figure(figsize=size, layout="constrained")
+        figure.suptitle(title, parse_math=False, fontsize=10.0)
+        cells = figure.subfigures(lines, columns, squeeze=False, wspace=0.09).ravel()
+        for cell, before, after, record in zip(cells, clean, changed, records):
+            left, right = cell.subplots(1, 2)
+            try:
+                sure = f"{100 * float(record['confidence']):.1f} %"
+                strength = shown_strength(record["corruption"], record["severity"])
+                what = f"{shown_name(record['corruption'])} {strength}".strip()
+                names = str(record["label"]), str(record["predicted"])
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"record of a worst example: {error!r}") from error
+            _show(left, before, "clean", f"true: {_short(names[0])}")
+            _show(right, after, _short(what), f"says: {_short(names[1])}\nsure: {sure}")
+    return figure
+
+
+def maps_figure(
+    images: np.ndarray, maps: np.ndarray, titles: Sequence[str], *, title: str = ""
+) -> Figure:
+    """Images beside maps of a magnitude: utility or sensitivity of each pixel.
+
+    Args:
+        images: float [K, H, W, 1 or 3] in [0, 1]; values outside are clipped.
+        maps: float [K, H, W], or [K, M, H, W] for M maps of each image; 0 or more. Entries of the
+            channels are to be put together before, by their largest or their sum, for example.
+        titles: M names of the maps.
+        title: Title of the figure.
+
+    Returns:
+        A matplotlib figure. All maps under one name share a scale that starts at 0.
+
+    Raises:
+        ValueError: The shapes do not fit each other, or a map is negative or not finite.
+
+    Example:
+
+    >>> maps_figure(np.zeros([2, 8, 8, 3]), np.ones([2, 8, 8]), ["utility"])
+    <Figure size ... with 5 Axes>
+    """
+    images, maps = np.asarray(images, np.float32), np.asarray(maps, np.float64)
+    maps = maps[:, np.newaxis] if maps.ndim == 3 else maps
+    fits = images.ndim == 4 and images.shape[3] in (1, 3) and maps.ndim == 4 and len(images) > 0
+    wanted = (len(images), len(titles), *images.shape[1:3]) if fits else ()
+    if not fits or maps.shape != wanted or not len(titles):
+        raise ValueError(
+            "needs images [K, H, W, 1 or 3], maps [K, M, H, W] and M titles; got images "
+            f"{images.shape}, maps {maps.shape} and {len(titles)} titles"
+        )
+    if not np.all(np.isfinite(maps)) or maps.min() < 0:
+        raise ValueError(f"maps must be magnitudes, finite and 0 or more; got {maps.min():g}")
+    count, names = len(images), ["image", *titles]
+    with matplotlib.style.context(LOOK):
+        tall = 1.7 * images.shape[1] / images.shape[2] * count
+        figure = Figure(figsize=(1.8 * len(names), tall + 1.1), layout="constrained")
+        figure.suptitle(title, parse_math=False, fontsize=10.0)
+        grid = figure.subplots(count, len(names), squeeze=False)
+        for j, name in enumerate(names):
+            grid[0, j].set_title(name, parse_math=False)
+            highest = maps[:, j - 1].max() if j else 1.0
+            for i in range(count):
+                if j == 0:
+                    _show(grid[i, 0], np.clip(images[i], 0, 1))
+                    continue
+                scale = {"cmap": "cividis", "vmin": 0.0, "vmax": highest or 1.0}
+                drawn = grid[i, j].imshow(maps[i, j - 1], interpolation="nearest", **scale)
+                grid[i, j].set(xticks=[], yticks=[])
+            if j:
+                places: dict[str, Any] = {
+                    "orientation": "horizontal",
+                    "shrink": 0.9,
+                    "aspect": 14,
+                    "pad": 0.02,
+                }
+                bar = figure.colorbar(drawn, ax=list(grid[:, j]), **places)
+                bar.ax.locator_params(nbins=3)
+                bar.ax.tick_params(labelsize=7)
+                bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
+    return figure
+
+
+_UINT8 = np.dtype("uint8")
+
+
+def _show(axes: Axes, picture: np.ndarray, above: str | None = None, below: str = "") -> None:
+    # One channel is repeated, because imshow would stretch the contrast of one.
+    axes.imshow(np.broadcast_to(picture, (*picture.shape[:2], 3)), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    if above is not None:
+        axes.set_title(above, parse_math=False, fontsize=8)
+        axes.set_xlabel(below, parse_math=False, fontsize=8)
+
+
+def _short(text: str, longest: int = 18) -> str:
+    """A name cut so that it does not reach into the next picture."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"

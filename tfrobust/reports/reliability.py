@@ -1,0 +1,104 @@
+"""Reliability diagram: whether a model is right as often as it is sure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfrobust.reports.figures import LOOK
+
+
+def reliability_diagram(
+    curve: Mapping[str, Any], *, title: str = "", error: float | None = None
+) -> Figure:
+    """Accuracy beside confidence, bin by bin, and below it how many images each bin has.
+
+    Guo et al. 2017 (arXiv:1706.04599), figure 1.
+
+    Args:
+        curve: Mapping with `edges` [bins + 1] from 0 to 1, and `confidence`, `accuracy` and
+            `count` [bins]; None or NaN where a bin is empty. `dataclasses.asdict` of a reliability
+            curve is one.
+        title: Title of the figure.
+        error: Expected calibration error, a fraction, for the legend.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: A key is missing, or the numbers do not fit each other.
+
+    Example:
+
+    >>> curve = {"edges": [0, 0.5, 1], "confidence": [None, 0.8], "accuracy": [None, 0.7],
+    ...          "count": [0, 10]}
+    >>> reliability_diagram(curve, error=0.1)
+    <Figure size 420x450 with 2 Axes>
+    """
+    edges, confidence, accuracy, count = _arrays(curve)
+    with matplotlib.style.context(LOOK):
+        figure = Figure(figsize=(4.2, 4.5), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        above.set_title(title, parse_math=False)
+        full = count > 0
+        left, width = edges[:-1][full], np.diff(edges)[full]
+        right, sure = 100 * accuracy[full], 100 * confidence[full]
+        style: dict[str, Any] = {"align": "edge", "width": 100 * width}
+        above.bar(100 * left, right, color="#56B4E9", edgecolor="#000000", lw=0.6, **style)
+        # The gap between being sure and being right, which the calibration error adds up.
+        gap = {"facecolor": "none", "edgecolor": "#D55E00", "hatch": "////", "lw": 0.6}
+        above.bar(100 * left, sure - right, bottom=right, **gap, **style)
+        above.plot([0, 100], [0, 100], color="black", linestyle="--", lw=1)
+        handles = [*above.containers, above.lines[0]]
+        gap_name = "gap to confidence"
+        gap_name += "" if error is None else f", ECE {100 * error:.2f} %"
+        names = ["accuracy", gap_name, "right as often as sure"]
+        above.legend(handles, names, loc="upper left", framealpha=0.95, fontsize=8)
+        above.set(xlim=(0, 100), ylim=(0, 100), ylabel="Accuracy (%)")
+        below.bar(
+            100 * left, 100 * count[full] / count.sum(), color="0.6", edgecolor="0.2", **style
+        )
+        below.set(xlabel="Confidence (%)", ylabel="Images (%)")
+        for axes in (above, below):
+            axes.set_axisbelow(True)
+            axes.grid(color="0.9")
+            axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def curve_error(curve: Mapping[str, Any]) -> float:
+    """The expected calibration error of a reliability curve: Σ count / n · |accuracy − confidence|.
+
+    >>> curve_error({"edges": [0, 0.5, 1], "confidence": [None, 0.75], "accuracy": [None, 0.5],
+    ...              "count": [0, 10]})
+    0.25
+    """
+    _, confidence, accuracy, count = _arrays(curve)
+    full = count > 0
+    gaps = count[full] * np.abs(accuracy[full] - confidence[full])
+    return float(gaps.sum() / count.sum())
+
+
+def _arrays(curve: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    names = ("edges", "confidence", "accuracy", "count")
+    try:
+        edges, confidence, accuracy, count = (np.asarray(curve[n], np.float64) for n in names)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"a reliability curve needs numbers in {names}; {error!r}") from error
+    bins = len(count) if count.ndim == 1 else 0
+    shapes = [array.shape for array in (edges, confidence, accuracy, count)]
+    if bins < 1 or shapes != [(bins + 1,), (bins,), (bins,), (bins,)]:
+        raise ValueError(f"a reliability curve needs bins + 1 edges and bins values; got {shapes}")
+    full = count > 0
+    inside = [np.all((a >= 0) & (a <= 1)) for a in (edges, confidence[full], accuracy[full])]
+    if not (all(inside) and np.all(np.diff(edges) > 0) and full.any() and np.all(count >= 0)):
+        raise ValueError(
+            "a reliability curve needs rising edges and fractions in [0, 1], counts of 0 or more "
+            f"and one image at least; got edges {edges.tolist()}, counts {count.tolist()}, "
+            f"confidence {confidence.tolist()} and accuracy {accuracy.tolist()}"
+        )
+    return edges, confidence, accuracy, count

@@ -1,0 +1,155 @@
+"""The rows of one data set as cells that tables and figures look up."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tfrobust.reports import protocols
+from tfrobust.reports.protocols import corruption_key
+from tfrobust.rows import CLEAN, Row
+
+#: The corruptions of the benchmark in groups, and those held out. Written out here, because a
+#: report must not load TensorFlow, which `tfrobust.corruptions` does.
+GROUPS = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "weather": ("snow", "frost", "fog", "brightness"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+}
+HELD_OUT = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+TEST = tuple(name for names in GROUPS.values() for name in names)
+COMMON = (*TEST, *HELD_OUT)
+ATTACKS = ("FGSM", "PGD", "spatial")
+
+#: Metrics that are fractions, and whether more is better.
+FRACTIONS = {
+    "accuracy": True,
+    "robust_accuracy": True,
+    "expected_calibration_error": False,
+    "rms_calibration_error": False,
+    "aurra": True,
+    "flip_probability": False,
+    "mean_flip_probability": False,
+}
+#: Metrics that are 100 where a model is as bad as the baseline; less is better.
+RATIOS = ("mean_corruption_error", "relative_mean_corruption_error", "flip_rate", "mean_flip_rate")
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Rows of one data set, each cell once.
+
+    Args:
+        dataset: Name of the data set.
+        models: Names of the models in order of first appearance.
+        cells: (model, corruption, severity, metric) to row.
+        notes: In what the models were not measured alike.
+    """
+
+    dataset: str
+    models: tuple[str, ...]
+    cells: Mapping[tuple[str, str, float | None, str], Row]
+    notes: tuple[str, ...] = ()
+
+    def value(self, model: str, corruption: str, severity: float | None, metric: str) -> float:
+        """The value of a cell; NaN where it is missing."""
+        row = self.cells.get((model, corruption, severity, metric))
+        return math.nan if row is None else row.value
+
+    def line(self, corruption: str, severity: float | None, metric: str) -> list[float]:
+        """A value for each model; NaN where it is missing."""
+        return [self.value(model, corruption, severity, metric) for model in self.models]
+
+    def severities(self, corruption: str, metric: str = "accuracy") -> list[float]:
+        """The severities that any model was measured at."""
+        found = {s for _, c, s, m in self.cells if (c, m) == (corruption, metric) and s is not None}
+        return sorted(found)
+
+    def mean_line(self, corruptions: Sequence[str], metric: str) -> tuple[list[float], int]:
+        """For each model the mean over all severities that any model has, and how many there are.
+
+        A model that lacks one has NaN: a mean over fewer would be compared with one over more.
+        """
+        lines = [self.line(c, s, metric) for c in corruptions for s in self.severities(c, metric)]
+        means = [math.fsum(column) / len(column) for column in zip(*lines)]
+        return means or [math.nan] * len(self.models), len(lines)
+
+
+def collect(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Results:
+    """Puts the rows of one data set into cells.
+
+    Args:
+        rows: Rows of one data set; those with an epoch are passed over.
+        mixed_protocols: Takes models that were not measured alike; the notes say what differs.
+
+    Returns:
+        The results.
+
+    Raises:
+        ValueError: No rows, several data sets, a value that is no number or no fraction where
+            one is wanted, two values for one cell, or models that were not measured alike.
+    """
+    rows = [row for row in rows if row.epoch is None]
+    datasets = list(dict.fromkeys(row.dataset for row in rows))
+    if len(datasets) != 1:
+        raise ValueError(f"needs rows of one data set; got data sets {datasets}")
+    cells: dict[tuple[str, str, float | None, str], Row] = {}
+    for row in rows:
+        _check_value(row)
+        first = cells.setdefault((row.model, *corruption_key(row), row.metric), row)
+        if first.value != row.value:
+            raise ValueError(
+                f"expected one value of {row.metric} for {row.model} on {row.dataset} under "
+                f"{row.corruption} (severity {row.severity}); got {first.value:g} and {row.value:g}"
+            )
+    models = tuple(dict.fromkeys(row.model for row in rows))
+    notes = protocols.check_alike(rows, mixed_protocols=mixed_protocols)
+    return Results(datasets[0], models, cells, notes)
+
+
+def _check_value(row: Row) -> None:
+    words = (row.model, row.dataset, row.corruption, row.metric)
+    known = row.severity is None or _is_number(row.severity)
+    if not (known and all(isinstance(word, str) for word in words)):
+        raise ValueError(
+            "model, dataset, corruption and metric must be texts and severity a number or None; "
+            f"received {words} and {row.severity!r}"
+        )
+    high = 1.0 if row.metric in FRACTIONS else math.inf
+    low = 0.0 if row.metric in FRACTIONS else -math.inf
+    if not (_is_number(row.value) and low <= row.value <= high):
+        allowed = "a fraction in [0, 1]" if row.metric in FRACTIONS else "a finite number"
+        raise ValueError(
+            f"{row.metric} of {row.model} on {row.dataset} under {row.corruption} (severity "
+            f"{row.severity}) must be {allowed}; received {row.value!r}"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def shown_name(corruption: str) -> str:
+    """A corruption as it stands in tables and figures: `"JPEG compression"`."""
+    if corruption == CLEAN:
+        return "Clean"
+    words = corruption.replace("_", " ")
+    return words.replace("jpeg", "JPEG", 1) if words.startswith("jpeg") else words
+
+
+def shown_strength(corruption: str, severity: float | None) -> str:
+    """A severity as it stands in tables: the size of an attack on pixels in 255ths if it is some.
+
+    >>> shown_strength("PGD", 8 / 255), shown_strength("PGD", 0.03), shown_strength("B+", 0.25)
+    ('8/255', '0.03', '0.25')
+    """
+    if severity is None:
+        return ""
+    share = 255 * severity
+    if corruption in ATTACKS and round(share) >= 1 and abs(share - round(share)) < 1e-3:
+        return f"{round(share)}/255"
+    return f"{severity:g}"

@@ -49,7 +49,7 @@ def strength_curves(
     >>> rows = [Row(m, "cifar10/test", "GN", s, "accuracy", a - s, n=100, seed=0)
     ...         for m, a in {"AT": 0.9, "ST": 0.95}.items() for s in (0.1, 0.2, 0.3)]
     >>> strength_curves(rows, "GN", band=True)
-    <Figure size 640x... with 1 Axes>
+    <Figure size 440x... with 1 Axes>
     """
     rows = [r for r in rows if r.metric == "accuracy" and r.corruption == corruption]
     rows = [row for row in rows if row.severity is not None and row.epoch is None]
@@ -59,7 +59,9 @@ def strength_curves(
     bands = {"all models": results.models} if band is True else dict(band or {})
     with matplotlib.style.context(LOOK):
         entries = 2 * len(bands) or len(results.models)
-        figure = Figure(figsize=(6.4, 3.7 + 0.19 * -(-entries // 2)), layout="constrained")
+        columns = 1 if bands or max(map(len, results.models)) > 18 else 2
+        entries = -(-entries // columns)
+        figure = Figure(figsize=(4.4, 3.1 + 0.19 * entries), layout="constrained")
         axes = figure.add_subplot()
         name = shown_name(corruption)
         axes.set_title(name if title is None else title, parse_math=False)
@@ -77,7 +79,7 @@ def strength_curves(
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -2), min(high, 102))
         legend = figure.legend(
-            loc="outside lower center", ncols=2, frameon=False, handlelength=5, markerscale=1
+            loc="outside lower center", ncols=columns, frameon=False, handlelength=4
         )
         for text in legend.get_texts():
             text.set_parse_math(False)

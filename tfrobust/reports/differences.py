@@ -41,10 +41,10 @@ def differences_table(records: Iterable[Mapping[str, Any]]) -> Table:
         images = _images(names[2], names[3])
         verdict = "better" if low > 0 else "worse" if high < 0 else "can be chance"
         labels.append(f"{names[0]} minus {names[1]}, {images}")
-        values.append((*numbers, count, verdict))
+        values.append((*numbers[:3], verdict, level, count))
         signed = (format(number, "+.2f") for number in numbers[:3])
-        texts.append((*signed, f"{level:g}", str(count), verdict))
-    columns = ("Points", "From", "To", "Level (%)", "Images", "Verdict")
+        texts.append((*signed, verdict, f"{level:g}", str(count)))
+    columns = ("Points", "From", "To", "Verdict", "Level (%)", "Images")
     return Table("Difference", columns, tuple(labels), tuple(values), tuple(texts))
 
 

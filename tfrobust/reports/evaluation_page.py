@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import pathlib
-import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from tfrobust.reports import evaluation_tables, page, tables
+from tfrobust.reports import evaluation_pictures, evaluation_tables, page, tables
 from tfrobust.reports.curves import strength_curves
 from tfrobust.reports.differences import differences_table
-from tfrobust.reports.flips import flip_bars
 from tfrobust.reports.heat_maps import accuracy_heat_map
-from tfrobust.reports.picture_pairs import worst_examples
-from tfrobust.reports.reliability import curve_error, reliability_diagram
 from tfrobust.reports.results import ATTACKS, COMMON, FRACTIONS, RATIOS, shown_name
 from tfrobust.rows import CLEAN, Row
 
 FILES = ("differences.json", "reliability.json", "worst.json", "worst.npz")
 OWN_METRICS = {*FRACTIONS, *RATIOS} - {"accuracy"}
 KEYS = ("model", "dataset", "corruption", "severity")
-WORST_SHOWN = 12
 
 
 def is_evaluation(folder: pathlib.Path, rows: Sequence[Row]) -> bool:
@@ -74,13 +67,13 @@ def sections(
             yield from _strengths(chosen, level, mixed_protocols)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        yield from _reliability(folder, records["reliability"], dataset, level)
+        yield from evaluation_pictures.reliability(folder, records["reliability"], dataset, level)
         try:
-            yield from _flips(chosen, level, mixed_protocols)
+            yield from evaluation_pictures.flips(chosen, level, mixed_protocols)
             yield from _attacks(chosen, level, mixed_protocols)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-    yield from _worst(folder)
+    yield from evaluation_pictures.worst(folder)
 
 
 def _summary(dataset: str, rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
@@ -199,60 +192,17 @@ def _strengths(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
     names = _swept(rows)
     if names:
         yield page.heading("Accuracy at rising strength", level)
+    figures = []
     for name in names:
         figure = strength_curves(rows, name, mixed_protocols=mixed)
-        table = evaluation_tables.sweep_table(rows, name, mixed_protocols=mixed)
         alt = f"Accuracy under {name} at rising strength; the numbers are in the table below."
-        caption = f"Accuracy under {shown_name(name)}. Farther right is stronger."
-        yield page.figure(figure, "svg+xml", alt, caption, kind="plot")
-        yield page.details(f"Numbers: {shown_name(name)}", page.scroll(table.to_html()))
-        yield from _notes(table)
-
-
-def _reliability(
-    folder: pathlib.Path, records: list[dict[str, Any]], dataset: str, level: int
-) -> Iterator[str]:
-    chosen = [record for record in records if record["dataset"] == dataset]
-    figures = []
-    for record in chosen:
-        images = {CLEAN: "clean images", "test": "corrupted images"}.get(record["corruption"])
-        title = f"{record['model']}, {images or record['corruption']}"
-        try:
-            error = curve_error(record)
-            figure = reliability_diagram(record, title=title, error=error)
-        except ValueError as error_found:
-            raise ValueError(f"{folder / 'reliability.json'}: {error_found}") from error_found
-        alt = f"Reliability diagram: {title}. Expected calibration error {100 * error:.2f} percent."
         figures.append(page.figure(figure, "svg+xml", alt, "", kind=""))
     if figures:
-        yield page.heading("Is a model right as often as it is sure?", level)
-        yield page.paragraph(
-            "Images are put together by how sure the model is of its answer. A well calibrated "
-            "model is right as often as it is sure: its bars end at the dashed line. The hatched "
-            "part is the gap; ECE is its mean over all images. The grey bars say how many images "
-            "there are."
-        )
         yield page.grid(figures)
-
-
-def _flips(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
-    for metric, text in (
-        ("flip_probability", "How often the prediction changes from one picture to the next"),
-        ("flip_rate", "The same, divided by the baseline's"),
-    ):
-        chosen = [row for row in rows if row.metric == metric]
-        difficulties = sorted({row.severity for row in chosen}, key=lambda s: (s is not None, s))
-        if chosen and metric == "flip_probability":
-            yield page.heading("Changed predictions in slowly changing pictures", level)
-        for difficulty in difficulties:
-            those = [row for row in chosen if row.severity == difficulty]
-            title = "Flip probability" if metric == "flip_probability" else "Flip rate"
-            title += "" if difficulty is None else f", difficulty {difficulty:g}"
-            figure = flip_bars(those, metric=metric, title=title, mixed_protocols=mixed)
-            shown = 100 if metric == "flip_probability" else 1
-            numbers = (f"{r.model}, {r.corruption}: {shown * r.value:.1f}" for r in those)
-            alt = f"{title}. {'; '.join(numbers)}."
-            yield page.figure(figure, "svg+xml", alt, f"{text}. Less is better.", kind="plot")
+    for name in names:
+        table = evaluation_tables.sweep_table(rows, name, mixed_protocols=mixed)
+        yield page.details(f"Numbers: {shown_name(name)}", page.scroll(table.to_html()))
+        yield from _notes(table)
 
 
 def _attacks(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
@@ -262,38 +212,7 @@ def _attacks(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
         yield page.paragraph(
             "An attack looks for a change of each image that makes the model wrong. A stronger "
             "attack may find more, so that the true accuracy under the worst change is at most "
-            "this. The size is the largest change of a pixel, of images in [0, 1]."
+            "this. The number behind a name is the largest change of a pixel, of images in [0, 1]."
         )
         yield page.scroll(table.to_html(caption="Accuracy in percent under attack"))
         yield from _notes(table)
-
-
-def _worst(folder: pathlib.Path) -> Iterator[str]:
-    path, arrays_path = folder / "worst.json", folder / "worst.npz"
-    keys = ("model", "corruption", "severity", "label", "predicted", "confidence")
-    records = page.read_records(path, keys)
-    if not records:
-        return
-    try:
-        with np.load(arrays_path, allow_pickle=False) as arrays:
-            clean, changed = arrays["clean"], arrays["changed"]
-            if not len(clean) == len(changed) == len(records):
-                sizes = f"{len(clean)}, {len(changed)} and {len(records)} examples"
-                raise ValueError(f"clean, changed and {path.name} hold {sizes}")
-    except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{arrays_path} must hold clean and changed pictures; {error}") from error
-    yield page.heading("Worst examples")
-    yield page.paragraph(
-        "Pictures that a model gets right when they are clean, and of which it is most sure of a "
-        "wrong answer when they are changed."
-    )
-    for model in dict.fromkeys(record["model"] for record in records):
-        chosen = [i for i, r in enumerate(records) if r["model"] == model][:WORST_SHOWN]
-        those = [records[i] for i in chosen]
-        try:
-            figure = worst_examples(clean[chosen], changed[chosen], those, title=str(model))
-        except ValueError as error:
-            raise ValueError(f"{path} and {arrays_path.name}: {error}") from error
-        pairs = (f"{r['corruption']}: {r['label']} taken for {r['predicted']}" for r in those)
-        alt = f"Worst examples of {model}. {'; '.join(pairs)}."
-        yield page.figure(figure, "png", alt, f"{model}.", kind="wide")

@@ -41,7 +41,7 @@ def flip_bars(
 
     >>> rows = [Row("net", "cifar10/test", "tilt", 1, "flip_probability", 0.1, n=100, seed=0)]
     >>> flip_bars(rows)
-    <Figure size 640x... with 1 Axes>
+    <Figure size 440x... with 1 Axes>
     """
     rows = [row for row in rows if row.metric == metric and row.epoch is None]
     if not rows:
@@ -52,10 +52,11 @@ def flip_bars(
         for key, label in tables.corruption_labels(rows).items()
     }
     models, factor = results.models, 100 if metric == "flip_probability" else 1
+    columns = 1 if max(map(len, models)) > 12 else 3
     thick = 0.8 / len(models)
     with matplotlib.style.context(LOOK):
-        height = 1.1 + 0.2 * -(-len(models) // 3) + len(labels) * (0.12 + 0.13 * len(models))
-        figure = Figure(figsize=(6.4, max(height, 2.2)), layout="constrained")
+        height = 1.1 + 0.2 * -(-len(models) // columns) + len(labels) * (0.12 + 0.13 * len(models))
+        figure = Figure(figsize=(4.4, max(height, 2.2)), layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(title, parse_math=False)
         for j, model in enumerate(models):
@@ -77,11 +78,11 @@ def flip_bars(
         if metric == "flip_probability":
             axes.set_xlabel("Flip probability (%), less is better")
         else:
-            axes.set_xlabel("Flip rate (100 = as many flips as the baseline), less is better")
+            axes.set_xlabel("Flip rate (100 = the baseline), less is better")
         axes.set_axisbelow(True)
         axes.grid(color="0.9", axis="x")
         axes.spines[["top", "right", "left"]].set_visible(False)
-        legend = figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        legend = figure.legend(loc="outside lower center", ncols=columns, frameon=False)
         for text in legend.get_texts():
             text.set_parse_math(False)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfrobust.reports.figures import LOOK
-from tfrobust.reports.results import shown_name, shown_strength
+from tfrobust.reports.results import ATTACKS, COMMON, shown_name, shown_strength
 
 
 def worst_examples(
@@ -20,7 +20,7 @@ def worst_examples(
     records: Sequence[Mapping[str, Any]],
     *,
     title: str = "Worst examples",
-    columns: int = 3,
+    columns: int = 2,
 ) -> Figure:
     """Pictures that a model gets right, beside what makes it wrong and sure of it.
 
@@ -43,7 +43,7 @@ def worst_examples(
     >>> record = {"corruption": "fog", "severity": 5, "label": "cat", "predicted": "dog",
     ...           "confidence": 0.98}
     >>> worst_examples(np.zeros([1, 8, 8, 3], "uint8"), np.zeros([1, 8, 8, 3], "uint8"), [record])
-    <Figure size 260x... with 2 Axes>
+    <Figure size 240x... with 2 Axes>
     """
     clean, changed = np.asarray(clean), np.asarray(changed)
     fits = clean.ndim == 4 and clean.shape == changed.shape and len(clean) == len(records) > 0
@@ -54,9 +54,9 @@ def worst_examples(
         )
     columns = min(columns, len(records))
     lines = -(-len(records) // columns)
-    height = 1.2 * clean.shape[1] / clean.shape[2]
+    height = 1.05 * clean.shape[1] / clean.shape[2]
     with matplotlib.style.context(LOOK):
-        size = (2.6 * columns, (height + 0.68) * lines + 0.4)
+        size = (2.4 * columns, (height + 0.78) * lines + 0.4)
         figure = Figure(figsize=size, layout="constrained")
         figure.suptitle(title, parse_math=False, fontsize=10.0)
         cells = figure.subfigures(lines, columns, squeeze=False, wspace=0.09).ravel()
@@ -64,13 +64,13 @@ def worst_examples(
             left, right = cell.subplots(1, 2)
             try:
                 sure = f"{100 * float(record['confidence']):.1f} %"
-                strength = shown_strength(record["corruption"], record["severity"])
-                what = f"{shown_name(record['corruption'])} {strength}".strip()
+                what = _short(shown_name(record["corruption"]))
+                what += _of_strength(record["corruption"], record["severity"])
                 names = str(record["label"]), str(record["predicted"])
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"record of a worst example: {error!r}") from error
             _show(left, before, "clean", f"true: {_short(names[0])}")
-            _show(right, after, _short(what), f"says: {_short(names[1])}\nsure: {sure}")
+            _show(right, after, what, f"says: {_short(names[1])}\nsure: {sure}")
     return figure
 
 
@@ -148,6 +148,13 @@ def _show(axes: Axes, picture: np.ndarray, above: str | None = None, below: str 
     if above is not None:
         axes.set_title(above, parse_math=False, fontsize=8)
         axes.set_xlabel(below, parse_math=False, fontsize=8)
+
+
+def _of_strength(corruption: str, severity: float | None) -> str:
+    if severity is None:
+        return ""
+    kinds = {**dict.fromkeys(COMMON, "severity"), **dict.fromkeys(ATTACKS, "size")}
+    return f"\n{kinds.get(corruption, 'strength')} {shown_strength(corruption, severity)}"
 
 
 def _short(text: str, longest: int = 18) -> str:

@@ -83,7 +83,7 @@ def sentences(rows: Sequence[Row]) -> Iterator[str]:
             elif name == NO_BASELINE:
                 yield (
                     f"{plain} is not normalised: nothing is divided by a baseline, and the number "
-                    f"is no {divided} as papers publish it."
+                    f"cannot stand beside a published {divided}."
                 )
             else:
                 yield (

@@ -92,16 +92,24 @@ def _conditions(arguments: argparse.Namespace) -> list[Any]:
         individual = strength.augmentations_at(strength.read(arguments.strengths))
         conditions += evaluation.augmented({**individual, **augment.combinations(individual)})
     layers = {}
-    for name in arguments.augment:
-        layers.update(naming.expand(name, seed=arguments.seed))
+    for text in arguments.augment:
+        for name, layer in naming.expand(text, seed=arguments.seed).items():
+            layers[_told(name, layer)] = layer
     conditions += evaluation.augmented(layers)
     for text in arguments.sweep:
         name, strengths = _assignment("--sweep", text)
-        conditions += evaluation.swept(
-            name, naming.by_name(name), [_float("--sweep", one) for one in strengths.split(",")]
-        )
+        layer = naming.by_name(name, seed=arguments.seed)
+        numbers = [_float("--sweep", number) for number in strengths.split(",")]
+        conditions += evaluation.swept(_told(name, layer), layer, numbers)
     known = {condition.name: condition for condition in evaluation.attacked()}
     return conditions + [known[name] for name in arguments.attacks]
+
+
+def _told(name: str, layer: Any) -> str:
+    """The name of an augmentation in tables: that of its class where a corruption has its own."""
+    from tfrobust.registries import CORRUPTIONS
+
+    return type(layer).__name__ if name.partition("=")[0] in CORRUPTIONS else name
 
 
 def _asks_for_others(arguments: argparse.Namespace) -> bool:

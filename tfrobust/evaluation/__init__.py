@@ -34,6 +34,7 @@ from tfrobust.evaluation.stability import (
     mean_flip_probability,
     mean_flip_rate,
 )
+from tfrobust.evaluation.summary import summary
 
 __all__ = [
     "BASELINES",
@@ -65,5 +66,6 @@ __all__ = [
     "reliability_curve",
     "rms_calibration_error",
     "robust_accuracy",
+    "summary",
     "swept",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Optional, TypeVar, Union
 
@@ -255,18 +254,19 @@ def _measure(
 ) -> Iterator[tuple[Condition, Answers]]:
     """The answers under each condition; while the model looks at a batch the next one is made."""
 
-    def changed() -> Iterator[tuple[Condition, Batch, tf.Tensor]]:
+    def changed() -> Iterator[tuple[Condition, Optional[Batch], Any]]:
         for condition in conditions:
             for batch in numbered(condition.data(batches)):
                 yield condition, batch, condition.change(batch, predictor, seed)
+            yield condition, None, None  # so that its end is seen before the next one begins
 
-    for condition, items in itertools.groupby(_ahead(changed()), key=lambda item: item[0]):
-        answers = _joined(
-            [
-                (class_indices(batch.labels), *_answer(predictor, images, condition))
-                for _, batch, images in items
-            ]
-        )
+    parts: list[tuple[np.ndarray, ...]] = []
+    for condition, batch, images in _ahead(changed()):
+        if batch is not None:
+            answered = _answer(predictor, images, condition)
+            parts.append((class_indices(batch.labels), *answered))
+            continue
+        answers, parts = _joined(parts), []
         if condition.data(batches) is batches:
             protocol.check_same_order(labels, answers.labels, condition.label)
         yield condition, answers

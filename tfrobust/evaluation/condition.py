@@ -57,7 +57,11 @@ class Condition:
     @property
     def label(self) -> str:
         """Name and severity, for messages."""
-        return self.name if self.severity is None else f"{self.name} {self.severity:g}"
+        return (
+            self.name
+            if self.severity is None or self.name == CLEAN
+            else f"{self.name} {self.severity:g}"
+        )
 
     def data(self, clean: Any) -> Any:
         """The batches of (images, labels) that it is measured on: by default the clean ones."""

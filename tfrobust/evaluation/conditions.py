@@ -20,6 +20,8 @@ from tfrobust.evaluation.corruption_error import SEVERITIES, select
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.files import PathLike
 from tfrobust.ops import sampling
+from tfrobust.registries import CORRUPTIONS
+from tfrobust.rows import CLEAN
 
 
 class Corrupted(Condition):
@@ -190,6 +192,7 @@ def augmented(layers: Mapping[str, Augment]) -> list[Condition]:
 
     Raises:
         TypeError: One is no augmentation layer.
+        ValueError: One has the name of a common corruption.
     """
     for name, layer in layers.items():
         if not isinstance(layer, Augment):
@@ -197,6 +200,7 @@ def augmented(layers: Mapping[str, Augment]) -> list[Condition]:
                 "augmentations must be layers of tfrobust.augment; received "
                 f"{type(layer).__name__} for {name}"
             )
+    _check_names(layers)
     return [Augmented(name, layer) for name, layer in layers.items()]
 
 
@@ -213,7 +217,8 @@ def swept(name: str, layer: StrengthAugment, strengths: Iterable[float]) -> list
 
     Raises:
         TypeError: The layer has no one strength.
-        ValueError: A strength is beyond the layer's limits.
+        ValueError: A strength is beyond the layer's limits, or the name is that of a common
+            corruption.
 
     Example:
 
@@ -226,9 +231,10 @@ def swept(name: str, layer: StrengthAugment, strengths: Iterable[float]) -> list
             "a sweep needs an augmentation with one strength (augment.StrengthAugment); received "
             f"{type(layer).__name__}"
         )
+    _check_names([name])
     config = layer.get_config()
     return [
-        Augmented(name, type(layer).from_config({**config, layer.parameter: float(strength)}))
+        Augmented(name, type(layer)(**{**config, layer.parameter: float(strength)}))
         for strength in strengths
     ]
 
@@ -249,6 +255,7 @@ def attacked(attacks: Optional[Mapping[str, Attack]] = None) -> list[Condition]:
 
     Raises:
         TypeError: One is no attack.
+        ValueError: One has the name of a common corruption.
 
     Example:
 
@@ -257,6 +264,7 @@ def attacked(attacks: Optional[Mapping[str, Attack]] = None) -> list[Condition]:
     """
     if attacks is None:
         attacks = {"FGSM": FGSM(8 / 255), "PGD": PGD(steps=20), "spatial": Spatial()}
+    _check_names(attacks)
     return [Attacked(name, attack) for name, attack in attacks.items()]
 
 
@@ -302,6 +310,15 @@ def published(
             Published(name, s, functools.partial(load, name, s), dataset) for s in chosen
         ]
     return conditions
+
+
+def _check_names(names: Iterable[str]) -> None:
+    taken = [name for name in names if name in CORRUPTIONS or name == CLEAN]
+    if taken:
+        raise ValueError(
+            "a condition must not have the name of a common corruption, or its strength would be "
+            f"taken for a severity; received {taken[0]!r}"
+        )
 
 
 def evaluation_seed(seed: int, name: str, batch: int) -> tf.Tensor:

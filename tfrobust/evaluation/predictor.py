@@ -82,7 +82,9 @@ class Predictor:
             )
         self.name = name or own_name
         self.classes = _check_classes(classes)
-        self._answers = tf.function(self._answers_of, reduce_retracing=True)
+        self._forward = tf.function(self._function, reduce_retracing=True)
+        # Without AutoGraph, which the model may need and this does not, errors stay readable.
+        self._answers = tf.function(self._answers_of, reduce_retracing=True, autograph=False)
 
     @property
     def made_with(self) -> dict[str, Any]:
@@ -103,7 +105,9 @@ class Predictor:
         Raises:
             ValueError: It returns logits for some images and probabilities for others.
         """
-        images = tf.convert_to_tensor(images)
+        images = tf.cast(images, tf.float32)
+        if self.output is None:
+            self._check_outputs(images.shape[1:])
         classes, doubts, are_shares = self._answers(images)
         output = "probabilities" if are_shares else "logits"
         self.output = self.output or output
@@ -160,28 +164,28 @@ class Predictor:
         if images[0].shape.rank == 4:
             self.image_shape = tuple(images[0].shape[1:])
 
-    def _outputs_of(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = tf.convert_to_tensor(self._function(tf.cast(images, tf.float32)))
-        if outputs.shape.rank != 2 or outputs.shape[1] in (None, 1):
+    def _check_outputs(self, image_shape: Any) -> None:
+        given = tf.TensorSpec([None, *image_shape], tf.float32)
+        shape = self._forward.get_concrete_function(given).output_shapes
+        if not isinstance(shape, tf.TensorShape) or shape.rank != 2 or shape[1] in (None, 1):
             raise ValueError(
                 "a model must return one number for each of 2 classes or more, [batch, classes]; "
-                f"{self.name} returns {outputs.shape}"
+                f"{self.name} returns {shape}"
             )
-        # Seen before classes are chosen: those of some classes do not sum to 1.
-        sums = tf.reduce_sum(tf.cast(outputs, tf.float32), axis=1)
-        are_shares = tf.reduce_all(outputs >= 0) & tf.reduce_all(tf.abs(sums - 1) <= _SUM_TOLERANCE)
-        if self.classes is not None:
-            if max(self.classes) >= outputs.shape[1]:
-                raise ValueError(
-                    f"classes must be outputs of the model, from 0 to {outputs.shape[1] - 1}; "
-                    f"received {max(self.classes)}"
-                )
-            outputs = tf.gather(outputs, self.classes, axis=1)
-        self.class_count = outputs.shape[1]
-        return tf.cast(outputs, tf.float32), are_shares
+        self.class_count = shape[1] if self.classes is None else len(self.classes)
+        if self.classes is not None and max(self.classes) >= shape[1]:
+            raise ValueError(
+                f"classes must be outputs of the model, from 0 to {shape[1] - 1}; received "
+                f"{max(self.classes)}"
+            )
 
     def _answers_of(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        outputs, are_shares = self._outputs_of(images)
+        outputs = tf.cast(self._forward(images), tf.float32)
+        # Seen before classes are chosen: those of some classes do not sum to 1.
+        sums = tf.reduce_sum(outputs, axis=1)
+        are_shares = tf.reduce_all(outputs >= 0) & tf.reduce_all(tf.abs(sums - 1) <= _SUM_TOLERANCE)
+        if self.classes is not None:
+            outputs = tf.gather(outputs, self.classes, axis=1)
         chosen = tf.argmax(outputs, axis=1, output_type=tf.int32)
         largest = tf.reduce_max(outputs, axis=1, keepdims=True)
         shares = tf.where(are_shares, outputs, tf.exp(outputs - largest))

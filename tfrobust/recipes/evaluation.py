@@ -153,7 +153,7 @@ def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str,
         for corruption in scores[name]:
             if corruption not in scores[first]:
                 continue
-            found = difference_of_means(scores[name][corruption], scores[first][corruption])
+            measured = difference_of_means(scores[name][corruption], scores[first][corruption])
             made.append(
                 {
                     "model": name,
@@ -161,11 +161,11 @@ def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str,
                     "dataset": dataset,
                     "corruption": corruption,
                     "severity": 0.0 if corruption == CLEAN else None,
-                    "difference": found.difference,
-                    "low": found.low,
-                    "high": found.high,
-                    "level": found.confidence,
-                    "n": found.n,
+                    "difference": measured.difference,
+                    "low": measured.low,
+                    "high": measured.high,
+                    "level": measured.confidence,
+                    "n": measured.n,
                 }
             )
     return made

@@ -1,0 +1,159 @@
+"""Each condition shows a model just the images that it says."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import attacks, augment, corruptions, nets
+from tfrobust.evaluation import Predictor, attacked, augmented, corrupted, published, swept
+from tfrobust.evaluation.condition import Batch
+from tfrobust.evaluation.conditions import evaluation_seed
+
+RANDOM = np.random.default_rng(0)
+IMAGES = np.rint(RANDOM.random([7, 32, 32, 3]) * 255).astype("uint8")
+FLOATS = IMAGES.astype("float32") / 255
+LABELS = np.arange(7) % 4
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    keras.utils.set_random_seed(1)
+    return Predictor(nets.small_cnn([32, 32, 3], 4))
+
+
+def batch(start=0, stop=7, full=4, number=0):
+    part = slice(start, stop)
+    return Batch(FLOATS[part], LABELS[part], np.arange(start, stop), number, full)
+
+
+def shown(condition, predictor, seed=5, **where):
+    return np.array(condition.change(batch(**where), predictor, seed))
+
+
+@pytest.mark.parametrize(
+    "name, severity", [("fog", 3), ("gaussian_noise", 5), ("jpeg_compression", 1)]
+)
+def test_corruptions_are_those_of_corrupt(predictor, name, severity):
+    (condition,) = corrupted([name], severities=[severity])
+    expected = corruptions.corrupt(IMAGES, name, severity, seed=5).numpy() / np.float32(255)
+    np.testing.assert_array_equal(shown(condition, predictor), expected)
+    # The last batch is filled up, and an image is the same in whatever batch it stands.
+    last = shown(condition, predictor, start=5, full=4, number=1)
+    np.testing.assert_array_equal(last, expected[5:])
+    assert condition.protocol(batch()) == {"table": 32}
+
+
+def test_selections():
+    assert len(corrupted()) == 75 and len(corrupted("all", severities=[2])) == 19
+    assert [c.name for c in corrupted("noise", severities=[1])] == list(corruptions.GROUPS["noise"])
+    assert [c.name for c in corrupted("held_out", severities=[1])] == list(corruptions.HELD_OUT)
+    assert [(c.name, c.severity) for c in corrupted(["snow"], severities=[5, 1])] == [
+        ("snow", 5),
+        ("snow", 1),
+    ]
+
+
+def test_frost_says_where_it_comes_from():
+    (condition,) = corrupted(["frost"], severities=[1])
+    assert condition.protocol(batch())["frost"] == corruptions.frost_source().label
+
+
+def test_augmentations_draw_by_seed_name_and_batch(predictor):
+    layer = augment.GaussianNoise(0.1)
+    (condition,) = augmented({"GN": layer})
+    expected = layer.apply(FLOATS, layer.draw(FLOATS, evaluation_seed(5, "GN", 2)))
+    np.testing.assert_allclose(shown(condition, predictor, number=2), expected, atol=1e-6)
+    assert np.abs(shown(condition, predictor, number=3) - expected).max() > 0.01
+    assert condition.severity == 0.1 and condition.protocol(batch()) == {"batch_size": 4}
+
+
+def test_a_sweep_changes_the_strength_alone(predictor):
+    layer = augment.Brightness(0.5, seed=3)
+    conditions = swept("B", layer, [0.0, 0.25])
+    assert [(c.name, c.severity) for c in conditions] == [("B", 0.0), ("B", 0.25)]
+    np.testing.assert_array_equal(shown(conditions[0], predictor), FLOATS)
+    expected = np.minimum(FLOATS + np.float32(0.25), 1)
+    np.testing.assert_allclose(shown(conditions[1], predictor), expected, atol=1e-6)
+    assert layer.strength == 0.5
+
+
+def test_attacks_are_those_of_the_library(predictor):
+    fgsm, pgd, spatial = attacked()
+    expected = attacks.FGSM(8 / 255).perturb(predictor.net, tf.constant(FLOATS), LABELS)
+    np.testing.assert_allclose(shown(fgsm, predictor), expected, atol=1e-6)
+    assert fgsm.severity == 8 / 255 and pgd.severity == 8 / 255 and spatial.severity is None
+    assert pgd.protocol(batch())["attack"]["steps"] == 20
+    assert spatial.protocol(batch())["attack"]["k"] == 10
+    for condition in (pgd, spatial):
+        first = shown(condition, predictor, number=1)
+        assert np.abs(first - FLOATS).max() > 1 / 255
+        assert np.abs(shown(condition, predictor, number=2) - first).max() > 0
+        # Draws follow from the batch, not from what was measured before.
+        np.testing.assert_array_equal(shown(condition, predictor, number=1), first)
+
+
+def test_attacks_raise_the_loss(predictor):
+    net = predictor.net
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    before = float(loss(LABELS, net(FLOATS)))
+    for condition in attacked()[:2]:
+        after = float(loss(LABELS, net(shown(condition, predictor))))
+        assert after > before + 0.01
+
+
+def test_published_files(tmp_path, predictor):
+    images = np.random.default_rng(1).integers(0, 256, [5 * 7, 32, 32, 3]).astype("uint8")
+    np.save(tmp_path / "fog.npy", images)
+    np.save(tmp_path / "labels.npy", LABELS)
+    first, second = published("cifar10_c", tmp_path, names=["fog"], severities=[1, 3], batch_size=4)
+    for condition, start in [(first, 0), (second, 14)]:
+        parts = list(condition.data(None))
+        assert [len(labels) for _, labels in parts] == [4, 3]
+        pixels = np.concatenate([np.array(images) for images, _ in parts]) * 255
+        np.testing.assert_allclose(pixels, images[start : start + 7], atol=1e-3)
+        np.testing.assert_array_equal(np.concatenate([labels for _, labels in parts]), LABELS)
+    assert first.protocol(batch()) == {"files": "cifar10_c"}
+    np.testing.assert_array_equal(shown(first, predictor), FLOATS)
+
+
+@pytest.mark.parametrize(
+    "call, error, said",
+    [
+        (lambda: corrupted(["smog"]), ValueError, "smog"),
+        (lambda: corrupted("colour"), ValueError, "corruptions must be one of test, noise"),
+        (lambda: corrupted(severities=[0]), ValueError, "severity must be a whole number from 1"),
+        (lambda: augmented({"x": 3}), TypeError, "layers of tfrobust.augment; received int for x"),
+        (
+            lambda: augmented({"brightness": augment.Brightness()}),
+            ValueError,
+            "must not have the name of a common corruption.*received 'brightness'",
+        ),
+        (lambda: augmented({"clean": augment.Brightness()}), ValueError, "received 'clean'"),
+        (lambda: swept("C", augment.table_3([8, 8])["Combined+"], [1]), TypeError, "one strength"),
+        (lambda: swept("B", augment.Brightness(), [7]), ValueError, r"in \[-1, 1\]; received 7"),
+        (lambda: attacked({"x": augment.Brightness()}), TypeError, "one of tfrobust.attacks"),
+        (lambda: published("cifar10"), ValueError, "cifar10_c, cifar100_c"),
+        (lambda: published("cifar10_c", "/none"), FileNotFoundError, "/none"),
+        (
+            lambda: corrupted()[0].check(Predictor(lambda x: x), [32, 32, 1]),
+            ValueError,
+            "images of 3 channels; received 1",
+        ),
+        (
+            lambda: corrupted()[0].check(Predictor(lambda x: x), [48, 48, 3]),
+            ValueError,
+            "48",
+        ),
+        (
+            lambda: attacked()[0].check(Predictor(lambda x: x), [32, 32, 3]),
+            ValueError,
+            "needs gradients, so a Keras model",
+        ),
+    ],
+)
+def test_bad_input(call, error, said):
+    with pytest.raises(error, match=said):
+        call()

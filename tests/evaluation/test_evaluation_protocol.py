@@ -1,0 +1,155 @@
+"""No number before the images, the classes and the clean accuracy have been looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import datasets
+from tfrobust.evaluation import benchmark, corrupted
+from tfrobust.evaluation.protocol import DataHash
+
+RANDOM = np.random.default_rng(0)
+LABELS = np.arange(60) % 3
+#: Class k is bright in channel k.
+LEVELS = (
+    RANDOM.integers(50, 100, [60, 32, 32, 3]) + 100 * np.eye(3, dtype=int)[LABELS][:, None, None]
+)
+IMAGES = np.float32(LEVELS) / np.float32(255)
+
+
+def means(images):
+    """A classifier that is right on all of `IMAGES`."""
+    return tf.reduce_mean(images, axis=[1, 2])
+
+
+def wanting(change):
+    """A classifier that is right only on images that were prepared in another way.
+
+    Its answer is the class of the closest prepared mean; on others it says class 0.
+    """
+    prepared = np.stack([change(IMAGES[k == LABELS]).mean(axis=(0, 1, 2)) for k in range(3)])
+
+    def classify(images):
+        given = tf.reduce_mean(images, axis=[1, 2])
+        scale = float(np.abs(prepared).mean())
+        distance = tf.reduce_sum(((given[:, None] - prepared[None]) / scale) ** 2, axis=2)
+        near = tf.reduce_min(distance, axis=1, keepdims=True) < 0.05
+        return tf.where(near, -distance, tf.constant([[9.0, 0.0, 0.0]]))
+
+    return classify
+
+
+def clean(model, data=(IMAGES, LABELS), **options):
+    return benchmark(model, data, [], verbose=False, **options)[0]
+
+
+def test_right_is_right():
+    assert clean(means).value == 1.0
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda x: x * 255, r"given images from 0 to 255 it gets 100\.0% of 60.*Rescaling\(255\)"),
+        (lambda x: x * 2 - 1, r"given images from -1 to 1.*Rescaling\(2, offset=-1\)"),
+        (lambda x: (x - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], "standardised by ImageNet"),
+        (lambda x: x[..., ::-1] * 255 - [103.939, 116.779, 123.68], "blue, green, red"),
+    ],
+)
+def test_near_chance_says_which_images_it_wants(change, said):
+    with pytest.raises(ValueError, match=rf"must be above chance.*has 33\.3% on 60 images.*{said}"):
+        clean(wanting(change))
+
+
+def shuffled(images):
+    return tf.random.stateless_uniform([tf.shape(images)[0], 3], [1, 2])
+
+
+def test_near_chance_without_a_cause():
+    with pytest.raises(ValueError, match=r"chance is 33\.3%\); is it trained, are the labels"):
+        clean(shuffled)
+    assert clean(shuffled, stop_at_chance=False).value < 0.55
+
+
+def test_always_the_same_class_is_stopped_although_it_is_often_right():
+    labels = np.where(np.arange(60) < 54, 0, LABELS)
+    with pytest.raises(ValueError, match="it always gives the same class"):
+        clean(
+            lambda images: tf.one_hot(tf.zeros([tf.shape(images)[0]], tf.int32), 3),
+            (IMAGES, labels),
+        )
+
+
+def test_few_images_say_nothing_of_chance():
+    assert clean(shuffled, (IMAGES[:19], LABELS[:19])).n == 19
+
+
+def digits():
+    return datasets.load("digits")
+
+
+@pytest.mark.parametrize("outputs, said", [(7, "has 7"), (12, r"has 12 \(classes=\[...\] says")])
+def test_wrong_class_count(outputs, said):
+    def model(images):
+        return tf.zeros([tf.shape(images)[0], outputs])
+
+    with pytest.raises(ValueError, match=f"each of the 10 classes of the data; model {said}"):
+        benchmark(model, digits(), corrupted(["fog"]), verbose=False)
+
+
+def test_wrong_size():
+    def model(images):
+        return means(images)
+
+    from tfrobust.evaluation import Predictor
+
+    predictor = Predictor(model)
+    predictor.image_shape = (48, None, 3)
+    with pytest.raises(ValueError, match="takes, 48 × any × 3; received 32 × 32 × 3"):
+        clean(predictor)
+
+
+def test_outputs_that_are_not_finite():
+    def model(images):
+        logits = means(images)
+        return tf.where(tf.reduce_mean(images) > 0.6, np.nan, logits)
+
+    bright = IMAGES.copy()
+    bright[30:] = 1.0
+    data = tf.data.Dataset.from_tensor_slices((bright, LABELS)).batch(30)
+    with pytest.raises(
+        ValueError, match=r"must be finite; received NaN.* 30 of 30 images \(clean\)"
+    ):
+        clean(model, data)
+
+
+def test_another_order_each_time():
+    data = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).shuffle(60, seed=1).batch(30)
+    with pytest.raises(ValueError, match=r"same order each time it is read.*otherwise for fog 1"):
+        benchmark(means, data, corrupted(["fog"], severities=[1]), verbose=False)
+
+
+def test_data_without_labels():
+    with pytest.raises(ValueError, match=r"must give .images, labels.; it gives one part"):
+        clean(means, tf.data.Dataset.from_tensor_slices(IMAGES).batch(30))
+
+
+def test_hash_of_the_data():
+    def of(images, labels):
+        made = DataHash()
+        made.add(images, labels)
+        return made.text
+
+    first = of(IMAGES, LABELS)
+    assert first == of(IMAGES + np.float32(1e-6), LABELS[:, None])  # rounding and form do not count
+    assert first == of(IMAGES, np.eye(3)[LABELS])
+    assert first != of(IMAGES[::-1], LABELS)
+    assert first != of(IMAGES, (LABELS + 1) % 3)
+    assert first != of(np.clip(IMAGES + 0.01, 0, 1), LABELS)
+    split = DataHash()  # as the batches of a data set come
+    for part in (slice(0, 13), slice(13, None)):
+        split.add(IMAGES[part], LABELS[part])
+    assert split.text == first == clean(means).protocol["data"]
+    assert first == clean(means, (IMAGES, list(LABELS))).protocol["data"]

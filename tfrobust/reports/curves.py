@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.style
@@ -78,14 +79,24 @@ def strength_curves(
             _draw_lines(axes, results, corruption)
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -2), min(high, 102))
-        legend = figure.legend(
-            loc="outside lower center", ncols=columns, frameon=False, handlelength=4
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-        for note in results.notes:
-            figure.supxlabel(note, fontsize=7, parse_math=False, wrap=True)
+        legend_below(figure, columns, results.notes)
     return figure
+
+
+def legend_below(figure: Figure, columns: int, notes: Sequence[str]) -> None:
+    """The legend below a figure, headed by what the models were not measured alike in."""
+    text = "\n".join(textwrap.fill(note, 75) for note in notes)
+    figure.set_figheight(figure.get_figheight() + 0.13 * len(text.splitlines()))
+    legend = figure.legend(
+        title=text,
+        title_fontsize=7,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        handlelength=4,
+    )
+    for name in (legend.get_title(), *legend.get_texts()):
+        name.set_parse_math(False)
 
 
 def _draw_lines(axes: Axes, results: Results, corruption: str) -> None:

@@ -10,7 +10,7 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from tfrobust.reports import tables
-from tfrobust.reports.curves import HATCHES, legend_label
+from tfrobust.reports.curves import HATCHES, legend_below, legend_label
 from tfrobust.reports.figures import COLOURS, LOOK
 from tfrobust.reports.results import collect, shown_name
 from tfrobust.rows import Row
@@ -52,7 +52,7 @@ def flip_bars(
         for key, label in tables.corruption_labels(rows).items()
     }
     models, factor = results.models, 100 if metric == "flip_probability" else 1
-    columns = 1 if max(map(len, models)) > 12 else 3
+    columns = 1 if max(map(len, models)) > 18 else 2
     thick = 0.8 / len(models)
     with matplotlib.style.context(LOOK):
         height = 1.1 + 0.2 * -(-len(models) // columns) + len(labels) * (0.12 + 0.13 * len(models))
@@ -82,7 +82,5 @@ def flip_bars(
         axes.set_axisbelow(True)
         axes.grid(color="0.9", axis="x")
         axes.spines[["top", "right", "left"]].set_visible(False)
-        legend = figure.legend(loc="outside lower center", ncols=columns, frameon=False)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        legend_below(figure, columns, results.notes)
     return figure

@@ -79,7 +79,8 @@ def write_report(
 
 def _note(folder: pathlib.Path) -> Iterator[str]:
     """What must stand beside every number measured on the data."""
-    data = page.read_json(folder / "data.json") or {}
+    data = page.read_json(folder / "data.json")
+    data = {} if data is None else data
     if not isinstance(data, dict):
         raise ValueError(f"{folder / 'data.json'} must hold an object; got {type(data).__name__}")
     if data.get("note"):

@@ -69,8 +69,8 @@ def worst_examples(
                 names = str(record["label"]), str(record["predicted"])
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"record of a worst example: {error!r}") from error
-            _show(left, before, "clean", f"true: {_short(names[0])}")
-            _show(right, after, what, f"says: {_short(names[1])}\nsure: {sure}")
+            _show(left, before, "clean", f"true:\n{_short(names[0])}")
+            _show(right, after, what, f"says, {sure} sure:\n{_short(names[1])}")
     return figure
 
 
@@ -146,8 +146,8 @@ def _show(axes: Axes, picture: np.ndarray, above: str | None = None, below: str 
     axes.imshow(np.broadcast_to(picture, (*picture.shape[:2], 3)), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     if above is not None:
-        axes.set_title(above, parse_math=False, fontsize=8)
-        axes.set_xlabel(below, parse_math=False, fontsize=8)
+        axes.set_title(above, parse_math=False, fontsize=7.5)
+        axes.set_xlabel(below, parse_math=False, fontsize=7.5)
 
 
 def _of_strength(corruption: str, severity: float | None) -> str:
@@ -157,7 +157,7 @@ def _of_strength(corruption: str, severity: float | None) -> str:
     return f"\n{kinds.get(corruption, 'strength')} {shown_strength(corruption, severity)}"
 
 
-def _short(text: str, longest: int = 18) -> str:
+def _short(text: str, longest: int = 17) -> str:
     """A name cut so that it does not reach into the next picture."""
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"

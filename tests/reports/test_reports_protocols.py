@@ -51,6 +51,13 @@ def test_clean_is_clean_whatever_its_severity():
         check_alike(rows)
 
 
+def test_a_protocol_is_a_mapping():
+    with pytest.raises(
+        ValueError, match=r"protocol of a must be a mapping or None; received \[1\]"
+    ):
+        summary_table([row("a", corruption="clean", severity=0.0, protocol=[1])])
+
+
 def test_notes_gather_cells_and_models():
     rows = [
         row(model, severity=severity, protocol={"table": "x" if model == "c" else "y"})

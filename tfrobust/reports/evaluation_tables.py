@@ -56,10 +56,10 @@ def summary_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Tabl
 
     >>> rows = [Row("a", "cifar10/test", "clean", 0.0, "accuracy", 0.9, n=100, seed=0),
     ...         Row("b", "cifar10/test", "clean", 0.0, "accuracy", 0.8, n=100, seed=0)]
-    >>> print(summary_table(rows).to_text())
-    Measure                    a       b
-    -------------------------------------
-    Clean accuracy (%) ↑   90.00*  80.00
+    >>> print(summary_table(rows).to_text(), end="")
+    Measure                   a       b
+    ------------------------------------
+    Clean accuracy (%) ↑  90.00*  80.00
     ↑: more is better; ↓: less is better.
     """
     results = collect(filter(_in_summary, rows), mixed_protocols=mixed_protocols)

@@ -46,13 +46,15 @@ def protocol_table(rows: Iterable[Row]) -> Table:
 
     >>> row = Row("net", "cifar10/test", "clean", 0.0, "accuracy", 0.9, n=100, seed=0,
     ...           protocol={"table": "cifar"}, made_with={"keras": "2.15.0"})
-    >>> print(protocol_table([row]).to_text())
+    >>> print(protocol_table([row]).to_text(), end="")
     Field             net
-    ---------------------------
+    ------------------------------
     data set          cifar10/test
     images (n)        100
     seed              0
+    ------------------------------
     protocol: table   cifar
+    ------------------------------
     made with: keras  2.15.0
     """
     rows = list(rows)

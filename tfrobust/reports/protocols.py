@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfrobust.rows import CLEAN, Row
@@ -68,6 +68,10 @@ def _fields(row: Row) -> dict[str, str]:
     fields = {"n": str(row.n), "seed": str(row.seed)}
     if row.protocol is None:
         return {**fields, "protocol": "unknown"}
+    if not isinstance(row.protocol, Mapping):
+        raise ValueError(
+            f"protocol of {row.model} must be a mapping or None; received {row.protocol!r}"
+        )
     return {**fields, "protocol": "known", **{k: shown(v) for k, v in row.protocol.items()}}
 
 

@@ -176,6 +176,7 @@ def test_mixed_protocols_are_refused_unless_asked(write_evaluation, tmp_path):
         write_report(folder)
     assert not (folder / "report.html").exists()
     page = Page(write_report(folder, mixed_protocols=True))
+    assert "Not all models were measured alike" in page.text
     assert "Not measured alike: data is 9f2c41d7e0b3 for baseline and FMA/CA, other for AugMix" in (
         page.text
     )

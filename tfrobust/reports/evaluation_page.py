@@ -119,6 +119,8 @@ def _lead(dataset: str, rows: list[Row], table: tables.Table) -> str:
             of_whom = "" if count == 1 else f" at best ({names})" if best else ""
             of_whom = of_whom or ("" if count == 1 else _all_of(table, known))
             text += " " + form.format(table.texts[i][(best or known)[0]], of_whom, label=label)
+    if any(note.startswith("Not measured alike") for note in table.notes):
+        text += " Not all models were measured alike: see the notes under the tables."
     return text
 
 

@@ -35,6 +35,8 @@ thead th { font-weight: 600; border-bottom: 2px solid var(--soft); vertical-alig
 tbody.summary tr:first-child > * { border-top: 2px solid var(--soft); }
 tbody.summary > tr > * { background: var(--band); }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+thead .number { white-space: normal; max-width: 9rem; }
+.long th[scope=row] { min-width: 15rem; }
 th[scope=row] { position: sticky; left: 0; background: var(--page); }
 td:not(.number) { min-width: 8rem; }
 .settings { table-layout: fixed; width: 100%; max-width: 48rem; }
@@ -54,7 +56,8 @@ tbody + tbody tr:first-child > * { border-top: 2px solid var(--soft); }
 .plot { max-width: 48rem; }
 .plot img { min-width: 34rem; }
 @media (max-width: 40rem) { table { font-size: .84rem; } th, td { padding: .3rem .28rem; }
-  th[scope=row] { max-width: 6.6rem; } .long th[scope=row] { max-width: 10rem; }
+  th[scope=row] { max-width: 6.6rem; } .long th[scope=row] { min-width: 8rem;
+  max-width: 10rem; }
   .settings thead th:first-child { width: 55%; } }
 """
 

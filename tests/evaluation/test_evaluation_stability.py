@@ -36,6 +36,15 @@ def test_worked(videos, before, first):
         assert flip_probability(np.array(videos, dtype), noise=True) == first
 
 
+@pytest.mark.parametrize("step, expected", [(1, 3 / 5), (2, 3 / 4), (3, 1 / 3), (5, 1)])
+def test_frames_further_apart(step, expected):
+    videos = [[1, 1, 2, 2, 1, 2]]
+    assert flip_probability(videos, noise=False, step=step) == pytest.approx(expected)
+    assert flip_probability(videos, noise=True, step=step) == pytest.approx(3 / 5)
+    with pytest.raises(ValueError, match="step must be a whole number from 1 to 5; received 6"):
+        flip_probability(videos, noise=False, step=6)
+
+
 def test_random_against_loops():
     random = np.random.default_rng(0)
     sequences = {name: random.integers(0, 3, [9, 11 + i]) for i, name in enumerate(ALL)}

@@ -23,6 +23,7 @@ from tfrobust.evaluation.corruption_error import (
     mean_corruption_error,
     robust_accuracy,
 )
+from tfrobust.evaluation.flips import flips
 from tfrobust.evaluation.metrics import accuracy, error, per_class_accuracy
 from tfrobust.evaluation.paired import AccuracyDifference, paired_bootstrap
 from tfrobust.evaluation.predictor import Predictor
@@ -57,6 +58,7 @@ __all__ = [
     "flip_probabilities",
     "flip_probability",
     "flip_rates",
+    "flips",
     "mean_corruption_error",
     "mean_flip_probability",
     "mean_flip_rate",

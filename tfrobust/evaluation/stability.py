@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -32,7 +32,7 @@ FLIP_BASELINES: dict[str, dict[str, float]] = {
 }
 
 
-def flip_probability(predictions: np.ndarray, *, noise: bool) -> float:
+def flip_probability(predictions: np.ndarray, *, noise: bool, step: int = 1) -> float:
     """How often the predicted class changes between frames of a sequence.
 
     FP = mean over videos of mean over j = 2..M of [f(x_j) ≠ f(x_{j−1})], and for noise
@@ -44,13 +44,16 @@ def flip_probability(predictions: np.ndarray, *, noise: bool) -> float:
             is the clean image.
         noise: Whether frames are compared with the first frame (`tfrobust.corruptions.
             NOISE_PERTURBATIONS`), not with the frame before.
+        step: How far apart the frames are that are compared, where they are a sequence in time:
+            x_j with x_{j−step}, all pairs. 1 is as published; 2 and 3 are the other difficulties
+            of the authors' script. For noise, whose difficulty is in its frames, it does nothing.
 
     Returns:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: Wrong shape, no video, fewer than two frames, or predictions that are not
-            whole numbers.
+        ValueError: Wrong shape, no video, fewer than two frames, a step that leaves no pair, or
+            predictions that are not whole numbers.
 
     Example:
 
@@ -71,8 +74,10 @@ def flip_probability(predictions: np.ndarray, *, noise: bool) -> float:
             f"predictions must be whole class indices; received {predictions.dtype} that are not "
             "(of logits take the argmax over the classes)"
         )
-    before = predictions[:, :1] if noise else predictions[:, :-1]
-    return float(np.mean(predictions[:, 1:] != before))
+    if noise:
+        return float(np.mean(predictions[:, 1:] != predictions[:, :1]))
+    step = checks.check_whole("step", step, 1, predictions.shape[1] - 1)
+    return float(np.mean(predictions[:, step:] != predictions[:, :-step]))
 
 
 def flip_probabilities(predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -124,7 +129,7 @@ def mean_flip_probability(
     >>> mean_flip_probability({"snow": 0.25, "tilt": 0.75}, perturbations=["snow", "tilt"])
     0.5
     """
-    return float(np.mean(_numbers(probabilities, _select(perturbations))))
+    return float(np.mean(_numbers(probabilities, select(perturbations))))
 
 
 def flip_rates(
@@ -156,7 +161,7 @@ def flip_rates(
     ...            perturbations=["snow", "tilt"])
     {'snow': 50.0, 'tilt': 100.0}
     """
-    names = _select(perturbations)
+    names = select(perturbations)
     rates = _numbers(probabilities, names)
     if isinstance(baseline, str):
         checks.check_choice("baseline", baseline, tuple(FLIP_BASELINES))
@@ -201,11 +206,35 @@ def mean_flip_rate(
     return float(np.mean(list(rates.values())))
 
 
+def metrics_of(
+    probabilities: Mapping[str, float], baseline: Optional[str] = None
+) -> list[tuple[str, str, float]]:
+    """All that can be reported of flip probabilities: metric, perturbation, value.
+
+    Means stand under "perturbations", where the ten of the benchmark are there; rates where there
+    is a baseline.
+    """
+    numbers = [("flip_probability", name, value) for name, value in probabilities.items()]
+    whole = set(PERTURBATIONS) <= set(probabilities)
+    if whole:
+        numbers.append(
+            ("mean_flip_probability", "perturbations", mean_flip_probability(probabilities))
+        )
+    if baseline is not None:
+        rates = flip_rates(probabilities, baseline, perturbations=tuple(probabilities))
+        numbers += [("flip_rate", name, value) for name, value in rates.items()]
+        if whole:
+            rate = mean_flip_rate(probabilities, baseline)
+            numbers.append(("mean_flip_rate", "perturbations", rate))
+    return numbers
+
+
 def _check_known(name: Any) -> None:
     checks.check_choice("perturbation", name, (*PERTURBATIONS, *HELD_OUT_PERTURBATIONS))
 
 
-def _select(perturbations: Sequence[str]) -> tuple[str, ...]:
+def select(perturbations: Sequence[str]) -> tuple[str, ...]:
+    """Names of perturbations, checked: one or more, each once."""
     # A text is a sequence of letters.
     names = (perturbations,) if isinstance(perturbations, str) else tuple(perturbations)
     for name in names:

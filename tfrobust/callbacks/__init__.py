@@ -1,11 +1,12 @@
 """Callbacks for `model.fit`.
 
 Order counts: Keras calls them in the order of the list. `RobustnessMonitor` adds to the logs, so it
-stands before whatever reads them (EarlyStopping, ModelCheckpoint).
+stands before whatever reads them (RestoreBest, EarlyStopping, ModelCheckpoint).
 """
 
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
+from tfrobust.callbacks.restore_best import RestoreBest
 from tfrobust.callbacks.robustness_monitor import RobustnessMonitor
 from tfrobust.callbacks.term_schedule import TermSchedule
 
-__all__ = ["AlternateAugmentations", "RobustnessMonitor", "TermSchedule"]
+__all__ = ["AlternateAugmentations", "RestoreBest", "RobustnessMonitor", "TermSchedule"]

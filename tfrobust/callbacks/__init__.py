@@ -5,8 +5,15 @@ stands before whatever reads them (RestoreBest, EarlyStopping, ModelCheckpoint).
 """
 
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
+from tfrobust.callbacks.picture_log import PictureLog
 from tfrobust.callbacks.restore_best import RestoreBest
 from tfrobust.callbacks.robustness_monitor import RobustnessMonitor
 from tfrobust.callbacks.term_schedule import TermSchedule
 
-__all__ = ["AlternateAugmentations", "RestoreBest", "RobustnessMonitor", "TermSchedule"]
+__all__ = [
+    "AlternateAugmentations",
+    "PictureLog",
+    "RestoreBest",
+    "RobustnessMonitor",
+    "TermSchedule",
+]

@@ -17,8 +17,12 @@ class RobustnessMonitor(keras.callbacks.Callback):
     """Measures the accuracy on augmented validation images after every epoch (FMA paper, Figure 4).
 
     Adds `val_robust_accuracy`, the mean over the augmentations, to the logs; each accuracy is in
-    `rows`. Put it before EarlyStopping and ModelCheckpoint, which read the logs. The draws are the
-    same every epoch, so that a change is a change of the model.
+    `rows`. The draws are the same every epoch, so that a change is a change of the model.
+
+    Put it before what reads the logs: TensorBoard, CSVLogger, ModelCheckpoint, EarlyStopping (these
+    two with `mode="max"`), `RestoreBest`. Those that stand before it do not see the number:
+    `RestoreBest` stops the training then, Keras' own at most warn. The history and KerasTuner
+    (`Objective("val_robust_accuracy", "max")`), whose own callbacks come last, see it anyway.
 
     Args:
         data: Batched `tf.data.Dataset` of (images, labels): validation, never test.

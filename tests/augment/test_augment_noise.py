@@ -91,6 +91,39 @@ def test_nonuniform_without_deviation_is_uniform():
     assert augment.NonuniformNoise().get_config()["deviation"] is None
 
 
+def test_smallest_deviation():
+    """p ∝ 1 / max(s, smallest): of s = 0, 0.1, 0.4 as 1 : 1 : ¼ or 1 : ½ : ⅛ and so on."""
+    deviation, images = [[0.0, 0.1, 0.4]], tf.fill([40_000, 1, 3, 1], 0.5)
+
+    def rates(**options):
+        layer = augment.NonuniformNoise(0.2, deviation=deviation, **options)
+        assert layer.deviation.tolist() == deviation
+        noisy = layer.apply(images, layer.draw(images, tf.constant([1, 2])))
+        return np.mean(noisy.numpy() != 0.5, axis=0).ravel()
+
+    for smallest, parts in [(0.1, (1, 1, 1 / 4)), (0.05, (1, 1 / 2, 1 / 8)), (1e-6, (1, 1e-5, 0)),
+                            (1.0, (1, 1, 1)), (1 / 255, (1, 10 / 255, 10 / 1020))]:  # fmt: skip
+        expected = 0.6 * np.array(parts) / sum(parts)
+        # Five standard errors of 40,000 draws.
+        error = 5 * np.sqrt(expected * (1 - expected) / 40_000) + 1e-9
+        found = rates(smallest_deviation=smallest)
+        assert (abs(found - expected) <= np.maximum(error, 1e-3)).all(), smallest
+    np.testing.assert_array_equal(rates(), rates(smallest_deviation=1 / 255))
+    layer = augment.NonuniformNoise(deviation=deviation, smallest_deviation=0.05)
+    config = layer.get_config()
+    assert config["smallest_deviation"] == 0.05
+    twin = augment.NonuniformNoise.from_config(config)
+    draws = layer.draw(images, tf.constant([1, 2]))
+    np.testing.assert_array_equal(twin.apply(images, draws), layer.apply(images, draws))
+    measured = augment.NonuniformNoise.from_images(np.zeros([2, 1, 1, 3]), smallest_deviation=0.2)
+    assert measured.smallest_deviation == 0.2
+    for wrong in (0, -1, 2, float("nan")):
+        with pytest.raises(ValueError, match="smallest_deviation must"):
+            augment.NonuniformNoise(smallest_deviation=wrong)
+    with pytest.raises(ValueError, match="deviation must be finite numbers of 0 or more"):
+        augment.NonuniformNoise(deviation=[[-0.1]], smallest_deviation=0.2)
+
+
 def test_nonuniform_meets_a_drawn_share():
     """In each image the share is the one drawn for it, and the places are those of the map."""
     count = 3000

@@ -13,6 +13,8 @@ from tfrobust import checks
 from tfrobust.augment.base import Strength, StrengthAugment
 from tfrobust.ops import noise
 
+_SMALLEST = noise.PlacesByDeviation.SMALLEST
+
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class NonuniformNoise(StrengthAugment):
@@ -26,14 +28,17 @@ class NonuniformNoise(StrengthAugment):
     Args:
         share: Mean probability in [0, 1], or a (low, high) pair to draw from for each image.
             Default 0.15, as in the paper.
-        deviation: [H, W] standard deviation s ≥ 0 of each pixel; `from_images` measures it. Below
-            1/255, one 8-bit level, it counts as 1/255 (the paper does not say what happens at 0).
-            None, the default, is the same for all pixels: uniform noise.
+        deviation: [H, W] standard deviation s ≥ 0 of each pixel; `from_images` measures it. None,
+            the default, is the same for all pixels: uniform noise.
+        smallest_deviation: Deviations below it count as it, from 1e-6 to 1; the paper does not say
+            what happens at 0. Where many pixels hardly vary, as at the border of digits, it
+            decides how the noise is shared out: the smaller it is, the more of it they get.
+            Default 1/255, one level of 8 bits.
         seed: Whole number.
 
     Raises:
-        ValueError: `share` is not in [0, 1] or `deviation` not of this form; when called: the
-            images have another height or width.
+        ValueError: `share` is not in [0, 1], `smallest_deviation` out of range, or `deviation` not
+            of this form; when called: the images have another height or width.
 
     Example:
 
@@ -47,12 +52,27 @@ class NonuniformNoise(StrengthAugment):
     limits = (0.0, 1.0)
 
     def __init__(
-        self, share: Strength = 0.15, *, deviation: Any = None, seed: int = 0, **kwargs: Any
+        self,
+        share: Strength = 0.15,
+        *,
+        deviation: Any = None,
+        smallest_deviation: float = _SMALLEST,
+        seed: int = 0,
+        **kwargs: Any,
     ):
         super().__init__(share, seed=seed, **kwargs)
-        self._places = None if deviation is None else noise.PlacesByDeviation(deviation)
-        # An array, not a list: Keras would wrap each row of a list.
-        self.deviation = None if deviation is None else np.array(deviation, "float64")
+        self.smallest_deviation = checks.check_in_range(
+            "smallest_deviation", smallest_deviation, 1e-6, 1
+        )
+        self._places = self.deviation = None
+        if deviation is not None:
+            noise.PlacesByDeviation(deviation)  # checks it
+            # An array, not a list: Keras would wrap each row of a list.
+            self.deviation = np.array(deviation, "float64")
+            # Only ratios count, so the smallest becomes what is the smallest there.
+            scale = _SMALLEST / self.smallest_deviation
+            kept = np.maximum(self.deviation, self.smallest_deviation)
+            self._places = noise.PlacesByDeviation(scale * kept)
 
     @classmethod
     def from_images(
@@ -64,7 +84,7 @@ class NonuniformNoise(StrengthAugment):
             images: The training images, as for `measure`.
             share: As for the layer.
             seed: As for the layer.
-            **kwargs: As for the layer.
+            **kwargs: As for the layer, `smallest_deviation` among them.
 
         Returns:
             A layer with their standard deviations.
@@ -118,7 +138,8 @@ class NonuniformNoise(StrengthAugment):
 
     def get_config(self) -> dict[str, Any]:
         deviation = None if self.deviation is None else self.deviation.tolist()
-        return {**super().get_config(), "deviation": deviation}
+        own = {"deviation": deviation, "smallest_deviation": self.smallest_deviation}
+        return {**super().get_config(), **own}
 
 
 def _grey_values(images: Any) -> Iterator[np.ndarray]:

@@ -335,22 +335,13 @@ def _batches(
         keep = count * math.prod(shape) <= CACHE_SHARE * _free_memory()
     if keep is False:
         elements = _shuffled(elements, _buffer_size(elements, count, settings), settings)
-
-    def batches(size):
-        return reading.read_batches(
-            elements,
-            count,
-            read,
-            shape,
-            damaged=settings.damaged,
-            batch_size=size,
-        )
-
-    if keep is False:
-        data = batches(settings.batch_size)
-    else:
+    size = settings.batch_size if keep is False else reading.CHUNK
+    data = reading.read_batches(
+        elements, count, read, shape, damaged=settings.damaged, batch_size=size
+    )
+    if keep is not False:
         path = "" if keep is True else _cache_file(keep, [identity, count, shape, settings.damaged])
-        data = batches(reading.CHUNK).unbatch()
+        data = data.unbatch()
         if settings.damaged == "stop":
             data = data.apply(tf.data.experimental.assert_cardinality(count))
         data = _shuffled(data.cache(path), count, settings).batch(settings.batch_size)

@@ -54,10 +54,11 @@ def calibrate(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from tfrobust import files, recipes, reports
+    from tfrobust.corruptions import PERTURBATIONS
     from tfrobust.datasets import IMAGENET_R_CLASSES
 
     files.check_writable(arguments.out)
-    outputs, data = arguments.outputs, _load(arguments)
+    outputs, flips, data = arguments.outputs, arguments.perturbations, _load(arguments)
     rows = recipes.evaluate(
         dict(zip(_model_names(arguments.models), arguments.models)),
         data,
@@ -65,7 +66,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.out,
         split=arguments.split,
         classes=IMAGENET_R_CLASSES if outputs == ["imagenet_r"] else _whole_numbers(outputs),
-        perturbations=arguments.perturbations,
+        perturbations=PERTURBATIONS
+        if arguments.perturbations == ["all"]
+        else arguments.perturbations,
         baseline=arguments.baseline,
         seed=arguments.seed,
         stop_at_chance=not arguments.go_on_at_chance,

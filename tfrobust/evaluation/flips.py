@@ -19,6 +19,7 @@ from tfrobust.evaluation import stability
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.files import PathLike
 from tfrobust.rows import Row
+from tfrobust.versions import versions
 
 #: Most images that the model is given at a time, and published sequences that are read at a time:
 #: of 31 frames, about as many images.
@@ -133,7 +134,7 @@ def flips(
             n=len(classes),
             seed=seed,
             protocol={**protocol, **({"baseline": baseline} if "rate" in metric else {})},
-            made_with=predictor.made_with,
+            made_with={**predictor.made_with, **versions()},
         )
         for metric, name, value in stability.metrics_of(probabilities, baseline)
     ]

@@ -11,17 +11,23 @@ from typing import Any, Union
 import numpy as np
 
 from tfrobust import rows as result_rows
-from tfrobust.evaluation import corruption_error
+from tfrobust.evaluation import corruption_error, stability
 from tfrobust.evaluation.answers import METRICS
 from tfrobust.evaluation.corruption_error import BASELINES
+from tfrobust.evaluation.stability import FLIP_BASELINES
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 
-#: The means that are made, in the order in which they are told.
+#: The means over corruptions that are made, in the order in which they are told.
 GROUPS = ("test", "noise", "blur", "weather", "digital", "without_noise")
 
-#: Metrics of the rows that `summary` makes.
-SUMMARY_METRICS = ("robust_accuracy", "mean_corruption_error", "relative_mean_corruption_error")
+_MEAN_ERRORS = ("mean_corruption_error", "relative_mean_corruption_error")
+_FLIP_METRICS = ("mean_flip_probability", "flip_rate", "mean_flip_rate")
+
+
+def is_summary(row: Row) -> bool:
+    """Whether a row is one that `summary` makes."""
+    return row.corruption in GROUPS or row.metric in _FLIP_METRICS
 
 
 def summary(
@@ -41,7 +47,9 @@ def summary(
     Returns:
         For each model and data set rows of "robust_accuracy" for the 15 corruptions ("test") and
         their groups, "mean_corruption_error" and "relative_mean_corruption_error" (100 is as bad as
-        the baseline), and the means of the calibration metrics over all 75.
+        the baseline), and the means of the calibration metrics over all 75; of flip probabilities
+        their mean where the ten perturbations are there, and rates where the baseline is
+        "alexnet".
 
     Raises:
         ValueError: The baseline is unknown, or its file holds several models or is not complete.
@@ -53,16 +61,17 @@ def summary(
     >>> summary([row(severity) for severity in range(1, 6)])  # the other 14 are missing
     []
     """
-    rows = [row for row in rows if row.epoch is None]
+    rows = [row for row in rows if row.epoch is None and not is_summary(row)]
     name, numbers = _baseline(baseline)
     return [
         made
         for key in dict.fromkeys((row.model, row.dataset) for row in rows)
-        for made in _of_one([row for row in rows if (row.model, row.dataset) == key], name, numbers)
+        for make in (_of_corruptions, _of_flips)
+        for made in make([row for row in rows if (row.model, row.dataset) == key], name, numbers)
     ]
 
 
-def _of_one(rows: list[Row], baseline: str, numbers: Any) -> list[Row]:
+def _of_corruptions(rows: list[Row], baseline: str, numbers: Any) -> list[Row]:
     measured = [r for r in rows if r.corruption == CLEAN or _is_severity(r)]
     accuracies = [row for row in measured if row.metric == "accuracy"]
     found = corruption_error.collect_rows(_complete(accuracies)) if accuracies else {}
@@ -89,7 +98,7 @@ def _of_one(rows: list[Row], baseline: str, numbers: Any) -> list[Row]:
     ]
     if not set(corruption_error.SELECTIONS["test"]) <= set(found):
         return made_rows
-    for relative, metric in enumerate(SUMMARY_METRICS[1:]):
+    for relative, metric in enumerate(_MEAN_ERRORS):
         if not relative or CLEAN in found:
             value = _mean_error(found, numbers, bool(relative))
             made_rows.append(made(metric, "test", value, baseline=baseline))
@@ -102,6 +111,32 @@ def _of_one(rows: list[Row], baseline: str, numbers: Any) -> list[Row]:
         if values:
             made_rows.append(made(metric, "test", float(np.mean(values))))
     return made_rows
+
+
+def _of_flips(rows: list[Row], baseline: str, numbers: Any) -> list[Row]:
+    flips = [row for row in rows if row.metric == "flip_probability"]
+    made = []
+    for difficulty in dict.fromkeys(row.severity for row in flips):
+        some = {row.corruption: row for row in flips if row.severity == difficulty}
+        divided = baseline in FLIP_BASELINES and difficulty == 1
+        found = stability.metrics_of(
+            {name: row.value for name, row in some.items()}, baseline if divided else None
+        )
+        for metric, name, value in found:
+            if metric in _FLIP_METRICS:
+                row = some.get(name, flips[0])
+                more = {"baseline": baseline} if "rate" in metric else {}
+                made.append(
+                    dataclasses.replace(
+                        row,
+                        metric=metric,
+                        corruption=name,
+                        severity=difficulty if name in some else None,
+                        value=value,
+                        protocol={**(row.protocol or {}), **more} or None,
+                    )
+                )
+    return made
 
 
 def _mean_error(found: Mapping[str, Any], baseline: Any, relative: bool) -> float:

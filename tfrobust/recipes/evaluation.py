@@ -13,16 +13,19 @@ import numpy as np
 from tfrobust import files, reports, rows
 from tfrobust.corruptions.severities import TEST
 from tfrobust.datasets import Data
-from tfrobust.evaluation import worst
+from tfrobust.evaluation import stability, worst
 from tfrobust.evaluation.answers import METRICS, Answers
 from tfrobust.evaluation.benchmark import Evaluator
 from tfrobust.evaluation.condition import Condition
 from tfrobust.evaluation.corruption_error import SEVERITIES
+from tfrobust.evaluation.flips import flips
 from tfrobust.evaluation.paired import difference_of_means
 from tfrobust.evaluation.predictor import Model, Predictor
+from tfrobust.evaluation.progress import Progress
 from tfrobust.evaluation.results import Results
-from tfrobust.evaluation.summary import GROUPS, summary
+from tfrobust.evaluation.summary import is_summary, summary
 from tfrobust.rows import CLEAN, Row
+from tfrobust.versions import versions
 
 
 def evaluate(
@@ -40,7 +43,7 @@ def evaluate(
     stop_at_chance: bool = True,
     verbose: bool = True,
 ) -> list[Row]:
-    """Measures models under conditions and writes rows, curves, pictures and `report.html`.
+    """Measures models under conditions and writes rows, tables, pictures and `report.html`.
 
     A folder may be added to: what was measured before, of these models or of others, is not
     measured again. An evaluation that was killed goes on where it stopped.
@@ -53,7 +56,8 @@ def evaluate(
         out: The folder.
         split: Which split. Default "test".
         classes: Which outputs of the models are the classes of the data. Default: all.
-        perturbations: Names of perturbation sequences to count flips under. Default: none.
+        perturbations: Names of perturbation sequences along which flips of the prediction are
+            counted; see `tfrobust.evaluation.flips`. Default: none.
         baseline: What corruption errors are divided by; see `tfrobust.evaluation.summary`.
         examples: How many pictures of each model are shown. Default 6.
         seed: Seed of all draws.
@@ -67,7 +71,7 @@ def evaluate(
         ValueError: As in `benchmark`.
     """
     folder, dataset = pathlib.Path(out), f"{data.name}/{split}"
-    conditions = list(conditions)
+    conditions, names = list(conditions), stability.select(perturbations) if perturbations else ()
     summary([], baseline=baseline)  # a baseline that is not there is said before the measuring
     predictors = {
         name: model if isinstance(model, Predictor) else Predictor(model, classes=classes)
@@ -85,7 +89,9 @@ def evaluate(
             stop_at_chance=stop_at_chance,
             verbose=verbose,
         )
-    every = _with_summary(rows.read(folder / "rows.jsonl"), baseline)
+        _count_flips(predictor, data, split, names, folder, model=name, seed=seed, verbose=verbose)
+    measured = [row for row in rows.read(folder / "rows.jsonl") if not is_summary(row)]
+    every = measured + summary(measured, baseline=baseline)
     rows.write(every, folder / "rows.jsonl")
     files.write_json(data.describe(), folder / "data.json")
     results = {name: Results(folder, name, dataset) for name in predictors}
@@ -104,14 +110,41 @@ def evaluate(
             for name, predictor in predictors.items()
         }
         _write_worst(shown, data.class_names, folder)
+    reports.write_tables(folder)
     reports.write_report(folder)
     return [row for row in every if row.model in predictors and row.dataset == dataset]
 
 
-def _with_summary(measured: list[Row], baseline: Any) -> list[Row]:
-    """All rows with a new summary, in the place of an earlier one."""
-    own = [row for row in measured if row.corruption not in GROUPS]
-    return own + summary(own, baseline=baseline)
+def _count_flips(
+    predictor: Predictor,
+    data: Data,
+    split: str,
+    names: Sequence[str],
+    folder: pathlib.Path,
+    *,
+    model: str,
+    seed: int,
+    verbose: bool,
+) -> None:
+    """Adds the flip probabilities that are not there yet, one perturbation after the other."""
+    progress = Progress(len(names), f"{model}, flips") if verbose and names else None
+    for name in names:
+        every = rows.read(folder / "rows.jsonl")
+        place = (model, f"{data.name}/{split}", name, "flip_probability")
+        there = [r for r in every if (r.model, r.dataset, r.corruption, r.metric) == place]
+        made_with = {**predictor.made_with, **versions()}
+        if [(row.made_with, row.seed) for row in there] != [(made_with, seed)]:
+            new = flips(
+                predictor,
+                data.split(split),
+                perturbations=[name],
+                seed=seed,
+                model_name=model,
+                dataset=place[1],
+            )
+            rows.write([row for row in every if row not in there] + new, folder / "rows.jsonl")
+        if progress:
+            progress.step(name)
 
 
 def _test_answers(results: Results) -> list[Answers]:

@@ -52,17 +52,24 @@ def test_train_calibrate_finetune_evaluate_export_report(small_job, call, tmp_pa
     settings = json.loads((tuned / "settings.json").read_text())
     assert settings["settings"] == {"alpha": 0.5, "symmetric": True}
 
-    out_rows = tmp_path / "evaluation" / "rows.jsonl"
+    evaluated = tmp_path / "evaluation"
     models = [base / "model.keras", tuned / "model.keras"]
-    code, out, _ = call("evaluate", *models, "--strengths", strengths, "--out", out_rows)
-    assert code == 0 and "base" in out and "tuned" in out
-    assert len(rows.read(out_rows)) == 20
-    # A second time: what stands there is kept.
-    code, _, err = call("evaluate", *models, "--out", out_rows)
-    assert code == 2 and "exists" in err
+    code, out, _ = call("evaluate", *models, "--strengths", strengths, "--out", evaluated)
+    assert code == 0 and "base" in out and "tuned" in out and f"report: {evaluated}" in out
+    measured = rows.read(evaluated / "rows.jsonl")
+    assert len([row for row in measured if row.metric == "accuracy"]) == 20
+    # A second time: what stands there is not measured again; one more condition is added.
+    more = ["--sweep", "gaussian_noise=0.1", "--augment", "jpeg=10", "--out", evaluated]
+    code, _, err = call("evaluate", *models, "--strengths", strengths, *more)
+    assert code == 0 and "[3/3] GaussianNoise 0.1" in err
+    added = [row for row in rows.read(evaluated / "rows.jsonl") if row not in measured]
+    assert {(row.corruption, row.severity) for row in added} == {
+        ("GaussianNoise", 0.1),
+        ("jpeg=10", 10.0),
+    }
 
-    code, out, _ = call("report", out_rows.parent)
-    assert code == 0 and (out_rows.parent / "report.html").stat().st_size > 1000
+    code, out, _ = call("report", evaluated)
+    assert code == 0 and (evaluated / "report.html").stat().st_size > 1000
 
     saved = tmp_path / "saved"
     assert call("export", tuned / "model.keras", saved)[0] == 0

@@ -479,3 +479,14 @@ def test_wrong_images():
         perturbation_frames(images[0], "rotate", table=32)
     with pytest.raises(TypeError, match="floating-point"):
         perturbation_frames(images.astype("int32"), "rotate", table=32)
+
+
+@pytest.mark.parametrize("name", ["rotate", "tilt"])
+def test_images_of_two_sizes_in_one_process(name):
+    """The graph of one size must not be taken for the other."""
+    for side in (32, 40):
+        images = np.random.default_rng(side).integers(0, 256, [2, side, side, 3]).astype("uint8")
+        together = perturb(images, name, crop=24, table=32)
+        alone = perturb(images[1:], name, crop=24, table=32, index=[1])
+        assert together.shape[2:] == (24, 24, 3)
+        np.testing.assert_array_equal(together[1:], alone)

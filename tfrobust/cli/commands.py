@@ -66,9 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.out,
         split=arguments.split,
         classes=IMAGENET_R_CLASSES if outputs == ["imagenet_r"] else _whole_numbers(outputs),
-        perturbations=PERTURBATIONS
-        if arguments.perturbations == ["all"]
-        else arguments.perturbations,
+        perturbations=PERTURBATIONS if flips == ["all"] else flips,
         baseline=arguments.baseline,
         seed=arguments.seed,
         stop_at_chance=not arguments.go_on_at_chance,

@@ -81,7 +81,8 @@ def affine(
     return by_matrix(images, tf.constant(rows, tf.float64), size)
 
 
-@tf.function(autograph=False, reduce_retracing=True)
+# Not with reduce_retracing, which would make height and width unknown at the second size.
+@tf.function(autograph=False)
 def by_matrix(images: tf.Tensor, matrix: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Reads each pixel where the matrix [2, 3] says, as Pillow: centres at one half, cut off."""
     height, width = images.shape[1:3]
@@ -91,7 +92,7 @@ def by_matrix(images: tf.Tensor, matrix: tf.Tensor, size: tuple[int, int]) -> tf
     return _read(images, x - 0.5, y - 0.5, outside, 0.0)
 
 
-@tf.function(autograph=False, reduce_retracing=True)
+@tf.function(autograph=False)
 def by_perspective(images: tf.Tensor, matrix: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Reads each pixel where the matrix [3, 3] says, as OpenCV: in steps of 1/32, rounded."""
     column, row = _grid(images.shape[1:3], size, 0.0)

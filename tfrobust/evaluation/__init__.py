@@ -1,5 +1,6 @@
 """How robust a model is: metrics, and benchmarks that return result rows."""
 
+from tfrobust.evaluation.baselines import BASELINES, FLIP_BASELINES
 from tfrobust.evaluation.benchmark import Evaluator, benchmark
 from tfrobust.evaluation.calibration_error import (
     ReliabilityCurve,
@@ -17,7 +18,6 @@ from tfrobust.evaluation.conditions import (
     swept,
 )
 from tfrobust.evaluation.corruption_error import (
-    BASELINES,
     collect_rows,
     corruption_errors,
     mean_corruption_error,
@@ -28,7 +28,6 @@ from tfrobust.evaluation.metrics import accuracy, error, per_class_accuracy
 from tfrobust.evaluation.paired import AccuracyDifference, paired_bootstrap
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.evaluation.stability import (
-    FLIP_BASELINES,
     flip_probabilities,
     flip_probability,
     flip_rates,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
 
 from tfrobust import checks
 from tfrobust.corruptions.severities import GROUPS, HELD_OUT, TEST
+from tfrobust.evaluation.baselines import BASELINES
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 
@@ -28,57 +29,6 @@ SELECTIONS: dict[str, tuple[str, ...]] = {
 Numbers = Union[float, Sequence[float], np.ndarray]
 #: Results of one model: corruption to numbers, and "clean" to one number; or its result rows.
 Results = Union[Mapping[str, Numbers], Iterable[Row]]
-
-#: Errors of the nets by which corruption errors are divided, severity 1 to 5 or their mean.
-#:
-#: "alexnet", of ImageNet-C: the severities are those of github.com/hendrycks/robustness/issues/10
-#: (their means are the numbers of its ImageNet-C/test.py); the four held out are means, from
-#: github.com/clovaai/assembled-cnn. The clean error is that of the weights that its author says
-#: he used (github.com/hendrycks/robustness/issues/38), torchvision's with 56.522 % right.
-#: "tiny_imagenet_resnet18", of Tiny-ImageNet-C: test.py of github.com/VITA-Group/AugMax, means;
-#: clean: "Normal" of Table 5 of its paper (arXiv:2110.13771), whose robust accuracy they give.
-BASELINES: dict[str, dict[str, Numbers]] = {
-    "alexnet": {
-        CLEAN: 0.43478,
-        "gaussian_noise": (0.69528, 0.82542, 0.93554, 0.98138, 0.99452),
-        "shot_noise": (0.71224, 0.85108, 0.93574, 0.98182, 0.99146),
-        "impulse_noise": (0.78374, 0.89808, 0.94870, 0.98720, 0.99548),
-        "defocus_blur": (0.65624, 0.73202, 0.85036, 0.91364, 0.94714),
-        "glass_blur": (0.64308, 0.75054, 0.88806, 0.91622, 0.93344),
-        "motion_blur": (0.58430, 0.70048, 0.82108, 0.89750, 0.92638),
-        "zoom_blur": (0.70008, 0.76992, 0.80784, 0.84198, 0.87198),
-        "snow": (0.71726, 0.88392, 0.86468, 0.91870, 0.94952),
-        "frost": (0.61390, 0.79734, 0.88790, 0.89942, 0.93430),
-        "fog": (0.67474, 0.76050, 0.84378, 0.87260, 0.94500),
-        "brightness": (0.45140, 0.48502, 0.54048, 0.62166, 0.72440),
-        "contrast": (0.64548, 0.76150, 0.88874, 0.97760, 0.99270),
-        "elastic_transform": (0.52596, 0.70116, 0.55686, 0.64076, 0.80554),
-        "pixelate": (0.52218, 0.54620, 0.73728, 0.87092, 0.91262),
-        "jpeg_compression": (0.51002, 0.54718, 0.57294, 0.65458, 0.74778),
-        "speckle_noise": 0.8454,
-        "gaussian_blur": 0.7871,
-        "spatter": 0.7175,
-        "saturate": 0.6583,
-    },
-    "tiny_imagenet_resnet18": {
-        CLEAN: 0.3836,
-        "gaussian_noise": 0.8037,
-        "shot_noise": 0.7597,
-        "impulse_noise": 0.7758,
-        "defocus_blur": 0.8426,
-        "glass_blur": 0.8274,
-        "motion_blur": 0.7907,
-        "zoom_blur": 0.8212,
-        "snow": 0.7497,
-        "frost": 0.7381,
-        "fog": 0.7433,
-        "brightness": 0.6800,
-        "contrast": 0.8939,
-        "elastic_transform": 0.7308,
-        "pixelate": 0.6121,
-        "jpeg_compression": 0.6452,
-    },
-}
 
 
 def robust_accuracy(
@@ -293,21 +243,38 @@ def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:
+    """Names of corruptions, from a word of `SELECTIONS` or from names, checked."""
     if isinstance(corruptions, str):
         checks.check_choice("corruptions", corruptions, tuple(SELECTIONS))
         return SELECTIONS[corruptions]
-    names = tuple(corruptions)
+    return check_each_once("corruptions", corruptions, _check_known)
+
+
+def check_each_once(
+    what: str, names: Sequence[str], check: Callable[[str], object]
+) -> tuple[str, ...]:
+    """Names, checked: known (`check` raises where one is not), one or more, each once."""
+    names = tuple(names)
     for name in names:
-        _check_known(name)
+        check(name)
     if not names or len(set(names)) < len(names):
         raise ValueError(
-            "corruptions must be one name or more, each once; received "
+            f"{what} must be one name or more, each once; received "
             f"{', '.join(names) if names else 'none'}"
         )
     return names
 
 
-def _check_known(name: Any) -> None:
+def check_complete(what: str, results: Mapping[str, object], needed: Sequence[str]) -> None:
+    """Raises where results lack a name that is needed."""
+    missing = [name for name in needed if name not in results]
+    if missing:
+        raise ValueError(
+            f"{what} must hold {', '.join(needed)}; received none of {', '.join(missing)}"
+        )
+
+
+def _check_known(name: str) -> None:
     if name not in CORRUPTIONS:
         CORRUPTIONS[name]  # says which there are
 
@@ -331,11 +298,7 @@ def _means(
     for name in results:
         if name != CLEAN:
             _check_known(name)
-    missing = [name for name in needed if name not in results]
-    if missing:
-        raise ValueError(
-            f"{what} must hold {', '.join(needed)}; received none of {', '.join(missing)}"
-        )
+    check_complete(what, results, needed)
     means = {}
     for name in needed:
         numbers = np.asarray(results[name], np.float64)

@@ -9,27 +9,8 @@ import numpy as np
 
 from tfrobust import checks
 from tfrobust.corruptions.perturbations import HELD_OUT_PERTURBATIONS, NOISE, PERTURBATIONS
-
-#: Flip probabilities of the nets by which flip rates are divided. "alexnet", of ImageNet-P:
-#: ImageNet-P/test.py of github.com/hendrycks/robustness, the held out ones as well.
-FLIP_BASELINES: dict[str, dict[str, float]] = {
-    "alexnet": {
-        "gaussian_noise": 0.23653,
-        "shot_noise": 0.30062,
-        "motion_blur": 0.09297,
-        "zoom_blur": 0.05942,
-        "snow": 0.11928,
-        "brightness": 0.04889,
-        "translate": 0.11007,
-        "rotate": 0.13104,
-        "tilt": 0.07050,
-        "scale": 0.23531,
-        "speckle_noise": 0.18649,
-        "gaussian_blur": 0.02775,
-        "spatter": 0.05053,
-        "shear": 0.10658,
-    },
-}
+from tfrobust.evaluation.baselines import FLIP_BASELINES
+from tfrobust.evaluation.corruption_error import check_complete, check_each_once
 
 
 def flip_probability(predictions: np.ndarray, *, noise: bool, step: int = 1) -> float:
@@ -233,18 +214,10 @@ def _check_known(name: Any) -> None:
     checks.check_choice("perturbation", name, (*PERTURBATIONS, *HELD_OUT_PERTURBATIONS))
 
 
-def select(perturbations: Sequence[str]) -> tuple[str, ...]:
-    """Names of perturbations, checked: one or more, each once."""
-    # A text is a sequence of letters.
-    names = (perturbations,) if isinstance(perturbations, str) else tuple(perturbations)
-    for name in names:
-        _check_known(name)
-    if not names or len(set(names)) < len(names):
-        raise ValueError(
-            "perturbations must be one name or more, each once; received "
-            f"{', '.join(names) if names else 'none'}"
-        )
-    return names
+def select(perturbations: Union[str, Sequence[str]]) -> tuple[str, ...]:
+    """Names of perturbations, or one, checked."""
+    names = (perturbations,) if isinstance(perturbations, str) else perturbations
+    return check_each_once("perturbations", names, _check_known)
 
 
 def _numbers(
@@ -254,11 +227,7 @@ def _numbers(
 ) -> np.ndarray:
     for name in probabilities:
         _check_known(name)
-    missing = [name for name in names if name not in probabilities]
-    if missing:
-        raise ValueError(
-            f"{what} must hold {', '.join(names)}; received none of {', '.join(missing)}"
-        )
+    check_complete(what, probabilities, names)
     return np.array(
         [checks.check_in_range(f"{what} of {name}", probabilities[name], 0, 1) for name in names]
     )

@@ -13,8 +13,7 @@ import numpy as np
 from tfrobust import rows as result_rows
 from tfrobust.evaluation import corruption_error, stability
 from tfrobust.evaluation.answers import METRICS
-from tfrobust.evaluation.corruption_error import BASELINES
-from tfrobust.evaluation.stability import FLIP_BASELINES
+from tfrobust.evaluation.baselines import BASELINES, FLIP_BASELINES
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 

@@ -46,7 +46,7 @@ def softmax_contrastive(
     to_positive, to_others, to_negative = _cosines(clean, positive, negative)
     size = tf.shape(to_positive)[0]
     # The place of z_i itself among the others is free, and takes the positive.
-    logits = tf.linalg.set_diag(to_others, to_positive) / temperature  # [B, B]
+    logits = _with_diagonal(to_others, to_positive) / temperature  # [B, B]
     own = tf.fill([size], _LEFT_OUT) if to_negative is None else to_negative / temperature
     if has_negative is not None:
         own = tf.where(tf.cast(has_negative, tf.bool), own, tf.fill([size], _LEFT_OUT))
@@ -86,7 +86,7 @@ def margin_contrastive(
     to_positive, to_others, to_negative = _cosines(clean, positive, negative)
     loss = tf.square(1.0 - to_positive)
     too_near = tf.square(tf.nn.relu(margin - 1.0 + to_others))  # γ − (1 − s)
-    loss += tf.reduce_sum(tf.linalg.set_diag(too_near, tf.zeros_like(to_positive)), axis=1)
+    loss += tf.reduce_sum(_with_diagonal(too_near, tf.zeros_like(to_positive)), axis=1)
     if to_negative is not None:
         own = tf.square(tf.nn.relu(margin - 1.0 + to_negative))
         loss += own if has_negative is None else own * tf.cast(has_negative, tf.float32)
@@ -99,6 +99,13 @@ def _cosines(clean: Any, positive: Any, negative: Any) -> tuple[Any, Any, Any]:
     others = tf.matmul(clean, clean, transpose_b=True)
     own = None if negative is None else tf.reduce_sum(clean * _direction(negative), axis=1)
     return tf.reduce_sum(clean * positive, axis=1), others, own
+
+
+def _with_diagonal(matrix: tf.Tensor, diagonal: tf.Tensor) -> tf.Tensor:
+    """A matrix [B, B] with another diagonal, [B]."""
+    # XLA cannot compile the gradient of `tf.linalg.set_diag` where B is unknown while tracing.
+    on_it = tf.eye(tf.shape(diagonal)[0], dtype=tf.bool)
+    return tf.where(on_it, diagonal[:, tf.newaxis], matrix)
 
 
 def _direction(embeddings: Any) -> tf.Tensor:

@@ -30,8 +30,6 @@ class AdvMax(RoutedModel):
         one_clean_batch: Whether x and x̃ go through the net as one batch of 2B. Default False.
         seed: Whole number; the seed of the default attack and augmentation.
 
-    AugMix chains cannot be part of a step compiled with `jit_compile=True`.
-
     Raises:
         TypeError: `attack` is no attack.
         ValueError: The net has no dual norms; or a number is out of range.

@@ -37,9 +37,6 @@ class AugMax(RoutedModel):
             normalises them together. Default False, as in the released code.
         seed: Whole number; the seed of the default attack and augmentation.
 
-    AugMix chains cannot be part of a step compiled with `jit_compile=True`: the sizes of their
-    groups are known only when they run.
-
     Raises:
         TypeError: `attack` is no attack.
         ValueError: The net has no dual norms; or a number is out of range.

@@ -36,9 +36,6 @@ class AugMixTraining(RobustModel):
             part in the statistics of BatchNorm.
         seed: Whole number; the seed of the default AugMix.
 
-    AugMix cannot be part of a step compiled with `jit_compile=True`: the sizes of its groups are
-    known only when it runs. Most other augmentations can.
-
     Raises:
         ValueError: `jsd_weight` is negative or not finite; or the predictions are to be compared
             and there is no augmentation.

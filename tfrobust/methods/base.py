@@ -14,11 +14,12 @@ from tfrobust.attacks.base import Attack
 from tfrobust.augment.combine import parts
 from tfrobust.losses import classification
 from tfrobust.methods import finite, given
+from tfrobust.methods.compiled_step import CompiledStep
 
 Terms = dict[str, tf.Tensor]
 
 
-class RobustModel(keras.Model):
+class RobustModel(CompiledStep):
     """A net and a way to train it: `compile`, `fit`, `evaluate`, `predict` and `save` as ever.
 
     A method says what a step looks at and what it is charged for:
@@ -36,6 +37,8 @@ class RobustModel(keras.Model):
         term_weights: Name of every term that `terms` returns to its weight.
         augment: The augmentation or attack, where the method has one.
         **kwargs: `name` and the like, as for every Keras model.
+
+    With `compile(jit_compile=True)` XLA compiles `terms` and its gradient; `views` stays outside.
 
     `compile` takes no loss: cross-entropy from logits is the default, for integer and one-hot
     labels. Another classification loss is accepted if it works on logits.
@@ -93,7 +96,7 @@ class RobustModel(keras.Model):
 
     # What a method defines -----------------------------------------------------------------
 
-    def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+    def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, Any]:
         """Makes the images that the step looks at: clean, and augmented where there is a way.
 
         Args:
@@ -101,7 +104,7 @@ class RobustModel(keras.Model):
             labels: [B] or [B, classes].
 
         Returns:
-            Name to images, each [B, H, W, C].
+            Name to images, each [B, H, W, C]; and whatever else is random and `terms` needs.
         """
         if self.augment is None:
             return {"clean": images}
@@ -111,7 +114,7 @@ class RobustModel(keras.Model):
             "augmented": self.perturbed(self.augment, images, labels),
         }
 
-    def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+    def terms(self, views: dict[str, Any], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
         """Runs the net on the views.
 
         Args:
@@ -168,9 +171,6 @@ class RobustModel(keras.Model):
             given.check_data(validation, None, self.net, "validation")
         given.check_alternation(self.augment, kwargs.get("callbacks"))
         given.check_compiled(self)
-        if self.jit_compile:
-            callbacks = given.callback_list(kwargs.get("callbacks"))
-            kwargs["callbacks"] = [*callbacks, finite.Watch(self.term_weights)]
         with finite.explained():
             return super().fit(x, y, *args, **kwargs)
 
@@ -178,30 +178,16 @@ class RobustModel(keras.Model):
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         checks.check_image_spec(images.shape, images.dtype)
         views = self.views(images, labels)
-        with tf.GradientTape() as tape:
-            logits, terms = self.terms(views, labels)
-            step = tf.convert_to_tensor(self.optimizer.iterations) + 1
-            checked = finite.checks_of(terms, step)
-            per_image = tf.add_n(
-                [tf.convert_to_tensor(self.term_weights[k]) * v for k, v in terms.items()]
-            )
-            if sample_weight is not None:
-                per_image *= tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
-            replicas = self.distribute_strategy.num_replicas_in_sync
-            # Gradients of the replicas are summed. So every image counts 1 / (size of the global
-            # batch), also where the last batch does not divide evenly, and what does not belong
-            # to images counts 1 / replicas.
-            regularisation = tf.add_n(
-                [tf.zeros([]), *(tf.cast(r, tf.float32) for r in self.losses)]
-            )
-            loss = tf.reduce_sum(per_image) / _global_batch_size(images)
-            scaled = self._scale_loss(loss + regularisation / replicas)
-        gradients = tape.gradient(scaled, self.trainable_variables)
+        there_and_back = self.by_xla(self._there_and_back)
+        logits, terms, losses, gradients = there_and_back(
+            views, labels, sample_weight, _global_batch_size(images)
+        )
+        step = tf.convert_to_tensor(self.optimizer.iterations) + 1
         # Gradients do not depend on the value of the loss: they are made to wait for its check.
-        with tf.control_dependencies(checked):
+        with tf.control_dependencies(finite.checks_of(terms, step)):
             gradients = [g if g is None else tf.identity(g) for g in gradients]
         self._apply(gradients)
-        self._loss_mean.update_state(per_image + regularisation)
+        self._loss_mean.update_state(losses)
         for name, values in terms.items():
             self._term_means[name].update_state(values)
         return self.compute_metrics(images, labels, logits, sample_weight)
@@ -210,7 +196,7 @@ class RobustModel(keras.Model):
         """The classification loss and the metrics on the images as they are."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         checks.check_image_spec(images.shape, images.dtype)
-        logits = self(images, training=False)
+        logits = self.by_xla(self)(images, training=False)
         self._loss_mean.update_state(self.classification_loss(labels, logits), sample_weight)
         logs = self.compute_metrics(images, labels, logits, sample_weight)
         return {name: value for name, value in logs.items() if name not in self._term_means}
@@ -239,10 +225,35 @@ class RobustModel(keras.Model):
 
     # Inside --------------------------------------------------------------------------------
 
-    def _resolve_auto_jit_compile(self) -> bool:
-        # What Keras 3 does where `compile` does not say; Keras 2 does the same. XLA makes these
-        # steps slower on a CPU; whoever wants it can ask for it with `jit_compile=True`.
-        return False
+    def _there_and_back(
+        self, views: dict[str, Any], labels: tf.Tensor, sample_weight: Any, batch: tf.Tensor
+    ) -> tuple[tf.Tensor, Terms, tf.Tensor, list[Any]]:
+        """The net forth and back: clean logits, terms, loss of each image, and gradients.
+
+        Args:
+            views: What `views` returned.
+            labels: [B] or [B, classes].
+            sample_weight: [B], or None.
+            batch: Size of the global batch.
+        """
+        with tf.GradientTape() as tape:
+            logits, terms = self.terms(views, labels)
+            per_image = tf.add_n(
+                [tf.convert_to_tensor(self.term_weights[k]) * v for k, v in terms.items()]
+            )
+            if sample_weight is not None:
+                per_image *= tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
+            # Gradients of the replicas are summed. So every image counts 1 / (size of the global
+            # batch), also where the last batch does not divide evenly, and what does not belong
+            # to images counts 1 / replicas.
+            regularisation = tf.add_n(
+                [tf.zeros([]), *(tf.cast(r, tf.float32) for r in self.losses)]
+            )
+            replicas = self.distribute_strategy.num_replicas_in_sync
+            loss = tf.reduce_sum(per_image) / batch
+            scaled = self._scale_loss(loss + regularisation / replicas)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        return logits, terms, per_image + regularisation, gradients
 
     def _per_image_loss(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         if not getattr(self, "loss", None):

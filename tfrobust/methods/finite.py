@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Optional
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 _MARK = "tfrobust: a term of the loss is not finite"
 _FOUND = re.compile(_MARK + r": (\w+) in step\W+(\d+)")
-_ADVICE = "a lower learning rate or clipped gradients may help"
 
 
 def checks_of(terms: Mapping[str, tf.Tensor], step: tf.Tensor) -> list[Any]:
     """Operations that fail where a term is not finite; what must not happen then waits for them.
 
-    XLA leaves them out; `Watch` looks there.
+    XLA leaves such operations out: they are not to be made inside of what it compiles.
 
     Args:
         terms: Name to values, [B].
@@ -56,28 +53,6 @@ def explained() -> Iterator[None]:
         name, step = found.groups()
         raise FloatingPointError(
             f"every term of the loss must be finite; {name} is NaN or infinite in step {step}, "
-            f"whose change of the weights was not made ({_ADVICE})"
+            f"whose change of the weights was not made (a lower learning rate or clipped gradients "
+            "may help)"
         ) from error
-
-
-class Watch(keras.callbacks.Callback):
-    """Looks at the terms after every epoch: under `jit_compile=True` the step cannot stop itself.
-
-    Args:
-        terms: Names of the terms.
-
-    Raises (at the end of an epoch):
-        FloatingPointError: A term is not finite.
-    """
-
-    def __init__(self, terms: Iterable[str]):
-        super().__init__()
-        self._terms = list(terms)
-
-    def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
-        bad = [name for name in self._terms if not np.isfinite((logs or {}).get(name, 0.0))]
-        if bad:
-            raise FloatingPointError(
-                f"every term of the loss must be finite; {', '.join(bad)} became NaN or infinite "
-                f"in epoch {epoch + 1} ({_ADVICE}; without jit_compile the step itself stops)"
-            )

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks
-from tfrobust.augment.augmix import AugMix
-from tfrobust.augment.combine import alternates, parts
+from tfrobust.augment.combine import alternates
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
+from tfrobust.layers.embedding import inner_layers
 from tfrobust.layers.outputs import final_activation
+from tfrobust.layers.seeded import Seeded
 
 
 def callback_list(callbacks: Any) -> list[Any]:
@@ -61,19 +62,22 @@ def check_batch_size(x: Any, batch_size: Optional[int], smallest: int) -> None:
 
 
 def check_compiled(model: Any) -> None:
-    """Checks that what is to be compiled by XLA can be.
+    """Checks that XLA can compile the net under the model's distribution strategy.
 
     Raises:
-        ValueError: AugMix is part of the step: the sizes of its groups are known only when it runs.
+        ValueError: It has a layer whose replicas do something together.
     """
-    attack = getattr(model, "attack", None)
-    used = [*parts(model.augment), *parts(attack), *parts(getattr(attack, "augmix", None))]
-    if model.jit_compile and any(isinstance(layer, AugMix) for layer in used):
-        raise ValueError(
-            "a step with AugMix cannot be compiled by XLA, because the sizes of AugMix' groups are "
-            "known only when it runs; received jit_compile=True (AugMix compiles its own parts; "
-            "give compile(jit_compile=False))"
-        )
+    with model.distribute_strategy.scope():
+        if not (model.jit_compile and tf.distribute.has_strategy()):
+            return
+    for layer in inner_layers(model.net):
+        if isinstance(layer, Seeded) or getattr(layer, "synchronized", False):
+            raise ValueError(
+                "under a distribution strategy XLA cannot compile a layer that all devices work on "
+                "together, such as an augmentation or a synchronised batch norm in the net; "
+                f"received jit_compile=True and layer {layer.name!r} (give "
+                "compile(jit_compile=False))"
+            )
 
 
 def check_net(net: Any) -> None:

@@ -75,8 +75,8 @@ class NoisyMix(AugMixTraining):
         seed: Whole number.
 
     On several devices every replica draws k, λ, π and the noise for its own images, all three
-    views of them. `jit_compile=True` needs another augmentation than AugMix, or none, and draws
-    other numbers.
+    views of them. With `jit_compile=True` the entries of a and m are other ones; all other draws
+    are the same.
 
     Raises:
         ValueError: An argument is out of range, or the net lacks one of `mixing_points`; or the
@@ -146,11 +146,19 @@ class NoisyMix(AugMixTraining):
             draws["additive"] *= tf.range(1.0, streams + 1.0)
         return draws
 
-    def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+    def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, Any]:
+        """The images that go through the net together, and "draws", where there are any."""
+        views = super().views(images, labels)
         if not (self.alpha or self.additive or self.multiplicative):
+            return views
+        return {**views, "draws": self.draw(tf.shape(images)[0], len(views))}
+
+    def terms(self, views: dict[str, Any], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+        if "draws" not in views:
             return super().terms(views, labels)
-        images, streams = tf.concat(list(views.values()), axis=0), len(views)
-        draws = self.draw(tf.shape(images)[0] // streams, streams)
+        parts = dict(views)
+        draws = parts.pop("draws")
+        images, streams = tf.concat(list(parts.values()), axis=0), len(parts)
 
         def change(values: tf.Tensor) -> tf.Tensor:
             return noisy_feature_mixup(

@@ -7,6 +7,8 @@ from typing import Callable
 
 import tensorflow as tf
 
+from tfrobust.ops.compiled import compiled
+
 
 def feature_map_augmentation(
     clean_maps: Sequence[tf.Tensor],
@@ -68,21 +70,30 @@ def compare_halves(
     Returns:
         The map; mean(f_ℓ(x)) and mean((f_ℓ(x) − f_ℓ(x̃))²), both [B] float32.
     """
-    entries = list(range(1, feature_map.shape.rank))
     clean, augmented = tf.split(tf.cast(feature_map, tf.float32), 2, axis=0)
-    difference = clean - augmented
+    entries = list(range(1, feature_map.shape.rank))
+    mean = tf.reduce_mean(clean, axis=entries)
+    square = tf.reduce_mean(tf.math.squared_difference(clean, augmented), axis=entries)
 
     def gradient(behind, by_mean, by_square):
-        count = tf.cast(tf.reduce_prod(tf.shape(feature_map)[1:]), tf.float32)
         column = tf.concat([[-1], tf.ones([len(entries)], tf.int32)], 0)
-        step = difference * tf.reshape(2.0 / count * by_square, column)
-        above, below = tf.split(tf.cast(behind, tf.float32), 2, axis=0)
-        above = above + tf.reshape(by_mean / count, column) + step
-        return tf.cast(tf.concat([above, below - step], axis=0), feature_map.dtype)
+        count = tf.cast(tf.reduce_prod(tf.shape(feature_map)[1:]), tf.float32)
+        by_mean = tf.reshape(by_mean / count, column)
+        by_square = tf.reshape(2.0 / count * by_square, column)
+        return _with_own_gradient(behind, feature_map, by_mean, by_square)
 
-    mean = tf.reduce_mean(clean, axis=entries)
-    square = tf.reduce_mean(tf.square(difference), axis=entries)
     return (tf.identity(feature_map), mean, square), gradient
+
+
+@compiled
+def _with_own_gradient(
+    behind: tf.Tensor, feature_map: tf.Tensor, by_mean: tf.Tensor, by_square: tf.Tensor
+) -> tf.Tensor:
+    """`behind` and the gradient of the loss, in one pass over the map."""
+    clean, augmented = tf.split(tf.cast(feature_map, tf.float32), 2, axis=0)
+    step = (clean - augmented) * by_square
+    own = tf.concat([by_mean + step, -step], axis=0)
+    return tf.cast(tf.cast(behind, tf.float32) + own, feature_map.dtype)
 
 
 def loss_of_means(

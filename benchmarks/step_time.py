@@ -196,7 +196,7 @@ def input_gradient(net, images, labels):
 
 
 def method_step(model, images, labels):
-    step = tf.function(lambda: model.train_step((images, labels)), jit_compile=model.jit_compile)
+    step = tf.function(lambda: model.train_step((images, labels)))
     return lambda: np.asarray(step()["loss"])
 
 

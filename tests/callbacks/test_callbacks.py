@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import augment, methods
+from tfrobust import augment, corruptions, methods, nets
 from tfrobust.callbacks import AlternateAugmentations, RobustnessMonitor
 from tfrobust.evaluation import Evaluator
 
@@ -90,3 +90,51 @@ def test_alternation_follows_the_number_of_the_epoch(make_net, data):
 def test_alternation_of_nothing_is_refused(model, data):
     with pytest.raises(ValueError, match="Alternating; received NoneType"):
         model.fit(data, callbacks=[AlternateAugmentations()], verbose=0)
+
+
+def test_monitor_by_default_looks_at_the_held_out_corruptions():
+    keras.utils.set_random_seed(0)
+    images = np.random.default_rng(0).random([6, 32, 32, 3], "float32")
+    model = methods.Baseline(nets.small_cnn([32, 32, 3], 3))
+    model.compile("sgd")
+    monitor = RobustnessMonitor((images, np.arange(6) % 3))
+    history = model.fit(images, np.arange(6) % 3, callbacks=[monitor], verbose=0).history
+    assert [row.corruption for row in monitor.rows[5:]] == ["clean", *corruptions.HELD_OUT]
+    assert {row.severity for row in monitor.rows} == {0.0, 3}
+    expected = np.mean([row.value for row in monitor.rows[6:]])
+    assert history["val_robust_accuracy"] == [pytest.approx(expected)]
+
+
+@pytest.mark.parametrize("form", ["arrays", "batches", "unknown"])
+def test_monitor_on_some_of_the_images(form):
+    """Of sorted images it takes some of all over, and the same each time."""
+    labels = np.repeat(np.arange(3), 8)
+    images = np.zeros([24, 8, 8, 3], "float32")
+    data = (images, labels)
+    if form != "arrays":
+        data = tf.data.Dataset.from_tensor_slices(data).batch(2)
+    if form == "unknown":
+        data = data.filter(lambda images, labels: True)
+    layer = {"B": augment.Brightness(0.1)}
+    monitor = RobustnessMonitor(data, layer, images=6)
+    net = keras.Sequential([keras.Input([8, 8, 3]), keras.layers.Flatten(), keras.layers.Dense(3)])
+    net.layers[-1].set_weights([np.zeros([192, 3]), np.array([1.0, 0.0, 0.0])])
+    monitor.set_model(net)
+    monitor.on_train_begin()
+    monitor.on_train_begin()
+    assert [row.n for row in monitor.rows] == [6, 6]
+    # The net always says class 0: a third of the images, unless they are the first ones.
+    expected = 1.0 if form == "unknown" else 1 / 3
+    assert [row.value for row in monitor.rows] == pytest.approx([expected, expected])
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"conditions": []}, "one condition or more, whose mean it reports; received none"),
+        ({"images": 0}, "images must be a whole number from 1"),
+    ],
+)
+def test_monitor_refuses(options, said):
+    with pytest.raises(ValueError, match=said):
+        RobustnessMonitor((np.zeros([2, 8, 8, 3], "float32"), [0, 1]), **options)

@@ -1,5 +1,6 @@
 """The commands, as a user types them."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -203,6 +204,17 @@ def test_bad_data_sets(call, tmp_path, monkeypatch, arguments, said):
     monkeypatch.setenv("TFROBUST_DATA_DIR", str(tmp_path))
     code, _, err = call(*arguments)
     assert code == 2 and said in err and not list(tmp_path.iterdir())
+
+
+def test_models_that_were_not_measured_alike(call, tmp_path):
+    one = rows.Row("one", "toy/test", "clean", 0.0, "accuracy", 0.5, 9, 0, protocol={"data": "a"})
+    other = dataclasses.replace(one, model="other", protocol={"data": "b"})
+    rows.write([one, other], tmp_path / "rows.jsonl")
+    code, _, err = call("report", tmp_path)
+    assert code == 2 and "data" in err and "one" in err and "other" in err
+    assert not (tmp_path / "report.html").exists()
+    assert call("report", tmp_path, "--mixed-protocols")[0] == 0
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_a_user_s_own_folder(call, tmp_path):

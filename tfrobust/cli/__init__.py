@@ -247,6 +247,11 @@ def parser() -> argparse.ArgumentParser:
     one = command("report", commands.report, "write report.html of a run", seeded=False)
     one.add_argument("run_folder", help="folder with rows.jsonl")
     one.add_argument("--out", help="file to write; default: report.html in the folder")
+    one.add_argument(
+        "--mixed-protocols",
+        action="store_true",
+        help="show models side by side that were not measured alike; the page says what differs",
+    )
 
     one = command("list", commands.list_names, "list what can be chosen by name", seeded=False)
     one.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(REGISTRIES))

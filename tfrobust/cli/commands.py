@@ -224,7 +224,9 @@ def export(arguments: argparse.Namespace) -> None:
 def report(arguments: argparse.Namespace) -> None:
     from tfrobust import reports
 
-    print(f"report: {reports.write_report(arguments.run_folder, path=arguments.out)}")
+    mixed = arguments.mixed_protocols
+    path = reports.write_report(arguments.run_folder, path=arguments.out, mixed_protocols=mixed)
+    print(f"report: {path}")
 
 
 def list_names(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import math
 from typing import Any, Optional
 
 import numpy as np
+import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.evaluation.answers import Answers
@@ -132,7 +133,10 @@ def check_above_chance(predictor: Predictor, answers: Answers, images: Any, labe
 def _likely_cause(predictor: Predictor, images: Any, labels: Any, above: float) -> str:
     images, labels = np.asarray(images, "float32"), class_indices(labels)
     for words, form, layer in _OTHER_FORMS if images.shape[-1] == 3 else _OTHER_FORMS[:2]:
-        classes, _ = predictor.answers(np.asarray(form(images), "float32"))
+        try:
+            classes, _ = predictor.answers(np.asarray(form(images), "float32"))
+        except (tf.errors.OpError, ValueError):
+            continue  # it does not take such images
         reached = float(np.mean(classes.numpy() == labels))
         if reached > above:
             return (

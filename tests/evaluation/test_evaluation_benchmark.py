@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import re
 import weakref
 
 import keras
@@ -14,7 +15,14 @@ import tensorflow as tf
 from tests.reference import color
 from tfrobust import augment
 from tfrobust.augment import presets
-from tfrobust.evaluation import Evaluator
+from tfrobust.evaluation import (
+    Evaluator,
+    aurra,
+    benchmark,
+    corrupted,
+    expected_calibration_error,
+    rms_calibration_error,
+)
 from tfrobust.rows import Row
 
 RANDOM = np.random.default_rng(0)
@@ -206,3 +214,49 @@ def test_bad_images(images, error, said, as_arrays):
 def test_bad_data(data, said):
     with pytest.raises(ValueError, match=said):
         measured(Recorder(), data, [])
+
+
+@pytest.mark.parametrize(
+    "conditions, error, said",
+    [
+        ([3], TypeError, r"what corrupted\(\), augmented\(\).* make; received int"),
+        (2 * corrupted(["fog"], severities=[2]), ValueError, "received fog 2 twice"),
+    ],
+)
+def test_bad_conditions(conditions, error, said):
+    with pytest.raises(error, match=said):
+        Evaluator(conditions)
+
+
+def test_bad_metric():
+    with pytest.raises(ValueError, match=r"metric must be one of accuracy, .*; received 'mCE'"):
+        Evaluator([], metrics=["mCE"])
+
+
+def test_progress_tells_the_time_left(capsys):
+    measured(Recorder(name="net"), batches(), {"B": augment.Brightness(0.1)}, verbose=True)
+    first, last = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"net \[1/2\] clean +\d:\d\d, \d:\d\d left", first)
+    assert re.fullmatch(r"net \[2/2\] B 0\.1 +\d:\d\d, 0:00 left", last)
+
+
+def test_all_metrics_against_their_functions():
+    """Of probabilities that are far apart, so that the order of the confidences is the same."""
+    random = np.random.default_rng(5)
+    logits = random.normal(size=[150, 4]).astype("float32") * 2
+    labels = random.integers(0, 4, 150)
+    images = np.zeros([150, 8, 8, 3], "float32")
+    images[:, 0, 0, 0] = np.arange(150) / 255
+
+    def model(images):
+        return tf.gather(logits, tf.cast(tf.round(images[:, 0, 0, 0] * 255), tf.int32))
+
+    rows = benchmark(model, (images, labels), [], verbose=False, stop_at_chance=False)
+    options = {"from_logits": True}
+    expected = {
+        "accuracy": np.mean(logits.argmax(axis=1) == labels),
+        "expected_calibration_error": expected_calibration_error(labels, logits, **options),
+        "rms_calibration_error": rms_calibration_error(labels, logits, **options),
+        "aurra": aurra(labels, logits, **options),
+    }
+    assert {row.metric: row.value for row in rows} == pytest.approx(expected, abs=1e-6)

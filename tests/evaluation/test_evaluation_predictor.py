@@ -57,10 +57,12 @@ def test_a_method_counts_as_its_net(net):
 
 def test_files_and_saved_models(net, tmp_path):
     saving.save_model(net, tmp_path / "mine.keras")
+    saving.save_model(methods.Baseline(net), tmp_path / "method.keras")
     serving.export(net, tmp_path / "served")
     serving.export(with_softmax(net), tmp_path / "versions" / "2")
     serving.export(net, tmp_path / "versions" / "1")
-    for name, has_net in [("mine.keras", True), ("served", False), ("versions", False)]:
+    kinds = {"mine.keras": True, "method.keras": True, "served": False, "versions": False}
+    for name, has_net in kinds.items():
         predictor = Predictor(tmp_path / name)
         assert predictor.name == name.partition(".")[0]
         assert predictor.image_shape == (16, 16, 3)

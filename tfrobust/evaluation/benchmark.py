@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional, TypeVar, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional, Union
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from tfrobust import checks, files
 from tfrobust.augment.base import Augment
 from tfrobust.datasets.load import Data
-from tfrobust.evaluation import protocol
+from tfrobust.evaluation import passes, protocol
 from tfrobust.evaluation.answers import METRICS, Answers
-from tfrobust.evaluation.condition import Batch, Clean, Condition
+from tfrobust.evaluation.condition import Clean, Condition
 from tfrobust.evaluation.conditions import augmented, corrupted
-from tfrobust.evaluation.metrics import class_indices
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.evaluation.progress import Progress
 from tfrobust.evaluation.results import Results
@@ -25,7 +21,6 @@ from tfrobust.rows import CLEAN, Row
 from tfrobust.versions import versions
 
 Conditions = Union[Iterable[Condition], Mapping[str, Augment]]
-T = TypeVar("T")
 
 
 def benchmark(
@@ -153,13 +148,13 @@ class Evaluator:
         if isinstance(data, Data):
             known_classes, dataset = data.classes, dataset or f"{data.name}/{split}"
             data = data.split(split)
-        batches = data if isinstance(data, tf.data.Dataset) else _Arrays(*data)
+        batches = data if isinstance(data, tf.data.Dataset) else passes.Arrays(*data)
         predictor = self._predictor(model, classes)
         name, dataset = model_name or predictor.name, dataset or "data"
         results = Results(out, name, dataset) if out is not None else None
         progress = Progress(1 + len(self.conditions), name) if verbose else None
 
-        clean = _look_at_clean(predictor, batches, known_classes)
+        clean = passes.look_at_clean(predictor, batches, known_classes)
         if stop_at_chance:
             protocol.check_above_chance(
                 predictor, clean.answers, clean.first.images, clean.first.labels
@@ -198,7 +193,8 @@ class Evaluator:
         if progress:
             progress.skip(len(self.conditions) - len(todo))
             progress.step(CLEAN)
-        for condition, answers in _measure(todo, batches, predictor, seed, clean.answers.labels):
+        measured = passes.measure(todo, batches, predictor, seed, clean.answers.labels)
+        for condition, answers in measured:
             rows[condition] = rows_of(condition, answers)
             if results:
                 results.add(rows[condition], answers)
@@ -214,120 +210,3 @@ class Evaluator:
             # The model is kept beside it: were it freed, another one could get its id.
             self._predictors[key] = Predictor(model, classes=classes), model
         return self._predictors[key][0]
-
-
-class _Clean(NamedTuple):
-    """What the clean images tell before anything is done to them."""
-
-    condition: Condition
-    answers: Answers
-    first: Batch
-    protocol: dict[str, Any]
-
-
-def _look_at_clean(predictor: Predictor, batches: Any, classes: Optional[int]) -> _Clean:
-    """Measures the clean images, and checks on the way what must be true of any number."""
-    condition, parts, hashed, first = Clean(), [], protocol.DataHash(), None
-    for batch in numbered(batches):
-        protocol.check_batch(predictor, batch.images, batch.labels)
-        answered = _answer(predictor, batch.images, condition)
-        if first is None:
-            first = batch
-            protocol.check_classes(predictor, classes)
-        checks.check_labels(batch.labels, predictor.class_count)
-        hashed.add(batch.images, batch.labels)
-        parts.append((class_indices(batch.labels), *answered))
-    if first is None:
-        raise ValueError("the evaluation data are empty: the data set gives no batch")
-    told = {"data": hashed.text, "classes": predictor.class_count}
-    if predictor.classes is not None:
-        told["outputs"] = predictor.classes.tolist()
-    return _Clean(condition, _joined(parts), first, told)
-
-
-def _measure(
-    conditions: Iterable[Condition],
-    batches: Any,
-    predictor: Predictor,
-    seed: int,
-    labels: np.ndarray,
-) -> Iterator[tuple[Condition, Answers]]:
-    """The answers under each condition; while the model looks at a batch the next one is made."""
-
-    def changed() -> Iterator[tuple[Condition, Optional[Batch], Any]]:
-        for condition in conditions:
-            for batch in numbered(condition.data(batches)):
-                yield condition, batch, condition.change(batch, predictor, seed)
-            yield condition, None, None  # so that its end is seen before the next one begins
-
-    parts: list[tuple[np.ndarray, ...]] = []
-    for condition, batch, images in _ahead(changed()):
-        if batch is not None:
-            answered = _answer(predictor, images, condition)
-            parts.append((class_indices(batch.labels), *answered))
-            continue
-        answers, parts = _joined(parts), []
-        if condition.data(batches) is batches:
-            protocol.check_same_order(labels, answers.labels, condition.label)
-        yield condition, answers
-
-
-def _answer(
-    predictor: Predictor, images: Any, condition: Condition
-) -> tuple[np.ndarray, np.ndarray]:
-    classes, doubts = (tensor.numpy() for tensor in predictor.answers(images))
-    if np.isnan(doubts).any():
-        raise ValueError(
-            f"the outputs of {predictor.name} must be finite; received NaN or infinite ones for "
-            f"{np.isnan(doubts).sum()} of {len(doubts)} images ({condition.label})"
-        )
-    return classes, doubts
-
-
-def _joined(parts: Sequence[tuple[np.ndarray, ...]]) -> Answers:
-    labels, classes, doubts = (np.concatenate(part) for part in zip(*parts))
-    return Answers(labels.astype("int32"), classes.astype("int32"), doubts.astype("float32"))
-
-
-def numbered(data: Any) -> Iterator[Batch]:
-    """The batches of a data set with their numbers and those of their images."""
-    seen, full = 0, 0
-    for number, element in enumerate(data):
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(element)
-        if labels is None:
-            raise ValueError("the evaluation data must give (images, labels); it gives one part")
-        full = full or len(images)
-        index = np.arange(seen, seen + len(images))
-        yield Batch(images, np.asarray(labels), index, number, full)
-        seen += len(images)
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items; each is made, in a thread of its own, while the one before it is used."""
-    end = object()
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, end)
-        while True:
-            item: Any = coming.result()
-            if item is end:
-                return
-            coming = thread.submit(next, items, end)
-            yield item
-
-
-class _Arrays:
-    """A pair of arrays as batches; nothing is copied."""
-
-    def __init__(self, images: Any, labels: Any, batch_size: int = 256):
-        self._images, self._labels, self._size = np.asarray(images), np.asarray(labels), batch_size
-        checks.check_images(self._images)
-        if len(self._images) != len(self._labels):
-            raise ValueError(
-                f"images and labels must be as many; received {len(self._images)} and "
-                f"{len(self._labels)}"
-            )
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start in range(0, len(self._images), self._size):
-            part = slice(start, start + self._size)
-            yield self._images[part], self._labels[part]

@@ -71,7 +71,7 @@ class Predictor:
                 self._use_net(saving.load_model(path))
         elif isinstance(model, keras.Model):
             own_name = model.name
-            self._use_net(getattr(model, "net", model))
+            self._use_net(model)
         elif callable(model):
             own_name = getattr(model, "__name__", type(model).__name__)
             self._function, self._hash = model, lambda: "unknown"
@@ -120,7 +120,8 @@ class Predictor:
 
     # Inside --------------------------------------------------------------------------------
 
-    def _use_net(self, net: keras.Model) -> None:
+    def _use_net(self, model: keras.Model) -> None:
+        net = getattr(model, "net", model)
         if net.layers and final_activation(net) == "sigmoid":
             raise ValueError(
                 f"a model must give each image one class, by logits or a softmax; received "

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfrobust.evaluation.answers import Answers
-from tfrobust.evaluation.benchmark import numbered
 from tfrobust.evaluation.condition import Condition
+from tfrobust.evaluation.passes import numbered
 from tfrobust.evaluation.predictor import Predictor
 
 

@@ -57,7 +57,7 @@ def test_worked():
     assert row.value == pytest.approx(2 / (3 * 30))
     assert (row.model, row.dataset, row.metric, row.severity) == ("m", "d", "flip_probability", 1)
     assert (row.corruption, row.n, row.seed) == ("brightness", 3, 0)
-    assert row.protocol == {"data": row.protocol["data"], "table": 32, "crop": None,
+    assert row.protocol == {"images": row.protocol["images"], "table": 32,
                             "difficulty": 1}  # fmt: skip
     assert row.made_with["output"] == "logits"
     # Frames that are 3 apart: of the 28 pairs, 3 lie across the edge, and 1 at the end.
@@ -96,7 +96,7 @@ def test_batch_size_does_not_matter(photos, size):
     assert flips(brighter_than(128), data.map(lambda x, y: x), perturbations=SOME) == whole
     other = flips(brighter_than(128), photos[::-1], perturbations=SOME[1:])
     assert other[0].value == pytest.approx(whole[1].value)
-    assert other[0].protocol["data"] != whole[1].protocol["data"]
+    assert other[0].protocol["images"] != whole[1].protocol["images"]
 
 
 def test_many_pieces(photos, monkeypatch):

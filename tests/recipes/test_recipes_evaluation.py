@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import augment, datasets, nets, recipes, rows, saving
+from tfrobust import attacks, augment, datasets, nets, recipes, rows, saving
 from tfrobust.corruptions import TEST
 from tfrobust.evaluation import attacked, augmented, corrupted, swept
 
@@ -97,6 +97,30 @@ def test_worst_examples_are_right_when_clean_and_wrong_when_changed(models, tmp_
         assert names[np.argmax(net(clean[None] / np.float32(255)))] == one["label"]
         assert one["predicted"] != one["label"] and 0 < one["confidence"] < 1
         assert np.ptp(np.int32(changed), axis=-1).max() <= 1  # no colour is left
+
+
+def test_maps_of_utility_and_sensitivity(models, tmp_path):
+    given = {**models, "function": lambda images: tf.reduce_mean(images, axis=[1, 2])}
+    run(given, tmp_path, [], maps=3)
+    told = json.loads((tmp_path / "maps.json").read_text())
+    assert told == {"models": ["sure", "<unsure>"], "maps": ["utility", "sensitivity"]}
+    stored = np.load(tmp_path / "maps.npz")
+    images, labels = (np.array(part)[:3] for part in next(iter(small_data().test)))
+    np.testing.assert_array_equal(stored["images"], np.rint(images * 255))
+    assert stored["maps"].shape == (2, 3, 2, 32, 32)
+    for net, (useful, sensitive) in zip(models.values(), stored["maps"].swapaxes(1, 2)):
+        expected = tf.reduce_max(attacks.utility(net, images, labels), axis=-1)
+        np.testing.assert_allclose(useful, expected, rtol=1e-5, atol=1e-9)
+        # The features are the means of the channels: each pixel counts 1 / 1024.
+        np.testing.assert_allclose(sensitive, 1 / 1024, rtol=1e-4)
+    assert "What the models look at" in (tmp_path / "report.html").read_text()
+
+
+def test_records_of_models_that_were_measured_before_are_kept(models, tmp_path):
+    for name, model in models.items():
+        run({name: model}, tmp_path, corrupted(["fog"], severities=[1]))
+    curves = json.loads((tmp_path / "reliability.json").read_text())
+    assert [curve["model"] for curve in curves] == ["sure", "<unsure>"]
 
 
 def test_a_folder_may_be_added_to(models, tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfrobust import rows as result_rows
-from tfrobust.reports import figures, write_report
+from tfrobust.reports import evaluation_pictures, figures, write_report
 from tfrobust.reports.protocol_page import protocol_table, sentences
 
 EVIL = '<script>alert("x")</script>&amp;\'"$_{}'
@@ -266,3 +266,27 @@ def test_damaged_numbers_name_their_file(write_evaluation, tmp_path):
     np.savez(folder / "worst.npz", **dict.fromkeys(("clean", "changed"), np.zeros((2, 4, 4, 3))))
     with pytest.raises(ValueError, match=r"worst\.npz .*hold 2, 2 and 12 examples"):
         write_report(folder)
+
+
+def write_maps(folder, models, count=2):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, [count, 8, 8, 3]).astype("uint8")
+    np.savez(folder / "maps.npz", images=images, maps=random.random([models, count, 2, 8, 8]))
+    told = {"models": ["a", "<b>"], "maps": ["utility", "sensitivity"]}
+    (folder / "maps.json").write_text(json.dumps(told))
+
+
+def test_maps_are_shown(tmp_path):
+    write_maps(tmp_path, 2)
+    page = "".join(evaluation_pictures.maps(tmp_path))
+    assert page.count("<img") == 2 and "Utility and sensitivity of &lt;b&gt;." in page
+
+
+def test_damaged_maps_name_their_file(tmp_path):
+    assert not list(evaluation_pictures.maps(tmp_path))
+    write_maps(tmp_path, 3)
+    with pytest.raises(ValueError, match=r"maps\.npz must hold .*3 sets of maps and 2 models"):
+        list(evaluation_pictures.maps(tmp_path))
+    (tmp_path / "maps.npz").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"maps\.npz must hold images and maps"):
+        list(evaluation_pictures.maps(tmp_path))

@@ -174,6 +174,13 @@ def parser() -> argparse.ArgumentParser:
         "or names such as gaussian_noise, translate, tilt",
     )
     one.add_argument(
+        "--maps",
+        type=_whole(0),
+        default=0,
+        metavar="N",
+        help="show utility and sensitivity of the pixels of N images (FCL); default: 0",
+    )
+    one.add_argument(
         "--baseline",
         help="what corruption errors are divided by: alexnet, tiny_imagenet_resnet18, or a rows "
         "file; default: nothing",

@@ -68,6 +68,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         classes=IMAGENET_R_CLASSES if outputs == ["imagenet_r"] else _whole_numbers(outputs),
         perturbations=PERTURBATIONS if flips == ["all"] else flips,
         baseline=arguments.baseline,
+        maps=arguments.maps,
         seed=arguments.seed,
         stop_at_chance=not arguments.go_on_at_chance,
     )

@@ -111,7 +111,9 @@ def flips(
         if perturbations is None:
             names = tuple(name for name in names if name in TABLES[table])
         _ = [frame_count(name, table) for name in names]  # says what there is not
-        protocol = {"data": marked, "table": table, "crop": crop, "difficulty": difficulty}
+        protocol = {"images": marked, "table": table, "difficulty": difficulty}
+        if crop is not None:
+            protocol["crop"] = crop
         videos = functools.partial(_make, data, seed, table, crop)
 
     probabilities = {}

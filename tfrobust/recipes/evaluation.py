@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from tfrobust import files, reports, rows
+from tfrobust.attacks import sensitivity, utility
 from tfrobust.corruptions.severities import TEST
 from tfrobust.datasets import Data
 from tfrobust.evaluation import stability, worst
@@ -39,6 +41,7 @@ def evaluate(
     perturbations: Sequence[str] = (),
     baseline: Union[str, os.PathLike[str], None] = None,
     examples: int = 6,
+    maps: int = 0,
     seed: int = 0,
     stop_at_chance: bool = True,
     verbose: bool = True,
@@ -59,7 +62,9 @@ def evaluate(
         perturbations: Names of perturbation sequences along which flips of the prediction are
             counted; see `tfrobust.evaluation.flips`. Default: none.
         baseline: What corruption errors are divided by; see `tfrobust.evaluation.summary`.
-        examples: How many pictures of each model are shown. Default 6.
+        examples: How many pictures that fooled it are shown of each model. Default 6.
+        maps: On how many images the utility and the sensitivity of each pixel are shown, of Keras
+            models (FCL paper; `tfrobust.attacks.utility`, `sensitivity`). Default: none.
         seed: Seed of all draws.
         stop_at_chance: Whether a clean accuracy near chance is an error.
         verbose: Whether progress is told, on standard error.
@@ -95,8 +100,10 @@ def evaluate(
     rows.write(every, folder / "rows.jsonl")
     files.write_json(data.describe(), folder / "data.json")
     results = {name: Results(folder, name, dataset) for name in predictors}
-    files.write_json(_reliability(results, dataset), folder / "reliability.json")
-    files.write_json(_differences(results, dataset), folder / "differences.json")
+    _write_records(_reliability(results, dataset), folder / "reliability.json", dataset)
+    _write_records(_differences(results, dataset), folder / "differences.json", dataset)
+    if maps:
+        _write_maps(predictors, data.split(split), folder, maps)
     if examples:
         shown = {
             name: worst.worst_examples(
@@ -204,6 +211,14 @@ def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str,
     return made
 
 
+def _write_records(made: list[dict[str, Any]], path: pathlib.Path, dataset: str) -> None:
+    """Writes records, and keeps those of other models and data sets that are there."""
+    own = {record["model"] for record in made}
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    kept = [one for one in kept if one["dataset"] != dataset or one["model"] not in own]
+    files.write_json(kept + made, path)
+
+
 def _write_worst(
     shown: Mapping[str, Sequence[worst.Example]], class_names: Sequence[str], folder: pathlib.Path
 ) -> None:
@@ -224,3 +239,26 @@ def _write_worst(
         for name, example in examples
     ]
     files.write_json(told, folder / "worst.json")
+
+
+def _write_maps(
+    predictors: Mapping[str, Predictor], batches: Any, folder: pathlib.Path, count: int
+) -> None:
+    """Utility and sensitivity of the pixels of the first images: the largest over the channels."""
+    images, labels = (np.asarray(part)[:count] for part in next(iter(batches)))
+    nets = {name: one.net for name, one in predictors.items() if one.net is not None}
+    if not nets:
+        return
+    made = [
+        [utility(net, images, labels), sensitivity(net, images)]  # each [K, H, W, C]
+        for net in nets.values()
+    ]
+    with files.replacing(folder / "maps.npz") as temporary:
+        np.savez_compressed(
+            temporary,
+            images=np.rint(images * 255).astype("uint8"),
+            maps=np.max(made, axis=-1).swapaxes(1, 2),  # [models, K, 2, H, W]
+        )
+    files.write_json(
+        {"models": list(nets), "maps": ["utility", "sensitivity"]}, folder / "maps.json"
+    )

@@ -74,6 +74,7 @@ def sections(
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     yield from evaluation_pictures.worst(folder)
+    yield from evaluation_pictures.maps(folder)
 
 
 def _summary(dataset: str, rows: list[Row], level: int, mixed: bool) -> Iterator[str]:

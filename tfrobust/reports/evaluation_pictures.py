@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrobust.reports import page
 from tfrobust.reports.flips import flip_bars
-from tfrobust.reports.picture_pairs import worst_examples
+from tfrobust.reports.picture_pairs import maps_figure, worst_examples
 from tfrobust.reports.reliability import curve_error, reliability_diagram
 from tfrobust.rows import CLEAN, Row
 
@@ -103,3 +103,35 @@ def worst(folder: pathlib.Path) -> Iterator[str]:
         alt = f"Worst examples of {model}. {'; '.join(pairs)}."
         figures.append(page.figure(figure, "png", alt, "", kind=""))
     yield page.grid(figures)
+
+
+def maps(folder: pathlib.Path) -> Iterator[str]:
+    """Utility and sensitivity of the pixels of some images, of every model."""
+    path, arrays_path = folder / "maps.json", folder / "maps.npz"
+    told = page.read_json(path)
+    if not told:
+        return
+    try:
+        with np.load(arrays_path, allow_pickle=False) as arrays:
+            images, found = arrays["images"], arrays["maps"]
+        if len(found) != len(told["models"]):
+            raise ValueError(f"{len(found)} sets of maps and {len(told['models'])} models")
+        figures = [
+            maps_figure(images / np.float32(255), one, told["maps"], title=str(model))
+            for model, one in zip(told["models"], found)
+        ]
+    except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{arrays_path} must hold images and maps as {path.name} says; {error}"
+        ) from error
+    yield page.heading("What the models look at")
+    yield page.paragraph(
+        "Utility: how much the loss changes with a pixel. Sensitivity: how far the features move "
+        "with it, whatever the class. FCL trains for features that move where the utility is high."
+    )
+    yield page.grid(
+        [
+            page.figure(figure, "png", f"Utility and sensitivity of {model}.", "", kind="")
+            for model, figure in zip(told["models"], figures)
+        ]
+    )

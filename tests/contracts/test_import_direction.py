@@ -16,7 +16,7 @@ FLOORS = [
     ["cli"],
     ["recipes"],
     ["methods", "callbacks", "evaluation", "strength", "saving"],
-    ["nets", "attacks", "serving", "serving_probe"],
+    ["nets", "attacks", "serving"],
     ["augment", "losses", "layers", "datasets", "corruptions", "reports"],
     ["ops"],
     ["rows", "checks", "versions"],

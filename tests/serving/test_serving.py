@@ -24,7 +24,7 @@ def test_another_process_gives_the_same_logits(model, images, tmp_path):
 def test_uint8_images_are_scaled_once(model, images, tmp_path):
     serving.export(model, tmp_path / "saved")
     signatures = tf.saved_model.load(str(tmp_path / "saved")).signatures
-    assert set(signatures) == {"serving_default", "uint8"}
+    assert set(signatures) == {"serving_default", "uint8", "serving_bytes", "features"}
     bytes_ = np.round(images * 255).astype("uint8")
     logits = signatures["uint8"](images=tf.constant(bytes_))["logits"]
     np.testing.assert_allclose(logits, model(bytes_.astype("float32") / 255), atol=1e-5)

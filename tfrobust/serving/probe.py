@@ -1,6 +1,6 @@
 """Run as a script: serves a SavedModel once where tfrobust cannot be imported.
 
-Usage: python -I serving_probe.py SAVED_MODEL IMAGES.npy LOGITS.npy
+Usage: python -I probe.py SAVED_MODEL IMAGES.npy LOGITS.npy
 """
 
 import os

@@ -1,0 +1,138 @@
+"""Export for serving: a SavedModel that needs TensorFlow alone."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks, files
+from tfrobust.layers import route
+from tfrobust.serving.server import Server
+
+
+def export(
+    model: keras.Model,
+    path: files.PathLike,
+    *,
+    class_names: Optional[Sequence[str]] = None,
+    version: Optional[int] = None,
+    image_size: Optional[tuple[int, int]] = None,
+    resize: Optional[int] = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes the plain net as a SavedModel, whole or not at all.
+
+    All signatures take `images`, of any batch size:
+
+    - `serving_default`: float32 [B, H, W, C] in [0, 1];
+    - `uint8`: uint8 [B, H, W, C] from 0 to 255;
+    - `serving_bytes`: string [B], the bytes of JPEG or PNG files of any size and kind (grey,
+      transparent, CMYK, 16 bits), decoded and resized as by `serving.decoding.batch_decoder`. Not
+      there for nets of 2 or 4 channels and more, nor for those of any image size without
+      `image_size`;
+    - `features`: as `serving_default`, returns `features`, what the layer of that name returns or,
+      without one, what the last Dense layer takes. Not there if the net has neither.
+
+    The others return `probabilities` [B, classes], `logits` [B, classes] where the net ends in
+    logits, and `class` [B], the name of the most probable one, where `class_names` are given.
+    `serving_bytes` also returns `ok` [B] and `error` [B]: what is wrong with an image that cannot
+    be decoded. Its probabilities are NaN, its class is empty; the others of the batch are served.
+
+    Of dual normalizations the clean route is exported. The training method, its augmentation and
+    its losses are not part of it.
+
+    Args:
+        model: A tfrobust method or any Keras model with one image input and one output.
+        path: Folder to write.
+        class_names: Name of each class, in the order of the outputs.
+        version: Writes the folder `path/version`, as TensorFlow Serving wants it. Default: `path`.
+        image_size: (height, width) that encoded images get. Default: that of the net.
+        resize: Pixels of the shorter side of encoded images before the centre is cut out, such as
+            256 for ImageNet's 224. Default: an image is made to just cover the size.
+        overwrite: Replace a SavedModel that stands there. Default False.
+
+    Raises:
+        FileExistsError: Something stands at `path`, and `overwrite` is off or it is no SavedModel.
+        ValueError: The model has not one image input, or something else does not fit it.
+    """
+    check_target(path, version=version, overwrite=overwrite)
+    net = getattr(model, "net", model)
+    _check_net(net)
+    names = _checked_names(class_names, net)
+    server = Server(net, names, _size_of_encoded(net, image_size), resize)
+    # The functions are traced when they are saved.
+    with route("clean"), files.replacing(_folder(path, version)) as temporary:
+        tf.saved_model.save(server, str(temporary), signatures=server.functions)
+
+
+def check_target(
+    path: files.PathLike, *, version: Optional[int] = None, overwrite: bool = False
+) -> None:
+    """Raises where `export` would refuse to write, before any time is spent.
+
+    Raises:
+        FileExistsError: Something stands at `path`, and `overwrite` is off or it is no SavedModel.
+        PermissionError: The folder above it is read-only.
+        NotADirectoryError: A file stands above it.
+        ValueError: `version` is not a whole number from 1.
+    """
+    target = _folder(path, version)
+    if version is not None and pathlib.Path(path, "saved_model.pb").exists():
+        raise FileExistsError(
+            f"{path} is a SavedModel without versions; give another path for version {version}"
+        )
+    files.check_writable(target.parent)
+    if not target.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(
+            f"{target} exists; remove it, or give another place for the SavedModel"
+        )
+    if not (target / "saved_model.pb").is_file():
+        raise FileExistsError(f"{target} exists and is not a SavedModel; give another path")
+
+
+def _folder(path: files.PathLike, version: Optional[int]) -> pathlib.Path:
+    if version is None:
+        return pathlib.Path(path)
+    return pathlib.Path(path, str(checks.check_whole("version", version, 1, 2**63 - 1)))
+
+
+def _check_net(net: Any) -> None:
+    shape = net.input_shape
+    if isinstance(shape, list) or len(shape) != 4:
+        raise ValueError(
+            "a model for serving must have one input [batch, height, width, channels]; "
+            f"received input shape {shape}"
+        )
+
+
+def _checked_names(names: Optional[Sequence[str]], net: Any) -> Optional[list[str]]:
+    if names is None:
+        return None
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"class_names must be a list of texts; received {names!r}")
+    classes = net.output_shape[-1]
+    if len(names) != classes:
+        raise ValueError(
+            f"class_names must be as many as the outputs of the net, {classes}; received "
+            f"{len(names)}"
+        )
+    return list(names)
+
+
+def _size_of_encoded(net: Any, image_size: Optional[tuple[int, int]]) -> Optional[tuple[int, int]]:
+    """Height and width that encoded images get; None where they cannot be served."""
+    _, *own, channels = net.input_shape
+    size = tuple(own) if image_size is None else tuple(image_size)
+    if len(size) != 2 or any(a not in (None, b) for a, b in zip(own, size)):
+        raise ValueError(f"image_size must fit the net, which takes {own}; received {image_size}")
+    if channels not in (1, 3) or None in size:
+        return None
+    return checks.check_whole("height", size[0], 1, 2**15), checks.check_whole(
+        "width", size[1], 1, 2**15
+    )

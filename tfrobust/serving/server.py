@@ -1,0 +1,108 @@
+"""The net's variables and the functions that are exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable, Optional
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.layers.output_hooks import input_hook, output_hook
+from tfrobust.layers.outputs import final_activation
+from tfrobust.serving.decoding import batch_decoder
+
+Outputs = dict[str, tf.Tensor]
+
+
+class Server(tf.Module):
+    """What a SavedModel is made of; `functions` are its signatures.
+
+    Args:
+        net: A Keras model with one image input and one output [B, classes].
+        class_names: Name of each class, or None.
+        image_size: (height, width) for encoded images, or None, then they are not served.
+        resize: Pixels of the shorter side of encoded images before the centre is cut out.
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        class_names: Optional[Sequence[str]],
+        image_size: Optional[tuple[int, int]],
+        resize: Optional[int],
+    ):
+        super().__init__()
+        # The plain TensorFlow variables: Keras' own objects would want Keras at load time.
+        self.weights = [v if isinstance(v, tf.Variable) else v.value for v in net.variables]
+        is_logits = final_activation(net) != "softmax"
+
+        def outputs(images: tf.Tensor) -> Outputs:
+            values = tf.cast(net(images, training=False), tf.float32)
+            given = {"logits": values, "probabilities": tf.nn.softmax(values)}
+            if not is_logits:
+                given = {"probabilities": values}
+            if class_names is not None:
+                given["class"] = tf.gather(tf.constant(class_names), tf.argmax(values, axis=1))
+            return given
+
+        def of_bytes(contents: tf.Tensor) -> Outputs:
+            images, wrong = decode(contents)
+            ok = wrong == ""
+            given = outputs(tf.cast(images, tf.float32) / 255.0)
+            for name, value in given.items():
+                missing = tf.constant("" if value.dtype == tf.string else np.nan, value.dtype)
+                given[name] = tf.where(ok if value.shape.rank == 1 else ok[:, None], value, missing)
+            return {**given, "ok": ok, "error": wrong}
+
+        shape = [None, *net.input_shape[1:]]
+        self.functions: dict[str, Callable[..., Any]] = {
+            "serving_default": _function(outputs, shape, tf.float32),
+            "uint8": _function(
+                lambda images: outputs(tf.cast(images, tf.float32) / 255.0), shape, tf.uint8
+            ),
+        }
+        features = _features(net)
+        if features is not None:
+            self.functions["features"] = _function(features, shape, tf.float32)
+        if image_size is not None:
+            decode = batch_decoder(*image_size, shape[-1], resize)
+            self.functions["serving_bytes"] = _function(of_bytes, [None], tf.string)
+
+
+def _function(function: Callable[..., Outputs], shape: list, dtype: tf.DType) -> Any:
+    @tf.function(input_signature=[tf.TensorSpec(shape, dtype, name="images")])
+    def serve(images: tf.Tensor) -> Outputs:
+        return function(images)
+
+    return serve
+
+
+def _features(net: keras.Model) -> Optional[Callable[[tf.Tensor], Outputs]]:
+    """Images to what the layer `features` returns, or the last Dense takes; None without both."""
+    layers = list(_layers(net))
+    named = [layer for layer in layers if layer.name == "features"]
+    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+    if not named and not dense:
+        return None
+
+    def features(images: tf.Tensor) -> Outputs:
+        seen = []
+
+        def see(layer: Any, values: tf.Tensor) -> tf.Tensor:
+            seen.append(values)
+            return values
+
+        with output_hook(named[-1:], see) if named else input_hook(dense[-1:], see):
+            net(images, training=False)
+        return {"features": tf.cast(seen[-1], tf.float32)}
+
+    return features
+
+
+def _layers(net: Any) -> Iterator[Any]:
+    for layer in net.layers:
+        yield layer
+        if getattr(layer, "layers", None):
+            yield from _layers(layer)

@@ -73,6 +73,7 @@ def benchmark(
 
     Example:
 
+    >>> import numpy as np
     >>> from tfrobust import nets
     >>> data = np.full([4, 32, 32, 3], 0.5, "float32"), [0, 1, 2, 3]
     >>> rows = benchmark(nets.small_cnn(), data, corrupted(["fog"]), verbose=False)

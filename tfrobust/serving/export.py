@@ -74,6 +74,11 @@ def check_target(
 ) -> None:
     """Raises where `export` would refuse to write, before any time is spent.
 
+    Args:
+        path: As given to `export`.
+        version: As given to `export`.
+        overwrite: As given to `export`.
+
     Raises:
         FileExistsError: Something stands at `path`, and `overwrite` is off or it is no SavedModel.
         PermissionError: The folder above it is read-only.

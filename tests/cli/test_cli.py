@@ -135,6 +135,8 @@ def test_list(call):
         (["finetune", "m", "--set", "gamma=big", "--out", "x"], "received 'big'"),
         (["finetune", "m", "--augment", "rain", "--out", "x"], "combined, B+, B-"),
         (["evaluate", "model.h5"], "model.h5"),
+        (["train", "--out", "x", "--resume"], "there is no run to resume in x"),
+        (["evaluate", "m.keras", "--resume"], "no run to resume in runs/evaluation"),
         (["report", "nowhere"], "nowhere"),
         (["list", "colours"], "attacks, augments, nets, methods, datasets, corruptions"),
         (["corrupt", "--out", "x", "--corruptions", "rain"], "choose from 'gaussian_noise'"),

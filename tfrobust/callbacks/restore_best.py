@@ -6,6 +6,7 @@ import warnings
 from typing import Any, Optional
 
 import keras
+import numpy as np
 
 from tfrobust import checks
 
@@ -62,13 +63,31 @@ class RestoreBest(keras.callbacks.Callback):
         self.best_epoch: Optional[int] = None
         self.best_value: Optional[float] = None
         self._weights: list[Any] = []
+        self._goes_on = False
 
     def __deepcopy__(self, memo: Any) -> RestoreBest:
         # KerasTuner copies callbacks for each trial; what was kept belongs to another training.
         return RestoreBest(self.monitor, self.mode)
 
+    def get_state(self) -> dict[str, Any]:
+        """What a `Checkpoint` saves of it: the best epoch and its weights."""
+        weights = {f"weight_{i}": np.asarray(weight) for i, weight in enumerate(self._weights)}
+        return {"best_epoch": self.best_epoch, "best_value": self.best_value, **weights}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from what `get_state` returned, in the training that begins next.
+
+        Args:
+            state: That.
+        """
+        self.best_epoch, self.best_value = state["best_epoch"], state["best_value"]
+        self._weights = [state[f"weight_{i}"] for i in range(len(state) - 2)]
+        self._goes_on = True
+
     def on_train_begin(self, logs: Optional[dict[str, Any]] = None) -> None:
-        self.best_epoch, self.best_value, self._weights = None, None, []
+        if not self._goes_on:
+            self.best_epoch, self.best_value, self._weights = None, None, []
+        self._goes_on = False
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
         logs = logs or {}

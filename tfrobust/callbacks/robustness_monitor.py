@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any, Optional, Union
 
 import keras
@@ -82,6 +83,18 @@ class RobustnessMonitor(keras.callbacks.Callback):
         return RobustnessMonitor(
             self._data, self._evaluator, before_training=self._before_training, **self._labels
         )
+
+    def get_state(self) -> dict[str, Any]:
+        """What a `Checkpoint` saves of it: its rows."""
+        return {"rows": [json.loads(row.to_json()) for row in self.rows]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from what `get_state` returned.
+
+        Args:
+            state: That.
+        """
+        self.rows = [Row(**row) for row in state["rows"]]
 
     def on_train_begin(self, logs: Optional[dict[str, Any]] = None) -> None:
         if self._before_training and not self.rows:

@@ -42,6 +42,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     # Before TensorFlow is imported: its C++ side greets with errors that are none where no GPU is.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        if getattr(arguments, "resume", False) and not os.path.isdir(arguments.out):
+            raise FileNotFoundError(
+                f"there is no run to resume in {arguments.out}; give its folder with --out, or "
+                "leave --resume away to begin one"
+            )
         arguments.run(arguments)
     except KeyboardInterrupt:
         print("\ntfrobust: interrupted; give the same command again to go on", file=sys.stderr)
@@ -80,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
         default="savedmodels",
         help="folder for the SavedModel; default: %(default)s",
     )
+    _resume(one)
 
     one = command("train", commands.train, "train a net on clean images")
     _data(one)
@@ -200,6 +206,7 @@ def parser() -> argparse.ArgumentParser:
         default="runs/evaluation",
         help="output folder; what was measured there is not measured again; default: %(default)s",
     )
+    _resume(one)
 
     one = command("preview", commands.preview, "draw what augmentations do to images (PNG)")
     _data(one)
@@ -312,6 +319,16 @@ def _training(one: argparse.ArgumentParser, *, epochs: int, learning_rate: float
         "--learning-rate", type=_positive, default=learning_rate, help="default: %(default)s"
     )
     one.add_argument("--out", required=True, help="output folder")
+    _resume(one)
+
+
+def _resume(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in the output folder, which must be there; without this a run that "
+        "is there goes on as well, and else a new one begins",
+    )
 
 
 def _whole(low: int) -> Any:

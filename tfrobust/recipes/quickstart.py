@@ -13,7 +13,7 @@ import numpy as np
 from tfrobust import datasets, files, methods, nets, reports, rows, saving, serving, strength
 from tfrobust.augment import GaussianBlur, presets
 from tfrobust.augment.base import Augment, StrengthAugment
-from tfrobust.callbacks import RobustnessMonitor
+from tfrobust.callbacks import Checkpoint, RobustnessMonitor
 from tfrobust.evaluation import Evaluator
 from tfrobust.ops import sampling
 from tfrobust.recipes import training
@@ -173,6 +173,10 @@ def _history_file(run: RunFolder, name: str) -> pathlib.Path:
     return run / "models" / f"{_file_name(name)}_history.jsonl"
 
 
+def _checkpoints(run: RunFolder, name: str) -> pathlib.Path:
+    return run / "models" / f"{_file_name(name)}_{training.CHECKPOINTS}"
+
+
 def _file_name(name: str) -> str:
     return name.lower().replace("/", "_")
 
@@ -181,10 +185,16 @@ def _train_baseline(recipe: Quickstart, run: RunFolder) -> None:
     seed_everything(recipe.seed)
     data = _data(recipe)
     model = methods.Baseline(nets.NETS[recipe.net](data.image_shape, data.classes))
+    checkpoint = Checkpoint(_checkpoints(run, BASELINE))
     training.fit(
-        model, data, epochs=recipe.baseline_epochs, learning_rate=recipe.baseline_learning_rate
+        model,
+        data,
+        epochs=recipe.baseline_epochs,
+        learning_rate=recipe.baseline_learning_rate,
+        checkpoint=checkpoint,
     )
     saving.save_model(model, _model_file(run, BASELINE))
+    checkpoint.clear()
 
 
 def _calibrate(recipe: Quickstart, run: RunFolder) -> None:
@@ -225,15 +235,18 @@ def _finetune(
         dataset=f"{data.name}/validation",
         seed=recipe.seed,
     )
+    checkpoint = Checkpoint(_checkpoints(run, name), remember=[monitor])
     training.fit(
         model,
         data,
         epochs=recipe.finetune_epochs,
         learning_rate=recipe.finetune_learning_rate,
         callbacks=[monitor],
+        checkpoint=checkpoint,
     )
     rows.write(monitor.rows, _history_file(run, name))
-    saving.save_model(model, _model_file(run, name))  # last: it says that this finetuning is done
+    saving.save_model(model, _model_file(run, name))  # says that this finetuning is done
+    checkpoint.clear()
 
 
 def _evaluate(recipe: Quickstart, run: RunFolder, evaluator: Evaluator) -> list[rows.Row]:

@@ -14,11 +14,14 @@ from tfrobust import datasets, files, rows, saving, strength
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.augment.combine import alternates
-from tfrobust.callbacks import AlternateAugmentations, RobustnessMonitor
+from tfrobust.callbacks import AlternateAugmentations, Checkpoint, RobustnessMonitor
 from tfrobust.evaluation import Evaluator
 from tfrobust.methods.base import RobustModel
 from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
 from tfrobust.registries import METHODS, NETS
+
+#: Folder of a run with what an unfinished training goes on from.
+CHECKPOINTS = "checkpoints"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +105,14 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     seed_everything(recipe.seed)
     files.write_json(data.describe(), run / "data.json")
     model = METHODS["baseline"](build(data.image_shape, data.classes))
-    fit(model, data, epochs=recipe.epochs, learning_rate=recipe.learning_rate)
+    checkpoint = Checkpoint(run / CHECKPOINTS)
+    fit(
+        model,
+        data,
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        checkpoint=checkpoint,
+    )
     measured = Evaluator({}).rows(
         model,
         data.validation,
@@ -112,6 +122,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     )
     rows.write(measured, run / "rows.jsonl")
     saving.save_model(model, run / "model.keras")
+    checkpoint.clear()
     return model
 
 
@@ -120,7 +131,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
 
     Args:
         recipe: The settings.
-        out: Output folder.
+        out: Output folder; a run that was killed goes on there.
 
     Returns:
         The finetuned model.
@@ -133,12 +144,12 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     individual = individual_augmentations(recipe.strengths)
     augment = naming.by_name(recipe.augment, individual, seed=recipe.seed)
     check_method_settings(recipe.method, recipe.settings)
+    seed_everything(recipe.seed)
     source = saving.load_model(recipe.model)
     data = training_data(recipe)
     run = RunFolder(out, recipe, finished="model.keras")
     if run.finished:
         return saving.load_model(run / "model.keras")
-    seed_everything(recipe.seed)
     files.write_json(data.describe(), run / "data.json")
     model = build_method(recipe.method, getattr(source, "net", source), augment, recipe.settings)
     monitor = RobustnessMonitor(
@@ -148,15 +159,18 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         dataset=f"{data.name}/validation",
         seed=recipe.seed,
     )
+    checkpoint = Checkpoint(run / CHECKPOINTS, remember=[monitor])
     fit(
         model,
         data,
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         callbacks=[monitor],
+        checkpoint=checkpoint,
     )
     rows.write(monitor.rows, run / "history.jsonl")
     saving.save_model(model, run / "model.keras")
+    checkpoint.clear()
     return model
 
 
@@ -184,8 +198,11 @@ def fit(
     epochs: int,
     learning_rate: float,
     callbacks: Any = (),
+    checkpoint: Optional[Checkpoint] = None,
 ) -> Any:
     """Compiles and fits a method: SGD, momentum 0.9, a half-cosine learning rate down to 0.
+
+    `seed_everything` comes first, before the net is made or loaded.
 
     Args:
         model: The method.
@@ -193,6 +210,7 @@ def fit(
         epochs: Number of passes over the training images, 1 or more.
         learning_rate: Learning rate of the first step, above 0.
         callbacks: Further callbacks; one for alternating augmentations is added where needed.
+        checkpoint: Where an earlier process left off, and where this one leaves its epochs.
 
     Returns:
         Keras' history.
@@ -210,10 +228,15 @@ def fit(
     callbacks = list(callbacks)
     if alternates(model.augment):
         callbacks.insert(0, AlternateAugmentations())
+    done = 0
+    if checkpoint is not None:
+        done = checkpoint.restore(model, data.train)
+        callbacks.append(checkpoint)
     return model.fit(
         data.train,
         validation_data=data.validation,
         epochs=epochs,
+        initial_epoch=done,
         callbacks=callbacks,
         shuffle=False,  # the data set shuffles itself; Keras 3 warns where it is not told
         # A moving bar for people, a line an epoch for files.

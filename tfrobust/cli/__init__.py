@@ -314,9 +314,24 @@ def _corruption(one: argparse.ArgumentParser) -> None:
 
 def _training(one: argparse.ArgumentParser, *, epochs: int, learning_rate: float) -> None:
     one.add_argument("--epochs", type=_whole(1), default=epochs, help="default: %(default)s")
-    one.add_argument("--batch-size", type=_whole(1), default=64, help="default: %(default)s")
     one.add_argument(
-        "--learning-rate", type=_positive, default=learning_rate, help="default: %(default)s"
+        "--batch-size",
+        type=_whole(1),
+        default=64,
+        help="images a step, of all devices together; default: %(default)s",
+    )
+    one.add_argument(
+        "--learning-rate",
+        type=_positive,
+        default=learning_rate,
+        help="goes with the batch size, not with the number of devices; default: %(default)s",
+    )
+    one.add_argument(
+        "--strategy",
+        choices=["none", "mirrored", "multiworker", "tpu"],
+        default="none",
+        help="one device, all GPUs of this machine, several machines (TF_CONFIG; train with Keras "
+        "2 only), a TPU; default: %(default)s",
     )
     one.add_argument("--out", required=True, help="output folder")
     _resume(one)
@@ -326,8 +341,8 @@ def _resume(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run in the output folder, which must be there; without this a run that "
-        "is there goes on as well, and else a new one begins",
+        help="go on with the run in the output folder, which must be there; without this, too, a "
+        "run that is there goes on, and else a new one begins",
     )
 
 

@@ -52,7 +52,8 @@ class Settings:
 
     Args:
         batch_size: Images a batch; the last batch may be smaller.
-        shuffle_seed: Gives each epoch another order, from this seed; None keeps the order.
+        shuffle_seed: Gives each epoch another order, from this seed and TensorFlow's global one
+            (`tf.random.set_seed`), where that was set before; None keeps the order.
         cache: Whether images that were read from files are kept decoded: True in memory, a path in
             files whose names begin so (delete them when the images change), False not at all. None,
             the default, in memory where they take at most `CACHE_SHARE` of what is free.

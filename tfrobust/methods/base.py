@@ -91,6 +91,9 @@ class RobustModel(CompiledStep):
         self.own_term_weights = types.MappingProxyType(dict(term_weights))
         self._loss_mean = keras.metrics.Mean(name="loss")
         self._term_means = {name: keras.metrics.Mean(name=name) for name in term_weights}
+        # Metrics are those of all replicas on each of them. Keras 2 adds them up over workers.
+        if hasattr(self, "distribute_reduction_method"):
+            self.distribute_reduction_method = "first"
         # The net has its weights: a loaded model can be restored before its first call.
         self.built = True
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import pathlib
 import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any, Optional, Union
 
@@ -17,6 +19,7 @@ from tfrobust.augment.combine import alternates
 from tfrobust.callbacks import AlternateAugmentations, Checkpoint, RobustnessMonitor
 from tfrobust.evaluation import Evaluator
 from tfrobust.methods.base import RobustModel
+from tfrobust.recipes import devices
 from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
 from tfrobust.registries import METHODS, NETS
 
@@ -36,8 +39,10 @@ class Train(Recipe):
         data_options: Its options; see `datasets.load`.
         net: One of `NETS`.
         epochs: Number of passes over the training images.
-        batch_size: Images a step.
-        learning_rate: Learning rate of the first step.
+        batch_size: Images a step, of all devices together.
+        learning_rate: Learning rate of the first step; it goes with the batch size, not with the
+            number of devices.
+        strategy: One of `devices.STRATEGIES`.
     """
 
     dataset: str = "digits"
@@ -47,6 +52,7 @@ class Train(Recipe):
     epochs: int = 12
     batch_size: int = 64
     learning_rate: float = 0.05
+    strategy: str = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +72,10 @@ class Finetune(Recipe):
         data_dir: Where it is; see `datasets.load`.
         data_options: Its options; see `datasets.load`.
         epochs: Number of passes over the training images.
-        batch_size: Images a step.
-        learning_rate: Learning rate of the first step.
+        batch_size: Images a step, of all devices together.
+        learning_rate: Learning rate of the first step; it goes with the batch size, not with the
+            number of devices.
+        strategy: One of `devices.STRATEGIES`; "multiworker" is for `train` only.
     """
 
     model: str = ""
@@ -81,10 +89,15 @@ class Finetune(Recipe):
     epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 0.05
+    strategy: str = "none"
 
 
 def train(recipe: Train, out: files.PathLike) -> keras.Model:
     """Runs a `Train` recipe; writes model.keras, rows.jsonl (validation) and settings.json.
+
+    With strategy "multiworker" each worker runs it, with one `out` that all of them can read; the
+    first one writes. Where a worker was killed, all are started again, and go on from the last
+    whole epoch.
 
     Args:
         recipe: The settings.
@@ -96,23 +109,34 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     Raises:
         ValueError: A name or number of the recipe is wrong.
         FileExistsError: `out` holds something else.
+        ConnectionError: Another worker went away.
     """
     build = NETS[recipe.net]
-    data = training_data(recipe)  # first: what is missing must not leave a folder behind
-    run = RunFolder(out, recipe, finished="model.keras")
-    if run.finished:
-        return saving.load_model(run / "model.keras")
-    seed_everything(recipe.seed)
-    files.write_json(data.describe(), run / "data.json")
-    model = METHODS["baseline"](build(data.image_shape, data.classes))
-    checkpoint = Checkpoint(run / CHECKPOINTS)
-    fit(
-        model,
-        data,
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        checkpoint=checkpoint,
-    )
+    chosen = devices.strategy(recipe.strategy)  # several workers find one another before all else
+    seed_everything(recipe.seed)  # before the data: their order depends on TensorFlow's seed too
+    data = training_data(recipe)  # what is missing must not leave a folder behind
+    finished = pathlib.Path(out, "model.keras")
+    writes = devices.writes(chosen)
+    if writes:
+        run = RunFolder(out, recipe, finished=finished.name)
+        files.write_json(data.describe(), run / "data.json")
+    if finished.exists():
+        return saving.load_model(finished)
+    with chosen.scope():
+        model = METHODS["baseline"](build(data.image_shape, data.classes))
+    checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS))
+    with devices.others_alive():
+        fit(
+            model,
+            data,
+            epochs=recipe.epochs,
+            learning_rate=recipe.learning_rate,
+            checkpoint=checkpoint,
+        )
+        if recipe.strategy != "none":
+            model = _on_one_device(model)
+    if not writes:
+        return model
     measured = Evaluator({}).rows(
         model,
         data.validation,
@@ -141,8 +165,14 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         FileNotFoundError: There is no model file.
         FileExistsError: `out` holds something else.
     """
+    if recipe.strategy == "multiworker":
+        raise ValueError(
+            "strategy multiworker is for train; finetune, which looks at validation images after "
+            "each epoch, takes none, mirrored or tpu"
+        )
+    chosen = devices.strategy(recipe.strategy)
     individual = individual_augmentations(recipe.strengths)
-    augment = naming.by_name(recipe.augment, individual, seed=recipe.seed)
+    naming.by_name(recipe.augment, individual)
     check_method_settings(recipe.method, recipe.settings)
     seed_everything(recipe.seed)
     source = saving.load_model(recipe.model)
@@ -151,7 +181,15 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     if run.finished:
         return saving.load_model(run / "model.keras")
     files.write_json(data.describe(), run / "data.json")
-    model = build_method(recipe.method, getattr(source, "net", source), augment, recipe.settings)
+    with chosen.scope():
+        # Made here, because variables belong to the devices. (Keras 2 cannot load a model there.)
+        augment = naming.by_name(recipe.augment, individual, seed=recipe.seed)
+        net = getattr(source, "net", source)
+        if recipe.strategy != "none":
+            weights = net.get_weights()
+            net = type(net).from_config(net.get_config())
+            net.set_weights(weights)
+        model = build_method(recipe.method, net, augment, recipe.settings)
     monitor = RobustnessMonitor(
         data.validation,
         {**individual, **presets.combinations(individual)},
@@ -168,10 +206,20 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         callbacks=[monitor],
         checkpoint=checkpoint,
     )
+    if recipe.strategy != "none":
+        model = _on_one_device(model)
     rows.write(monitor.rows, run / "history.jsonl")
     saving.save_model(model, run / "model.keras")
     checkpoint.clear()
     return model
+
+
+def _on_one_device(model: keras.Model) -> keras.Model:
+    """A model without its devices. All workers take part: they hold its statistics together."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "model.keras")
+        saving.save_model(model, path)
+        return saving.load_model(path)
 
 
 def training_data(recipe: Union[Train, Finetune]) -> datasets.Data:
@@ -224,7 +272,8 @@ def fit(
         raise ValueError(f"learning_rate must be above 0 and below 100; received {learning_rate}")
     steps = epochs * int(data.train.cardinality())
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    model.compile(keras.optimizers.SGD(schedule, momentum=0.9), metrics=["accuracy"])
+    with model.distribute_strategy.scope():
+        model.compile(keras.optimizers.SGD(schedule, momentum=0.9), metrics=["accuracy"])
     callbacks = list(callbacks)
     if alternates(model.augment):
         callbacks.insert(0, AlternateAugmentations())

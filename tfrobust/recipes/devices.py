@@ -1,0 +1,114 @@
+"""What a training runs on: one device, several of one machine, several machines, a TPU."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks
+
+#: What can be chosen: name to what it is.
+STRATEGIES = {
+    "none": "one device: the first GPU, or the CPU",
+    "mirrored": "all GPUs of this machine; without GPUs, all its logical CPU devices",
+    "multiworker": "several machines, named by TF_CONFIG; with Keras 2 only",
+    "tpu": "the TPU that TensorFlow finds; not tried by us",
+}
+
+
+def strategy(name: str) -> tf.distribute.Strategy:
+    """The distribution strategy of a name.
+
+    Models are made, loaded and compiled in its `scope()`. All devices together take a batch, so
+    that loss and weights are those of one device, whatever their number: batch size and learning
+    rate stay as they are. Who makes the batch k times as large, to keep k devices busy, multiplies
+    the learning rate by k as well (the linear rule of Goyal et al., 2017, with a warm-up for large
+    k); nothing does so by itself.
+
+    Args:
+        name: One of `STRATEGIES`.
+
+    Returns:
+        The strategy; for "none" TensorFlow's default, which is none.
+
+    Raises:
+        ValueError: The name is unknown, TF_CONFIG does not name the workers, Keras cannot do it, or
+            there is no TPU.
+
+    Example:
+
+    >>> strategy("none").num_replicas_in_sync
+    1
+    """
+    checks.check_choice("strategy", name, tuple(STRATEGIES))
+    if name == "mirrored":
+        gpus = tf.config.list_logical_devices("GPU")
+        cpus = [f"CPU:{i}" for i in range(len(tf.config.list_logical_devices("CPU")))]
+        return tf.distribute.MirroredStrategy(None if gpus else cpus)
+    if name == "multiworker":
+        return _multiworker()
+    if name == "tpu":
+        return _tpu()
+    return tf.distribute.get_strategy()
+
+
+def _multiworker() -> tf.distribute.Strategy:
+    if not keras.__version__.startswith("2."):
+        raise ValueError(
+            "strategy multiworker needs Keras 2 (Python 3.9 to 3.11): fit of Keras 3 stops at the "
+            f"first batch of a worker; received Keras {keras.__version__}"
+        )
+    given = os.environ.get("TF_CONFIG", "")
+    try:
+        workers = json.loads(given)["cluster"]["worker"]
+        index = json.loads(given)["task"]["index"]
+        if not 0 <= index < len(workers):
+            raise ValueError("no such worker")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            "strategy multiworker needs the workers in the variable TF_CONFIG, as in "
+            '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
+            '"task": {"type": "worker", "index": 0}}; received '
+            f"{given or 'nothing'} ({error})"
+        ) from error
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _tpu() -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise ValueError(f"strategy tpu needs a TPU; TensorFlow finds none ({error})") from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def writes(chosen: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one of its strategy that writes; else another worker does.
+
+    Args:
+        chosen: What `strategy` returned.
+    """
+    return bool(chosen.extended.should_checkpoint)
+
+
+@contextlib.contextmanager
+def others_alive() -> Iterator[None]:
+    """Makes one sentence of what TensorFlow says when another worker is gone.
+
+    Raises:
+        ConnectionError: It is.
+    """
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        raise ConnectionError(
+            "another worker went away; give all of them their command again, and they go on from "
+            f"the last whole epoch ({' '.join(error.message.split())[:200]})"
+        ) from error

@@ -256,7 +256,53 @@ def parser() -> argparse.ArgumentParser:
     one = command("export", commands.export, "write a SavedModel for serving", seeded=False)
     one.add_argument("model", help="a .keras file")
     one.add_argument("out", help="folder to write, such as savedmodels/mine")
+    names = one.add_mutually_exclusive_group()
+    names.add_argument("--class-names", nargs="+", metavar="NAME", help="name of each class")
+    names.add_argument(
+        "--class-names-of",
+        choices=list(DATASETS),
+        metavar="DATASET",
+        help="name the classes as this data set does; the card says that the model is for it",
+    )
+    one.add_argument("--data-dir", metavar="FOLDER", help="where that data set is")
+    one.add_argument(
+        "--version",
+        type=_whole(1),
+        metavar="N",
+        help="write the folder OUT/N, as TensorFlow Serving wants it",
+    )
+    one.add_argument(
+        "--image-size",
+        nargs=2,
+        type=_whole(1),
+        metavar=("H", "W"),
+        help="pixels that JPEG and PNG files get; default: those of the net",
+    )
+    one.add_argument(
+        "--resize",
+        type=_whole(1),
+        metavar="PIXELS",
+        help="shorter side of such files before the centre is cut out, such as 256",
+    )
+    one.add_argument("--name", help="name in the model card; default: that of the folder")
+    one.add_argument(
+        "--rows", metavar="FILE", help="rows.jsonl with what was measured of it, for the card"
+    )
+    one.add_argument(
+        "--licence", default="not stated", metavar="TEXT", help="of the model, for the card"
+    )
     one.add_argument("--overwrite", action="store_true", help="replace a SavedModel that is there")
+
+    one = command(
+        "verify", commands.verify, "check that a SavedModel is what was exported", seeded=False
+    )
+    one.add_argument("path", help="folder that export wrote; of versions the newest is taken")
+    one.add_argument(
+        "--tolerance",
+        type=_positive,
+        default=1e-4,
+        help="how far outputs may be from the recorded ones; default: %(default)s",
+    )
 
     one = command("report", commands.report, "write report.html of a run", seeded=False)
     one.add_argument("run_folder", help="folder with rows.jsonl")

@@ -215,11 +215,45 @@ def datasets(arguments: argparse.Namespace) -> None:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    from tfrobust import saving, serving
+    from tfrobust import datasets, rows, saving, serving
 
-    serving.check_target(arguments.out, overwrite=arguments.overwrite)
-    serving.export(saving.load_model(arguments.model), arguments.out, overwrite=arguments.overwrite)
-    print(f"SavedModel: {arguments.out}")
+    version, overwrite = arguments.version, arguments.overwrite
+    serving.check_target(arguments.out, version=version, overwrite=overwrite)
+    names, measured = arguments.class_names, None
+    if arguments.rows is not None:
+        if not pathlib.Path(arguments.rows).is_file():
+            raise FileNotFoundError(f"--rows takes a rows.jsonl; there is no file {arguments.rows}")
+        measured = rows.read(arguments.rows)
+    if arguments.class_names_of is not None:
+        names = datasets.load(arguments.class_names_of, data_dir=arguments.data_dir).class_names
+    elif arguments.data_dir is not None:
+        raise ValueError("--data-dir says where the data set of --class-names-of is; name that too")
+    serving.export(
+        saving.load_model(arguments.model),
+        arguments.out,
+        class_names=names,
+        version=version,
+        image_size=arguments.image_size and tuple(arguments.image_size),
+        resize=arguments.resize,
+        name=arguments.name,
+        dataset=arguments.class_names_of,
+        rows=measured,
+        licence=arguments.licence,
+        overwrite=overwrite,
+    )
+    folder = arguments.out if version is None else pathlib.Path(arguments.out, str(version))
+    print(f"SavedModel: {folder}")
+    print(f"card: {pathlib.Path(folder, 'assets.extra', 'card.md')}")
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    from tfrobust import serving
+
+    found = serving.verify(arguments.path, arguments.tolerance)
+    print(
+        f"{found.folder}: {found.files} files as exported, {found.examples} examples differ by at "
+        f"most {found.difference:.1e}"
+    )
 
 
 def report(arguments: argparse.Namespace) -> None:

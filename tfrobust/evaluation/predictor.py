@@ -12,7 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.layers.outputs import final_activation
+from tfrobust.serving.newest_version import newest_version
 
 Model = Union[keras.Model, str, "os.PathLike[str]", Callable[[tf.Tensor], tf.Tensor]]
 
@@ -64,7 +66,7 @@ class Predictor:
             path = pathlib.Path(model)
             own_name = path.parent.name if path.stem == "model" else path.stem
             if path.is_dir():
-                self._use_saved_model(_newest_version(path))
+                self._use_saved_model(newest_version(path))
             else:
                 from tfrobust import saving  # its floor is ours; it imports the methods
 
@@ -128,7 +130,7 @@ class Predictor:
                 f"{net.name!r}, which ends in sigmoid"
             )
         self._function = lambda images: net(images, training=False)
-        self.net, self._hash = net, lambda: _hash_of_weights(net)
+        self.net, self._hash = net, lambda: hash_of_weights(net)
         shape = getattr(net, "input_shape", None)
         if isinstance(shape, tuple) and len(shape) == 4:
             self.image_shape = tuple(shape[1:])
@@ -206,24 +208,6 @@ def _check_classes(classes: Optional[Sequence[int]]) -> Optional[np.ndarray]:
     if len(set(chosen.tolist())) != len(chosen) or chosen.min() < 0:
         raise ValueError("classes must be different outputs of the model, counted from 0")
     return chosen.astype("int32")
-
-
-def _newest_version(folder: pathlib.Path) -> pathlib.Path:
-    """The folder itself, or the highest of its numbered versions (TensorFlow Serving's layout)."""
-    if (folder / "saved_model.pb").is_file():
-        return folder
-    versions = [path for path in folder.iterdir() if path.name.isdigit()]
-    if not versions:
-        raise FileNotFoundError(f"{folder} is no SavedModel: it has no saved_model.pb")
-    return _newest_version(max(versions, key=lambda path: int(path.name)))
-
-
-def _hash_of_weights(net: keras.Model) -> str:
-    digest = hashlib.sha256()
-    for value in net.get_weights():
-        digest.update(f"{value.shape} {value.dtype}".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _hash_of_folder(folder: pathlib.Path) -> str:

@@ -93,6 +93,7 @@ def quickstart(
     Raises:
         FileExistsError: `out` or the SavedModel's folder holds something else.
         PermissionError: One of them cannot be written to.
+        ValueError: The SavedModel does not give what was recorded with it.
         RuntimeError: The SavedModel does not give the model's logits elsewhere.
     """
     started = time.monotonic()
@@ -149,7 +150,17 @@ def quickstart(
     stage(6, f"export of {best}, the best on validation, and serving it from another process")
     model = saving.load_model(_model_file(run, best))
     saving.save_model(model, run / "model.keras")
-    serving.export(model, exported, overwrite=True)
+    serving.export(
+        model,
+        exported,
+        class_names=data.class_names,
+        name=f"{recipe.net}, {best}",
+        dataset=data.name,
+        rows=run / "rows.jsonl",
+        overwrite=True,
+    )
+    verified = serving.verify(exported)
+    say(f"  {verified.files} files and {verified.examples} recorded examples are as exported")
     say(f"  logits elsewhere differ by at most {_check_served(model, exported, data):.1e}")
     reports.write_report(run.path)
 

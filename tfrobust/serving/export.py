@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from tfrobust import checks, files
 from tfrobust.layers import route
+from tfrobust.serving import card, manifest
+from tfrobust.serving import examples as recording
 from tfrobust.serving.server import Server
 
 
@@ -22,6 +24,11 @@ def export(
     version: Optional[int] = None,
     image_size: Optional[tuple[int, int]] = None,
     resize: Optional[int] = None,
+    name: Optional[str] = None,
+    dataset: Optional[str] = None,
+    rows: Optional[card.Rows] = None,
+    licence: str = card.NOT_STATED,
+    examples: Any = None,
     overwrite: bool = False,
 ) -> None:
     """Writes the plain net as a SavedModel, whole or not at all.
@@ -45,6 +52,10 @@ def export(
     Of dual normalizations the clean route is exported. The training method, its augmentation and
     its losses are not part of it.
 
+    In the folder's `assets.extra`, which TensorFlow Serving does not serve, stand the model card
+    (`card.json`, `card.md`), a few images with what the Keras model says of them (`examples.npz`)
+    and the hashes of all files (`manifest.json`), for `verify`.
+
     Args:
         model: A tfrobust method or any Keras model with one image input and one output.
         path: Folder to write.
@@ -53,20 +64,45 @@ def export(
         image_size: (height, width) that encoded images get. Default: that of the net.
         resize: Pixels of the shorter side of encoded images before the centre is cut out, such as
             256 for ImageNet's 224. Default: an image is made to just cover the size.
+        name: Name of the model in its card. Default: that of the folder `path`.
+        dataset: Name of the data set that the model is for, for the card; of one in `DATASETS` the
+            licence is told with it. Default: not stated.
+        rows: What was measured of it, for the card: the path of a `rows.jsonl`, or rows. Taken are
+            those with the weights of the model, or else those of the model `name` that do not say
+            which weights. Default: not measured.
+        licence: Licence of the model, for the card. Default "not stated".
+        examples: The images to record, [B, H, W, C], uint8 or float32 in [0, 1]; whoever gets the
+            folder can see them. Default: four coarse patterns from a fixed seed.
         overwrite: Replace a SavedModel that stands there. Default False.
 
     Raises:
         FileExistsError: Something stands at `path`, and `overwrite` is off or it is no SavedModel.
-        ValueError: The model has not one image input, or something else does not fit it.
+        ValueError: The model has not one image input, or something else does not fit it, such as
+            rows of another model.
     """
     check_target(path, version=version, overwrite=overwrite)
     net = getattr(model, "net", model)
     _check_net(net)
     names = _checked_names(class_names, net)
     server = Server(net, names, _size_of_encoded(net, image_size), resize)
+    described = card.model_card(
+        model,
+        name=pathlib.Path(path).resolve().name if name is None else name,
+        dataset=dataset,
+        class_names=names,
+        rows=rows,
+        licence=licence,
+        signatures=list(server.functions),
+    )
+    images = recording.example_images(net, examples, image_size)
+    recorded = recording.record(net, images)
     # The functions are traced when they are saved.
     with route("clean"), files.replacing(_folder(path, version)) as temporary:
         tf.saved_model.save(server, str(temporary), signatures=server.functions)
+        (temporary / manifest.EXTRA).mkdir()
+        card.write_card(described, temporary)
+        recording.write(recorded, temporary)
+        manifest.write_manifest(temporary)  # last, for it has the hashes of all
 
 
 def check_target(

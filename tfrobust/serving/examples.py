@@ -1,0 +1,132 @@
+"""A few images and what the Keras model says of them, kept with the SavedModel."""
+
+from __future__ import annotations
+
+import pathlib
+import zipfile
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks
+from tfrobust.layers import route
+from tfrobust.layers.outputs import final_activation
+from tfrobust.serving.manifest import EXTRA
+
+EXAMPLES = f"{EXTRA}/examples.npz"
+OUTPUTS = ("logits", "probabilities")
+
+_COUNT = 4
+_CELLS = 8  # a side: coarse patterns tell classes apart better than noise does
+_ANY_SIZE = 64  # pixels a side, for a net that takes all sizes
+_BATCH = 32
+
+
+def example_images(net: Any, examples: Any, image_size: Optional[Sequence[int]]) -> np.ndarray:
+    """The images that are recorded: those given, or four patterns from a fixed seed.
+
+    Args:
+        net: The net that will see them.
+        examples: [B, H, W, C], uint8 or float32 in [0, 1], or None.
+        image_size: (height, width) for a net of any size, or None.
+
+    Returns:
+        [B, H, W, C], uint8 or float32.
+
+    Raises:
+        ValueError: They are no images, or do not fit the net.
+        TypeError: They are neither uint8 nor floating-point numbers.
+    """
+    shape = net.input_shape[1:]
+    if examples is None:
+        random = np.random.default_rng(0)
+        given = image_size or (None, None)
+        height, width = (a or b or _ANY_SIZE for a, b in zip(shape, given))
+        cells = random.integers(0, 256, [_COUNT, _CELLS, _CELLS, shape[-1]], "uint8")
+        rows, columns = (np.arange(side) * _CELLS // side for side in (height, width))
+        return cells[:, rows][:, :, columns]
+    images = np.asarray(examples)
+    if images.dtype != np.uint8:
+        checks.check_images(images, "examples")
+        images = images.astype("float32")
+    if images.ndim != 4 or not len(images):
+        raise ValueError(
+            "examples must be one image or more, [batch, height, width, channels]; received shape "
+            f"{images.shape}"
+        )
+    if any(a not in (None, b) for a, b in zip(shape, images.shape[1:])):
+        raise ValueError(
+            f"examples must fit the net, which takes images of {tuple(shape)}; received images of "
+            f"{images.shape[1:]}"
+        )
+    return images
+
+
+def as_floats(images: np.ndarray) -> np.ndarray:
+    """Images as the net takes them: float32 in [0, 1]."""
+    return images.astype("float32") / 255 if images.dtype == np.uint8 else images
+
+
+def record(net: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    """What is written to `examples.npz`: the images, and what the net returns on them.
+
+    Args:
+        net: A Keras model; of dual normalizations the clean route is taken.
+        images: What `example_images` returned.
+
+    Returns:
+        "images", "probabilities" [B, classes], and "logits" where the net ends in logits.
+
+    Raises:
+        ValueError: The net returns values that are not finite.
+    """
+    with route("clean"):
+        values = np.concatenate(
+            [
+                tf.cast(net(tf.constant(part), training=False), tf.float32).numpy()
+                for part in np.split(as_floats(images), range(_BATCH, len(images), _BATCH))
+            ]
+        )
+    bad = int(np.size(values) - np.count_nonzero(np.isfinite(values)))
+    if bad:
+        raise ValueError(
+            f"a model for serving must return finite values; on the examples {bad} of "
+            f"{values.size} are NaN or infinite"
+        )
+    if final_activation(net) == "softmax":
+        return {"images": images, "probabilities": values}
+    return {"images": images, "logits": values, "probabilities": tf.nn.softmax(values).numpy()}
+
+
+def write(recorded: dict[str, np.ndarray], folder: pathlib.Path) -> None:
+    """Writes what `record` returned into a SavedModel."""
+    np.savez_compressed(folder / EXAMPLES, **recorded)  # type: ignore[arg-type]
+
+
+def read(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads what `write` wrote; nothing of it is executed.
+
+    Raises:
+        ValueError: The file is missing, or something else.
+    """
+    path = folder / EXAMPLES
+    if not path.is_file():
+        raise ValueError(f"{folder} has no {EXAMPLES}; export it again")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} must hold plain arrays; reading them failed: {error}") from None
+    images = found.get("images", np.zeros(0))
+    outputs = [found[name] for name in OUTPUTS if name in found]
+    fits = all(o.ndim == 2 and len(o) == len(images) and o.dtype.kind == "f" for o in outputs)
+    kind = images.dtype in (np.uint8, np.float32)
+    if images.ndim != 4 or not len(images) or not outputs or not fits or not kind:
+        raise ValueError(
+            f"{path} must hold images [batch, height, width, channels] and their logits or "
+            f"probabilities [batch, classes]; it holds "
+            + (", ".join(f"{k} {v.dtype} {list(v.shape)}" for k, v in found.items()) or "nothing")
+        )
+    return found

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -268,46 +267,83 @@ def test_wrong_options(make_net, tmp_path, options, said):
         served_decoding.batch_decoder(4, 5, 3, resize=6)
 
 
-def test_a_session_without_tfrobust(folder, tmp_path):
-    """The way TensorFlow Serving takes: the graph alone, by the names in its signature."""
+def served_alone(code, *arguments, cwd):
+    """What a script prints as JSON in a process that can import neither tfrobust nor Keras."""
+    start = "import sys\nsys.modules['tfrobust'] = sys.modules['keras'] = None\n"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # -I: neither the current folder nor PYTHONPATH is searched for modules.
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", start + code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-800:]
+    return json.loads(done.stdout)
+
+
+def test_without_custom_objects(folder, served, tmp_path):
+    """By `tf.saved_model.load`, and the way TensorFlow Serving takes: the graph alone, by names."""
     batch = [encoded(photo(30, 40), "JPEG"), b"no image"]
     (tmp_path / "good.jpeg").write_bytes(batch[0])
+    pixels = photo(16, 12)[None]
+    np.save(tmp_path / "pixels.npy", pixels)
     code = """if True:
-        import sys
-        sys.modules["tfrobust"] = sys.modules["keras"] = None
-        import json, tensorflow as tf
+        import json, numpy as np, tensorflow as tf
+        try:
+            import tfrobust
+        except ImportError:
+            pass
+        else:
+            raise AssertionError("tfrobust can be imported")
+        folder, jpeg, pixels = sys.argv[1:]
+        contents = [open(jpeg, "rb").read(), b"no image"]
+        pixels = np.load(pixels, allow_pickle=False)
+        floats = pixels.astype("float32") / 255
+        given = {"serving_default": floats, "uint8": pixels, "features": floats}
+        given["serving_bytes"] = np.array(contents, object)
+        loaded = tf.saved_model.load(folder).signatures
+        out = {"loaded": {}, "session": {}}
+        for name, images in given.items():
+            returned = loaded[name](images=tf.constant(images))
+            out["loaded"][name] = {key: value.numpy() for key, value in returned.items()}
         v1 = tf.compat.v1
         with v1.Session(graph=tf.Graph()) as session:
-            graph = v1.saved_model.load(session, ["serve"], sys.argv[1])
-            signature = graph.signature_def["serving_bytes"]
-            contents = [open(sys.argv[2], "rb").read(), b"no image"]
-            names = {name: signature.outputs[name].name for name in ("ok", "logits")}
-            out = session.run(names, {signature.inputs["images"].name: contents})
-        print(json.dumps({name: value.tolist() for name, value in out.items()}))
+            signatures = v1.saved_model.load(session, ["serve"], folder).signature_def
+            for name, images in given.items():
+                names = {key: value.name for key, value in signatures[name].outputs.items()}
+                place = signatures[name].inputs["images"].name
+                out["session"][name] = session.run(names, {place: images})
+        as_text = lambda value: value.decode() if isinstance(value, bytes) else value.tolist()
+        print(json.dumps(out, default=as_text))
     """
-    command = [sys.executable, "-I", "-c", code, str(folder), str(tmp_path / "good.jpeg")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-800:]
-    out = json.loads(done.stdout)
-    loaded = tf.saved_model.load(str(folder))
-    wanted = loaded.signatures["serving_bytes"](images=tf.constant(batch))["logits"]
-    assert out["ok"] == [True, False]
-    np.testing.assert_allclose(out["logits"], wanted, atol=1e-5)
+    out = served_alone(code, folder, tmp_path / "good.jpeg", tmp_path / "pixels.npy", cwd=tmp_path)
+    floats = pixels.astype("float32") / 255
+    given = {"serving_default": floats, "uint8": pixels, "features": floats, "serving_bytes": batch}
+    for way in ("loaded", "session"):
+        assert set(out[way]) == set(given)
+        for name, images in given.items():
+            wanted = served.signatures[name](images=tf.constant(images))
+            assert set(out[way][name]) == set(wanted)
+            for key, values in wanted.items():
+                returned = out[way][name][key]
+                if values.dtype == tf.string:
+                    assert returned == [text.decode() for text in values.numpy()]
+                else:
+                    np.testing.assert_allclose(returned, values, atol=1e-5)
+        assert out[way]["serving_bytes"]["ok"] == [True, False]
 
 
-def test_saved_model_cli(folder, tmp_path):
-    tool = pathlib.Path(sys.executable).with_name("saved_model_cli")
-    if not tool.exists():
-        pytest.skip("no saved_model_cli beside this Python")
+def test_saved_model_cli(folder, served, tmp_path):
     np.save(tmp_path / "images.npy", photo(16, 12)[None])
-    command = [sys.executable, tool, "run", "--dir", folder, "--tag_set", "serve"]
-    command += ["--signature_def", "uint8", "--inputs", f"images={tmp_path / 'images.npy'}"]
-    command += ["--outdir", tmp_path / "out"]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
+    command = [sys.executable, "-I", "-m", "tensorflow.python.tools.saved_model_cli", "run"]
+    command += ["--dir", folder, "--tag_set", "serve", "--signature_def", "uint8"]
+    command += ["--inputs", f"images={tmp_path / 'images.npy'}", "--outdir", tmp_path / "out"]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, env=environment, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr[-800:]
-    loaded = tf.saved_model.load(str(folder))
-    wanted = loaded.signatures["uint8"](images=tf.constant(photo(16, 12)[None]))["logits"]
+    wanted = served.signatures["uint8"](images=tf.constant(photo(16, 12)[None]))["logits"]
     np.testing.assert_allclose(np.load(tmp_path / "out" / "logits.npy"), wanted, atol=1e-5)

@@ -1,10 +1,11 @@
 """Time of a SavedModel's `serving_default` beside the bare forward pass of the net, in one run.
 
-Run: python benchmarks/serving_latency.py [--net resnet_20] [--batch-sizes 1 64] [--rounds 60]
+Run: python benchmarks/serving_latency.py [--net resnet_20] [--batch-sizes 1 64] [--seconds 40]
 
 The bare pass is a `tf.function` of the Keras net in inference mode, traced for a batch of any size
-like the signature. Both get the same batch and hand back the logits as NumPy. They take turns,
-and the order changes from round to round, so that a slow moment of the machine meets both.
+like the signature. Both get the same batch and hand back the logits as NumPy. They take turns in
+an order drawn anew for each round, so that a slow moment of the machine meets both; short calls
+get more rounds, as they fit into --seconds.
 Medians; "throughput" is that of the SavedModel divided by that of the bare pass (target: 0.95).
 Beside them, without a target: the signature `uint8`, and the bare pass with the same outputs as
 the signature, logits and probabilities. "bare, again" is the bare pass a second time: how far its
@@ -29,14 +30,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--net", default="resnet_20", choices=list(NETS))
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 64])
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=40)
     given = parser.parse_args()
     keras.utils.set_random_seed(0)
     net = NETS[given.net]()
     shape = net.input_shape[1:]
     print(
         f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {given.net}, images of "
-        f"{'x'.join(map(str, shape))}, {given.rounds} rounds"
+        f"{'x'.join(map(str, shape))}"
     )
     print(f"{'':34}{'ms':>9}{'images/s':>11}{'throughput':>12}")
     with tempfile.TemporaryDirectory() as folder:
@@ -44,10 +45,10 @@ def main() -> None:
         serving.export(net, path)
         loaded = tf.saved_model.load(str(path))
     for batch_size in given.batch_sizes:
-        measure(net, loaded, batch_size, given.rounds)
+        measure(net, loaded, batch_size, given.seconds)
 
 
-def measure(net: keras.Model, loaded, batch_size: int, rounds: int) -> None:
+def measure(net: keras.Model, loaded, batch_size: int, seconds: float) -> None:
     """Prints the medians for one batch size."""
     pixels = np.random.default_rng(0).integers(0, 256, [batch_size, *net.input_shape[1:]], "uint8")
     bytes_, images = tf.constant(pixels), tf.constant(pixels.astype("float32") / 255)
@@ -74,18 +75,19 @@ def measure(net: keras.Model, loaded, batch_size: int, rounds: int) -> None:
         for _ in range(3):
             np.testing.assert_allclose(call(), wanted, rtol=1e-3, atol=1e-4)
     times: dict[str, list[float]] = {name: [] for name in calls}
-    order = list(calls)
-    for _ in range(rounds):
-        order = order[1:] + order[:1]
-        for name in order:
+    random, rounds, end = np.random.default_rng(0), 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        rounds += 1
+        for name in random.permutation(list(calls)):
             start = time.perf_counter()
             calls[name]()
             times[name].append(time.perf_counter() - start)
-    median = {name: statistics.median(seconds) for name, seconds in times.items()}
-    for name, seconds in median.items():
+    median = {name: statistics.median(taken) for name, taken in times.items()}
+    print(f"batch {batch_size}: {rounds} rounds")
+    for name, taken in median.items():
         print(
-            f"batch {batch_size:<4}{name:24}{1000 * seconds:9.2f}{batch_size / seconds:11.1f}"
-            f"{median['bare'] / seconds:12.3f}"
+            f"  {name:32}{1000 * taken:9.2f}{batch_size / taken:11.1f}"
+            f"{median['bare'] / taken:12.3f}"
         )
 
 

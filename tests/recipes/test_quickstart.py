@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import recipes, rows, saving
+from tfrobust import recipes, rows, saving, serving
 
 module = importlib.import_module("tfrobust.recipes.quickstart")
 SMALL = recipes.Quickstart(
@@ -69,6 +69,19 @@ def test_whole_job_interrupted_resumed_and_finished(small_job, tmp_path, monkeyp
         served.signatures["serving_default"](images=grey)["logits"], model(grey), atol=1e-5
     )
     assert "logits elsewhere differ by at most" in said
+    assert "files and 4 recorded examples are as exported" in said
+    assert served.signatures["uint8"](images=tf.zeros([1, 32, 32, 3], tf.uint8))["class"].shape == 1
+
+    # Its card has the numbers of that model, and no other's.
+    exported = serving.verify(tmp_path / "undisturbed" / "savedmodels" / "run").folder
+    card = json.loads((exported / "assets.extra" / "card.json").read_text(encoding="utf-8"))
+    (numbers,) = card["numbers"]
+    assert (
+        card["data"]["name"] == "digits" and card["name"] == f"small_cnn, {numbers['measured_as']}"
+    )
+    of_best = [row for row in measured if row.model == numbers["measured_as"]]
+    assert numbers["same_weights"] and numbers["clean_accuracy"] == of_best[0].value
+    assert list(numbers["corruptions"]) == COLUMNS[1:]
 
     # Killed once in the middle of a finetuning.
     finetune, calls = module._finetune, []

@@ -192,6 +192,20 @@ def test_links_are_not_followed(copy, tmp_path):
         serving.verify(copy)
 
 
+def test_pipes_are_not_read(copy):
+    (copy / "fingerprint.pb").unlink()
+    os.mkfifo(copy / "fingerprint.pb")
+    with pytest.raises(ValueError, match=r"'fingerprint\.pb' is no file$"):
+        serving.verify(copy)
+
+
+def test_links_in_a_circle(copy):
+    (copy / "fingerprint.pb").unlink()
+    os.symlink("fingerprint.pb", copy / "fingerprint.pb")
+    with pytest.raises(ValueError, match=r"'fingerprint\.pb'"):
+        serving.verify(copy)
+
+
 def test_link_that_leads_outside_is_refused(copy, tmp_path):
     shutil.move(copy / "fingerprint.pb", tmp_path / "fingerprint.pb")
     os.symlink(tmp_path / "fingerprint.pb", copy / "fingerprint.pb")

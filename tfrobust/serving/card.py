@@ -297,7 +297,7 @@ def _measured_lines(measured: Mapping[str, Any]) -> list[str]:
         f"On {_text(measured['dataset'])}: {measured['images']:,} images, seed "
         f"{measured['seed']}, as {_text(measured['measured_as'])}{checked}.",
         "",
-        "| images | accuracy | severities |",
+        "| images | accuracy, mean over the severities | severities |",
         "|---|---|---|",
         f"| clean | {_percent(measured['clean_accuracy'])} | |",
         f"| 15 common corruptions | {_percent(measured['robust_accuracy'])} | 1 to 5 |",

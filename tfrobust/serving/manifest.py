@@ -67,6 +67,8 @@ def check_manifest(folder: files.PathLike) -> int:
             wrong.append(f"{name!r} is extra")
         elif name not in there:
             wrong.append(f"{name!r} is missing")
+        elif not (root / name).is_file():  # a pipe, which could be read for ever
+            wrong.append(f"{name!r} is no file")
         elif _sha256(root / name) != wanted[name]:
             wrong.append(f"{name!r} was changed")
     if wrong:
@@ -120,7 +122,10 @@ def _is_inside(root: pathlib.Path, name: str) -> bool:
     plain = name == str(path) and not path.is_absolute() and not {".", ".."} & set(path.parts)
     if not plain or any(sign in name for sign in "\\:\0"):
         return False
-    return (root / name).resolve().is_relative_to(root.resolve())  # through links too
+    try:
+        return (root / name).resolve().is_relative_to(root.resolve())  # through links too
+    except (OSError, RuntimeError):  # links in a circle
+        return False
 
 
 def _names(root: pathlib.Path) -> list[str]:

@@ -42,7 +42,7 @@ def verify(path: files.PathLike, tolerance: float = 1e-4) -> Verified:
         path: The folder that `export` wrote; of a folder of versions the newest is taken.
         tolerance: How far a served number may be from the recorded one, where the recorded ones
             are at most 1; otherwise it is multiplied by the largest of them. Default 1e-4; nets in
-            half precision need about 1e-2.
+            half precision may need more on another kind of processor.
 
     Returns:
         What was checked, and the largest difference.

@@ -153,7 +153,8 @@ def write_card(card: Card, folder: files.PathLike) -> None:
         folder: The SavedModel.
     """
     files.write_json(card, pathlib.Path(folder, JSON))
-    pathlib.Path(folder, MARKDOWN).write_text(card_markdown(card), encoding="utf-8", newline="\n")
+    # As bytes, so that its hash is the same wherever it is written.
+    pathlib.Path(folder, MARKDOWN).write_bytes(card_markdown(card).encode())
 
 
 # Of the model ----------------------------------------------------------------------------------

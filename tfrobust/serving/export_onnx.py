@@ -1,0 +1,163 @@
+"""Export to ONNX, for runtimes other than TensorFlow's."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Callable, Optional
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import checks, files
+from tfrobust.serving.exported_file import (
+    ExportedFile,
+    Pairs,
+    batches_of,
+    check_file,
+    check_same,
+    compare,
+    seeded_images,
+)
+from tfrobust.serving.plain_net import PlainNet
+
+#: What tf2onnx was tried with; below 13 its int32 indices and sums get in the way.
+OPSETS = (13, 18)
+
+_COMPILED = "_XlaMustCompile"
+
+
+def export_onnx(
+    model: keras.Model,
+    path: files.PathLike,
+    *,
+    opset: int = 15,
+    data: Any = None,
+    overwrite: bool = False,
+) -> ExportedFile:
+    """Writes the plain net as an ONNX file, whole or not at all, and measures it.
+
+    Needs `pip install tfrobust[onnx]`, which brings tf2onnx and onnxruntime.
+
+    The input is `images`, float32 [batch, H, W, C] in [0, 1], channels last as everywhere in
+    tfrobust; the output is `logits` [batch, classes], or `probabilities` where the net ends in
+    softmax. The batch has any size. Of dual normalizations the clean route is exported; a net of
+    mixed precision is exported in float32.
+
+    Where onnxruntime is installed, the file is run with it beside the Keras model: on `data`, else
+    on 64 seeded random images. A difference from the net in float32 of more than a thousandth of
+    the largest output is an error, and nothing is written.
+
+    Args:
+        model: A tfrobust method or any Keras model with one image input and one output.
+        path: File to write, ending in `.onnx`.
+        opset: Version of ONNX's operators, 13 to 18: the newest that the runtime knows that shall
+            read the file. Default 15, tf2onnx's own.
+        data: (images, labels) as arrays or as a batched `tf.data.Dataset`, to measure accuracies
+            with. Default: accuracies are not measured.
+        overwrite: Replace a file that stands there. Default False.
+
+    Returns:
+        Size, differences from the Keras model, and accuracies of both where `data` is given;
+        without onnxruntime the size alone.
+
+    Raises:
+        FileExistsError: Something stands at `path`, and `overwrite` is off or it is a folder.
+        ImportError: tf2onnx is not installed, or `data` is given and onnxruntime is not.
+        ValueError: Something does not fit the model.
+        RuntimeError: ONNX has no such operation as the net needs, or the file does not return what
+            the model does.
+
+    Example:
+
+    >>> layers = [keras.Input([8, 8, 1]), keras.layers.Flatten(), keras.layers.Dense(2)]
+    >>> export_onnx(keras.Sequential(layers), "net.tflite")
+    Traceback (most recent call last):
+    ...
+    ValueError: path must end in .onnx; received 'net.tflite'
+    """
+    checks.check_whole("opset", opset, *OPSETS)
+    target = check_file(path, ".onnx", overwrite)
+    tf2onnx = _needed("tf2onnx.convert", "export_onnx")
+    onnxruntime = _needed("onnxruntime", "data of export_onnx") if data is not None else _runtime()
+    net = PlainNet(model, float32=True)
+    content = _convert(tf2onnx, net, opset)
+    compared: dict[str, Any] = {}
+    if onnxruntime is not None:
+        run = _runner(onnxruntime, content, net.output)
+        check_same(net, run)
+        pairs: Pairs = seeded_images(net)
+        if data is not None:
+            pairs = batches_of(data, net, "data", labelled=True)
+        compared = compare(PlainNet(model), run, pairs)
+    with files.replacing(target) as temporary:
+        temporary.write_bytes(content)
+    return ExportedFile(target, len(content), **compared)
+
+
+def _needed(module: str, what: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.split(".")[0]
+        raise ImportError(f"{what} needs {package}: pip install tfrobust[onnx]") from error
+
+
+def _runtime() -> Optional[Any]:
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError:
+        return None
+
+
+def _convert(tf2onnx: Any, net: PlainNet, opset: int) -> bytes:
+    try:
+        # Not from_keras, which reads attributes that models of Keras 3 do not have.
+        proto, _ = tf2onnx.from_function(
+            _without_compiled_parts(net), input_signature=net.signature, opset=opset
+        )
+    except Exception as error:
+        raise RuntimeError(f"tf2onnx cannot convert this net: {error}") from error
+    onnx = importlib.import_module("onnx")  # tf2onnx needs it as well
+    nodes = {(node.op_type, node.domain) for node in proto.graph.node}
+    missing = sorted(name for name, domain in nodes if not onnx.defs.has(name, domain))
+    if missing:
+        raise RuntimeError(f"ONNX cannot hold this net: it has no operation {', '.join(missing)}")
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.checker.check_model(proto)
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def _without_compiled_parts(net: PlainNet) -> Any:
+    """The same function, without the mark of parts for XLA, which tf2onnx does not look into.
+
+    Keras marks grouped convolutions so.
+    """
+    # Not in TensorFlow's public interface; tf2onnx takes it from there as well.
+    constants = importlib.import_module("tensorflow.python.framework.convert_to_constants")
+    frozen = constants.convert_variables_to_constants_v2(net.concrete)
+    definition = frozen.graph.as_graph_def()
+    functions = definition.library.function
+    for nodes in (definition.node, functions, *(function.node_def for function in functions)):
+        for node in nodes:
+            if _COMPILED in node.attr:
+                del node.attr[_COMPILED]
+
+    @tf.function(input_signature=net.signature)
+    def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        given, names = {frozen.inputs[0].name: images}, [frozen.outputs[0].name]
+        return {net.output: tf.graph_util.import_graph_def(definition, given, names, name="")[0]}
+
+    return call
+
+
+def _runner(onnxruntime: Any, content: bytes, output: str) -> Callable[[np.ndarray], np.ndarray]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(images: np.ndarray) -> np.ndarray:
+        returned: np.ndarray = session.run([output], {"images": images})[0]
+        return returned
+
+    return run

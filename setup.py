@@ -21,6 +21,14 @@ README = ROOT / "README.md"
 KERAS_2 = 'python_version < "3.12"'
 KERAS_3 = 'python_version >= "3.12"'
 
+# What serving.export_onnx needs.
+ONNX = [
+    "tf2onnx>=1.16",
+    "onnx",
+    f"onnx<1.18; {KERAS_2}",  # newer ones want newer protobuf or ml-dtypes than TensorFlow 2.15
+    "onnxruntime",
+]
+
 setup(
     name="tfrobust",
     version=VERSION,
@@ -67,6 +75,7 @@ setup(
             "scipy",
             "tf-slim",
         ],
+        "onnx": ONNX,
         "dev": ["mypy", "ruff"],
     },
     entry_points={"console_scripts": ["tfrobust=tfrobust.cli:main"]},

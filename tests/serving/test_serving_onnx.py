@@ -63,7 +63,7 @@ def test_names_shapes_and_opset(make_net, onnx, tmp_path):
     assert {o.version for o in model.opset_import if o.domain == ""} == {16}
 
 
-def test_accuracies_of_a_trained_net(trained_net, digit_parts, onnxruntime, tmp_path):
+def test_accuracies_of_a_trained_net(onnxruntime, trained_net, digit_parts, tmp_path):
     images, labels = digit_parts["test"]
     done = serving.export_onnx(trained_net, tmp_path / "net.onnx", data=(images, labels))
     right = trained_net.predict(images, verbose=0).argmax(axis=1) == labels

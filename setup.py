@@ -74,6 +74,7 @@ setup(
             "scikit-image",
             "scipy",
             "tf-slim",
+            *ONNX,
         ],
         "onnx": ONNX,
         "dev": ["mypy", "ruff"],

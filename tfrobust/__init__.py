@@ -29,6 +29,7 @@ _SUBPACKAGES = (
     "saving",
     "serving",
     "strength",
+    "tuning",
 )
 
 __all__ = [*_SUBPACKAGES, "__version__"]
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         saving,
         serving,
         strength,
+        tuning,
     )
 
 

@@ -15,6 +15,7 @@ FLOORS = [
     ["__main__"],
     ["cli"],
     ["recipes"],
+    ["tuning"],
     ["methods", "callbacks", "evaluation", "strength", "saving"],
     ["nets", "attacks", "serving"],
     ["augment", "losses", "layers", "datasets", "corruptions", "reports"],

@@ -114,6 +114,58 @@ def parser() -> argparse.ArgumentParser:
     _training(one, epochs=6, learning_rate=0.05)
 
     one = command(
+        "tune", commands.tune, "find the best settings of a method, and finetune with them"
+    )
+    one.add_argument("model", help="a .keras file")
+    one.add_argument("--method", choices=list(METHODS), default="feature_map_augmentation")
+    one.add_argument("--augment", default="combined", help="as for finetune; default: %(default)s")
+    one.add_argument("--strengths", help="file of calibrated strengths; default: Table 1, CIFAR-10")
+    one.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the method that is the same in all trials; may be given several times",
+    )
+    one.add_argument(
+        "--range",
+        dest="ranges",
+        action="append",
+        default=[],
+        metavar="NAME[=START,END,POINTS[,log]]",
+        help="what is searched: gamma=0.01,1,5,log; strength=0.01,1,4,log for that of the "
+        "augmentation; a name alone takes the papers' range; may be given several times; default: "
+        "the papers' ranges of the method's weights",
+    )
+    one.add_argument("--tuner", choices=["grid", "random", "hyperband", "bayesian"], default="grid")
+    one.add_argument(
+        "--trials",
+        type=_whole(1),
+        help="most trials; default: the whole grid, all brackets of hyperband, 10 of the others",
+    )
+    one.add_argument(
+        "--conditions",
+        choices=["table_1", "held_out"],
+        default="table_1",
+        help="robust accuracy is the mean over Table 1 and its combinations, or over the four "
+        "corruptions that the benchmark holds out for validation; default: %(default)s",
+    )
+    one.add_argument(
+        "--clean-floor", type=float, help="clean accuracy that must be kept, such as 0.95"
+    )
+    one.add_argument(
+        "--clean-drop",
+        type=float,
+        help="the same as what may be lost of the start model's; default: 0.02",
+    )
+    one.add_argument(
+        "--objective", help="rank by another number of the logs instead, such as val_loss"
+    )
+    _data(one)
+    _training(one, epochs=6, learning_rate=0.05)
+
+    one = command(
         "calibrate", commands.calibrate, "find the strength of each augmentation for a wanted drop"
     )
     one.add_argument("model", help="a .keras file")

@@ -34,6 +34,36 @@ def finetune(arguments: argparse.Namespace) -> None:
     print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
 
 
+def tune(arguments: argparse.Namespace) -> None:
+    from tfrobust import recipes, reports
+    from tfrobust.tuning import Range, space, strength_range
+
+    settings = _settings(arguments, recipes.Tune)
+    settings["settings"] = dict(_number(*_assignment("--set", t)) for t in arguments.settings)
+    ranges = []
+    for text in arguments.ranges:
+        if "=" in text:
+            ranges.append(Range.parse(text))
+        elif text == "strength":
+            ranges.append(strength_range(arguments.augment.partition("=")[0]))
+        else:
+            ranges += space(arguments.method, [text])
+    recipe = recipes.Tune(**{**settings, "ranges": tuple(ranges)})
+    trials = recipes.tune(recipe, arguments.out)
+    if not trials:  # a worker; the chief tells
+        return
+    out = pathlib.Path(arguments.out)
+    about = json.loads((out / "tuning.json").read_text(encoding="utf-8"))
+    print(reports.trials_table(map(vars, trials), about).to_text())
+    best = trials[0]
+    print("best: " + ", ".join(f"{name}={value:g}" for name, value in best.values.items()))
+    print(f"report: {out / 'report.html'}")
+    print(f"model: {out / 'model.keras'} (the best trial, after epoch {best.epoch})")
+    command = recipes.finetune_command(recipe, best, f"{arguments.out}-finetuned")
+    print(f"finetune with them: {command}")
+    _print_note_of_run(arguments.out)
+
+
 def calibrate(arguments: argparse.Namespace) -> None:
     from tfrobust import augment, reports, saving, strength
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tfrobust.reports.reliability import reliability_diagram
     from tfrobust.reports.table_files import write_tables
     from tfrobust.reports.tables import robustness_table, standard_error, strengths_table
+    from tfrobust.reports.trials import trials_figure, trials_table
 
 _MODULES = {
     "accuracy_heat_map": "heat_maps",
@@ -42,6 +43,8 @@ _MODULES = {
     "strengths_table": "tables",
     "summary_table": "evaluation_tables",
     "sweep_table": "evaluation_tables",
+    "trials_figure": "trials",
+    "trials_table": "trials",
     "worst_examples": "picture_pairs",
     "write_report": "html",
     "write_tables": "table_files",
@@ -63,6 +66,8 @@ __all__ = [
     "strengths_table",
     "summary_table",
     "sweep_table",
+    "trials_figure",
+    "trials_table",
     "worst_examples",
     "write_report",
     "write_tables",

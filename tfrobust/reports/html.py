@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 
 from tfrobust import files
-from tfrobust.reports import evaluation_page, figures, page, protocol_page, tables
+from tfrobust.reports import evaluation_page, figures, page, protocol_page, tables, trials
 from tfrobust.rows import Row, read
 
 NAMES = (
@@ -35,8 +35,9 @@ def write_report(
     """Writes the tables and figures of a run as one HTML file that needs nothing else.
 
     Reads `rows.jsonl` and, where they are there, `strengths.json`, `pictures.npz`,
-    `history.jsonl`, `settings.json`, `data.json`, and of an evaluation `differences.json`,
-    `reliability.json`, `worst.npz` and `worst.json`.
+    `history.jsonl`, `settings.json`, `data.json`, of an evaluation `differences.json`,
+    `reliability.json`, `worst.npz` and `worst.json`, and of a search `trials.jsonl` (which may
+    stand without rows) and `tuning.json`.
 
     Args:
         run_folder: Folder of the run.
@@ -55,14 +56,17 @@ def write_report(
     """
     folder = pathlib.Path(run_folder)
     path = folder / "report.html" if path is None else pathlib.Path(path)
-    if not (folder / "rows.jsonl").is_file():
+    has_rows = (folder / "rows.jsonl").is_file()
+    if not has_rows and not (folder / "trials.jsonl").is_file():
         raise FileNotFoundError(f"a report needs result rows; {folder} has no rows.jsonl")
     if path.is_dir():
         raise IsADirectoryError(f"path must be a file for the report; {path} is a folder")
-    rows = read(folder / "rows.jsonl")
+    rows = read(folder / "rows.jsonl") if has_rows else []
     evaluated = evaluation_page.is_evaluation(folder, rows)
-    sections: list[Iterator[str]] = [_note(folder)]
-    if evaluated:
+    sections: list[Iterator[str]] = [_note(folder), trials.sections(folder)]
+    if not has_rows:
+        pass  # a search that was not measured beyond its trials
+    elif evaluated:
         sections += [evaluation_page.sections(folder, rows, mixed_protocols=mixed_protocols)]
     else:
         sections += [_accuracies(folder, rows, mixed_protocols)]

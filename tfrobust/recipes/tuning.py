@@ -1,0 +1,231 @@
+"""Tuning a method: many finetunings of one model, and the best of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+import keras
+
+from tfrobust import checks, files, reports, rows, saving, tuning
+from tfrobust.augment import naming, presets
+from tfrobust.augment.base import StrengthAugment
+from tfrobust.evaluation import Evaluator, augmented, corrupted
+from tfrobust.recipes import training
+from tfrobust.recipes.base import RunFolder
+from tfrobust.recipes.training import Finetune
+from tfrobust.tuning import distributed
+from tfrobust.tuning.search import TUNERS, load_data
+from tfrobust.tuning.spaces import STRENGTH
+from tfrobust.tuning.trials import Trial
+
+#: What is lost at most where no floor is given: two points of the start model's clean accuracy.
+DEFAULT_DROP = 0.02
+START, BEST = "start model", "best trial"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tune(Finetune):
+    """Finetunes a trained model many times and keeps the best, as `tuning.search` says.
+
+    Each trial is the `Finetune` of the same settings and seed; its best epoch counts.
+
+    Args:
+        ranges: What is searched: settings of the method, and "strength", that of the augmentation.
+            Default: what `tuning.space` has for the method.
+        tuner: "grid", "random", "hyperband" or "bayesian".
+        trials: Most trials; see `tuning.search`.
+        conditions: What robust accuracy is the mean over: "table_1" (the seven augmentations of the
+            FMA paper's Table 1, at `strengths`, and Combined+ and Combined−, as `Finetune` shows
+            them) or "held_out" (the four corruptions that the benchmark holds out for validation,
+            at severity 3).
+        clean_floor: Clean accuracy on the validation images that must be kept.
+        clean_drop: The same as what may be lost of the start model's. Default: 0.02, where neither
+            is given.
+        objective: Another objective, such as "val_loss"; then there is no floor.
+    """
+
+    ranges: tuple[tuning.Range, ...] = ()
+    tuner: str = "grid"
+    trials: Optional[int] = None
+    conditions: str = "table_1"
+    clean_floor: Optional[float] = None
+    clean_drop: Optional[float] = None
+    objective: Optional[str] = None
+
+
+def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print) -> list[Trial]:
+    """Runs a `Tune` recipe.
+
+    Writes what `tuning.search` writes, the accuracies of the start model and of the best trial on
+    the validation images (rows.jsonl), and report.html. As KerasTuner's chief or worker it does so
+    with others; see `tuning.search`.
+
+    Args:
+        recipe: The settings.
+        out: Output folder; a search that was killed goes on there.
+        say: Takes the lines that tell how it goes.
+
+    Returns:
+        The trials, the best first; in a worker none.
+
+    Raises:
+        ValueError: A name or number of the recipe is wrong, or all trials failed.
+        FileNotFoundError: There is no model file.
+        FileExistsError: `out` holds something else.
+    """
+    recipe = recipe.replace(ranges=tuple(_checked_ranges(recipe)))
+    individual = training.individual_augmentations(recipe.strengths)
+    build = functools.partial(_build, recipe, individual)
+    for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest(recipe)):
+        build(values)  # what the method does not take is said before anything is trained
+
+    def load() -> Any:
+        return training.training_data(recipe)
+
+    data = load_data(load)
+    role = distributed.role()
+    if role == "worker":
+        distributed.wait_for(pathlib.Path(out, "start.jsonl"))
+    run = RunFolder(out, recipe, finished="report.html")
+    if role != "worker" and not (run / "start.jsonl").exists():
+        files.write_json(data.describe(), run / "data.json")
+        source = saving.load_model(recipe.model)
+        rows.write(_measure(recipe, source, data, individual, START), run / "start.jsonl")
+    start = rows.read(run / "start.jsonl")
+    floor = _floor(recipe, start)
+    if floor is not None and role != "worker":
+        say(f"floor of clean accuracy: {100 * floor:.2f}%")
+    found = tuning.search(
+        build,
+        load,
+        recipe.ranges,
+        run.path,
+        tuner=recipe.tuner,
+        trials=recipe.trials,
+        epochs=recipe.epochs,
+        objective=recipe.objective,
+        clean_floor=floor,
+        conditions=_conditions(recipe, individual),
+        fit=functools.partial(training.fit, learning_rate=recipe.learning_rate),
+        seed=recipe.seed,
+        say=say,
+    )
+    if role != "worker" and not run.finished:
+        best = saving.load_model(run / "model.keras")
+        measured = _measure(recipe, best, data, individual, BEST)
+        rows.write([*start, *measured], run / "rows.jsonl")
+        reports.write_report(run.path)
+    return found
+
+
+def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
+    """The command that finetunes with the values of a trial.
+
+    Args:
+        recipe: What was run.
+        best: The trial.
+        out: The output folder of the command.
+
+    Returns:
+        The command, on one line.
+    """
+    values = dict(best.values)
+    augment = recipe.augment
+    if STRENGTH in values:
+        augment = f"{augment.partition('=')[0]}={values.pop(STRENGTH):g}"
+    parts = ["tfrobust", "finetune", recipe.model, "--method", recipe.method, "--augment", augment]
+    for name, value in {**recipe.settings, **values}.items():
+        shown = str(value).lower() if isinstance(value, bool) else f"{value:g}"
+        parts += ["--set", f"{name}={shown}"]
+    defaults = {field.name: field.default for field in dataclasses.fields(Finetune)}
+    given = {**vars(recipe), "epochs": best.epochs}
+    options = ("strengths", "dataset", "data_dir", "epochs", "batch_size", "learning_rate", "seed")
+    for name in options:
+        if given[name] != defaults[name]:
+            parts += [f"--{name.replace('_', '-')}", f"{given[name]}"]
+    for name, value in recipe.data_options.items():
+        parts += ["--data-option", f"{name}={value}"]
+    return shlex.join([*parts, "--out", out])
+
+
+def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
+    """The ranges that are searched; errors that need neither model nor data."""
+    checks.check_choice("tuner", recipe.tuner, TUNERS)
+    checks.check_choice("conditions", recipe.conditions, ("table_1", "held_out"))
+    if recipe.trials is not None:
+        checks.check_whole("trials", recipe.trials, 1, 1_000_000)
+    training.check_method_settings(recipe.method, recipe.settings)
+    ranges = list(recipe.ranges or tuning.space(recipe.method))
+    if not ranges:
+        raise ValueError(f"{recipe.method} has no hyper-parameter to tune; choose another method")
+    names = [one.name for one in ranges]
+    training.check_method_settings(recipe.method, {n: 0 for n in names if n != STRENGTH})
+    twice = sorted(set(names) & set(recipe.settings)) or sorted(
+        {name for name in names if names.count(name) > 1}
+    )
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice: as a setting or range, and as a range")
+    for name in ("clean_floor", "clean_drop"):
+        if getattr(recipe, name) is not None:
+            checks.check_in_range(name, getattr(recipe, name), 0, 1)
+    given = [
+        n for n in ("clean_floor", "clean_drop", "objective") if getattr(recipe, n) is not None
+    ]
+    if len(given) > 1:
+        raise ValueError(f"{given[0]} and {given[1]} exclude each other; give one of them")
+    return ranges
+
+
+def _largest(recipe: Tune) -> dict[str, Any]:
+    return {one.name: one.rounded(one.end) for one in recipe.ranges}
+
+
+def _build(
+    recipe: Tune, individual: Mapping[str, StrengthAugment], values: Mapping[str, Any]
+) -> keras.Model:
+    """The method on the start model, as it is in the file, with the values of a trial."""
+    values = dict(values)
+    strength = values.pop(STRENGTH, None)
+    augment = naming.by_name(recipe.augment, individual, seed=recipe.seed)
+    if strength is not None:
+        if not isinstance(augment, StrengthAugment):
+            raise ValueError(
+                f"{recipe.augment} has no strength to search; choose an augmentation that has one"
+            )
+        augment = augment.with_strength(strength)
+    source = saving.load_model(recipe.model)
+    net = getattr(source, "net", source)
+    return training.build_method(recipe.method, net, augment, {**recipe.settings, **values})
+
+
+def _conditions(recipe: Tune, individual: Mapping[str, StrengthAugment]) -> list[Any]:
+    if recipe.conditions == "held_out":
+        return corrupted("held_out", severities=[3])
+    return augmented({**individual, **presets.combinations(individual)})
+
+
+def _measure(
+    recipe: Tune, model: Any, data: Any, individual: Mapping[str, StrengthAugment], name: str
+) -> list[rows.Row]:
+    return Evaluator(_conditions(recipe, individual)).rows(
+        model,
+        data.validation,
+        model_name=name,
+        dataset=f"{data.name}/validation",
+        seed=recipe.seed,
+    )
+
+
+def _floor(recipe: Tune, start: list[rows.Row]) -> Optional[float]:
+    if recipe.objective is not None:
+        return None
+    if recipe.clean_floor is not None:
+        return recipe.clean_floor
+    drop = DEFAULT_DROP if recipe.clean_drop is None else recipe.clean_drop
+    clean = next(r.value for r in start if r.corruption == rows.CLEAN and r.metric == "accuracy")
+    return round(max(clean - drop, 0.0), 6)

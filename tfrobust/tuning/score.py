@@ -1,0 +1,67 @@
+"""Robust accuracy with a floor on clean accuracy, as one number."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import keras
+
+from tfrobust import checks
+
+#: What it is called in the logs and the history.
+SCORE = "score"
+CLEAN, ROBUST = "val_accuracy", "val_robust_accuracy"
+#: Accuracies are float32, so that a floor may be missed by rounding.
+_ROUNDING = 1e-6
+
+
+class FlooredScore(keras.callbacks.Callback):
+    """Adds `score` to the logs: robust accuracy, but below 0 under a floor of clean accuracy.
+
+        score = robust accuracy              where clean accuracy ≥ floor
+        score = clean accuracy − floor − 1   elsewhere
+
+    So whatever misses the floor ranks below all that keep it, and the nearer to the floor the
+    higher, which tells a tuner the way. Put it behind `RobustnessMonitor`.
+
+    Args:
+        clean_floor: Accuracy in [0, 1]; None for no floor.
+
+    Raises:
+        ValueError: The floor is not in [0, 1]; or, at the end of an epoch, an accuracy is not in
+            the logs.
+
+    Example:
+
+    >>> logs = {"val_accuracy": 0.5, "val_robust_accuracy": 0.25}
+    >>> FlooredScore(0.75).on_epoch_end(0, logs)
+    >>> logs["score"]
+    -1.25
+    """
+
+    def __init__(self, clean_floor: Optional[float] = None):
+        super().__init__()
+        if clean_floor is not None:
+            clean_floor = checks.check_in_range("clean_floor", clean_floor, 0, 1)
+        self.clean_floor = clean_floor
+
+    def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
+        if logs is None:
+            return
+        missing = [name for name in (CLEAN, ROBUST) if name not in logs]
+        if missing:
+            raise ValueError(
+                f"the score needs {missing[0]!r} in the logs of each epoch (compile with "
+                "metrics=['accuracy'], fit with validation data, put RobustnessMonitor before); "
+                f"they have: {', '.join(logs) or 'none'}"
+            )
+        clean, robust = float(logs[CLEAN]), float(logs[ROBUST])
+        logs[SCORE] = robust
+        if not keeps_floor(clean, self.clean_floor):
+            assert self.clean_floor is not None
+            logs[SCORE] = clean - self.clean_floor - 1
+
+
+def keeps_floor(clean_accuracy: float, clean_floor: Optional[float]) -> bool:
+    """Whether an accuracy is at the floor or above; NaN is not."""
+    return clean_floor is None or clean_accuracy >= clean_floor - _ROUNDING

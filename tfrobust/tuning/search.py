@@ -1,0 +1,378 @@
+"""A search for the best hyper-parameters."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Optional, Union
+
+import keras
+import tensorflow as tf
+
+from tfrobust import checks, files, saving
+from tfrobust.augment.combine import alternates
+from tfrobust.callbacks import AlternateAugmentations, RestoreBest, RobustnessMonitor
+from tfrobust.datasets import Data
+from tfrobust.evaluation.benchmark import Conditions, Evaluator
+from tfrobust.tuning import distributed
+from tfrobust.tuning.ranges import Range
+from tfrobust.tuning.score import CLEAN, ROBUST, SCORE, FlooredScore, keeps_floor
+from tfrobust.tuning.trials import COMPLETED, FAILED, Trial, ranked, read, write
+
+TUNERS = ("grid", "random", "hyperband", "bayesian")
+MODEL, TRIALS, SETTINGS = "model.keras", "trials.jsonl", "tuning.json"
+
+Loaded = Union[Data, tuple[tf.data.Dataset, tf.data.Dataset]]
+Say = Callable[[str], Any]
+
+
+class _Pair:
+    """What a pair of data sets is in the place of `Data`."""
+
+    name = "data"
+
+    def __init__(self, train: tf.data.Dataset, validation: tf.data.Dataset):
+        self.train, self.validation = train, validation
+
+
+def search(
+    build: Callable[[dict[str, Any]], keras.Model],
+    data: Callable[[], Loaded],
+    space: Sequence[Range],
+    out: files.PathLike,
+    *,
+    tuner: str = "grid",
+    trials: Optional[int] = None,
+    epochs: int = 6,
+    objective: Any = None,
+    clean_floor: Optional[float] = None,
+    conditions: Optional[Conditions] = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    fit: Optional[Callable[..., keras.callbacks.History]] = None,
+    seed: int = 0,
+    say: Say = print,
+) -> list[Trial]:
+    """Trains a model for each of many settings and keeps the best, with KerasTuner.
+
+    By default the best is the one of the highest robust accuracy on the validation images, among
+    those that keep a floor of clean accuracy (`FlooredScore`). Of each trial its best epoch counts.
+
+    A trial depends on its values and the seed alone: everything is seeded, and the data are loaded,
+    anew for each. A search that was killed goes on when it is called again with the same settings:
+    finished trials are not repeated, and one that was running is run again from its beginning.
+
+    **Several processes**: run the same script once as KerasTuner's chief, which trains nothing, and
+    in any number of workers, with one folder that all of them can reach: KERASTUNER_ORACLE_IP and
+    KERASTUNER_ORACLE_PORT say where the chief listens, KERASTUNER_TUNER_ID is "chief" in the chief
+    and a name of its own in each worker. A worker that was killed is started again under its name;
+    the chief waits for it. Results are returned and written by the chief.
+
+    Writes into `out`: `tuning.json` (settings), `trials.jsonl` (one line a trial, after each),
+    `model.keras` (of the best trial, with the weights of its best epoch), and KerasTuner's own
+    files in `tuner/`. `tfrobust.reports.write_report` shows them.
+
+    Args:
+        build: Values by name to a model: a tfrobust method, or any Keras model with the metric
+            "accuracy". Compiled, unless `fit` does it.
+        data: A function without arguments that loads the data: `datasets.Data`, or a pair of
+            batched `tf.data.Dataset`s, train and validation.
+        space: The ranges, such as those of `space("feature_map_augmentation")`.
+        out: The folder.
+        tuner: "grid" (all points of the ranges), "random", "bayesian" (Gaussian process), or
+            "hyperband", whose trials begin with few epochs; the best are run again with more, each
+            time from the start, so that a falling learning rate falls to its end.
+        trials: Most trials. Default: the whole grid; all brackets of Hyperband; 10 of the others.
+        epochs: Epochs of a trial; of Hyperband the most.
+        objective: "val_loss" or another number of the logs whose name says what is better, or a
+            `keras_tuner.Objective`. Default: the score described above.
+        clean_floor: Clean accuracy on the validation images, in [0, 1], that must be kept. Default
+            None: no floor. It goes with the default objective.
+        conditions: What robust accuracy is the mean over; see `RobustnessMonitor`. Default: the
+            four corruptions that the benchmark holds out for validation, at severity 3.
+        callbacks: Further callbacks; copied for each trial.
+        fit: `fit(model, data, epochs=..., callbacks=...)`, which returns Keras' history. Default:
+            the model's own, with what alternating augmentations need.
+        seed: Seed of every trial, and of the tuner's draws.
+        say: Takes a line a trial.
+
+    Returns:
+        The trials, the best first; in a worker none.
+
+    Raises:
+        ValueError: An argument is wrong, the data have no validation images, or all trials failed.
+        FileExistsError: `out` holds something else, or a search with other settings.
+
+    Example:
+
+    >>> from tfrobust import datasets, methods, nets
+    >>> def build(values):
+    ...     model = methods.FeatureContrastive(nets.lenet((28, 28, 3), 10), **values)
+    ...     model.compile("sgd", metrics=["accuracy"])
+    ...     return model
+    >>> ranges = [Range("weight", 1e-4, 1e-1, 4, "log"), Range("sigma", 0.1, 0.5, 3)]
+    >>> load = lambda: datasets.load("corner_digits")
+    >>> search(build, load, ranges, "runs/fcl", trials=0)
+    Traceback (most recent call last):
+    ...
+    ValueError: trials must be a whole number from 1 to 1000000; received 0
+    """
+    ranges = _checked(build, data, space, tuner, trials, epochs, seed)
+    name, direction = _objective(objective, clean_floor)
+    if not (conditions is None or isinstance(conditions, (Mapping, Evaluator))):
+        conditions = list(conditions)
+    role = distributed.role()
+    if role == "worker":
+        distributed.wait_for(pathlib.Path(out, SETTINGS))
+    load_data(data)  # before anything is written
+    folder = _folder(
+        out,
+        {
+            "tuner": tuner,
+            "trials": trials,
+            "epochs": epochs,
+            "objective": name,
+            "direction": direction,
+            "clean_floor": clean_floor,
+            "seed": seed,
+            "space": [{**vars(one), "values": list(one.values)} for one in ranges],
+        },
+    )
+    if role != "alone" and (folder / MODEL).is_file():
+        return [] if role == "worker" else ranked(read(folder / TRIALS), direction=direction)
+
+    def run(trial: str, values: Mapping[str, Any], of_epochs: int) -> dict[str, float]:
+        seed_trial(seed)
+        loaded = load_data(data)  # after the seeds, which tf.data takes part of its own from
+        model = build(dict(values))
+        monitor = RobustnessMonitor(
+            loaded.validation,
+            conditions,
+            dataset=f"{loaded.name}/validation",
+            seed=seed,
+            before_training=False,
+        )
+        best = RestoreBest(name, direction)
+        added = [monitor, FlooredScore(clean_floor), best]
+        history = (fit or _fit)(
+            model, loaded, epochs=of_epochs, callbacks=[*copy.deepcopy(list(callbacks)), *added]
+        ).history
+        if best.best_epoch is None:
+            raise FloatingPointError(f"{name} was NaN in each epoch")
+        saving.save_model(model, _model_file(folder, int(trial) + 1))
+        del model
+        gc.collect()  # a model of Keras is a circle of references
+        at = best.best_epoch - 1
+        measured = {metric: float(history[metric][at]) for metric in {name, CLEAN, ROBUST}}
+        return {**measured, "best_epoch": float(best.best_epoch)}
+
+    from tfrobust.tuning import oracles  # KerasTuner takes seconds to import
+
+    objective = oracles.keras_tuner.Objective(name, direction)
+    oracle = oracles.oracle(
+        tuner, ranges, trials=trials, epochs=epochs, objective=objective, seed=seed
+    )
+    oracle.verbose = 0
+
+    def records() -> list[Trial]:
+        return [_record(t, ranges, epochs, name, clean_floor) for t in oracle.trials.values()]
+
+    def after(trial: Any) -> None:
+        if role == "worker":
+            say(f"trial {int(trial.trial_id) + 1} ended")
+            return
+        known = records()
+        _keep(folder, known, direction)
+        say(_line(next(t for t in known if t.number == int(trial.trial_id) + 1)))
+
+    runner = oracles.Runner(oracle, run, ranges=ranges, epochs=epochs, folder=folder, after=after)
+    try:
+        runner.search()
+    except oracles.keras_tuner.errors.FatalError as error:
+        raise (error.__cause__ or error) from None
+    if role == "worker":
+        return []
+    known = ranked(records(), direction=direction)
+    _keep(folder, known, direction)
+    if not known or known[0].status != COMPLETED:
+        why = known[0].message if known else "there was none"
+        raise ValueError(f"no trial of {len(known)} could be trained to its end; the first: {why}")
+    with files.replacing(folder / MODEL) as temporary:
+        shutil.copyfile(_model_file(folder, known[0].number), temporary)
+    return known
+
+
+def seed_trial(seed: int) -> None:
+    """Makes a trial repeat: seeds, and operations without races."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def load_data(load: Callable[[], Loaded]) -> Any:
+    """What a function loads, which must have training and validation images.
+
+    Args:
+        load: The function.
+
+    Returns:
+        Something with `name`, `train` and `validation`.
+
+    Raises:
+        ValueError: It has no validation images, or is something else.
+    """
+    found = load()
+    if isinstance(found, (tuple, list)) and len(found) == 2:
+        if not all(isinstance(part, tf.data.Dataset) for part in found):
+            kinds = " and ".join(type(part).__name__ for part in found)
+            raise ValueError(
+                "data must load batched tf.data.Datasets, train and validation (validation is "
+                f"what the settings are chosen by); received {kinds}"
+            )
+        return _Pair(*found)
+    if not isinstance(found, Data):
+        raise ValueError(
+            "data must load a datasets.Data or a pair of tf.data.Datasets, train and validation; "
+            f"received {type(found).__name__}"
+        )
+    for split in ("train", "validation"):
+        found.split(split)
+    return found
+
+
+def _checked(
+    build: Any, data: Any, space: Any, tuner: str, trials: Any, epochs: Any, seed: Any
+) -> list[Range]:
+    checks.check_choice("tuner", tuner, TUNERS)
+    if trials is not None:
+        checks.check_whole("trials", trials, 1, 1_000_000)
+    checks.check_whole("epochs", epochs, 1, 1_000_000)
+    checks.check_whole("seed", seed, 0, 2**31 - 2)
+    for what, thing in (("build", build), ("data", data)):
+        if not callable(thing):
+            raise ValueError(
+                f"{what} must be a function, which is called anew for each trial; received "
+                f"{type(thing).__name__}"
+            )
+    ranges = list(space)
+    names = [one.name for one in ranges]
+    if not ranges or len(set(names)) < len(names):
+        raise ValueError(
+            "a search needs one range or more, each of another hyper-parameter; received "
+            f"{', '.join(names) or 'none'}"
+        )
+    return ranges
+
+
+def _objective(objective: Any, clean_floor: Optional[float]) -> tuple[str, str]:
+    """Name and direction of what is compared."""
+    if objective is None:
+        FlooredScore(clean_floor)
+        return SCORE, "max"
+    if clean_floor is not None:
+        raise ValueError(
+            "clean_floor belongs to the default objective; received "
+            f"clean_floor={clean_floor:g} with another objective"
+        )
+    if isinstance(objective, str):
+        return objective, RestoreBest(objective).mode
+    name, direction = getattr(objective, "name", ""), getattr(objective, "direction", "")
+    if not isinstance(name, str) or not name or hasattr(objective, "objectives"):
+        raise ValueError(
+            "objective must be the name of one number of the logs or one keras_tuner.Objective; "
+            f"received {objective!r}"
+        )
+    return name, checks.check_choice("direction of the objective", direction, ("max", "min"))
+
+
+def _folder(out: files.PathLike, settings: dict[str, Any]) -> pathlib.Path:
+    """The folder with the settings in it, which must be those of an earlier call."""
+    folder = pathlib.Path(out)
+    files.check_writable(folder)
+    path = folder / SETTINGS
+    if not path.is_file():
+        if (folder / TRIALS).exists() or (folder / MODEL).exists():
+            raise FileExistsError(f"{folder} holds another run; give another output folder")
+        files.write_json(settings, path)
+        return folder
+    known = json.loads(path.read_text(encoding="utf-8"))
+    wanted = json.loads(json.dumps(settings))
+    other = [name for name in wanted if known.get(name) != wanted[name]]
+    if other:
+        raise FileExistsError(
+            f"{folder} holds a search with {other[0]} {known.get(other[0])!r}, not "
+            f"{wanted[other[0]]!r}; give another output folder"
+        )
+    return folder
+
+
+def _fit(model: Any, data: Any, *, epochs: int, callbacks: Sequence[Any]) -> Any:
+    callbacks = list(callbacks)
+    if alternates(getattr(model, "augment", None)):
+        callbacks.insert(0, AlternateAugmentations())
+    return model.fit(
+        data.train,
+        validation_data=data.validation,
+        epochs=epochs,
+        callbacks=callbacks,
+        shuffle=False,  # the data set shuffles itself
+        verbose=0,
+    )
+
+
+def _record(
+    trial: Any, ranges: Sequence[Range], epochs: int, objective: str, floor: Optional[float]
+) -> Trial:
+    """A trial as it is written, of what KerasTuner keeps."""
+    from tfrobust.tuning.oracles import settings_of
+
+    values, of_epochs = settings_of(trial, ranges, epochs)
+    number = int(trial.trial_id) + 1
+    if trial.status != "COMPLETED":
+        lines = (trial.message or "").strip().splitlines() or [""]
+        message = lines[-1].partition("FailedTrialError: ")[2] or lines[-1]
+        status = FAILED if trial.status == "FAILED" else "running"
+        return Trial(number, values, status, of_epochs, message=message)
+
+    def measured(name: str) -> float:
+        return round(float(trial.metrics.get_last_value(name)), 6)
+
+    clean = measured(CLEAN)
+    return Trial(
+        number,
+        values,
+        COMPLETED,
+        of_epochs,
+        epoch=int(measured("best_epoch")),
+        clean_accuracy=clean,
+        robust_accuracy=measured(ROBUST),
+        score=measured(objective),
+        keeps_floor=keeps_floor(clean, floor),
+    )
+
+
+def _model_file(folder: pathlib.Path, number: int) -> pathlib.Path:
+    return folder / "models" / f"trial_{number}.keras"
+
+
+def _keep(folder: pathlib.Path, trials: list[Trial], direction: str) -> None:
+    """Writes the trials, and removes the models of all but the best."""
+    ended = [trial for trial in trials if trial.status in (COMPLETED, FAILED)]
+    write(sorted(ended, key=lambda trial: trial.number), folder / TRIALS)
+    for trial in ranked([t for t in ended if t.status == COMPLETED], direction=direction)[1:]:
+        _model_file(folder, trial.number).unlink(missing_ok=True)
+
+
+def _line(trial: Trial) -> str:
+    values = ", ".join(f"{name} {value:g}" for name, value in trial.values.items())
+    start = f"trial {trial.number}: {values}"
+    if trial.status != COMPLETED:
+        return f"{start}: failed: {trial.message}"
+    assert trial.clean_accuracy is not None and trial.robust_accuracy is not None
+    below = "" if trial.keeps_floor else ", below the floor"
+    return (
+        f"{start}: clean {100 * trial.clean_accuracy:.2f}%{below}, robust "
+        f"{100 * trial.robust_accuracy:.2f}%"
+    )

@@ -1,0 +1,154 @@
+"""What there is to tune: the ranges of each method, and of the strengths of augmentations."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from tfrobust.augment.presets import STABILITY_GRIDS
+from tfrobust.registries import METHODS
+from tfrobust.tuning.ranges import Range
+
+#: What the strength of the augmentation is called among the values of a trial.
+STRENGTH = "strength"
+
+_TABLE_2 = "stability-training paper, Table 2"
+_FCL_SWEEP = "FCL paper, section 4.2, what the authors swept"
+_TABLE_9 = "our steps; they cover λ = 1, 10, 15 of the AugMax paper's Table 9, and ImageNet's 12"
+
+
+def _table_2(entry: str, name: str, **kwargs: Any) -> Range:
+    # The paper writes JPEG's quality from 90 down to 10, in order of the damage.
+    start, end, points, scale = STABILITY_GRIDS[entry]
+    scale = "log" if scale == "logarithmic" else "linear"
+    ends = min(start, end), max(start, end)
+    return Range(name, *ends, points, scale, source=_TABLE_2, **kwargs)
+
+
+_JSD_WEIGHT = Range("jsd_weight", 1, 16, 5, "log", source=_TABLE_9)
+_SHARE = Range(
+    "adversarial_share",
+    0,
+    0.5,
+    2,
+    source="0 is the released code of AugMax, 0.5 the paper's equation 5",
+)
+
+#: Method to what is searched unless something else is asked for.
+SPACES: dict[str, tuple[Range, ...]] = {
+    "baseline": (),  # cross-entropy alone has no weight
+    "augmentation_training": (_table_2("probability", "probability"),),
+    "stability_training": (_table_2("alpha", "alpha"),),
+    "adversarial_training": (
+        Range("mu", 0.25, 0.75, 3, source="around the stability-training paper's 0.5"),
+    ),
+    "feature_map_augmentation": (
+        Range(
+            "gamma",
+            0.01,
+            1,
+            5,
+            "log",
+            source="the FMA paper finds γ by grid search and prints no range: two decades "
+            "around our default",
+        ),
+    ),
+    "feature_contrastive": (Range("weight", 1e-4, 4e-4, 4, source=_FCL_SWEEP),),
+    "augmix_training": (
+        Range("jsd_weight", 1, 16, 5, "log", source="our steps; the AugMix paper has 12"),
+    ),
+    "noisymix": (
+        Range("additive", 0, 1, 3, source="around the released code's 0.5; 0 is without"),
+        Range("multiplicative", 0, 1, 3, source="around the released code's 0.5; 0 is without"),
+    ),
+    "augmax": (_JSD_WEIGHT,),
+    "augmix_pgdat": (_JSD_WEIGHT,),
+    "advmix": (_JSD_WEIGHT,),
+    "advmax": (_JSD_WEIGHT,),
+}
+
+#: Method to further ranges, searched where they are asked for by name.
+FURTHER: dict[str, tuple[Range, ...]] = {
+    "augmentation_training": (
+        Range("clean_share", 0.25, 0.75, 3, source="around the mean over clean and augmented"),
+    ),
+    "feature_contrastive": (
+        # The paper's list, 2, 1, 0.5, 0.1, is nearly this.
+        Range("temperature", 0.1, 2, 4, "log", source=_FCL_SWEEP),
+        Range("k", 256, 2048, 4, "log", whole=True, source=_FCL_SWEEP),
+        Range("sigma", 0.1, 0.5, 3, source=_FCL_SWEEP),
+    ),
+    "noisymix": (
+        Range("sparse", 0.35, 0.95, 3, source="around the released code's 0.65"),
+        Range("jsd_weight", 1, 16, 5, "log", source="our steps; the released code has 12"),
+    ),
+    "augmax": (_SHARE,),
+    "augmix_pgdat": (_SHARE,),
+    "advmix": (_SHARE,),
+    "advmax": (_SHARE,),
+}
+
+#: Augmentation or attack to the strengths that the paper trains with.
+STRENGTHS: dict[str, Range] = {
+    name: _table_2(name, STRENGTH, whole=name in ("jpeg", "thumbnail", "shifted_crop"))
+    for name in ("gaussian_noise", "jpeg", "thumbnail", "fgsm", "rotation", "shifted_crop")
+}
+
+
+def space(method: str, names: Optional[Sequence[str]] = None) -> list[Range]:
+    """The ranges that a method is tuned in; each says in its `source` where it is from.
+
+    Args:
+        method: One of `METHODS`.
+        names: Which hyper-parameters. Default: those of the method's weights: γ of FMA, α of ST,
+            λ of FCL and AugMax, both levels of noise of NoisyMix, p of data augmentation.
+
+    Returns:
+        One range for each; none for the baseline, which has nothing to tune.
+
+    Raises:
+        ValueError: There is no such method, or no published range of that name.
+
+    Example:
+
+    >>> [(r.name, r.values) for r in space("stability_training")]
+    [('alpha', (0.01, 0.316228, 10.0))]
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose from: {', '.join(METHODS)}")
+    if names is None:
+        return list(SPACES[method])
+    known = {r.name: r for r in (*SPACES[method], *FURTHER.get(method, ()))}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"there is no range of {unknown[0]!r} for {method}; there is one of: "
+            f"{', '.join(known) or 'none'} (give your own with its start, end and points)"
+        )
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def strength_range(augment: str) -> Range:
+    """The strengths of an augmentation or attack in the stability-training paper's Table 2.
+
+    Args:
+        augment: "gaussian_noise", "jpeg", "thumbnail", "fgsm", "rotation" or "shifted_crop".
+
+    Returns:
+        The range, named "strength". That of JPEG goes from 10 to 90, the table's other way round.
+
+    Raises:
+        ValueError: The table has no such augmentation.
+
+    Example:
+
+    >>> strength_range("gaussian_noise").values
+    (0.01, 0.0464159, 0.215443, 1.0)
+    """
+    if augment not in STRENGTHS:
+        raise ValueError(
+            f"the stability-training paper has no strengths of {augment!r}; it has those of: "
+            f"{', '.join(STRENGTHS)} (give your own with start, end and points)"
+        )
+    return dataclasses.replace(STRENGTHS[augment])

@@ -19,7 +19,7 @@ from tfrobust.recipes import training
 from tfrobust.recipes.base import RunFolder
 from tfrobust.recipes.training import Finetune
 from tfrobust.tuning import distributed
-from tfrobust.tuning.search import TUNERS, load_data
+from tfrobust.tuning.search import TUNERS, load_data, objective_of
 from tfrobust.tuning.spaces import STRENGTH
 from tfrobust.tuning.trials import Trial
 
@@ -178,6 +178,7 @@ def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
     ]
     if len(given) > 1:
         raise ValueError(f"{given[0]} and {given[1]} exclude each other; give one of them")
+    objective_of(recipe.objective, recipe.clean_floor)
     return ranges
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tfrobust.reports import page
 from tfrobust.reports.figures import LOOK
@@ -19,6 +20,8 @@ from tfrobust.reports.table import MISSING, Table
 SCORE = "score"
 _KEYS = ("number", "values", "status", "epochs")
 _COLUMNS = 3
+#: So few values stand themselves below the axis.
+_TICKS = 7
 _CLEAN, _ROBUST = "#000000", "#0072B2"
 
 
@@ -43,9 +46,9 @@ def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any])
     ...           "epoch": 5, "clean_accuracy": 0.975, "robust_accuracy": 0.9, "score": 0.9,
     ...           "keeps_floor": True}
     >>> print(trials_table([record], {"clean_floor": 0.95}).to_text(), end="")
-    Trial  gamma  Clean (%)  Robust (%)  Epoch  Note
-    ------------------------------------------------
-    1        0.1     97.50*      90.00*      5  best
+    Trial  gamma   Clean (%)   Robust (%)   Epoch   Note
+    -----------------------------------------------------
+    1        0.1       97.50*       90.00*      5   best
     Clean and robust accuracy on validation images, after the best epoch of each trial.
     Trials with less than 95.00% on clean images rank below all others.
     """
@@ -136,7 +139,12 @@ def trials_figure(
             axes.set_axis_off()
         handles, texts = grid[0].get_legend_handles_labels()
         figure.legend(
-            handles, texts, loc="outside lower center", ncols=len(texts), frameon=False, fontsize=8
+            handles,
+            texts,
+            loc="outside lower center",
+            ncols=3 if columns == 1 else len(texts),
+            frameon=False,
+            fontsize=8,
         )
     return figure
 
@@ -223,11 +231,15 @@ def _draw(
 ) -> None:
     if scale == "log":
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     shown = sorted(found, key=lambda record: record["values"][name])
     places = [record["values"][name] for record in shown]
+    if len(set(places)) <= _TICKS:
+        axes.set_xticks(sorted(set(places)), [f"{value:.3g}" for value in sorted(set(places))])
     kinds = (
         ("clean_accuracy", "Clean", _CLEAN, "o", "--"),
         ("robust_accuracy", "Robust", _ROBUST, "s", "-"),

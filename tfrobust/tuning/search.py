@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import math
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,15 @@ class _Pair:
 
     def __init__(self, train: tf.data.Dataset, validation: tf.data.Dataset):
         self.train, self.validation = train, validation
+
+
+class _FiniteLoss(keras.callbacks.Callback):
+    """Ends a training whose loss is NaN before the model is looked at further."""
+
+    def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss was {loss} in epoch {epoch + 1}")
 
 
 def search(
@@ -121,7 +131,7 @@ def search(
     ValueError: trials must be a whole number from 1 to 1000000; received 0
     """
     ranges = _checked(build, data, space, tuner, trials, epochs, seed)
-    name, direction = _objective(objective, clean_floor)
+    name, direction = objective_of(objective, clean_floor)
     if not (conditions is None or isinstance(conditions, (Mapping, Evaluator))):
         conditions = list(conditions)
     role = distributed.role()
@@ -156,7 +166,7 @@ def search(
             before_training=False,
         )
         best = RestoreBest(name, direction)
-        added = [monitor, FlooredScore(clean_floor), best]
+        added = [_FiniteLoss(), monitor, FlooredScore(clean_floor), best]
         history = (fit or _fit)(
             model, loaded, epochs=of_epochs, callbacks=[*copy.deepcopy(list(callbacks)), *added]
         ).history
@@ -266,8 +276,19 @@ def _checked(
     return ranges
 
 
-def _objective(objective: Any, clean_floor: Optional[float]) -> tuple[str, str]:
-    """Name and direction of what is compared."""
+def objective_of(objective: Any, clean_floor: Optional[float]) -> tuple[str, str]:
+    """Name and direction of what is compared.
+
+    Args:
+        objective: As for `search`.
+        clean_floor: As for `search`.
+
+    Returns:
+        The name of a number of the logs; "max" or "min".
+
+    Raises:
+        ValueError: One of them is wrong, or a floor is given with another objective.
+    """
     if objective is None:
         FlooredScore(clean_floor)
         return SCORE, "max"
@@ -277,7 +298,13 @@ def _objective(objective: Any, clean_floor: Optional[float]) -> tuple[str, str]:
             f"clean_floor={clean_floor:g} with another objective"
         )
     if isinstance(objective, str):
-        return objective, RestoreBest(objective).mode
+        try:
+            return objective, RestoreBest(objective).mode
+        except ValueError:
+            raise ValueError(
+                f"objective {objective!r} does not say whether more or less of it is better; in "
+                "Python give keras_tuner.Objective(name, 'max' or 'min')"
+            ) from None
     name, direction = getattr(objective, "name", ""), getattr(objective, "direction", "")
     if not isinstance(name, str) or not name or hasattr(objective, "objectives"):
         raise ValueError(

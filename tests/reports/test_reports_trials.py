@@ -46,15 +46,15 @@ def test_table():
     table = reports.trials_table(RECORDS, ABOUT)
     assert table.to_text() == (
         "Trial  gamma   Clean (%)   Robust (%)   Epoch   Note\n"
-        "---------------------------------------------------------------\n"
-        "2        0.1       96.00*       85.00*      5   best\n"
+        "----------------------------------------------------------------\n"
+        "2        0.1       96.00        85.00*      5   best\n"
         "1       0.01       97.00        80.00       5\n"
         "3          1       90.00        88.00       5   below the floor\n"
         "4         10           –            –       –   failed: NaN\n"
         "Clean and robust accuracy on validation images, after the best epoch of each trial.\n"
         "Trials with less than 95.00% on clean images rank below all others.\n"
     )
-    assert "| 2 | 0.1 | **96.00** | **85.00** | 5 | best |" in table.to_markdown()
+    assert "| 2 | 0.1 | 96.00 | **85.00** | 5 | best |" in table.to_markdown()
     assert "<strong>85.00</strong>" in table.to_html()
 
 

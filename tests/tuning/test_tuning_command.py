@@ -1,6 +1,7 @@
 """The recipe and `tfrobust tune`."""
 
 import dataclasses
+import importlib
 import json
 import re
 
@@ -155,3 +156,17 @@ def test_defaults_of_the_recipe():
         recipes.Tune().replace(gamma=1)
     with pytest.raises(ValueError, match="conditions must be one of table_1, held_out"):
         recipes.tune(recipes.Tune(conditions="test"), "nowhere")
+
+
+def test_fgsm_is_a_perturbation_with_a_strength(make_net, tmp_path):
+    """Table 2 has strengths of FGSM; adversarial training and ST take it, each in its place."""
+    build = importlib.import_module("tfrobust.recipes.tuning")._build
+    saving.save_model(make_net(), tmp_path / "start.keras")
+    for method, place in (("adversarial_training", "attack"), ("stability_training", "augment")):
+        recipe = recipes.Tune(model=str(tmp_path / "start.keras"), method=method, augment="fgsm")
+        attack = getattr(build(recipe, {}, {"strength": 0.25}), place)
+        assert (type(attack).__name__, attack.epsilon) == ("FGSM", 0.25)
+        recipe = recipe.replace(augment="fgsm=0.5")
+        assert getattr(build(recipe, {}, {}), place).epsilon == 0.5
+    with pytest.raises(ValueError, match=r"fgsm takes its ε, such as fgsm=0.01; received fgsm=a"):
+        build(recipe.replace(augment="fgsm=a"), {}, {})

@@ -3,8 +3,10 @@
 import contextlib
 import json
 import shutil
+import types
 
 import keras_tuner
+import numpy as np
 import pytest
 
 from tfrobust.tuning import Range, oracles
@@ -80,6 +82,19 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, tuner):
     assert parts == undisturbed  # none left out, none twice, in the same order
     assert run_search(folder, tuner)[0] == []
     assert [t.status for t in oracle.trials.values()] == ["COMPLETED"] * len(undisturbed)
+
+
+def test_bayesian_starts_from_the_same_points_after_a_kill(tmp_path, monkeypatch):
+    """Its search for the optimum mostly ends in one place; here it stays where it starts."""
+
+    def stay(function, x0, **kwargs):
+        return types.SimpleNamespace(x=x0, fun=float(np.squeeze(function(x0))))
+
+    monkeypatch.setattr("scipy.optimize.minimize", stay)
+    undisturbed, _ = run_search(tmp_path / "whole", "bayesian")
+    parts, _ = run_search(tmp_path / "killed", "bayesian", kill_at=4)
+    rest, _ = run_search(tmp_path / "killed", "bayesian")
+    assert parts + rest == undisturbed
 
 
 @pytest.mark.parametrize("tuner", ["grid", "random", "hyperband"])

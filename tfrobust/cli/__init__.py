@@ -99,7 +99,8 @@ def parser() -> argparse.ArgumentParser:
         "--augment",
         default="combined",
         help="combined (Combined+ and Combined- by turns), a name of Table 1 (B+ B- GB GN SAP S+ "
-        f"S-), or one of: {', '.join(AUGMENTS)}, with a strength: jpeg=10; default: %(default)s",
+        f"S-), fgsm, or one of: {', '.join(AUGMENTS)}, with a strength: jpeg=10; default: "
+        "%(default)s",
     )
     one.add_argument("--strengths", help="file of calibrated strengths; default: Table 1, CIFAR-10")
     one.add_argument(

@@ -13,6 +13,7 @@ from typing import Any, Optional, Union
 import keras
 
 from tfrobust import datasets, files, rows, saving, strength
+from tfrobust.attacks import FGSM
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.augment.combine import alternates
@@ -65,7 +66,8 @@ class Finetune(Recipe):
         model: The `.keras` file to start from.
         method: One of `METHODS`.
         augment: "combined" (Combined+ and Combined− by turns), a name of Table 1 such as "B+", or
-            one of `AUGMENTS`, "jpeg=10" for one at another strength.
+            one of `AUGMENTS`, "jpeg=10" for one at another strength; "fgsm" or "fgsm=0.01" for
+            methods that take an attack.
         strengths: A file of calibrated strengths; None takes Table 1's.
         settings: Further arguments of the method, such as gamma.
         dataset: One of `DATASETS`.
@@ -172,7 +174,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         )
     chosen = devices.strategy(recipe.strategy)
     individual = individual_augmentations(recipe.strengths)
-    naming.by_name(recipe.augment, individual)
+    perturbation(recipe.augment, individual, seed=recipe.seed)  # says what is wrong
     check_method_settings(recipe.method, recipe.settings)
     seed_everything(recipe.seed)
     source = saving.load_model(recipe.model)
@@ -183,7 +185,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     files.write_json(data.describe(), run / "data.json")
     with chosen.scope():
         # Made here, because variables belong to the devices. (Keras 2 cannot load a model there.)
-        augment = naming.by_name(recipe.augment, individual, seed=recipe.seed)
+        augment = perturbation(recipe.augment, individual, seed=recipe.seed)
         net = getattr(source, "net", source)
         if recipe.strategy != "none":
             weights = net.get_weights()
@@ -300,6 +302,19 @@ def individual_augmentations(strengths: Optional[files.PathLike]) -> dict[str, S
     return strength.augmentations_at(strength.read(strengths))
 
 
+def perturbation(
+    name: str, individual: Mapping[str, StrengthAugment], *, seed: int
+) -> Union[Augment, FGSM]:
+    """The augmentation that a text stands for, or "fgsm", "fgsm=0.01": the attack with its ε."""
+    attack, given, epsilon = name.partition("=")
+    if attack != "fgsm":
+        return naming.by_name(name, individual, seed=seed)
+    try:
+        return FGSM(float(epsilon)) if given else FGSM()
+    except ValueError as error:
+        raise ValueError(f"fgsm takes its ε, such as fgsm=0.01; received {name}: {error}") from None
+
+
 def check_method_settings(method: str, settings: Mapping[str, Any]) -> None:
     """Raises a ValueError that names a method's settings where one given is not among them."""
     taken = ("self", "net", "augment", "kwargs")
@@ -312,12 +327,18 @@ def check_method_settings(method: str, settings: Mapping[str, Any]) -> None:
 
 
 def build_method(
-    name: str, net: keras.Model, augment: Optional[Augment], settings: Mapping[str, Any]
+    name: str,
+    net: keras.Model,
+    augment: Union[Augment, FGSM, None],
+    settings: Mapping[str, Any],
 ) -> RobustModel:
-    """A method on a net; the baseline takes no augmentation."""
+    """A method on a net; the baseline takes no augmentation, adversarial training an attack."""
     check_method_settings(name, settings)
     method = METHODS[name]
-    if "augment" in inspect.signature(method.__init__).parameters:
+    parameters = inspect.signature(method.__init__).parameters
+    if "augment" in parameters:
         settings = {**settings, "augment": augment}
+    elif "attack" in parameters and isinstance(augment, FGSM):
+        settings = {**settings, "attack": augment}
     model: RobustModel = method(net, **settings)
     return model

@@ -12,7 +12,8 @@ from typing import Any, Optional
 import keras
 
 from tfrobust import checks, files, reports, rows, saving, tuning
-from tfrobust.augment import naming, presets
+from tfrobust.attacks import FGSM
+from tfrobust.augment import presets
 from tfrobust.augment.base import StrengthAugment
 from tfrobust.evaluation import Evaluator, augmented, corrupted
 from tfrobust.recipes import training
@@ -192,8 +193,10 @@ def _build(
     """The method on the start model, as it is in the file, with the values of a trial."""
     values = dict(values)
     strength = values.pop(STRENGTH, None)
-    augment = naming.by_name(recipe.augment, individual, seed=recipe.seed)
-    if strength is not None:
+    augment = training.perturbation(recipe.augment, individual, seed=recipe.seed)
+    if strength is not None and isinstance(augment, FGSM):
+        augment = FGSM(strength)
+    elif strength is not None:
         if not isinstance(augment, StrengthAugment):
             raise ValueError(
                 f"{recipe.augment} has no strength to search; choose an augmentation that has one"

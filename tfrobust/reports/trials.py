@@ -48,7 +48,7 @@ def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any])
     >>> print(trials_table([record], {"clean_floor": 0.95}).to_text(), end="")
     Trial  gamma   Clean (%)   Robust (%)   Epoch   Note
     -----------------------------------------------------
-    1        0.1       97.50*       90.00*      5   best
+    1        0.1       97.50        90.00*      5   best
     Clean and robust accuracy on validation images, after the best epoch of each trial.
     Trials with less than 95.00% on clean images rank below all others.
     """
@@ -81,7 +81,7 @@ def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any])
     columns = [*names, "Clean (%)", "Robust (%)", *([objective] if own else []), "Epoch", "Note"]
     best: frozenset[tuple[int, int]] = frozenset()
     if found[0]["status"] == "completed":
-        best = frozenset((0, len(names) + i) for i in ((2,) if own else (0, 1)))
+        best = frozenset({(0, len(names) + (2 if own else 1))})
     notes = ["Clean and robust accuracy on validation images, after the best epoch of each trial."]
     floor = about.get("clean_floor")
     if floor is not None:

@@ -67,6 +67,15 @@ def test_another_objective_has_a_column():
     assert len(table.notes) == 1
 
 
+def test_epochs_are_told_where_they_differ():
+    """Hyperband's first trials are shorter."""
+    records = [record(1, 0.1, 0.97, 0.8, epochs=2, epoch=1), record(2, 0.1, 0.97, 0.9)]
+    assert [cells[3] for cells in reports.trials_table(records, ABOUT).texts] == [
+        "5 of 6",
+        "1 of 2",
+    ]
+
+
 def test_best_below_the_floor_says_so():
     table = reports.trials_table([record(1, 1.0, 0.9, 0.8)], ABOUT)
     assert table.texts[0][-1] == "best, but below the floor"

@@ -56,6 +56,7 @@ def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any])
     names = _names(found, about)
     objective = about.get("objective") or SCORE
     own = objective != SCORE
+    varied = len({record["epochs"] for record in found}) > 1  # as Hyperband does
     labels, values, texts = [], [], []
     for place, record in enumerate(found):
         done = record["status"] == "completed"
@@ -74,7 +75,8 @@ def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any])
             numbers.append(record.get("score"))
             shown.append(MISSING if numbers[-1] is None else f"{numbers[-1]:.4g}")
         numbers.append(record.get("epoch"))
-        shown.append(MISSING if numbers[-1] is None else f"{numbers[-1]}")
+        of_how_many = f" of {record['epochs']}" if varied else ""
+        shown.append(MISSING if numbers[-1] is None else f"{numbers[-1]}{of_how_many}")
         labels.append(str(record["number"]))
         values.append((*numbers, note))
         texts.append((*shown, note))

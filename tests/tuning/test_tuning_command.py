@@ -97,6 +97,7 @@ def test_command_and_report(start_model, tmp_path, capsys):
         (["--range", "gamma=1,2,2", "--range", "gamma"], "gamma is given twice"),
         (["--range", "strength"], "the stability-training paper has no strengths of 'combined'"),
         (["--range", "strength=0,1,2"], "combined has no strength to search"),
+        (["--augment", "GN", "--range", "strength=0,1,2"], "GN has no strength to search"),
         (["--method", "baseline"], "baseline has no hyper-parameter to tune"),
         (["--clean-floor", "95"], "clean_floor must be a number in [0, 1]; received 95"),
         (["--clean-drop", "-1"], "clean_drop must be a number in [0, 1]; received -1"),

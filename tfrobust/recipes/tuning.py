@@ -197,9 +197,11 @@ def _build(
     if strength is not None and isinstance(augment, FGSM):
         augment = FGSM(strength)
     elif strength is not None:
-        if not isinstance(augment, StrengthAugment):
+        # Table 1's names mean its own strengths; the command that finetunes could not say others.
+        if recipe.augment in individual or not isinstance(augment, StrengthAugment):
             raise ValueError(
-                f"{recipe.augment} has no strength to search; choose an augmentation that has one"
+                f"{recipe.augment} has no strength to search; choose an augmentation that has one "
+                "by its own name, such as gaussian_noise"
             )
         augment = augment.with_strength(strength)
     source = saving.load_model(recipe.model)

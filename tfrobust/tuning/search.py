@@ -73,8 +73,8 @@ def search(
 
     A trial depends on its values and the seed alone: everything is seeded, and the data are loaded,
     anew for each. A search that was killed goes on when it is called again with the same settings:
-    finished trials are not repeated, and one that was running is run again from its beginning. (What
-    the functions given here do is not recorded: after a change of them take another folder.)
+    finished trials are not repeated, and one that was running is run again from its beginning.
+    (What the functions given here do is not recorded: after changing them take another folder.)
 
     **Several processes**: run the same script once as KerasTuner's chief, which trains nothing, and
     in any number of workers, with one folder that all of them can reach: KERASTUNER_ORACLE_IP and

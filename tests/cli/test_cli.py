@@ -5,12 +5,13 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.reference.data_folders import write_picture
-from tfrobust import cli, rows
+from tfrobust import cli, rows, saving
 from tfrobust.registries import DATASETS
 
 
@@ -80,6 +81,20 @@ def test_train_calibrate_finetune_evaluate_export_report(small_job, call, tmp_pa
     assert call("export", tuned / "model.keras", saved, "--overwrite")[0] == 0
 
 
+def test_export_files(call, tmp_path):
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input([28, 28, 3]), keras.layers.Flatten(), keras.layers.Dense(10)]
+    model = str(tmp_path / "net.keras")
+    saving.save_model(keras.Sequential(layers), model)
+    code, out, _ = call("export", model, str(tmp_path / "net.tflite"))
+    assert code == 0 and "file:" in out and "100.0% get the same class" in out
+    whole = (str(tmp_path / "net8.tflite"), "--quantization", "int8")
+    code, _, err = call("export", model, *whole)
+    assert code == 2 and "--accuracy-on" in err and not (tmp_path / "net8.tflite").exists()
+    code, _, err = call("export", model, str(tmp_path / "net.onnx"), "--quantization", "int8")
+    assert code == 2 and "for .tflite files" in err
+
+
 def test_preview(call, tmp_path):
     picture = tmp_path / "photo.png"
     tf.io.write_file(str(picture), tf.io.encode_png(np.full([40, 60, 3], 200, "uint8")))
@@ -137,6 +152,10 @@ def test_list(call):
         (["evaluate", "model.h5"], "model.h5"),
         (["train", "--out", "x", "--resume"], "there is no run to resume in x"),
         (["evaluate", "m.keras", "--resume"], "no run to resume in runs/evaluation"),
+        (["finetune", "m", "--strategy", "multiworker", "--out", "x"], "'mirrored'"),
+        (["tune", "m", "--strategy", "mirrored", "--out", "x"], "unrecognized arguments"),
+        (["export", "m", "x.tflite", "--version", "1"], "--version is for SavedModels"),
+        (["export", "m", "x", "--quantization", "int8"], "for files that end in .tflite"),
         (["report", "nowhere"], "nowhere"),
         (["list", "colours"], "attacks, augments, nets, methods, datasets, corruptions"),
         (["corrupt", "--out", "x", "--corruptions", "rain"], "choose from 'gaussian_noise'"),

@@ -91,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _data(one)
     one.add_argument("--net", choices=list(NETS), default="small_cnn")
     _training(one, epochs=12, learning_rate=0.05)
+    _strategy(one, ["none", "mirrored", "multiworker", "tpu"])
 
     one = command("finetune", commands.finetune, "finetune a model with a method")
     one.add_argument("model", help="a .keras file")
@@ -113,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _data(one)
     _training(one, epochs=6, learning_rate=0.05)
+    _strategy(one, ["none", "mirrored", "tpu"])
 
     one = command(
         "tune", commands.tune, "find the best settings of a method, and finetune with them"
@@ -306,9 +308,13 @@ def parser() -> argparse.ArgumentParser:
         "TFDS_DATA_DIR and TFROBUST_DATA_DIR say",
     )
 
-    one = command("export", commands.export, "write a SavedModel for serving", seeded=False)
+    one = command(
+        "export", commands.export, "write a SavedModel, .tflite or .onnx file", seeded=False
+    )
     one.add_argument("model", help="a .keras file")
-    one.add_argument("out", help="folder to write, such as savedmodels/mine")
+    one.add_argument(
+        "out", help="folder to write, such as savedmodels/mine, or a file ending in .tflite, .onnx"
+    )
     names = one.add_mutually_exclusive_group()
     names.add_argument("--class-names", nargs="+", metavar="NAME", help="name of each class")
     names.add_argument(
@@ -344,7 +350,19 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--licence", default="not stated", metavar="TEXT", help="of the model, for the card"
     )
-    one.add_argument("--overwrite", action="store_true", help="replace a SavedModel that is there")
+    one.add_argument("--overwrite", action="store_true", help="replace what is there")
+    one.add_argument(
+        "--quantization",
+        choices=["none", "float16", "int8"],
+        help="of a .tflite file; default: none",
+    )
+    one.add_argument(
+        "--accuracy-on",
+        choices=list(DATASETS),
+        metavar="DATASET",
+        help="of a .tflite or .onnx file: measure the accuracy on the test images of this data "
+        "set; int8 is calibrated with its training images",
+    )
 
     one = command(
         "verify", commands.verify, "check that a SavedModel is what was exported", seeded=False
@@ -425,15 +443,18 @@ def _training(one: argparse.ArgumentParser, *, epochs: int, learning_rate: float
         default=learning_rate,
         help="goes with the batch size, not with the number of devices; default: %(default)s",
     )
-    one.add_argument(
-        "--strategy",
-        choices=["none", "mirrored", "multiworker", "tpu"],
-        default="none",
-        help="one device, all GPUs of this machine, several machines (TF_CONFIG; train with Keras "
-        "2 only), a TPU; default: %(default)s",
-    )
     one.add_argument("--out", required=True, help="output folder")
     _resume(one)
+
+
+def _strategy(one: argparse.ArgumentParser, names: list[str]) -> None:
+    one.add_argument(
+        "--strategy",
+        choices=names,
+        default="none",
+        help="one device, all GPUs of this machine (mirrored), several machines that TF_CONFIG "
+        "names (multiworker; train with Keras 2 only), a TPU; default: %(default)s",
+    )
 
 
 def _resume(one: argparse.ArgumentParser) -> None:

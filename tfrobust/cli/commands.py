@@ -244,7 +244,59 @@ def datasets(arguments: argparse.Namespace) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
+#: Options of `export` that are for one kind of result only.
+_OF_FILES = ("quantization", "accuracy_on")
+_OF_FOLDERS = ("class_names", "class_names_of", "version", "image_size", "resize", "name", "rows")
+
+
 def export(arguments: argparse.Namespace) -> None:
+    ending = pathlib.Path(arguments.out).suffix
+    is_file = ending in (".tflite", ".onnx")
+    for option in _OF_FOLDERS if is_file else _OF_FILES:
+        if getattr(arguments, option) is not None:
+            kind = "SavedModels" if is_file else "files that end in .tflite or .onnx"
+            raise ValueError(
+                f"--{option.replace('_', '-')} is for {kind}; received the path {arguments.out}"
+            )
+    if is_file:
+        _export_file(arguments, ending)
+    else:
+        _export_saved_model(arguments)
+
+
+def _export_file(arguments: argparse.Namespace, ending: str) -> None:
+    from tfrobust import datasets, saving, serving
+
+    quantization, dataset = arguments.quantization or "none", arguments.accuracy_on
+    if quantization != "none" and ending == ".onnx":
+        raise ValueError(f"--quantization is for .tflite files; received {arguments.out}")
+    if quantization == "int8" and dataset is None:
+        raise ValueError("int8 is calibrated with images; name their data set with --accuracy-on")
+    options: dict[str, Any] = {"overwrite": arguments.overwrite}
+    if dataset is not None:
+        data = datasets.load(dataset, data_dir=arguments.data_dir)
+        options["data"] = data.split("test")
+        if quantization == "int8":
+            options["calibration"] = data.split("train")
+    model = saving.load_model(arguments.model)
+    try:
+        if ending == ".onnx":
+            made = serving.export_onnx(model, arguments.out, **options)
+        else:
+            made = serving.export_tflite(model, arguments.out, quantization=quantization, **options)
+    except (ImportError, RuntimeError) as error:  # a package is missing; the format has not all
+        raise ValueError(str(error)) from error
+    print(f"file: {made.path}, {made.bytes:,} bytes")
+    if made.images:
+        print(
+            f"beside the Keras model, on {made.images:,} images: outputs differ by at most "
+            f"{made.largest_difference:.2g}, {made.agreement:.1%} get the same class"
+        )
+    if made.accuracy is not None:
+        print(f"accuracy: {made.accuracy:.2%}; of the Keras model: {made.keras_accuracy:.2%}")
+
+
+def _export_saved_model(arguments: argparse.Namespace) -> None:
     from tfrobust import datasets, rows, saving, serving
 
     version, overwrite = arguments.version, arguments.overwrite

@@ -453,7 +453,7 @@ def _strategy(one: argparse.ArgumentParser, names: list[str]) -> None:
         choices=names,
         default="none",
         help="one device, all GPUs of this machine (mirrored), several machines that TF_CONFIG "
-        "names (multiworker; train with Keras 2 only), a TPU; default: %(default)s",
+        "names (multiworker; train only), a TPU; default: %(default)s",
     )
 
 

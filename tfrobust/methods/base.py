@@ -15,11 +15,12 @@ from tfrobust.augment.combine import parts
 from tfrobust.losses import classification
 from tfrobust.methods import finite, given
 from tfrobust.methods.compiled_step import CompiledStep
+from tfrobust.methods.many_devices import ManyDevices
 
 Terms = dict[str, tf.Tensor]
 
 
-class RobustModel(CompiledStep):
+class RobustModel(CompiledStep, ManyDevices):
     """A net and a way to train it: `compile`, `fit`, `evaluate`, `predict` and `save` as ever.
 
     A method says what a step looks at and what it is charged for:
@@ -91,9 +92,6 @@ class RobustModel(CompiledStep):
         self.own_term_weights = types.MappingProxyType(dict(term_weights))
         self._loss_mean = keras.metrics.Mean(name="loss")
         self._term_means = {name: keras.metrics.Mean(name=name) for name in term_weights}
-        # Metrics are those of all replicas on each of them. Keras 2 adds them up over workers.
-        if hasattr(self, "distribute_reduction_method"):
-            self.distribute_reduction_method = "first"
         # The net has its weights: a loaded model can be restored before its first call.
         self.built = True
 
@@ -193,7 +191,7 @@ class RobustModel(CompiledStep):
         self._loss_mean.update_state(losses)
         for name, values in terms.items():
             self._term_means[name].update_state(values)
-        return self.compute_metrics(images, labels, logits, sample_weight)
+        return self.reported(self.compute_metrics(images, labels, logits, sample_weight))
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The classification loss and the metrics on the images as they are."""
@@ -202,7 +200,8 @@ class RobustModel(CompiledStep):
         logits = self.by_xla(self)(images, training=False)
         self._loss_mean.update_state(self.classification_loss(labels, logits), sample_weight)
         logs = self.compute_metrics(images, labels, logits, sample_weight)
-        return {name: value for name, value in logs.items() if name not in self._term_means}
+        of_training = self._term_means
+        return self.reported({name: v for name, v in logs.items() if name not in of_training})
 
     @property
     def metrics(self) -> list[Any]:

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator
 
-import keras
 import tensorflow as tf
 
 from tfrobust import checks
@@ -16,7 +15,7 @@ from tfrobust import checks
 STRATEGIES = {
     "none": "one device: the first GPU, or the CPU",
     "mirrored": "all GPUs of this machine; without GPUs, all its logical CPU devices",
-    "multiworker": "several machines, named by TF_CONFIG; with Keras 2 only",
+    "multiworker": "several machines, named by TF_CONFIG",
     "tpu": "the TPU that TensorFlow finds; not tried by us",
 }
 
@@ -37,8 +36,7 @@ def strategy(name: str) -> tf.distribute.Strategy:
         The strategy; for "none" TensorFlow's default, which is none.
 
     Raises:
-        ValueError: The name is unknown, TF_CONFIG does not name the workers, Keras cannot do it, or
-            there is no TPU.
+        ValueError: The name is unknown, TF_CONFIG does not name the workers, or there is no TPU.
 
     Example:
 
@@ -58,11 +56,6 @@ def strategy(name: str) -> tf.distribute.Strategy:
 
 
 def _multiworker() -> tf.distribute.Strategy:
-    if not keras.__version__.startswith("2."):
-        raise ValueError(
-            "strategy multiworker needs Keras 2 (Python 3.9 to 3.11): fit of Keras 3 stops at the "
-            f"first batch of a worker; received Keras {keras.__version__}"
-        )
     given = os.environ.get("TF_CONFIG", "")
     try:
         workers = json.loads(given)["cluster"]["worker"]

@@ -152,7 +152,7 @@ def test_list(call):
         (["evaluate", "model.h5"], "model.h5"),
         (["train", "--out", "x", "--resume"], "there is no run to resume in x"),
         (["evaluate", "m.keras", "--resume"], "no run to resume in runs/evaluation"),
-        (["finetune", "m", "--strategy", "multiworker", "--out", "x"], "'mirrored'"),
+        (["finetune", "m", "--strategy", "all", "--out", "x"], "'mirrored'"),
         (["tune", "m", "--strategy", "mirrored", "--out", "x"], "unrecognized arguments"),
         (["export", "m", "x.tflite", "--version", "1"], "--version is for SavedModels"),
         (["export", "m", "x", "--quantization", "int8"], "for files that end in .tflite"),

@@ -70,7 +70,7 @@ def test_wrong_strategies(monkeypatch, tmp_path, given):
         recipes.train(recipes.Train(strategy="multiworker"), tmp_path / "x")
     with pytest.raises(ValueError, match="strategy tpu needs a TPU"):
         devices.strategy("tpu")
-    with pytest.raises(ValueError, match="multiworker is for train"):
+    with pytest.raises(ValueError, match="needs the workers in the variable TF_CONFIG"):
         recipes.finetune(recipes.Finetune(strategy="multiworker"), tmp_path / "x")
     assert not (tmp_path / "x").exists()
 

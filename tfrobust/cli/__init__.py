@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _data(one)
     one.add_argument("--net", choices=list(NETS), default="small_cnn")
     _training(one, epochs=12, learning_rate=0.05)
-    _strategy(one, ["none", "mirrored", "multiworker", "tpu"])
+    _strategy(one)
 
     one = command("finetune", commands.finetune, "finetune a model with a method")
     one.add_argument("model", help="a .keras file")
@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _data(one)
     _training(one, epochs=6, learning_rate=0.05)
-    _strategy(one, ["none", "mirrored", "tpu"])
+    _strategy(one)
 
     one = command(
         "tune", commands.tune, "find the best settings of a method, and finetune with them"
@@ -447,13 +447,13 @@ def _training(one: argparse.ArgumentParser, *, epochs: int, learning_rate: float
     _resume(one)
 
 
-def _strategy(one: argparse.ArgumentParser, names: list[str]) -> None:
+def _strategy(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--strategy",
-        choices=names,
+        choices=["none", "mirrored", "multiworker", "tpu"],
         default="none",
         help="one device, all GPUs of this machine (mirrored), several machines that TF_CONFIG "
-        "names (multiworker; train only), a TPU; default: %(default)s",
+        "names (multiworker), a TPU; default: %(default)s",
     )
 
 

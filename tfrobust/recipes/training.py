@@ -77,7 +77,7 @@ class Finetune(Recipe):
         batch_size: Images a step, of all devices together.
         learning_rate: Learning rate of the first step; it goes with the batch size, not with the
             number of devices.
-        strategy: One of `devices.STRATEGIES`; "multiworker" is for `train` only.
+        strategy: One of `devices.STRATEGIES`; of "multiworker" see `train`.
     """
 
     model: str = ""
@@ -121,9 +121,10 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     writes = devices.writes(chosen)
     if writes:
         run = RunFolder(out, recipe, finished=finished.name)
-        files.write_json(data.describe(), run / "data.json")
     if finished.exists():
         return saving.load_model(finished)
+    if writes:
+        files.write_json(data.describe(), run / "data.json")
     with chosen.scope():
         model = METHODS["baseline"](build(data.image_shape, data.classes))
     checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS))
@@ -167,11 +168,6 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         FileNotFoundError: There is no model file.
         FileExistsError: `out` holds something else.
     """
-    if recipe.strategy == "multiworker":
-        raise ValueError(
-            "strategy multiworker is for train; finetune, which looks at validation images after "
-            "each epoch, takes none, mirrored or tpu"
-        )
     chosen = devices.strategy(recipe.strategy)
     individual = individual_augmentations(recipe.strengths)
     perturbation(recipe.augment, individual, seed=recipe.seed)  # says what is wrong
@@ -179,10 +175,14 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     seed_everything(recipe.seed)
     source = saving.load_model(recipe.model)
     data = training_data(recipe)
-    run = RunFolder(out, recipe, finished="model.keras")
-    if run.finished:
-        return saving.load_model(run / "model.keras")
-    files.write_json(data.describe(), run / "data.json")
+    finished = pathlib.Path(out, "model.keras")
+    writes = devices.writes(chosen)
+    if writes:
+        run = RunFolder(out, recipe, finished=finished.name)
+    if finished.exists():
+        return saving.load_model(finished)
+    if writes:
+        files.write_json(data.describe(), run / "data.json")
     with chosen.scope():
         # Made here, because variables belong to the devices. (Keras 2 cannot load a model there.)
         augment = perturbation(recipe.augment, individual, seed=recipe.seed)
@@ -199,17 +199,20 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         dataset=f"{data.name}/validation",
         seed=recipe.seed,
     )
-    checkpoint = Checkpoint(run / CHECKPOINTS, remember=[monitor])
-    fit(
-        model,
-        data,
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        callbacks=[monitor],
-        checkpoint=checkpoint,
-    )
-    if recipe.strategy != "none":
-        model = _on_one_device(model)
+    checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS), remember=[monitor])
+    with devices.others_alive():
+        fit(
+            model,
+            data,
+            epochs=recipe.epochs,
+            learning_rate=recipe.learning_rate,
+            callbacks=[monitor],
+            checkpoint=checkpoint,
+        )
+        if recipe.strategy != "none":
+            model = _on_one_device(model)
+    if not writes:
+        return model
     rows.write(monitor.rows, run / "history.jsonl")
     saving.save_model(model, run / "model.keras")
     checkpoint.clear()

@@ -10,6 +10,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable
+from concurrent import futures
 from typing import Any, Optional
 
 import keras
@@ -116,7 +117,9 @@ class Checkpoint(keras.callbacks.Callback):
                 _assign(_variables(model), arrays, path)
             self.history = state["history"]
             if isinstance(data, tf.data.Dataset):
-                for _ in range(state["epochs"] * _iterators_an_epoch()):
+                with futures.ThreadPoolExecutor(1) as outside:  # of a strategy's scope
+                    each = outside.submit(_iterators_an_epoch).result()
+                for _ in range(state["epochs"] * each):
                     iter(data)  # each draws an order
             return int(state["epochs"])
         return 0

@@ -26,6 +26,8 @@ from tfrobust.registries import METHODS, NETS
 
 #: Folder of a run with what an unfinished training goes on from.
 CHECKPOINTS = "checkpoints"
+#: What a run writes last.
+FINISHED = "model.keras"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,28 +119,15 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     chosen = devices.strategy(recipe.strategy)  # several workers find one another before all else
     seed_everything(recipe.seed)  # before the data: their order depends on TensorFlow's seed too
     data = training_data(recipe)  # what is missing must not leave a folder behind
-    finished = pathlib.Path(out, "model.keras")
-    writes = devices.writes(chosen)
-    if writes:
-        run = RunFolder(out, recipe, finished=finished.name)
+    run = _run_folder(recipe, out, data) if devices.writes(chosen) else None
+    finished = pathlib.Path(out, FINISHED)
     if finished.exists():
         return saving.load_model(finished)
-    if writes:
-        files.write_json(data.describe(), run / "data.json")
     with chosen.scope():
         model = METHODS["baseline"](build(data.image_shape, data.classes))
     checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS))
-    with devices.others_alive():
-        fit(
-            model,
-            data,
-            epochs=recipe.epochs,
-            learning_rate=recipe.learning_rate,
-            checkpoint=checkpoint,
-        )
-        if recipe.strategy != "none":
-            model = _on_one_device(model)
-    if not writes:
+    model = _fitted(model, data, recipe, checkpoint)
+    if run is None:
         return model
     measured = Evaluator({}).rows(
         model,
@@ -148,7 +137,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
         seed=recipe.seed,
     )
     rows.write(measured, run / "rows.jsonl")
-    saving.save_model(model, run / "model.keras")
+    saving.save_model(model, finished)
     checkpoint.clear()
     return model
 
@@ -167,6 +156,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         ValueError: A name or number of the recipe is wrong.
         FileNotFoundError: There is no model file.
         FileExistsError: `out` holds something else.
+        ConnectionError: Another worker went away.
     """
     chosen = devices.strategy(recipe.strategy)
     individual = individual_augmentations(recipe.strengths)
@@ -175,14 +165,10 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     seed_everything(recipe.seed)
     source = saving.load_model(recipe.model)
     data = training_data(recipe)
-    finished = pathlib.Path(out, "model.keras")
-    writes = devices.writes(chosen)
-    if writes:
-        run = RunFolder(out, recipe, finished=finished.name)
+    run = _run_folder(recipe, out, data) if devices.writes(chosen) else None
+    finished = pathlib.Path(out, FINISHED)
     if finished.exists():
         return saving.load_model(finished)
-    if writes:
-        files.write_json(data.describe(), run / "data.json")
     with chosen.scope():
         # Made here, because variables belong to the devices. (Keras 2 cannot load a model there.)
         augment = perturbation(recipe.augment, individual, seed=recipe.seed)
@@ -200,23 +186,43 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         seed=recipe.seed,
     )
     checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS), remember=[monitor])
+    model = _fitted(model, data, recipe, checkpoint, callbacks=[monitor])
+    if run is None:
+        return model
+    rows.write(monitor.rows, run / "history.jsonl")
+    saving.save_model(model, finished)
+    checkpoint.clear()
+    return model
+
+
+def _run_folder(
+    recipe: Union[Train, Finetune], out: files.PathLike, data: datasets.Data
+) -> RunFolder:
+    """The folder of a run, with what says which data it is of."""
+    run = RunFolder(out, recipe, finished=FINISHED)
+    if not run.finished:
+        files.write_json(data.describe(), run / "data.json")
+    return run
+
+
+def _fitted(
+    model: RobustModel,
+    data: datasets.Data,
+    recipe: Union[Train, Finetune],
+    checkpoint: Checkpoint,
+    callbacks: Any = (),
+) -> keras.Model:
+    """The model, trained as a recipe says, on one device."""
     with devices.others_alive():
         fit(
             model,
             data,
             epochs=recipe.epochs,
             learning_rate=recipe.learning_rate,
-            callbacks=[monitor],
+            callbacks=callbacks,
             checkpoint=checkpoint,
         )
-        if recipe.strategy != "none":
-            model = _on_one_device(model)
-    if not writes:
-        return model
-    rows.write(monitor.rows, run / "history.jsonl")
-    saving.save_model(model, run / "model.keras")
-    checkpoint.clear()
-    return model
+        return model if recipe.strategy == "none" else _on_one_device(model)
 
 
 def _on_one_device(model: keras.Model) -> keras.Model:

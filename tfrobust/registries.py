@@ -259,3 +259,22 @@ CORRUPTIONS = Registry(
         "saturate": ("corruptions.digital:saturate", "scales the saturation in HSV"),
     },
 )
+
+#: The papers' experiments, as `tfrobust reproduce` takes them.
+EXPERIMENTS = Registry(
+    "experiment",
+    {
+        "fma_table2": (
+            "recipes.papers.fma:IndividualAugmentations",
+            "FMA, Table 2: one augmentation at a time, AT, ST and FMA",
+        ),
+        "fma_table3": (
+            "recipes.papers.fma:CombinedAugmentation",
+            "FMA, Table 3 and Figures 3 and 4: combined augmentation on CIFAR-10",
+        ),
+        "fma_imagenet200": (
+            "recipes.papers.fma:CombinedOnImageNet200",
+            "FMA, Table 3: combined augmentation on ImageNet-200",
+        ),
+    },
+)

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfrobust import checks
 from tfrobust.datasets.pipeline import Settings
+from tfrobust.datasets.source import Arrays, Files, Source
 from tfrobust.files import PathLike
 from tfrobust.registries import DATASETS
 
@@ -131,6 +132,7 @@ def load(
     deterministic: bool = True,
     damaged: str = "stop",
     device: Optional[str] = None,
+    images: Optional[Mapping[str, int]] = None,
     **options: Any,
 ) -> Data:
     """Loads a data set.
@@ -153,6 +155,8 @@ def load(
             that counts them.
         device: Device onto which batches are fetched ahead, such as "/GPU:0". Not under a
             distribution strategy, which does that itself.
+        images: Name of a split to the number of its images to take, of each class its share: always
+            the same ones. Not of data in record files.
         **options: What the data set takes besides: see its function in `DATASETS`.
 
     Returns:
@@ -186,7 +190,7 @@ def load(
         )
     if "data_dir" in takes:
         options["data_dir"] = data_dir
-    source = make(**options)
+    source = _smaller(make(**options), images or {})
     classes = len(source.class_names)
 
     def batches(split: str) -> Any:
@@ -210,3 +214,17 @@ def load(
         note=source.note,
         chosen=source.chosen,
     )
+
+
+def _smaller(source: Source, images: Mapping[str, int]) -> Source:
+    parts = dict(source.parts)
+    for split, count in images.items():
+        checks.check_choice("split", split, tuple(parts))
+        part = parts[split]
+        if not isinstance(part, (Arrays, Files)):
+            raise ValueError(
+                "a number of images can be taken of data in memory or in image files; received "
+                f"{split}={count} for data in {type(part).__name__.lower()}"
+            )
+        parts[split] = part.take(count)
+    return dataclasses.replace(source, parts=parts)

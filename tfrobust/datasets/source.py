@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.datasets import pipeline
+from tfrobust.datasets import pipeline, splitting
 
 Shape = tuple[int, int, int]
 
@@ -28,6 +28,11 @@ class Arrays:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, count: int) -> Arrays:
+        """So many of the images, of each class its share, always the same ones."""
+        places = splitting.pick_share(self.labels, count)
+        return Arrays(self.images[places], self.labels[places])
 
     def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
@@ -50,6 +55,12 @@ class Files:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, count: int) -> Files:
+        """So many of the images, of each class its share, always the same ones."""
+        places = splitting.pick_share(self.labels, count)
+        paths = [self.paths[place] for place in places]
+        return Files(paths, self.labels[places], self.read)
 
     def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""

@@ -75,3 +75,32 @@ def pick(labels: np.ndarray, counts: np.ndarray, seed: int = 0) -> np.ndarray:
     starts = np.cumsum(sizes) - sizes
     place = np.arange(len(labels)) - np.repeat(starts, sizes)
     return np.sort(order[place < np.repeat(counts, sizes)])
+
+
+def pick_share(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Draws so many images, of each class its share to the nearest image above or below.
+
+    Args:
+        labels: [N] class indices.
+        count: How many, from 1 to N.
+        seed: Which images.
+
+    Returns:
+        Their places, in increasing order.
+
+    Raises:
+        ValueError: There are fewer.
+
+    Example:
+
+    >>> places = pick_share(np.array([0, 1, 0, 1, 0, 0]), 3)
+    >>> len(places), int(np.array([0, 1, 0, 1, 0, 0])[places].sum())
+    (3, 1)
+    """
+    checks.check_whole("the number of images", count, 1, len(labels))
+    sizes = np.bincount(labels)
+    wanted = sizes * count / len(labels)
+    taken = np.floor(wanted).astype(int)
+    most = np.argsort(taken - wanted, kind="stable")  # the largest remainder first
+    taken[most[: count - taken.sum()]] += 1
+    return pick(labels, taken, seed)

@@ -255,7 +255,8 @@ def fit(
     data: datasets.Data,
     *,
     epochs: int,
-    learning_rate: float,
+    learning_rate: float = 0.05,
+    optimizer: Optional[keras.optimizers.Optimizer] = None,
     callbacks: Any = (),
     checkpoint: Optional[Checkpoint] = None,
 ) -> Any:
@@ -268,6 +269,7 @@ def fit(
         data: Its data.
         epochs: Number of passes over the training images, 1 or more.
         learning_rate: Learning rate of the first step, above 0.
+        optimizer: Another optimizer, which then says the learning rate.
         callbacks: Further callbacks; one for alternating augmentations is added where needed.
         checkpoint: Where an earlier process left off, and where this one leaves its epochs.
 
@@ -281,10 +283,12 @@ def fit(
         raise ValueError(f"epochs must be 1 or more; received {epochs}")
     if not 0 < learning_rate < 100:
         raise ValueError(f"learning_rate must be above 0 and below 100; received {learning_rate}")
-    steps = epochs * int(data.train.cardinality())
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     with model.distribute_strategy.scope():
-        model.compile(keras.optimizers.SGD(schedule, momentum=0.9), metrics=["accuracy"])
+        if optimizer is None:
+            steps = epochs * int(data.train.cardinality())
+            schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+            optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
+        model.compile(optimizer, metrics=["accuracy"])
     callbacks = list(callbacks)
     if alternates(model.augment):
         callbacks.insert(0, AlternateAugmentations())

@@ -276,5 +276,21 @@ EXPERIMENTS = Registry(
             "recipes.papers.fma:CombinedOnImageNet200",
             "FMA, Table 3: combined augmentation on ImageNet-200",
         ),
+        "fcl_table1": (
+            "recipes.papers.fcl:SyntheticMNIST",
+            "FCL, Table 1 and Figure 4: rare classes of synthetic MNIST",
+        ),
+        "fcl_cifar10": (
+            "recipes.papers.fcl:Cifar10",
+            "FCL, Tables 2 to 4: noisy and corrupted CIFAR-10",
+        ),
+        "fcl_cifar100": (
+            "recipes.papers.fcl:Cifar100",
+            "FCL, Tables 2 to 4: noisy and corrupted CIFAR-100",
+        ),
+        "fcl_imagenet": (
+            "recipes.papers.fcl:ImageNet",
+            "FCL, Tables 3 and 4: corrupted ImageNet",
+        ),
     },
 )

@@ -292,5 +292,54 @@ EXPERIMENTS = Registry(
             "recipes.papers.fcl:ImageNet",
             "FCL, Tables 3 and 4: corrupted ImageNet",
         ),
+        "noisymix_cifar10": (
+            "recipes.papers.noisymix:Cifar10",
+            "NoisyMix, Tables 2, 3, 7, 9: CIFAR-10, CIFAR-10-C and -P",
+        ),
+        "noisymix_cifar100": (
+            "recipes.papers.noisymix:Cifar100",
+            "NoisyMix, Tables 2, 3, 8, 10: CIFAR-100 and CIFAR-100-C",
+        ),
+        "noisymix_ablation": (
+            "recipes.papers.noisymix:Ablation",
+            "NoisyMix, Table 4: parts of it switched off",
+        ),
+        "noisymix_imagenet": (
+            "recipes.papers.noisymix:ImageNet",
+            "NoisyMix, Tables 1, 6, 11, 12: ImageNet, -C, -R and -P",
+        ),
+        "augmax_table1": (
+            "recipes.papers.augmax:Statistics",
+            "AugMax, Table 1: variances on the routes of DuBN and DuBIN",
+        ),
+        "augmax_cifar10": (
+            "recipes.papers.augmax:Cifar10",
+            "AugMax, Table 2: CIFAR-10 and CIFAR-10-C",
+        ),
+        "augmax_cifar100": (
+            "recipes.papers.augmax:Cifar100",
+            "AugMax, Table 3: CIFAR-100 and CIFAR-100-C",
+        ),
+        "augmax_imagenet": (
+            "recipes.papers.augmax:ImageNet",
+            "AugMax, Table 4: ImageNet and ImageNet-C",
+        ),
+        "augmax_tiny_imagenet": (
+            "recipes.papers.augmax:TinyImageNet",
+            "AugMax, Tables 5 and 6: Tiny ImageNet",
+        ),
+        "augmax_table8": ("recipes.papers.augmax:Norms", "AugMax, Table 8: norms of the net"),
+        "augmax_table9": (
+            "recipes.papers.augmax:Hyperparameters",
+            "AugMax, Table 9: steps, early stop and weight",
+        ),
+        "augmax_table10": (
+            "recipes.papers.augmax:Strategies",
+            "AugMax, Table 10: diversity, hardness and both",
+        ),
+        "augmax_table11": (
+            "recipes.papers.augmax:Shifts",
+            "AugMax, Table 11: CIFAR-10.1 and rotations and shifts",
+        ),
     },
 )

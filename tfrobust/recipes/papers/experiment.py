@@ -103,6 +103,7 @@ class Line:
         once: Whether it is trained with the first seed alone, for all.
         callbacks: Made anew for each training.
         training: Other numbers than the setting's.
+        data: Further arguments of `datasets.load`.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Line:
     once: bool = False
     callbacks: Callable[[datasets.Data], list[Any]] = lambda data: []
     training: Optional[Training] = None
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Run:
@@ -132,7 +134,9 @@ class Run:
         """Tells how it goes, with the seconds since the start."""
         self._say(f"[{time.monotonic() - self._started:6.0f} s] {what}")
 
-    def data(self, training: Optional[Training] = None, seed: int = 0) -> datasets.Data:
+    def data(
+        self, training: Optional[Training] = None, seed: int = 0, **options: Any
+    ) -> datasets.Data:
         """The data for a training or, by default, for measuring.
 
         They are loaded anew, so that the order of the images depends on the seed alone.
@@ -145,6 +149,7 @@ class Run:
         return datasets.load(
             s.dataset,
             **where,
+            **options,
             batch_size=EVALUATION_BATCH if training is None else training.batch_size,
             seed=seed,
             images=images,
@@ -319,7 +324,7 @@ class Experiment:
         seed_everything(seed)
         keras.mixed_precision.set_global_policy(setting.precision)
         try:
-            data = run.data(numbers, seed)
+            data = run.data(numbers, seed, **line.data)
             if setting.flips_and_crops:
                 data = flipped_and_cropped(data, seed)
             model = _method(line, self._net(run, line, seed, data, numbers))

@@ -1,0 +1,318 @@
+"""NoisyMix (NoisyMix paper): Tables 1 to 13; the toy problem is in `toy.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Optional
+
+import keras
+
+from tfrobust import datasets, rows
+from tfrobust.corruptions.severities import GROUPS, TEST
+from tfrobust.datasets import IMAGENET_R_CLASSES
+from tfrobust.evaluation import Evaluator, corrupted, flips
+from tfrobust.evaluation.answers import METRICS
+from tfrobust.evaluation.condition import Condition
+from tfrobust.methods.noisymix import ABLATION
+from tfrobust.recipes.papers import augmax
+from tfrobust.recipes.papers.experiment import (
+    EVALUATION_BATCH,
+    Experiment,
+    Line,
+    Run,
+    Setting,
+    Training,
+)
+from tfrobust.recipes.papers.tables import Column, PaperTable, accuracy, metric, robust
+from tfrobust.rows import CLEAN
+
+Printed = Mapping[str, Sequence[Optional[float]]]
+
+_CIFAR = Setting(
+    seeds=tuple(range(5)),
+    net="preact_resnet_18",
+    training=Training(200, 128, plan="noisymix_cifar"),
+    numbers={"steps": 10, "stop_after": 1, "jsd_weight": 10.0, "flip_images": None},
+)
+_SMALL = augmax.SMALL.replace(
+    seeds=(0, 1), numbers={**augmax.SMALL.numbers, "flip_images": 0},
+    lines=("Baseline", "AugMix", "AugMax-DuBIN", "NoisyMix"),
+)  # fmt: skip
+_QUICK = augmax.QUICK.replace(
+    numbers={**augmax.QUICK.numbers, "flip_images": 0}, lines=("Baseline", "NoisyMix")
+)
+
+
+def noisymix(name: str, entry: str, seed: int) -> Line:
+    """NoisyMix, or what is left of it where parts are switched off (Table 4)."""
+    if entry == "baseline":
+        return Line(name)
+    return Line(name, "noisymix", {**ABLATION[entry], "seed": seed})
+
+
+class Cifar10(Experiment):
+    """NoisyMix paper, Tables 2, 7 and 13: CIFAR-10, PreAct-ResNet-18.
+
+    Command: `tfrobust reproduce noisymix_cifar10`; with `--net wrn_28_2` Tables 3, 9 and 14. The
+    full setting is 200 epochs, 128 images a step, 5 seeds; the small one finetunes a trained
+    ResNet-20 for 6 epochs on 10,000 images. Cutout mixtures of other papers (CutMix, PuzzleMix) are
+    not offered; AugMax-DuBIN is trained here, where the paper quotes it.
+
+    The paper, RA, PreAct-ResNet-18: Baseline 73.8, AugMix 88.8, AugMax 90.4, NoisyMix 91.2.
+
+    Numbers of its own: those of AugMax; `flip_images`, how many test images the flip probabilities
+    are of (None for all, 0 for none).
+    """
+
+    paper = "NoisyMix"
+    shows = "Tables 2, 3, 7, 9 and CIFAR-10-P"
+    full, small, quick = _CIFAR, _SMALL, _QUICK
+    title = "CIFAR-10"
+    published: ClassVar[Mapping[str, Printed]] = {
+        "preact_resnet_18": {
+            "Baseline": (95.3, 73.8),
+            "Mixup": (95.8, 80.4),
+            "Manifold Mixup": (95.9, 77.7),
+            "CutMix": (96.5, 73.0),
+            "Puzzle Mix": (96.5, 84.1),
+            "NFM": (95.4, 83.3),
+            "AugMix": (95.5, 88.8),
+            "AugMax-DuBIN": (None, 90.36),
+            "NoisyMix": (95.3, 91.2),
+        },
+        "wrn_28_2": {
+            "Baseline": (96.0, 74.9),
+            "Mixup": (96.7, 80.8),
+            "Manifold Mixup": (96.6, 77.7),
+            "CutMix": (96.7, 71.6),
+            "Puzzle Mix": (97.0, 82.6),
+            "NFM": (96.2, 82.3),
+            "AugMix": (96.5, 90.2),
+            "NoisyMix": (96.3, 91.8),
+        },
+    }
+
+    def lines(self, run: Run, seed: int) -> list[Line]:
+        return [
+            Line("Baseline"),
+            noisymix("Mixup", "mixup", seed),
+            noisymix("Manifold Mixup", "manifold_mixup", seed),
+            noisymix("NFM", "nfm", seed),
+            augmax.augmix(seed),
+            augmax.augmax(run, seed),
+            noisymix("NoisyMix", "noisymix", seed),
+        ]
+
+    def conditions(self, run: Run) -> list[Condition]:
+        return corrupted("test", severities=run.setting.severities)
+
+    def more_rows(self, run: Run, line: Line, seed: int, model: keras.Model) -> list[rows.Row]:
+        count = run.setting.numbers["flip_images"]
+        if count == 0:
+            return []
+        images = run.data().test.map(lambda images, labels: images)
+        if count is not None:
+            images = images.unbatch().take(count).batch(EVALUATION_BATCH)
+        return flips(model, images, model_name=line.name, seed=run.setting.seed)
+
+    def tables(self, setting: Setting) -> list[PaperTable]:
+        net = setting.net if setting.net in self.published else "preact_resnet_18"
+        first = [accuracy(self.title, CLEAN), robust(f"{self.title}-C")]
+        found = [
+            PaperTable(
+                f"NoisyMix, Tables 2 and 3 ({self.title}); the paper's {net}",
+                first,
+                self.published[net],
+            ),
+            PaperTable(
+                f"NoisyMix, Tables 7 to 10: {self.title}-C by corruption",
+                [accuracy(name, name) for name in TEST],
+                {},
+                digits=1,
+            ),
+        ]
+        if setting.numbers["flip_images"] != 0:
+            columns = [_flips(name) for name in _SEQUENCES]
+            found.append(PaperTable(f"NoisyMix, {self.title}-P: flip probabilities", columns, {}))
+        return found
+
+
+#: The ten sequences of CIFAR-10-P and ImageNet-P, in the order of the paper's tables.
+_SEQUENCES = (
+    "gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "snow", "brightness", "translate",
+    "rotate", "tilt", "scale",
+)  # fmt: skip
+
+
+def _flips(name: str, kind: str = "flip_probability") -> Column:
+    return metric(name, name, kind, scale=100.0)
+
+
+class Cifar100(Cifar10):
+    """NoisyMix paper, Tables 2, 3, 8 and 10: CIFAR-100.
+
+    Command: `tfrobust reproduce noisymix_cifar100`, settings as for CIFAR-10; the small one starts
+    from random weights, for 30 epochs.
+
+    The paper, RA, PreAct-ResNet-18: Baseline 48.4, AugMix 64.6, AugMax 65.8, NoisyMix 71.0.
+    """
+
+    shows = "Tables 2, 3, 8 and 10"
+    full = _CIFAR.replace(dataset="cifar100")
+    small = _SMALL.replace(dataset="cifar100", training=Training(30, 128, learning_rate=0.1))
+    title = "CIFAR-100"
+    published: ClassVar[Mapping[str, Printed]] = {
+        "preact_resnet_18": {
+            "Baseline": (77.7, 48.4),
+            "Mixup": (79.7, 54.2),
+            "Manifold Mixup": (80.3, 53.4),
+            "CutMix": (79.3, 47.9),
+            "Puzzle Mix": (79.4, 57.4),
+            "NFM": (79.4, 59.7),
+            "AugMix": (77.0, 64.6),
+            "AugMax-DuBIN": (None, 65.75),
+            "NoisyMix": (79.7, 71.0),
+        },
+        "wrn_28_2": {
+            "Baseline": (79.0, 47.4),
+            "Mixup": (80.9, 53.9),
+            "Manifold Mixup": (81.8, 53.2),
+            "CutMix": (80.3, 48.5),
+            "Puzzle Mix": (81.2, 56.3),
+            "NFM": (80.2, 58.7),
+            "AugMix": (80.5, 66.7),
+            "NoisyMix": (81.3, 71.9),
+        },
+    }
+
+
+class Ablation(Cifar10):
+    """NoisyMix paper, Table 4: parts switched off.
+
+    Command: `tfrobust reproduce noisymix_ablation`. The full setting is WRN-28-2 on CIFAR-100, 200
+    epochs; the small one finetunes a trained ResNet-20 on CIFAR-10.
+
+    The paper, CIFAR-100-C: 47.4 without all, 58.7 NFM, 66.9 AugMix and JSD, 68.6 AugMix and NFM,
+    71.9 all.
+    """
+
+    shows = "Table 4"
+    full = _CIFAR.replace(dataset="cifar100", net="wrn_28_2")
+    small = _SMALL.replace(seeds=(0,), lines=None)
+    quick = _QUICK.replace(lines=("none", "all"))
+    #: Name to entry of the method's `ABLATION`, and the printed numbers.
+    rows_of_table: ClassVar[Mapping[str, tuple[str, float, float]]] = {
+        "none": ("baseline", 79.0, 47.4),
+        "noise": ("noise", 79.1, 49.5),
+        "mixing": ("manifold_mixup", 81.8, 53.2),
+        "mixing, noise": ("nfm", 80.2, 58.7),
+        "augmentations": ("augmix", 79.1, 64.0),
+        "augmentations, noise, JSD": ("augmix_noise_jsd", 80.9, 66.7),
+        "augmentations, JSD": ("augmix_jsd", 80.5, 66.9),
+        "augmentations, mixing, noise": ("augmix_nfm", 80.4, 68.6),
+        "augmentations, mixing, JSD": ("augmix_manifold_mixup_jsd", 0.0, 0.0),
+        "all": ("noisymix", 81.3, 71.9),
+    }
+
+    def lines(self, run: Run, seed: int) -> list[Line]:
+        return [noisymix(name, row[0], seed) for name, row in self.rows_of_table.items()]
+
+    def tables(self, setting: Setting) -> list[PaperTable]:
+        printed = {name: row[1:] if row[1] else (None, None) for name, row in
+                   self.rows_of_table.items()}  # fmt: skip
+        return [PaperTable("NoisyMix, Table 4", [accuracy("Clean", CLEAN), robust("RA")], printed)]
+
+
+class ImageNet(Experiment):
+    """NoisyMix paper, Tables 1, 6, 11 and 12: ImageNet, ImageNet-C, -R and -P, ResNet-50.
+
+    Command: `tfrobust reproduce noisymix_imagenet --data-dir IMAGENET --set renditions=FOLDER`
+    (ImageNet-R) `--set sequences=FOLDER` (ImageNet-P). The full setting is ResNet-50 with weight
+    decay 1e-4; the paper does not print its epochs, 90 as for AugMix are taken. It needs ImageNet
+    and was not run. The models that the paper quotes from others stand with their printed numbers.
+
+    The paper, ImageNet-C / -R / -P (mFR): Baseline 39.2 / 36.2 / 58.0, AugMix 48.3 / 41.0 / 37.6,
+    NoisyMix 52.3 / 45.7 / 28.5.
+    """
+
+    paper = "NoisyMix"
+    shows = "Tables 1, 6, 11 and 12"
+    full = Setting(
+        dataset="imagenet",
+        flips_and_crops=False,
+        net="resnet_50",
+        training=Training(90, 256, plan="augmix_imagenet"),
+        numbers={"renditions": "", "sequences": ""},
+    )
+    small = full.replace(dataset="imagenet200", training=Training(10, 64, plan="augmix_imagenet"))
+    quick = _QUICK.replace(numbers=full.numbers)
+    published: ClassVar[Printed] = {
+        "Baseline": (76.1, 39.2, 42.3, 36.2, 58.0, 19.7, 64.6),
+        "Adversarial Trained": (63.9, 32.1, 35.4, 38.9, 33.3, 8.9, 68.8),
+        "Stylized ImageNet": (74.9, 45.2, 46.6, 41.5, 54.4, 16.2, 69.7),
+        "AutoAugment": (77.6, 45.7, 47.3, 39.0, 56.5, 19.9, 67.6),
+        "Mixup": (77.5, 46.2, 48.4, 39.6, 56.4, 17.5, 68.6),
+        "Manifold Mixup": (76.7, 43.9, 46.5, 39.7, 56.0, 5.0, 68.7),
+        "CutMix": (78.6, 41.0, 43.1, 34.8, 58.6, 13.6, 63.2),
+        "Puzzle Mix": (78.7, 44.6, 46.4, 39.5, 55.5, 15.8, 68.8),
+        "AugMix": (77.5, 48.3, 50.5, 41.0, 37.6, 14.5, 70.1),
+        "NoisyMix": (77.6, 52.3, 52.4, 45.7, 28.5, 3.9, 74.8),
+    }
+
+    def lines(self, run: Run, seed: int) -> list[Line]:
+        return [
+            Line("Baseline"),
+            noisymix("Mixup", "mixup", seed),
+            noisymix("Manifold Mixup", "manifold_mixup", seed),
+            augmax.augmix(seed),
+            noisymix("NoisyMix", "noisymix", seed),
+        ]
+
+    def conditions(self, run: Run) -> list[Condition]:
+        return corrupted("test", severities=run.setting.severities)
+
+    def more_rows(self, run: Run, line: Line, seed: int, model: keras.Model) -> list[rows.Row]:
+        found: list[rows.Row] = []
+        numbers = run.setting.numbers
+        if numbers["renditions"]:
+            data = datasets.load(
+                "imagenet_r", data_dir=numbers["renditions"], batch_size=EVALUATION_BATCH
+            )
+            evaluator = Evaluator([], metrics=METRICS)
+            measured = evaluator.rows(
+                model, data, classes=IMAGENET_R_CLASSES, model_name=line.name, seed=seed
+            )
+            found += [rows.Row(**{**vars(row), "corruption": "ImageNet-R"}) for row in measured]
+        if numbers["sequences"]:
+            found += flips(
+                model,
+                published=("imagenet_p", numbers["sequences"]),
+                baseline="alexnet",
+                model_name=line.name,
+                seed=seed,
+            )
+        return found
+
+    def tables(self, setting: Setting) -> list[PaperTable]:
+        quiet = tuple(name for name in TEST if name not in GROUPS["noise"])
+        columns = [
+            accuracy("ImageNet", CLEAN),
+            robust("ImageNet-C"),
+            robust("without noise", quiet),
+            accuracy("ImageNet-R", "ImageNet-R"),
+            Column("ImageNet-P, mFR", _mean_flip_rate),
+            metric("RMS calibration error, ImageNet-R", "ImageNet-R", "rms_calibration_error", 100),
+            metric("AURRA, ImageNet-R", "ImageNet-R", "aurra", 100),
+        ]
+        single = [accuracy(name, name) for name in TEST]
+        rates = [_flips(name, "flip_rate") for name in _SEQUENCES]
+        return [
+            PaperTable("NoisyMix, Tables 1 and 11", columns, self.published, digits=1),
+            PaperTable("NoisyMix, Table 6: ImageNet-C by corruption", single, {}, digits=1),
+            PaperTable("NoisyMix, Table 12: flip rates on ImageNet-P", rates, {}, digits=1),
+        ]
+
+
+def _mean_flip_rate(own: Any, _: Any) -> Optional[float]:
+    found = [v for (_c, _s, m), v in own.items() if m == "mean_flip_rate"]
+    return 100 * found[0] if found else None

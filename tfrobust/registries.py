@@ -341,5 +341,33 @@ EXPERIMENTS = Registry(
             "recipes.papers.augmax:Shifts",
             "AugMax, Table 11: CIFAR-10.1 and rotations and shifts",
         ),
+        "stability_gauss": (
+            "recipes.papers.stability:Gauss",
+            "stability training, Figure 1a: Gaussian noise",
+        ),
+        "stability_jpeg": (
+            "recipes.papers.stability:Jpeg",
+            "stability training, Table 2: JPEG",
+        ),
+        "stability_thumb": (
+            "recipes.papers.stability:Thumb",
+            "stability training, Figure 1b: thumbnails",
+        ),
+        "stability_rotation": (
+            "recipes.papers.stability:Rotation",
+            "stability training, Figure 3a: rotation",
+        ),
+        "stability_crops": (
+            "recipes.papers.stability:Crops",
+            "stability training, Figure 3b: displaced crops",
+        ),
+        "stability_fgsm": (
+            "recipes.papers.stability:Adversarial",
+            "stability training, Figure 2a: FGSM",
+        ),
+        "stability_gauss_rotation": (
+            "recipes.papers.stability:GaussAndRotation",
+            "stability training, Figure 2b: two at once",
+        ),
     },
 )

@@ -11,7 +11,15 @@ from typing import Any, NoReturn, Optional
 
 import tfrobust
 from tfrobust.cli import commands
-from tfrobust.registries import ATTACKS, AUGMENTS, CORRUPTIONS, DATASETS, METHODS, NETS
+from tfrobust.registries import (
+    ATTACKS,
+    AUGMENTS,
+    CORRUPTIONS,
+    DATASETS,
+    EXPERIMENTS,
+    METHODS,
+    NETS,
+)
 
 REGISTRIES = {
     "attacks": ATTACKS,
@@ -20,6 +28,7 @@ REGISTRIES = {
     "methods": METHODS,
     "datasets": DATASETS,
     "corruptions": CORRUPTIONS,
+    "experiments": EXPERIMENTS,
 }
 
 
@@ -167,6 +176,35 @@ def parser() -> argparse.ArgumentParser:
     )
     _data(one)
     _training(one, epochs=6, learning_rate=0.05)
+
+    one = command("reproduce", commands.reproduce, "run a published experiment", seeded=False)
+    one.add_argument("name", metavar="NAME", help="one of those of `tfrobust list experiments`")
+    one.add_argument(
+        "--setting",
+        choices=["full", "small", "quick"],
+        default="small",
+        help="full is the paper's, small is for two CPU cores, quick shows in a minute that it "
+        "runs; default: %(default)s",
+    )
+    one.add_argument(
+        "--quick", dest="setting", action="store_const", const="quick", help="--setting quick"
+    )
+    one.add_argument("--describe", action="store_true", help="tell what it is, and run nothing")
+    one.add_argument("--out", help="output folder; default: runs/NAME-SETTING")
+    one.add_argument("--data-dir", help="where the data set is")
+    one.add_argument("--dataset", choices=list(DATASETS), help="instead of the setting's")
+    one.add_argument("--net", choices=list(NETS), help="instead of the setting's")
+    one.add_argument("--weights", help="file of trained weights that trainings start from")
+    one.add_argument("--seeds", nargs="+", type=_whole(0), help="of the trainings")
+    one.add_argument("--lines", nargs="+", metavar="LINE", help="models to train; default: all")
+    one.add_argument(
+        "--set",
+        dest="numbers",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value of a number of the experiment's own; several with commas between",
+    )
 
     one = command(
         "calibrate", commands.calibrate, "find the strength of each augmentation for a wanted drop"

@@ -64,6 +64,31 @@ def tune(arguments: argparse.Namespace) -> None:
     _print_note_of_run(arguments.out)
 
 
+def reproduce(arguments: argparse.Namespace) -> None:
+    from tfrobust.recipes import papers
+    from tfrobust.registries import EXPERIMENTS
+
+    name, experiment = arguments.name, EXPERIMENTS[arguments.name]()
+    fields = {
+        field: getattr(arguments, field) for field in ("data_dir", "dataset", "net", "weights")
+    }
+    fields.update(seeds=arguments.seeds, lines=arguments.lines)
+    overrides = {
+        field: tuple(value) if isinstance(value, list) else value
+        for field, value in fields.items()
+        if value is not None
+    }
+    numbers = dict(_values(*_assignment("--set", text)) for text in arguments.numbers)
+    setting = papers.resolved(experiment, arguments.setting, numbers, **overrides)
+    if arguments.describe:
+        print(papers.description(name, setting))
+        return
+    out = pathlib.Path(arguments.out or f"runs/{name}-{arguments.setting}")
+    experiment.run(setting, out)
+    print((out / "tables.md").read_text(encoding="utf-8"))
+    print(f"tables: {out / 'tables.md'}")
+
+
 def calibrate(arguments: argparse.Namespace) -> None:
     from tfrobust import augment, reports, saving, strength
 
@@ -424,6 +449,13 @@ def _value(name: str, value: str) -> tuple[str, Any]:
         except ValueError:
             pass
     return name, value
+
+
+def _values(name: str, text: str) -> tuple[str, Any]:
+    """A value, or a tuple of those between commas."""
+    if "," not in text:
+        return _value(name, text)
+    return name, tuple(_value(name, part)[1] for part in text.split(",") if part)
 
 
 def _number(name: str, value: str) -> tuple[str, Any]:

@@ -2,6 +2,7 @@
 
 from tfrobust.recipes.base import Recipe
 from tfrobust.recipes.evaluation import evaluate
+from tfrobust.recipes.papers import reproduce
 from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart
 from tfrobust.recipes.training import Finetune, Train, finetune, train
@@ -18,6 +19,7 @@ __all__ = [
     "finetune_command",
     "preview",
     "quickstart",
+    "reproduce",
     "train",
     "tune",
 ]

@@ -16,6 +16,7 @@ from tfrobust.evaluation.condition import Condition
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
 from tfrobust.recipes.papers.experiment import (
     EVALUATION_BATCH,
+    RESNET_20_WEIGHTS,
     Experiment,
     Line,
     Run,
@@ -36,6 +37,7 @@ _CIFAR = Setting(
 #: train no net of theirs from the beginning; five steps of the attack.
 SMALL = _CIFAR.replace(
     net="resnet_20",
+    weights=RESNET_20_WEIGHTS,
     images={"train": 10_000, "validation": 500, "test": 1_000},
     training=Training(6, 128, learning_rate=0.02),
     precision="mixed_bfloat16",
@@ -43,7 +45,7 @@ SMALL = _CIFAR.replace(
 )
 QUICK = SMALL.replace(
     dataset="digits",
-    net="resnet_20",
+    weights=None,
     images={"train": 256, "validation": 100, "test": 100},
     training=Training(1, 64, learning_rate=0.05),
     precision="float32",
@@ -144,7 +146,9 @@ class Cifar100(_OnCifar):
     shows = "Table 3"
     title = "AugMax, Table 3 (CIFAR-100)"
     full = _CIFAR.replace(dataset="cifar100")
-    small = SMALL.replace(dataset="cifar100", training=Training(30, 128, learning_rate=0.1))
+    small = SMALL.replace(
+        dataset="cifar100", weights=None, training=Training(30, 128, learning_rate=0.1)
+    )
     quick = QUICK
     published: ClassVar[Mapping[str, Printed]] = {
         "resnet_18": {

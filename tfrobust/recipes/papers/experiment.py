@@ -26,6 +26,9 @@ from tfrobust.registries import NETS
 
 #: Images a batch in evaluation, the same everywhere: draws of augmentations depend on it.
 EVALUATION_BATCH = 250
+#: The CIFAR ResNet-20 that small settings start from: weights of the usual PyTorch code, as
+#: `nets.import_torch_resnet` reads them. `--weights` says where the file is.
+RESNET_20_WEIGHTS = "cifar10_resnet20.npz"
 #: Names of the settings of every experiment.
 SETTINGS = ("full", "small", "quick")
 ROWS, HISTORY, TABLES = "rows.jsonl", "history.jsonl", "tables.md"

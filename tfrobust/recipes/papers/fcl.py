@@ -17,7 +17,14 @@ from tfrobust.corruptions.severities import GROUPS
 from tfrobust.evaluation import augmented, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.methods.feature_contrastive import SETTINGS
-from tfrobust.recipes.papers.experiment import Experiment, Line, Run, Setting, Training
+from tfrobust.recipes.papers.experiment import (
+    RESNET_20_WEIGHTS,
+    Experiment,
+    Line,
+    Run,
+    Setting,
+    Training,
+)
 from tfrobust.recipes.papers.tables import PaperTable, accuracy, robust
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.rows import CLEAN
@@ -157,7 +164,8 @@ class _NoisyAndCorrupted(Experiment):
         def patch() -> PatchGaussian:
             return PatchGaussian(numbers["sigma"], size=numbers["patch"], seed=seed)
 
-        gaussian = {"augment": GaussianNoise(0.3, seed=seed), "augmented_weight": 1e-4}
+        noise = GaussianNoise(0.3, seed=seed)
+        gaussian = {"augment": noise, "augmented_weight": 1e-4, "seed": seed}
         name = numbers["settings"]
         return [
             Line("XE"),
@@ -218,6 +226,7 @@ class Cifar10(_NoisyAndCorrupted):
     small = full.replace(
         seeds=(0,),
         net="resnet_20",
+        weights=RESNET_20_WEIGHTS,
         images={"train": 10_000, "validation": 1_000, "test": 2_000},
         training=Training(6, 128, learning_rate=0.01),
         numbers={**full.numbers, "start": 0.0, "ramp": 100, "per_batch": 128},
@@ -225,6 +234,7 @@ class Cifar10(_NoisyAndCorrupted):
     quick = small.replace(
         dataset="digits",
         net="small_cnn",
+        weights=None,
         images={"train": 640, "test": 200},
         training=Training(1, 64, learning_rate=0.05),
         severities=(3,),
@@ -265,6 +275,7 @@ class Cifar100(Cifar10):
     )
     small = Cifar10.small.replace(
         dataset="cifar100",
+        weights=None,
         training=Training(30, 128, learning_rate=0.1),
         numbers={**full.numbers, "ramp": 400, "per_batch": 128},
     )

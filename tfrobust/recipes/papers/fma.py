@@ -15,7 +15,14 @@ from tfrobust.callbacks import RobustnessMonitor
 from tfrobust.evaluation import augmented
 from tfrobust.evaluation.condition import Condition
 from tfrobust.ops import sampling
-from tfrobust.recipes.papers.experiment import Experiment, Line, Run, Setting, Training
+from tfrobust.recipes.papers.experiment import (
+    RESNET_20_WEIGHTS,
+    Experiment,
+    Line,
+    Run,
+    Setting,
+    Training,
+)
 from tfrobust.recipes.papers.tables import PaperTable, accuracy, improvement
 from tfrobust.rows import CLEAN
 
@@ -25,6 +32,7 @@ NINE = (*SEVEN, "Combined+", "Combined-")
 
 _SMALL = Setting(
     net="resnet_20",
+    weights=RESNET_20_WEIGHTS,
     images={"validation": 2_000},
     flips_and_crops=False,
     training=Training(4, 128, learning_rate=0.01),
@@ -38,6 +46,7 @@ _SMALL = Setting(
 _QUICK = _SMALL.replace(
     dataset="digits",
     net="small_cnn",
+    weights=None,
     images={},
     training=Training(4, 64, learning_rate=0.05),
     finetuning=Training(2, 64, learning_rate=0.05),
@@ -93,11 +102,16 @@ class _Calibrated(Experiment):
         individual = self.individual(run)
         return augmented({**individual, **presets.combinations(individual)})
 
-    def finetunings(self, run: Run, augment: Augment, name: str, **more: Any) -> list[Line]:
+    def finetunings(
+        self, run: Run, augment: Augment, name: str, seed: int, **more: Any
+    ) -> list[Line]:
         """AT, ST and FMA with an augmentation, each with a copy of its own."""
         numbers = run.setting.numbers
         methods = {
-            "AT": ("augmentation_training", {"clean_share": numbers["clean_share"]}),
+            "AT": (
+                "augmentation_training",
+                {"clean_share": numbers["clean_share"], "seed": seed},
+            ),
             "ST": ("stability_training", {"alpha": numbers["alpha"]}),
             "FMA": ("feature_map_augmentation", {"gamma": numbers["gamma"]}),
         }
@@ -148,7 +162,7 @@ class IndividualAugmentations(_Calibrated):
         found = [Line(BASELINE, once=True)]
         for name, layer in self.individual(run).items():
             copy = layer.from_config({**layer.get_config(), "seed": seed})
-            found += self.finetunings(run, copy, name)
+            found += self.finetunings(run, copy, name, seed)
         return found
 
     def tables(self, setting: Setting) -> list[PaperTable]:
@@ -229,7 +243,7 @@ class CombinedAugmentation(_Calibrated):
         return [
             Line(BASELINE, once=True),
             *self.finetunings(
-                run, presets.combined(individual, seed=seed), "CA", callbacks=callbacks
+                run, presets.combined(individual, seed=seed), "CA", seed, callbacks=callbacks
             ),
         ]
 

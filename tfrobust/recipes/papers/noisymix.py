@@ -159,7 +159,9 @@ class Cifar100(Cifar10):
 
     shows = "Tables 2, 3, 8 and 10"
     full = _CIFAR.replace(dataset="cifar100")
-    small = _SMALL.replace(dataset="cifar100", training=Training(30, 128, learning_rate=0.1))
+    small = _SMALL.replace(
+        dataset="cifar100", weights=None, training=Training(30, 128, learning_rate=0.1)
+    )
     title = "CIFAR-100"
     published: ClassVar[Mapping[str, Printed]] = {
         "preact_resnet_18": {

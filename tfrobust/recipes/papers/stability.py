@@ -11,7 +11,14 @@ from tfrobust.augment import presets
 from tfrobust.callbacks import RestoreBest
 from tfrobust.evaluation import attacked, swept
 from tfrobust.evaluation.condition import Condition
-from tfrobust.recipes.papers.experiment import Experiment, Line, Run, Setting, Training
+from tfrobust.recipes.papers.experiment import (
+    RESNET_20_WEIGHTS,
+    Experiment,
+    Line,
+    Run,
+    Setting,
+    Training,
+)
 from tfrobust.recipes.papers.tables import Column, PaperTable, accuracy, by_seed
 from tfrobust.reports.table import MISSING, Table
 from tfrobust.rows import CLEAN
@@ -56,6 +63,7 @@ _FULL = Setting(
 _SMALL = _FULL.replace(
     dataset="cifar10",
     net="resnet_20",
+    weights=RESNET_20_WEIGHTS,
     images={"train": 10_000, "validation": 1_000, "test": 2_000},
     training=Training(3, 128, learning_rate=0.01),
     finetuning=Training(3, 128, learning_rate=0.01),
@@ -81,6 +89,7 @@ _SMALL = _FULL.replace(
 _QUICK = _SMALL.replace(
     dataset="digits",
     net="small_cnn",
+    weights=None,
     images={"train": 640, "test": 200},
     training=Training(2, 64, learning_rate=0.05),
     finetuning=Training(1, 64, learning_rate=0.05),
@@ -159,8 +168,8 @@ class _Stability(Experiment):
         texts, means = [], []
         for runs in methods.values():
             cells = []
-            for values in zip(*runs):
-                known = [value for value in values if value is not None]
+            for of_column in zip(*runs):
+                known = [value for value in of_column if value is not None]
                 text = f"{min(known):.1f}" if known else MISSING
                 if len(known) > 1:
                     text += f" to {max(known):.1f} (width {max(known) - min(known):.1f})"

@@ -1,0 +1,258 @@
+"""The engine of the papers' experiments: tables by hand, runs that stop and go on."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import cli, datasets, rows
+from tfrobust.augment import GaussianNoise
+from tfrobust.evaluation import swept
+from tfrobust.recipes import reproduce
+from tfrobust.recipes.papers import Experiment, Line, Setting, Training, experiment
+from tfrobust.recipes.papers.tables import (
+    PaperTable,
+    accuracy,
+    by_seed,
+    fill,
+    improvement,
+    metric,
+    robust,
+)
+
+
+def row(model, condition, value, *, seed=0, severity=None, kind="accuracy"):
+    made = {"training_seed": seed}
+    return rows.Row(model, "d/test", condition, severity, kind, value, 100, 0, made_with=made)
+
+
+class TestTables:
+    measured = (
+        row("Base", "clean", 0.90),
+        row("Base", "GN", 0.50),
+        row("A", "clean", 0.80),
+        row("A", "GN", 0.70),
+        row("A", "clean", 0.84, seed=1),
+        row("A", "GN", 0.80, seed=1),
+    )
+
+    def test_mean_and_spread_by_hand(self):
+        table = PaperTable("T", [accuracy("Clean", "clean")], {"A": [81.5]}, digits=2)
+        filled = fill(table, self.measured)
+        assert filled.labels == ("A", "Base")
+        # mean (80 + 84) / 2; deviation sqrt(((−2)² + 2²) / 1)
+        assert filled.texts == (("82.00 ± 2.83 [81.50]",), ("90.00",))
+        assert filled.values == ((82.0,), (90.0,))
+        assert "Training seeds: 0, 1" in filled.notes[-1]
+
+    def test_what_was_trained_once_is_compared_with_every_seed(self):
+        table = PaperTable("T", [improvement("Gain", ("clean", "GN"), "Base")], {})
+        # seed 0: (−10 + 20) / 2 = 5; seed 1: (−6 + 30) / 2 = 12
+        assert fill(table, self.measured).texts == (("8.50 ± 4.95",),)
+
+    def test_robust_accuracy_is_the_mean_over_corruptions_of_the_mean_over_severities(self):
+        measured = [
+            row("A", "fog", 0.2, severity=1),
+            row("A", "fog", 0.4, severity=2),
+            row("A", "snow", 0.9, severity=1),
+        ]
+        table = PaperTable("T", [robust("RA", ("fog", "snow"))], {}, digits=1)
+        assert fill(table, measured).texts == (("60.0",),)
+        assert fill(table, measured[:2]).texts == ()  # one is missing: no number
+
+    def test_models_that_only_the_paper_has(self):
+        table = PaperTable("T", [accuracy("C", "clean")], {"Theirs": [12.345]}, digits=1)
+        assert fill(table, self.measured).texts[0] == ("– [12.3]",)
+        only = PaperTable("T", table.columns, {}, only=("Base",))
+        assert fill(only, self.measured).labels == ("Base",)
+
+    def test_other_metrics(self):
+        measured = [row("A", "snow", 0.25, kind="flip_probability")]
+        table = PaperTable("T", [metric("snow", "snow", "flip_probability", 100.0)], {}, digits=1)
+        assert fill(table, measured).texts == (("25.0",),)
+
+    def test_no_rows(self):
+        table = PaperTable("T", [accuracy("C", "clean")], {"A": [1.0]}, digits=1)
+        assert fill(table, []).texts == (("– [1.0]",),)
+        assert by_seed([]) == {}
+
+
+class Small(Experiment):
+    """Two models on few digits."""
+
+    small = Setting(
+        dataset="digits",
+        flips_and_crops=False,
+        net="small_cnn",
+        training=Training(2, 64, learning_rate=0.05),
+        finetuning=Training(1, 64, learning_rate=0.05),
+    )
+
+    def lines(self, run, seed):
+        noise = {"augment": GaussianNoise(0.1, seed=seed)}
+        return [
+            Line("Base", once=True),
+            Line("AT", "augmentation_training", noise, start="Base"),
+        ]
+
+    def conditions(self, run):
+        return swept("GN", GaussianNoise(), [0.1])
+
+    def tables(self, setting):
+        return [PaperTable("Small", [accuracy("Clean", "clean"), accuracy("GN", "GN")], {})]
+
+
+def values(measured):
+    return [
+        (r.model, r.corruption, r.value, r.made_with["training_seed"], r.made_with["sha256"])
+        if "sha256" in r.made_with
+        else (r.model, r.corruption, r.value, r.made_with["training_seed"])
+        for r in measured
+    ]
+
+
+def test_killed_runs_go_on_and_seeds_can_be_added(small_job, tmp_path, monkeypatch):
+    setting = Small.small.replace(seeds=(0,))
+    whole = Small().run(setting, tmp_path / "whole", say=lambda line: None)
+    assert [(r.model, r.corruption) for r in whole] == [
+        ("Base", "clean"), ("Base", "GN"), ("AT", "clean"), ("AT", "GN"),
+    ]  # fmt: skip
+
+    # Killed in the middle of the first training, then before the second is measured.
+    end_of_epoch = experiment.Checkpoint.on_epoch_end
+
+    def killed(self, epoch, logs=None):
+        end_of_epoch(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "killed"
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(experiment.Checkpoint, "on_epoch_end", killed)
+        Small().run(setting, folder, say=lambda line: None)
+    assert not list((folder / "rows").glob("*")) if (folder / "rows").exists() else True
+    measure, calls = Experiment._measure, []
+
+    def once(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measure(self, *arguments)
+
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(Experiment, "_measure", once)
+        Small().run(setting, folder, say=lambda line: None)
+    told = []
+    again = Small().run(setting, folder, say=told.append)
+    assert values(again) == values(whole)
+    assert not any("training" in line for line in told)  # what was trained is not trained again
+
+    more = Small().run(setting.replace(seeds=(0, 1)), folder, say=told.append)
+    assert [(r.model, r.made_with["training_seed"]) for r in more][-2:] == [("AT", 1)] * 2
+    assert values(more)[:4] == values(whole)
+    assert "±" in (folder / "tables.md").read_text(encoding="utf-8")
+    with pytest.raises(FileExistsError, match="holds a run with"):
+        Small().run(setting.replace(dataset="corner_digits"), folder)
+
+
+def test_lines_that_are_not_there(small_job, tmp_path):
+    with pytest.raises(ValueError, match="line must be one of Base, AT; received 'FMA'"):
+        Small().run(Small.small.replace(lines=("FMA",)), tmp_path / "run")
+
+
+def test_a_line_brings_what_it_starts_from(small_job, tmp_path):
+    measured = Small().run(
+        Small.small.replace(lines=("AT",)), tmp_path / "run", say=lambda line: None
+    )
+    assert {r.model for r in measured} == {"Base", "AT"}
+
+
+class TestFlipsAndCrops:
+    def data(self, seed=0):
+        loaded = datasets.load("digits", batch_size=8, images={"train": 16}, seed=seed)
+        # In a fixed order, so that images can be told.
+        images, labels = next(iter(loaded.train.unbatch().batch(16)))
+        train = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+        return images.numpy(), dataclasses.replace(loaded, train=train)
+
+    def test_each_image_is_a_shifted_or_mirrored_one(self):
+        images, data = self.data()
+        changed = experiment.flipped_and_cropped(data, seed=3).train
+        moved = 0
+        for number, (image, _) in enumerate(changed.unbatch()):
+            padded = np.pad(images[number], [(4, 4), (4, 4), (0, 0)])
+            windows = {(y, x): padded[y : y + 32, x : x + 32] for y in range(9) for x in range(9)}
+            found = [
+                (*place, mirrored)
+                for place, window in windows.items()
+                for mirrored in (False, True)
+                if np.allclose(image, window[:, ::-1] if mirrored else window, atol=1e-6)
+            ]
+            assert found
+            moved += (4, 4, False) not in found
+        assert moved >= 12
+
+    def test_new_in_each_epoch_and_the_same_with_the_same_seed(self):
+        _, data = self.data()
+        first = experiment.flipped_and_cropped(data, seed=3).train
+        again = experiment.flipped_and_cropped(data, seed=3).train
+        other = experiment.flipped_and_cropped(data, seed=4).train
+        epochs = [[next(iter(d))[0].numpy() for _ in range(2)] for d in (first, again, other)]
+        np.testing.assert_array_equal(epochs[0], epochs[1])
+        assert not np.array_equal(epochs[0][0], epochs[0][1])
+        assert not np.array_equal(epochs[0][0], epochs[2][0])
+        assert int(first.cardinality()) == 2
+
+
+def test_from_the_command_line(small_job, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["reproduce", "stability_gauss", "--quick"]) == 0
+    printed = capsys.readouterr().out
+    assert "Gauss → test distortions, worst and best run" in printed
+    folder = tmp_path / "runs/stability_gauss-quick"
+    assert (folder / "tables.md").read_text(encoding="utf-8").strip() in printed
+    assert (folder / "gauss.png").read_bytes().startswith(b"\x89PNG")
+    measured = rows.read(folder / "rows.jsonl")
+    assert {r.model for r in measured} == {"Baseline", "ST Gauss 0.1, α=1", "DA Gauss 0.1, p=0.5"}
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    assert settings["dataset"] == "digits"
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fma_table9"], "unknown experiment 'fma_table9'; choose from: fma_table2"),
+        (["fma_table3", "--set", "gamm=1"], "has no number gamm; it has: alpha"),
+        (["fma_table3", "--quick", "--lines", "XE"], "line must be one of Baseline, AT/CA"),
+        (["fma_table3", "--data-dir", "nowhere"], "cifar10"),
+        (["fma_table3", "--out", "file.txt"], "file.txt"),
+    ],
+)
+def test_wrong_input(arguments, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").write_text("not a folder", encoding="utf-8")
+    assert cli.main(["reproduce", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_describe_runs_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["reproduce", "fcl_table1", "--describe", "--set", "weight=0.5"]) == 0
+    printed = capsys.readouterr().out
+    assert "FCL paper, Table 1" in printed and "'weight': 0.5" in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_are_not_there(small_job, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
+        reproduce(
+            "augmax_cifar10",
+            tmp_path / "run",
+            setting="quick",
+            weights=str(tmp_path / "nowhere.npz"),
+            say=lambda line: None,
+        )

@@ -1,0 +1,91 @@
+"""Runs a published experiment by its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+from tfrobust import files, rows
+from tfrobust.recipes.papers.experiment import Experiment, Setting
+from tfrobust.registries import EXPERIMENTS
+
+
+def reproduce(
+    name: str,
+    out: files.PathLike,
+    *,
+    setting: str = "small",
+    numbers: Optional[Mapping[str, Any]] = None,
+    say: Callable[[str], Any] = print,
+    **overrides: Any,
+) -> list[rows.Row]:
+    """Trains and measures the models of a paper's table, and writes it with both numbers.
+
+    In the folder stand `rows.jsonl` (every number), `tables.md` (the paper's tables, our numbers
+    beside the printed ones), the figures, and the models. A run that was killed goes on; more
+    seeds and lines can be added to it.
+
+    Args:
+        name: One of `EXPERIMENTS`.
+        out: Output folder.
+        setting: "full" (the paper's), "small" (for two CPU cores; the default) or "quick" (a
+            minute, to see that it runs).
+        numbers: Other values of the experiment's own numbers.
+        say: Takes the lines that tell how it goes.
+        **overrides: Other values of the fields of `Setting`, such as `data_dir` and `seeds`.
+
+    Returns:
+        All rows; the training seed of each stands in its `made_with`.
+
+    Raises:
+        ValueError: There is no such experiment, setting, field, number, line or data set.
+        FileNotFoundError: The data or weights are not there.
+        FileExistsError: `out` holds something else.
+    """
+    experiment: Experiment = EXPERIMENTS[name]()
+    return experiment.run(resolved(experiment, setting, numbers, **overrides), out, say=say)
+
+
+def resolved(
+    experiment: Experiment,
+    setting: str = "small",
+    numbers: Optional[Mapping[str, Any]] = None,
+    **overrides: Any,
+) -> Setting:
+    """A setting of an experiment with other values.
+
+    Args:
+        experiment: The experiment.
+        setting: "full", "small" or "quick".
+        numbers: Other values of the experiment's own numbers.
+        **overrides: Other values of the fields of `Setting`.
+
+    Raises:
+        ValueError: There is no such setting, field or number.
+    """
+    found = experiment.setting(setting)
+    unknown = sorted(set(numbers or {}) - set(found.numbers))
+    if unknown:
+        raise ValueError(
+            f"{type(experiment).__name__} has no number {', '.join(unknown)}; it has: "
+            f"{', '.join(sorted(found.numbers)) or 'none'}"
+        )
+    merged: Setting = found.replace(**overrides, numbers={**found.numbers, **(numbers or {})})
+    return merged
+
+
+def description(name: str, setting: Optional[Setting] = None) -> str:
+    """What an experiment is: its docstring, and the numbers of a setting.
+
+    Args:
+        name: One of `EXPERIMENTS`.
+        setting: The setting; None for the small one.
+    """
+    experiment: Experiment = EXPERIMENTS[name]()
+    chosen = setting or experiment.small
+    lines = [inspect.getdoc(type(experiment)) or "", "", "Setting:"]
+    for field in dataclasses.fields(chosen):
+        lines.append(f"  {field.name}: {getattr(chosen, field.name)}")
+    return "\n".join(lines)

@@ -55,6 +55,7 @@ class Registry(Mapping[str, Any]):
         return self._entries[name][1]
 
 
+#: Augmentation layers.
 AUGMENTS = Registry(
     "augmentation",
     {
@@ -103,6 +104,7 @@ AUGMENTS = Registry(
     },
 )
 
+#: Functions that make nets.
 NETS = Registry(
     "net",
     {
@@ -130,6 +132,7 @@ NETS = Registry(
     },
 )
 
+#: Training methods.
 METHODS = Registry(
     "method",
     {
@@ -178,6 +181,7 @@ METHODS = Registry(
     },
 )
 
+#: Attacks, for training and for measuring.
 ATTACKS = Registry(
     "attack",
     {
@@ -192,6 +196,7 @@ ATTACKS = Registry(
     },
 )
 
+#: Data sets; `datasets.load` takes their names.
 DATASETS = Registry(
     "data set",
     {
@@ -234,7 +239,8 @@ DATASETS = Registry(
     },
 )
 
-#: The order of the papers: the fifteen of the test set, then the four that are held out.
+#: Common corruptions, in the order of the papers: the fifteen of the test set, then the four that
+#: are held out.
 CORRUPTIONS = Registry(
     "corruption",
     {

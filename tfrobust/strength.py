@@ -17,7 +17,7 @@ from tfrobust.evaluation.conditions import evaluation_seed
 from tfrobust.evaluation.metrics import accuracy
 from tfrobust.registries import AUGMENTS
 
-#: A drop of just the wanted size counts: 1 - 0.9 is a hair less than 0.1.
+#: How far a drop may be below the wanted one and counts as it: 1 - 0.9 is a hair less than 0.1.
 ROUNDING = 1e-9
 
 #: How strong the bisection may go, for each augmentation of the FMA paper's Table 1. The signs

@@ -16,10 +16,10 @@ PERTURBATIONS = (
     *("gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "snow"),
     *("brightness", "translate", "rotate", "tilt", "scale"),
 )
-#: Those held out for choosing.
+#: The sequences that are held out, for choosing settings.
 HELD_OUT_PERTURBATIONS = ("speckle_noise", "gaussian_blur", "spatter", "shear")
-#: Their frames are independent, so a prediction is compared with that of the first frame, the
-#: clean image; in the others with that of the frame before.
+#: The sequences of noise. Their frames are independent, so a prediction is compared with that of
+#: the first frame, the clean image; in the others with that of the frame before.
 NOISE = ("gaussian_noise", "shot_noise", "speckle_noise")
 
 #: size -> sequence -> what its function takes. Of noise, the strength for difficulty 1, 2, 3; of

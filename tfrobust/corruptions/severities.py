@@ -12,11 +12,12 @@ from typing import Any, Optional
 from tfrobust import checks
 from tfrobust.registries import CORRUPTIONS
 
-#: The corruptions of the test set, and those held out for choosing.
+#: The fifteen corruptions of the test set.
 TEST = tuple(CORRUPTIONS)[:15]
+#: The four that are held out, for choosing settings.
 HELD_OUT = tuple(CORRUPTIONS)[15:]
 
-#: The groups in which results are reported.
+#: The groups in which results on the test set are reported.
 GROUPS = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
     "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),

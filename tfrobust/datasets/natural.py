@@ -29,7 +29,7 @@ IMAGENET_R_CLASSES = (
     980, 981, 983, 988,
 )
 
-#: Those of ImageNet-A.
+#: The 200 of ImageNet's 1,000 classes that ImageNet-A has, in the order of its labels.
 IMAGENET_A_CLASSES = (
     6, 11, 13, 15, 17, 22, 23, 27, 30, 37, 39, 42, 47, 50, 57, 70, 71, 76, 79, 89, 90, 94, 96, 97,
     99, 105, 107, 108, 110, 113, 124, 125, 130, 132, 143, 144, 150, 151, 207, 234, 235, 254, 277,

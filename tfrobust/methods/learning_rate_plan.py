@@ -49,7 +49,7 @@ class Plan:
 
 _THIRDS = ((30, 0.1), (60, 0.01))
 
-#: Where a paper says "momentum" without a number, it is 0.9.
+#: The plans by name. Where a paper says "momentum" without a number, it is 0.9.
 PLANS: dict[str, Plan] = {
     "fma_baseline": Plan(
         "FMA, section 4.1: VGG-16 on clean images, before finetuning",

@@ -1,6 +1,7 @@
 """The README's Python block and the notebooks, as a user would run them, with one epoch each."""
 
 import ast
+import functools
 import json
 import pathlib
 import re
@@ -57,19 +58,56 @@ def test_notebook(path, tmp_path, monkeypatch, capsys, small_job):
     assert (tmp_path / "savedmodels").is_dir()
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/methods/*.md")), ids=lambda p: p.stem)
+def test_method_page(path, tmp_path, monkeypatch):
+    """All blocks of a page, one after the other as in one session, two steps of each training."""
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+    short = r"epochs=1, steps_per_epoch=2, validation_steps=1"
+    code, count = re.subn(r"\bepochs=\d+", short, "\n".join(blocks))
+    assert count > 0
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, path.name, "exec"), {})
+
+
+@functools.cache
+def anchors(page):
+    """The anchors that code hosts give to the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    headings = [heading.lower() for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+    plain = [re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings]
+    earlier = [plain[:i].count(anchor) for i, anchor in enumerate(plain)]
+    return {anchor + (f"-{n}" if n else "") for anchor, n in zip(plain, earlier)}
+
+
 def test_local_links_lead_somewhere():
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "savedmodels/README.md"]
+    for page in pages:
         text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", text):
+            found = page.parent / target if target else page
+            assert found.exists(), f"{page.name} links to {target}"
+            if anchor:
+                assert anchor in anchors(found), f"{page.name} links to {target}#{anchor}"
         for target in re.findall(r"`((?:docs|tests|tfrobust|tools|constraints)/[\w./-]+)`", text):
             assert (ROOT / target).exists(), f"{page.name} names {target}"
+
+
+def test_every_page_is_found_from_the_index():
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for page in [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/methods/*.md")]:
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert name == "README.md" or f"({name})" in index, (
+            f"docs/README.md does not link to {name}"
+        )
 
 
 def test_pages_use_names_that_exist():
     """Code that is too slow to run here: what it takes from the package is there."""
     found = 0
-    for page in ROOT.glob("docs/*.md"):
+    for page in [
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/methods/*.md"),
+    ]:  # docs/api has signatures
         for block in re.findall(
             r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL
         ):

@@ -197,6 +197,26 @@ def _field_default(value: str) -> str:
 # Entries -----------------------------------------------------------------------------------
 
 
+def entries(module: Module) -> list[tuple[str, Module, ast.stmt]]:
+    """The public names of a module in the order of its page, and where each is defined.
+
+    Of a module that it offers they are the classes and functions of that one.
+    """
+    found = []
+    for name in module.exports():
+        where, node = find(module, name)
+        if where is None:
+            raise ValueError(f"{module.name} exports {name!r}, which is defined nowhere")
+        if node is not None:
+            found.append((name, where, node))
+            continue
+        for inner in where.exports():
+            if isinstance(where.defined[inner], DEFINITIONS):
+                found.append((f"{name}.{inner}", where, where.defined[inner]))
+    order = ["Classes", "Functions", "Constants"]
+    return sorted(found, key=lambda entry: order.index(_group(entry[2])))
+
+
 class Page:
     """The page of one public module or package."""
 
@@ -207,28 +227,19 @@ class Page:
 
     def markdown(self) -> str:
         """The whole page."""
-        groups: dict[str, dict[str, str]] = {"Classes": {}, "Functions": {}, "Constants": {}}
-        lines: dict[str, str] = {}
-        for name in self.module.exports():
-            where, node = find(self.module, name)
-            if where is None:
-                raise ValueError(f"{self.module.name} exports {name!r}, which is defined nowhere")
-            if node is None:
-                for inner in where.exports():
-                    entry = f"{name}.{inner}"
-                    definition = where.defined[inner]
-                    if isinstance(definition, DEFINITIONS):
-                        lines[entry], said = self.entry(where, definition, entry)
-                        groups[_group(definition)][entry] = said
-                continue
-            lines[name], groups[_group(node)][name] = self.entry(where, node, name)
+        said = {name: self.entry(where, node, name) for name, where, node in entries(self.module)}
         out = [f"# tfrobust.{self.name}", self.prose(self.module, self.module.tree)]
-        for group, entries in groups.items():
-            if entries:
-                items = [f"- [`{n}`](#{slug(n)}): {summary(lines[n])}" for n in entries]
-                out += [f"**{group}**", "\n".join(items)]
-        for group, entries in groups.items():
-            out += [f"## {group}"] * bool(entries) + list(entries.values())
+        groups = {name: _group(node) for name, _, node in entries(self.module)}
+        for group in dict.fromkeys(groups.values()):
+            items = [
+                f"- {self.link(name)}: {summary(first)}"
+                for name, (first, _) in said.items()
+                if groups[name] == group
+            ]
+            out += [f"**{group}**", "\n".join(items)]
+        for group in dict.fromkeys(groups.values()):
+            out.append(f"## {group}")
+            out += [text for name, (_, text) in said.items() if groups[name] == group]
         return "\n\n".join(out) + "\n"
 
     def entry(self, where: Module, node: ast.stmt, name: str) -> tuple[str, str]:
@@ -286,8 +297,8 @@ class Page:
         """The value of a constant, unless it is long."""
         value = getattr(node, "value", None)
         if isinstance(value, ast.Call) and where.source(value.func) == "Registry":
-            entries = ast.literal_eval(value.args[1])
-            return "\n".join(f"- `{key}`: {text([line])}" for key, (_, line) in entries.items())
+            registered = ast.literal_eval(value.args[1])
+            return "\n".join(f"- `{key}`: {text([line])}" for key, (_, line) in registered.items())
         if isinstance(value, ast.Dict) and value.end_lineno - node.lineno >= LONGEST_VALUE:
             keys = [where.source(key) for key in value.keys if isinstance(key, ast.Constant)]
             return "Its keys: " + ", ".join(f"`{key}`" for key in keys) + "."
@@ -315,12 +326,11 @@ class Page:
     def link(self, name: str, shown: str = "") -> str:
         """A name as a link, where this reference has an entry for it."""
         shown = shown or f"`{name}`"
-        if name in self.module.exports() and find(self.module, name)[1] is not None:
-            return f"[{shown}](#{slug(name)})"
-        if name in self.places:
-            page, anchor = self.places[name]
-            return f"[{shown}]({'' if page == self.name else page + '.md'}#{anchor})"
-        return shown
+        place = self.places.get(f"{self.name}.{name}") or self.places.get(name)
+        if place is None:
+            return shown
+        page, anchor = place
+        return f"[{shown}]({'' if page == self.name else page + '.md'}#{anchor})"
 
     def completed(self, where: Module, code: str) -> str:
         """An example with the imports that it takes for granted where it stands."""
@@ -386,15 +396,10 @@ def pages() -> dict[str, str]:
     places: dict[str, tuple[str, str]] = {}
     for module in modules:
         page = module.name.partition(".")[2]
-        for name in module.exports():
-            where, node = find(module, name)
-            if where is None:
-                continue
-            if node is not None:
-                places[f"{page}.{name}"] = (page, slug(name))
-                continue
-            for inner in where.exports():
-                places[f"{page}.{name}.{inner}"] = (page, slug(f"{name}.{inner}"))
+        names = [name for name, _, _ in entries(module)]
+        for i, name in enumerate(names):
+            before = sum(slug(other) == slug(name) for other in names[:i])  # `Train` and `train`
+            places[f"{page}.{name}"] = (page, slug(name) + (f"-{before}" if before else ""))
     made = {module: Page(module, places) for module in modules}
     out = {f"{page.name}.md": page.markdown() for page in made.values()}
     lines = [

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrobust.reports.boundaries import decision_boundaries
     from tfrobust.reports.curves import strength_curves
     from tfrobust.reports.differences import differences_table
     from tfrobust.reports.evaluation_tables import (
@@ -33,6 +34,7 @@ _MODULES = {
     "attacks_table": "evaluation_tables",
     "augmentation_grid": "figures",
     "corruptions_table": "evaluation_tables",
+    "decision_boundaries": "boundaries",
     "differences_table": "differences",
     "flip_bars": "flips",
     "maps_figure": "picture_pairs",
@@ -56,6 +58,7 @@ __all__ = [
     "attacks_table",
     "augmentation_grid",
     "corruptions_table",
+    "decision_boundaries",
     "differences_table",
     "flip_bars",
     "maps_figure",

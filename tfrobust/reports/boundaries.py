@@ -1,0 +1,131 @@
+"""Decision boundaries of classifiers of points of the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from tfrobust.reports.figures import LOOK
+
+# From white to a blue that black markers can still be seen on; its lightness falls all the way.
+_SHADES = LinearSegmentedColormap.from_list("shades", ["white", "#56A3D0"])
+
+
+def decision_boundaries(
+    probabilities: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    *,
+    limits: tuple[float, float],
+    titles: Sequence[str],
+    classes: tuple[str, str] = ("class 0", "class 1"),
+    outlines: Sequence[np.ndarray] = (),
+    title: str = "",
+    columns: int = 3,
+) -> Figure:
+    """Figure 4 of the NoisyMix paper: where each of several classifiers tells two classes apart.
+
+    One panel a classifier: the probability of class 1 as a shade, the line where it is ½, and the
+    points, class 0 as white circles and class 1 as black triangles.
+
+    Args:
+        probabilities: float [K, S, S] in [0, 1], of class 1, on a square grid with S values from
+            the lower to the upper limit along each axis: [k, i, j] is at x_j, y_i.
+        points: float [N, 2].
+        labels: [N], 0 or 1.
+        limits: Lower and upper limit of both axes. Points outside are not shown.
+        titles: Of the K panels.
+        classes: Names of the two classes.
+        outlines: Polygons to draw with dashes, each float [vertices, 2].
+        title: Title of the figure.
+        columns: How many panels stand beside each other.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: The arrays do not fit each other, or hold values out of range.
+
+    Example:
+
+    >>> grid = np.tile(np.linspace(0, 1, 9), [2, 9, 1])
+    >>> points, labels = np.array([[-0.5, 0.0], [0.5, 0.1]]), np.array([0, 1])
+    >>> decision_boundaries(grid, points, labels, limits=(-1, 1), titles=["a", "b"])
+    <Figure size 590x... with 3 Axes>
+    """
+    probabilities, points = np.asarray(probabilities), np.asarray(points)
+    labels = np.asarray(labels)
+    _check(probabilities, points, labels, limits, titles)
+    columns = min(columns, len(titles))
+    lines = -(-len(titles) // columns)
+    with matplotlib.style.context(LOOK):
+        size = (2.5 * columns + 0.9, 2.45 * lines + 0.9)
+        figure = Figure(figsize=size, layout="constrained")
+        figure.suptitle(title, parse_math=False, fontsize=10.0)
+        panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, grid, name in zip(panels, probabilities, titles):
+            image = _panel(axes, grid, limits)
+            for outline in outlines:
+                axes.plot(*np.vstack([outline, outline[:1]]).T, color="0.35", lw=0.8, ls="--")
+            for label, marker, fill in ((0, "o", "white"), (1, "^", "black")):
+                style = {"marker": marker, "facecolor": fill, "edgecolor": "black"}
+                chosen = points[labels == label]
+                axes.scatter(*chosen.T, s=11, linewidth=0.5, label=classes[label], **style)
+            axes.set_title(name, parse_math=False)
+            axes.label_outer()
+        for axes in panels[len(titles) :]:
+            axes.remove()
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+        bar = figure.colorbar(image, ax=list(panels[: len(titles)]), shrink=0.7, aspect=30)
+        bar.set_label(f"Probability of {classes[1]}", parse_math=False)
+    return figure
+
+
+def _panel(
+    axes: Axes, grid: np.ndarray, limits: tuple[float, float]
+) -> matplotlib.cm.ScalarMappable:
+    """The shade and the boundary of one classifier."""
+    low, high = limits
+    places = np.linspace(low, high, len(grid))
+    image = axes.pcolormesh(
+        places, places, grid, cmap=_SHADES, vmin=0, vmax=1, shading="gouraud", rasterized=True
+    )
+    if grid.min() < 0.5 < grid.max():
+        axes.contour(places, places, grid, levels=[0.5], colors="black", linewidths=1.6)
+    axes.set(xlim=limits, ylim=limits, aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
+    return image
+
+
+def _check(
+    probabilities: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    limits: tuple[float, float],
+    titles: Sequence[str],
+) -> None:
+    shape = probabilities.shape
+    if len(shape) != 3 or not shape[0] == len(titles) > 0 or not shape[1] == shape[2] > 1:
+        raise ValueError(
+            "probabilities must be [K, S, S], with a title for each of the K classifiers and S of "
+            f"2 or more; received the shape {shape} and {len(titles)} titles"
+        )
+    if not (probabilities.min() >= 0 and probabilities.max() <= 1):
+        raise ValueError(
+            f"probabilities must lie in [0, 1]; received values from {probabilities.min():.4g} to "
+            f"{probabilities.max():.4g}"
+        )
+    if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
+        raise ValueError(
+            f"there must be points [N, 2] and N labels; received the shapes {points.shape} and "
+            f"{labels.shape}"
+        )
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"labels must be 0 or 1; received {np.unique(labels).tolist()}")
+    if not limits[0] < limits[1]:
+        raise ValueError(f"limits must be a lower and an upper one; received {limits!r}")

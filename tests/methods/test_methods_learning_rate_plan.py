@@ -74,8 +74,9 @@ VALUES = {
 
 
 def test_every_plan_is_tested():
-    assert {*VALUES, "stability_training"} == set(PLANS)
-    assert learning_rate_plan("stability_training", steps_per_epoch=10) == 0.01
+    assert {*VALUES, "stability_training", "noisymix_toy"} == set(PLANS)
+    for constant in ("stability_training", "noisymix_toy"):
+        assert learning_rate_plan(constant, steps_per_epoch=10) == 0.01
 
 
 @pytest.mark.parametrize("name", list(VALUES))

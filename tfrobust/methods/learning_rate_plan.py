@@ -71,6 +71,10 @@ PLANS: dict[str, Plan] = {
         "NoisyMix, cifar.py",
         "cosine_per_step", 0.1, 200, 128, final=1e-6, nesterov=True, weight_decay=5e-4,
     ),
+    "noisymix_toy": Plan(
+        "NoisyMix, appendix A; learning rate and batch size are ours",
+        "constant", 0.01, 100, 50, momentum=None,
+    ),
     "augmax_cifar": Plan(
         "AugMax, Implementation Details, and the released code",
         "cosine_per_epoch", 0.1, 200, 256,

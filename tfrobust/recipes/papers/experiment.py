@@ -186,10 +186,12 @@ class Experiment:
         full: The paper's setting.
         small: One for two CPU cores.
         quick: One that shows in a minute that it runs, on data that need no download.
+        runs: Class of its runs; another one where the data are not of `datasets.load`.
     """
 
     paper: str = ""
     shows: str = ""
+    runs: type[Run] = Run
     full: Setting
     small: Setting
     quick: Setting
@@ -254,7 +256,7 @@ class Experiment:
         """
         # Which models, and with which seeds, is not in the folder's settings: they can be added to.
         folder = RunFolder(out, setting.replace(seeds=(), lines=None), finished=TABLES)
-        run = Run(setting, folder, say)
+        run = self.runs(setting, folder, say)
         evaluator: Optional[Evaluator] = None
         for seed in setting.seeds:
             for line in self._chosen(run, seed):
@@ -374,7 +376,7 @@ class Experiment:
         return _trained_net(setting, data, options)
 
     def _measure(self, run: Run, line: Line, seed: int, evaluator: Evaluator) -> list[rows.Row]:
-        setting, data = run.setting, run.data()
+        setting, data = run.setting, run.data(seed=seed)
         model = run.model(line.name, seed)
         found = evaluator.rows(
             model,

@@ -374,6 +374,7 @@ EXPERIMENTS = Registry(
         "stability_gauss_rotation": (
             "recipes.papers.stability:GaussAndRotation",
             "stability training, Figure 2b: two at once",
+        ),
         "noisymix_toy": (
             "recipes.papers.toy:ToyProblem",
             "NoisyMix, appendix A: six schemes on points of the plane",

@@ -2,7 +2,7 @@
 
 from tfrobust.recipes.base import Recipe
 from tfrobust.recipes.evaluation import evaluate
-from tfrobust.recipes.papers import reproduce
+from tfrobust.recipes.papers.reproduce import reproduce
 from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart
 from tfrobust.recipes.training import Finetune, Train, finetune, train

@@ -109,7 +109,9 @@ def net_of_images(hidden: Sequence[int]) -> keras.Model:
 class PointsRun(Run):
     """A run on `toy_points`, drawn anew for each seed, half for training and half for test."""
 
-    def data(self, training: Optional[Training] = None, seed: int = 0) -> datasets.Data:
+    def data(
+        self, training: Optional[Training] = None, seed: int = 0, **options: Any
+    ) -> datasets.Data:
         points, labels = toy_points(seed)
         half = len(points) // 2
         images = as_images(points)

@@ -39,7 +39,7 @@ SMALL = _CIFAR.replace(
     net="resnet_20",
     weights=RESNET_20_WEIGHTS,
     images={"train": 10_000, "validation": 500, "test": 1_000},
-    training=Training(6, 128, learning_rate=0.02),
+    training=Training(4, 128, learning_rate=0.02),
     precision="mixed_bfloat16",
     numbers={**_CIFAR.numbers, "steps": 5},
 )
@@ -113,7 +113,7 @@ class Cifar10(_OnCifar):
 
     Command: `tfrobust reproduce augmax_cifar10`, with `--net resnet_18` or `resnext_29` for the
     table's other nets. The full setting is WRN-40-2 for 200 epochs, 256 images a step; the small
-    one finetunes a trained ResNet-20 for 6 epochs on 10,000 images.
+    one finetunes a trained ResNet-20 for 4 epochs on 10,000 images.
 
     The paper, WRN-40-2, RA: Normal 73.7, AugMix 89.0, AugMax-DuBIN 90.7.
     """
@@ -255,7 +255,7 @@ class Norms(_Corrupted):
 
     Command: `tfrobust reproduce augmax_table8`. The full setting is WRN-40-2, 200 epochs, 3 seeds,
     on CIFAR-10 (`--dataset cifar100` for the other column); the small one finetunes a trained
-    ResNet-20 for 4 epochs on 10,000 images.
+    ResNet-20 for 2 epochs on 10,000 images.
 
     The paper, RA on CIFAR-10-C: AugMix-BN 89.0, IBN 89.2, DuBN 89.1, DuBIN 89.7; AugMax-DuBN 89.6,
     AugMax-DuBIN 90.7.
@@ -263,7 +263,7 @@ class Norms(_Corrupted):
 
     shows = "Table 8, and Table 1 on the same data"
     full = _CIFAR.replace(seeds=(0, 1, 2))
-    small = SMALL.replace(training=Training(4, 128, learning_rate=0.02))
+    small = SMALL.replace(training=Training(2, 128, learning_rate=0.02))
     quick = QUICK.replace(lines=("AugMix-DuBIN", "AugMax-DuBIN"))
 
     def lines(self, run: Run, seed: int) -> list[Line]:
@@ -344,7 +344,7 @@ class Strategies(_Corrupted):
     full = _CIFAR.replace(
         dataset="cifar100", net="resnet_18", numbers={**_CIFAR.numbers, "jsd_weight": 1.0}
     )
-    small = SMALL.replace(training=Training(3, 128, learning_rate=0.02))
+    small = SMALL.replace(training=Training(2, 128, learning_rate=0.02))
     quick = QUICK.replace(lines=("Normal", "PGDAT"))
 
     def lines(self, run: Run, seed: int) -> list[Line]:

@@ -55,7 +55,7 @@ class Cifar10(Experiment):
 
     Command: `tfrobust reproduce noisymix_cifar10`; with `--net wrn_28_2` Tables 3, 9 and 14. The
     full setting is 200 epochs, 128 images a step, 5 seeds; the small one finetunes a trained
-    ResNet-20 for 6 epochs on 10,000 images. Cutout mixtures of other papers (CutMix, PuzzleMix) are
+    ResNet-20 for 4 epochs on 10,000 images. Cutout mixtures of other papers (CutMix, PuzzleMix) are
     not offered; AugMax-DuBIN is trained here, where the paper quotes it.
 
     The paper, RA, PreAct-ResNet-18: Baseline 73.8, AugMix 88.8, AugMax 90.4, NoisyMix 91.2.

@@ -375,6 +375,10 @@ EXPERIMENTS = Registry(
             "recipes.papers.stability:GaussAndRotation",
             "stability training, Figure 2b: two at once",
         ),
+        "noisymix_transfer": (
+            "recipes.papers.noisymix:Transfer",
+            "NoisyMix, Table 5: robustness that finetuned models inherit",
+        ),
         "noisymix_toy": (
             "recipes.papers.toy:ToyProblem",
             "NoisyMix, appendix A: six schemes on points of the plane",

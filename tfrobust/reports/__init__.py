@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tfrobust.reports.boundaries import decision_boundaries
     from tfrobust.reports.curves import strength_curves
     from tfrobust.reports.differences import differences_table
+    from tfrobust.reports.embeddings import embedding_panels
     from tfrobust.reports.evaluation_tables import (
         attacks_table,
         corruptions_table,
@@ -36,6 +37,7 @@ _MODULES = {
     "corruptions_table": "evaluation_tables",
     "decision_boundaries": "boundaries",
     "differences_table": "differences",
+    "embedding_panels": "embeddings",
     "flip_bars": "flips",
     "maps_figure": "picture_pairs",
     "reliability_diagram": "reliability",
@@ -60,6 +62,7 @@ __all__ = [
     "corruptions_table",
     "decision_boundaries",
     "differences_table",
+    "embedding_panels",
     "flip_bars",
     "maps_figure",
     "reliability_diagram",

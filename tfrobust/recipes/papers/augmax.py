@@ -7,13 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Optional
 
 import keras
+import numpy as np
+import sklearn.manifold
+import tensorflow as tf
 
-from tfrobust import datasets, evaluation, rows
+from tfrobust import datasets, evaluation, reports, rows
 from tfrobust.attacks import FAT, PGD, AugMaxAttack, Spatial
+from tfrobust.augment import AugMix
 from tfrobust.corruptions.severities import GROUPS, TEST
 from tfrobust.evaluation import Evaluator, attacked, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
+from tfrobust.layers.embedding import Embedding
 from tfrobust.recipes.papers.experiment import (
     EVALUATION_BATCH,
     RESNET_20_WEIGHTS,
@@ -109,7 +114,7 @@ class _OnCifar(_Corrupted):
 
 
 class Cifar10(_OnCifar):
-    """AugMax paper, Table 2: CIFAR-10, Normal, AugMix and AugMax-DuBIN.
+    """AugMax paper, Table 2 and Figure 1: CIFAR-10, Normal, AugMix and AugMax-DuBIN.
 
     Command: `tfrobust reproduce augmax_cifar10`, with `--net resnet_18` or `resnext_29` for the
     table's other nets. The full setting is WRN-40-2 for 200 epochs, 256 images a step; the small
@@ -118,7 +123,7 @@ class Cifar10(_OnCifar):
     The paper, WRN-40-2, RA: Normal 73.7, AugMix 89.0, AugMax-DuBIN 90.7.
     """
 
-    shows = "Table 2"
+    shows = "Table 2, Figure 1"
     title = "AugMax, Table 2 (CIFAR-10)"
     full, small, quick = _CIFAR, SMALL, QUICK
     published: ClassVar[Mapping[str, Printed]] = {
@@ -132,6 +137,45 @@ class Cifar10(_OnCifar):
             "Normal": (95.60, 71.70), "AugMix": (96.25, 89.08), "AugMax-DuBIN": (96.39, 92.11),
         },
     }  # fmt: skip
+
+    def pictures(self, run: Run) -> dict[str, Any]:
+        """Figure 1: what a plainly trained net makes of images changed in four ways."""
+        seed = run.setting.seeds[0]
+        if not run.model_file("Normal", seed).exists():
+            return {}
+        return {"figure_1.png": _figure_1(run, run.model("Normal", seed).net)}
+
+
+def _figure_1(run: Run, net: keras.Model, *, per_class: int = 100, classes: int = 3) -> Any:
+    """Features of training images: as they are, AugMix, PGD and AugMax, in two dimensions.
+
+    One t-SNE of all four together, so that places can be compared. (The paper's standard view is
+    flipped and shifted as well.)
+    """
+    data = run.data(run.setting.training, seed=0)
+    images, labels = (np.concatenate(part) for part in zip(*data.train.as_numpy_iterator()))
+    chosen = np.concatenate([np.flatnonzero(labels == c)[:per_class] for c in range(classes)])
+    images, labels = tf.constant(images[chosen]), tf.constant(labels[chosen])
+    ways = {
+        "clean": images,
+        "AugMix": AugMix()(images, training=True),
+        "PGD": PGD().perturb(net, images, labels),
+        "AugMax": AugMaxAttack(steps=run.setting.numbers["steps"]).perturb(net, images, labels),
+    }
+    embedding, features = Embedding(net), []
+    for changed in ways.values():
+        with embedding.recorded() as embedded:
+            net(changed, training=False)
+        features.append(embedded().numpy())
+    places = sklearn.manifold.TSNE(init="pca", random_state=0, perplexity=30).fit_transform(
+        np.concatenate(features)
+    )
+    return reports.embedding_panels(
+        dict(zip(ways, np.split(places, len(ways)))),
+        labels.numpy(),
+        data.class_names[:classes],
+        title="Features of training images in a plainly trained net, t-SNE (AugMax, Figure 1)",
+    )
 
 
 class Cifar100(_OnCifar):

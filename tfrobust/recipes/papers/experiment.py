@@ -106,7 +106,8 @@ class Line:
         once: Whether it is trained with the first seed alone, for all.
         callbacks: Made anew for each training.
         training: Other numbers than the setting's.
-        data: Further arguments of `datasets.load`.
+        data: Further arguments of `Run.data`, as `datasets.load` takes them.
+        measured: Whether it is measured; False for a model that others start from.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Line:
     callbacks: Callable[[datasets.Data], list[Any]] = lambda data: []
     training: Optional[Training] = None
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    measured: bool = True
 
 
 class Run:
@@ -267,6 +269,8 @@ class Experiment:
                 if not run.model_file(line.name, seed).exists():
                     run.say(f"training {line.name}, seed {seed}")
                     self._train(run, line, seed)
+                if not line.measured:
+                    continue
                 run.say(f"measuring {line.name}, seed {seed}")
                 evaluator = evaluator or Evaluator(self.conditions(run), metrics=self.metrics())
                 rows.write(
@@ -304,6 +308,10 @@ class Experiment:
             for table in self.tables(setting)
         ]
         return "\n".join(parts)
+
+    def started(self, run: Run, net: keras.Model, data: datasets.Data) -> keras.Model:
+        """The net that a finetuning begins with, made of the one that it starts from."""
+        return net
 
     def prepare(self, run: Run) -> None:
         """What is done before the first training of a line that starts from another."""
@@ -366,7 +374,7 @@ class Experiment:
             starts = {each.name: each for each in self.lines(run, seed)}
             seed = setting.seeds[0] if starts[line.start].once else seed
             found = run.model(line.start, seed)
-            return getattr(found, "net", found)
+            return self.started(run, getattr(found, "net", found), data)
         options = dict(line.net)
         decay = methods.PLANS[numbers.plan].weight_decay if numbers.plan else None
         if decay is not None:

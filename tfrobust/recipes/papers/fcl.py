@@ -235,7 +235,7 @@ class Cifar10(_NoisyAndCorrupted):
         dataset="digits",
         net="small_cnn",
         weights=None,
-        images={"train": 640, "test": 200},
+        images={"train": 480, "test": 120},
         training=Training(1, 64, learning_rate=0.05),
         severities=(3,),
         lines=("XE", "FCL"),

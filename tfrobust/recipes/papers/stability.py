@@ -90,7 +90,7 @@ _QUICK = _SMALL.replace(
     dataset="digits",
     net="small_cnn",
     weights=None,
-    images={"train": 640, "test": 200},
+    images={"train": 480, "test": 120},
     training=Training(2, 64, learning_rate=0.05),
     finetuning=Training(1, 64, learning_rate=0.05),
     numbers={**_SMALL.numbers, "alpha": (1.0,), "probability": (0.5,)},

@@ -6,7 +6,8 @@
 
 In benchmarks/results stand for each experiment its rows, `NAME.jsonl`, and with which setting, on
 which day, from which commit and with which versions they were made, `NAME.json`; its figures stand
-in docs/pictures. In docs/RESULTS.md a table is written anew between the lines `<!-- results: NAME
+in docs/pictures. Another run of the same experiment is added with `--variant TEXT` and goes by the
+name `NAME-TEXT`. In docs/RESULTS.md a table is written anew between the lines `<!-- results: NAME
 -->` and `<!-- end of results -->`; all else there is written by hand.
 """
 
@@ -29,7 +30,7 @@ from tfrobust.registries import EXPERIMENTS
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/RESULTS.md"
 PICTURES = ROOT / "docs/pictures"
-_PLACE = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+_PLACE = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 #: What all rows of a run have in common stands once, beside them.
 _COMMON = ("tfrobust", "tensorflow", "keras", "numpy", "python")
 
@@ -63,7 +64,7 @@ def add(name: str, folder: pathlib.Path, commit: str) -> None:
 
 def tables(name: str) -> str:
     """The tables of an experiment, from its rows."""
-    experiment: Experiment = EXPERIMENTS[name]()
+    experiment: Experiment = EXPERIMENTS[name.partition("-")[0]]()
     about = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     fields = {field.name for field in dataclasses.fields(experiment.small)}
     known = {key: value for key, value in about["setting"].items() if key in fields}
@@ -90,6 +91,7 @@ def main(argv: Any = None) -> int:
     one = sub.add_parser("add")
     one.add_argument("name", choices=list(EXPERIMENTS))
     one.add_argument("folder", type=pathlib.Path)
+    one.add_argument("--variant", help="what tells it from another run of the experiment")
     one.add_argument("--commit", help="that the run was made from; default: the one checked out")
     sub.add_parser("write")
     sub.add_parser("check")
@@ -97,7 +99,8 @@ def main(argv: Any = None) -> int:
     if arguments.command == "add":
         head = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
         commit = arguments.commit or subprocess.check_output(head, text=True).strip()
-        add(arguments.name, arguments.folder, commit)
+        name = "-".join(filter(None, [arguments.name, arguments.variant]))
+        add(name, arguments.folder, commit)
         return 0
     found = PAGE.read_text(encoding="utf-8")
     wanted = page(found)

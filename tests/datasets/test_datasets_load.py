@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import numpy as np
 import pytest
 
-from tfrobust.datasets import load, pipeline
+from tfrobust.datasets import load, pipeline, source
 
 IMAGES = np.linspace(0, 1, 10, dtype="float32").reshape(10, 1, 1, 1) * np.ones(
     [1, 2, 2, 3], "float32"
@@ -108,3 +109,46 @@ def test_statistics():
 def test_description_is_plain():
     described = json.loads(json.dumps(load("corner_digits").describe()))
     assert described["sizes"]["train"] > 3000 and described["class_names"][10] == "0 with a corner"
+
+
+class TestFewerImages:
+    def test_of_each_class_its_share_and_always_the_same_ones(self):
+        whole = load("digits", batch_size=500)
+        few = [load("digits", batch_size=500, images={"train": 100}, seed=s) for s in (0, 1)]
+        assert few[0].sizes == {**whole.sizes, "train": 100}
+        chosen = []
+        for data in few:
+            images, labels = (np.concatenate(part) for part in zip(*data.train))
+            assert len(labels) == 100
+            every = np.concatenate([labels for _, labels in whole.train])
+            wanted = 100 * np.bincount(every) / len(every)
+            assert (np.abs(np.bincount(labels) - wanted) < 1).all()
+            chosen.append(sorted(image.tobytes() for image in images))
+        assert chosen[0] == chosen[1]  # the seed is that of their order
+        of_whole = {image.tobytes() for images, _ in whole.train for image in images.numpy()}
+        assert set(chosen[0]) <= of_whole
+
+    def test_all_of_them(self):
+        sizes = load("digits").sizes
+        assert load("digits", images=sizes).sizes == sizes
+
+    @pytest.mark.parametrize(
+        ("images", "message"),
+        [
+            ({"train": 0}, "must be a whole number from 1 to"),
+            ({"test": 10**6}, "must be a whole number from 1 to"),
+            ({"training": 5}, "split must be one of train, validation, test; received 'training'"),
+        ],
+    )
+    def test_wrong_numbers(self, images, message):
+        with pytest.raises(ValueError, match=message):
+            load("digits", images=images)
+
+
+def test_fewer_images_of_files_and_records():
+    files = source.Files(["a", "b", "c", "d"], np.array([0, 0, 1, 1]), lambda contents: contents)
+    taken = files.take(2)
+    assert sorted(taken.labels) == [0, 1] and len(taken.paths) == 2
+    records = source.Source({"test": source.Given(lambda size: None, 4)}, ("x",), (1, 1, 3))
+    with pytest.raises(ValueError, match="in memory or in image files; received test=2 for data"):
+        importlib.import_module("tfrobust.datasets.load")._smaller(records, {"test": 2})

@@ -36,6 +36,9 @@ def test_settings_differ_in_numbers_alone(name):
         assert isinstance(setting, Setting)
         if name not in OWN_DATA:
             assert setting.dataset in DATASETS and setting.net in NETS
+            inspect.signature(NETS[setting.net]).bind(**setting.net_options)
+            large = "imagenet" in setting.dataset or setting.dataset == "tifs"
+            assert (setting.net != "resnet_18" or "stem" in setting.net_options) or not large
         for training in (setting.training, setting.finetuning):
             assert training.epochs >= 1
             assert training.plan is None or training.plan in PLANS

@@ -534,6 +534,7 @@ class ImageNet(_OnImageNet):
         dataset="imagenet",
         flips_and_crops=False,
         net="resnet_18",
+        net_options={"stem": "imagenet"},
         training=Training(90, 256, plan="augmax_imagenet"),
         numbers={"steps": 5, "stop_after": 1, "jsd_weight": 12.0, "deep_augment": ()},
     )
@@ -563,6 +564,7 @@ class TinyImageNet(_OnImageNet):
     baseline = "Normal"
     full = ImageNet.full.replace(
         dataset="tiny_imagenet",
+        net_options={"stem": "tiny_imagenet"},
         training=Training(200, 256, plan="augmax_tiny_imagenet"),
         numbers={**ImageNet.full.numbers, "steps": 10},
     )

@@ -67,6 +67,7 @@ class Setting(Recipe):
         flips_and_crops: Whether training images are mirrored at random, and shifted by up to 4
             pixels.
         net: One of `NETS`.
+        net_options: Its arguments, such as the stem for large images.
         weights: File of trained weights that trainings start from: the .npz of a CIFAR ResNet, or
             for `vgg_16` Keras' .h5 or "imagenet". None: from random weights.
         training: Trainings from the beginning.
@@ -83,6 +84,7 @@ class Setting(Recipe):
     images: Mapping[str, int] = dataclasses.field(default_factory=dict)
     flips_and_crops: bool = True
     net: str = "resnet_20"
+    net_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     weights: Optional[str] = None
     training: Training = Training(200)
     finetuning: Training = Training(30)
@@ -375,7 +377,7 @@ class Experiment:
             seed = setting.seeds[0] if starts[line.start].once else seed
             found = run.model(line.start, seed)
             return self.started(run, getattr(found, "net", found), data)
-        options = dict(line.net)
+        options = {**setting.net_options, **line.net}
         decay = methods.PLANS[numbers.plan].weight_decay if numbers.plan else None
         if decay is not None:
             options["weight_decay"] = decay

@@ -282,6 +282,7 @@ class CombinedOnImageNet200(CombinedAugmentation):
     )
     small = full.replace(
         net="resnet_18",
+        net_options={"stem": "imagenet"},
         weights=None,
         training=Training(20, 128, learning_rate=0.1),
         finetuning=Training(6, 128, learning_rate=0.01),

@@ -404,12 +404,20 @@ class Transfer(Experiment):
         return found
 
     def started(self, run: Run, net: keras.Model, data: datasets.Data) -> keras.Model:
-        """The net for the new classes and size, with all weights but those of the last layer."""
-        new = NETS[run.setting.net](data.image_shape, data.classes)
+        """The net for the new classes, with all weights but those of the last layer.
+
+        Images of another size are enlarged or shrunk to that which the net was trained on.
+        """
+        shape = net.input_shape[1:]
+        new = NETS[run.setting.net](shape, data.classes, **run.setting.net_options)
         for layer in new.layers:
             if layer.name != "logits" and layer.weights:
                 layer.set_weights(net.get_layer(layer.name).get_weights())
-        return new
+        if tuple(shape) == tuple(data.image_shape):
+            return new
+        return keras.Sequential(
+            [keras.Input(data.image_shape), keras.layers.Resizing(*shape[:2]), new]
+        )
 
     def conditions(self, run: Run) -> list[Condition]:
         return corrupted("test", severities=run.setting.severities)

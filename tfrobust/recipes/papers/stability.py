@@ -39,6 +39,7 @@ _FULL = Setting(
     dataset="tifs",
     flips_and_crops=False,
     net="resnet_18",
+    net_options={"stem": "imagenet"},
     training=Training(30, 128, plan="stability_training"),
     finetuning=Training(10, 128, plan="stability_training"),
     numbers={
@@ -63,6 +64,7 @@ _FULL = Setting(
 _SMALL = _FULL.replace(
     dataset="cifar10",
     net="resnet_20",
+    net_options={},
     weights=RESNET_20_WEIGHTS,
     images={"train": 10_000, "validation": 1_000, "test": 2_000},
     training=Training(3, 128, learning_rate=0.01),

@@ -121,6 +121,8 @@ class Cifar10(_OnCifar):
     one finetunes a trained ResNet-20 for 4 epochs on 10,000 images.
 
     The paper, WRN-40-2, RA: Normal 73.7, AugMix 89.0, AugMax-DuBIN 90.7.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 2, Figure 1"
@@ -185,6 +187,8 @@ class Cifar100(_OnCifar):
     (`--set jsd_weight=1`). The small one starts from random weights, for 30 epochs.
 
     The paper, WRN-40-2, RA: Normal 46.8, AugMix 64.6, AugMax-DuBIN 66.4.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 3"
@@ -216,6 +220,8 @@ class Statistics(_Corrupted):
     table has their mean.
 
     The paper: σ̄²_a is above σ̄²_c, by 27 to 30% in DuBN and by 11 to 16% in DuBIN.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 1"
@@ -303,6 +309,8 @@ class Norms(_Corrupted):
 
     The paper, RA on CIFAR-10-C: AugMix-BN 89.0, IBN 89.2, DuBN 89.1, DuBIN 89.7; AugMax-DuBN 89.6,
     AugMax-DuBIN 90.7.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 8, and Table 1 on the same data"
@@ -342,6 +350,8 @@ class Hyperparameters(_Corrupted):
     Command: `tfrobust reproduce augmax_table9`. The full setting is WRN-40-2 on CIFAR-10.
 
     The paper, RA: n = 5 90.5, n = 10 90.7; k = 2 90.4, k = 3 90.2; λ = 1 88.9, λ = 15 90.3.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 9"
@@ -382,6 +392,8 @@ class Strategies(_Corrupted):
 
     The paper, RA: Normal 48.5, AugMix 62.7, PGDAT 47.7, FAT 48.7, AdvMax 38.7, AugMix+PGDAT 51.4,
     AdvMix 56.9, AugMax-DuBIN 64.0.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 10"
@@ -432,6 +444,8 @@ class Shifts(_OnCifar):
     ResNeXt-29 on CIFAR-10. Without the folder of CIFAR-10.1 its column stays empty.
 
     The paper, CIFAR-10.1 / STA: Normal 88.9 / 30.3, AugMix 88.9 / 54.3, AugMax-DuBIN 90.6 / 63.2.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 11"
@@ -526,6 +540,8 @@ class ImageNet(_OnImageNet):
     docs/SCALE.md.
 
     The paper, RA / mCE: Normal 30.9 / 87.5, AugMix 34.6 / 83.1, AugMax-DuBIN 35.0 / 82.6.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Tables 4 and 7"
@@ -557,6 +573,8 @@ class TinyImageNet(_OnImageNet):
     of Table 6, is another paper's and not offered.
 
     The paper, RA / mCE: Normal 23.9 / 100, AugMix 36.9 / 83.0, AugMax-DuBIN 38.7 / 80.7.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Tables 5 and 6"

@@ -61,6 +61,8 @@ class SyntheticMNIST(Experiment):
     gain no more.) `smallest_deviation`: see `noises`. 0.1 is taken for NUN, because it brings the
     accuracy of XE, not that of FCL, nearest the printed one; others stand beside it. The batch
     size is ours, the paper does not print it.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     paper = "FCL"
@@ -208,6 +210,8 @@ class Cifar10(_NoisyAndCorrupted):
 
     The paper: UN XE 13.2, FCL 37.5, Patch Gaussian+XE 78.4, Patch Gaussian+FCL 82.1; 19 corruptions
     71.4, 74.5, 83.1, 83.2.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     full = Setting(
@@ -268,6 +272,8 @@ class Cifar100(Cifar10):
     random weights, for 30 epochs.
 
     The paper: UN XE 3.7, FCL 14.8, Patch Gaussian+FCL 15.9; 19 corruptions 44.3, 47.1, 47.4.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     full = Cifar10.full.replace(
@@ -309,6 +315,8 @@ class ImageNet(_NoisyAndCorrupted):
 
     The paper, mean over 19 corruptions: XE 34.1, FCL 34.4, Patch Gaussian+XE 36.3, Patch
     Gaussian+FCL 36.3.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     full = Setting(

@@ -64,6 +64,8 @@ class Cifar10(Experiment):
 
     Numbers of its own: those of AugMax; `flip_images`, how many test images the flip probabilities
     are of (None for all, 0 for none).
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     paper = "NoisyMix"
@@ -157,6 +159,8 @@ class Cifar100(Cifar10):
     from random weights, for 30 epochs.
 
     The paper, RA, PreAct-ResNet-18: Baseline 48.4, AugMix 64.6, AugMax 65.8, NoisyMix 71.0.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Tables 2, 3, 8 and 10"
@@ -198,6 +202,8 @@ class Ablation(Cifar10):
 
     The paper, CIFAR-100-C: 47.4 without all, 58.7 NFM, 66.9 AugMix and JSD, 68.6 AugMix and NFM,
     71.9 all.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 4"
@@ -236,6 +242,8 @@ class ImageNet(Experiment):
 
     The paper, ImageNet-C / -R / -P (mFR): Baseline 39.2 / 36.2 / 58.0, AugMix 48.3 / 41.0 / 37.6,
     NoisyMix 52.3 / 45.7 / 28.5.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     paper = "NoisyMix"
@@ -352,6 +360,8 @@ class Transfer(Experiment):
     79.9 / 53.9 / 88.6, NoisyMix 81.8 / 60.3 / 88.9.
 
     Numbers of its own: `source`, the data set of the source models, and `source_dir`, its folder.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     paper = "NoisyMix"

@@ -220,6 +220,8 @@ class Gauss(_Stability):
 
     The paper has curves, no numbers: ST's band is narrower than DA's, and no ST falls below the
     baseline.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Figure 1a, supplementary Figure 1"
@@ -230,6 +232,8 @@ class Jpeg(_Stability):
     """Stability-training paper, the grid of Table 2 for JPEG → all.
 
     Command: `tfrobust reproduce stability_jpeg`; settings as for Gaussian noise.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 2, JPEG"
@@ -241,6 +245,8 @@ class Thumb(_Stability):
 
     Command: `tfrobust reproduce stability_thumb`; settings as for Gaussian noise. In the paper DA
     with thumbnails loses nearly 10 points under JPEG, ST nothing.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Figure 1b, supplementary Figure 2"
@@ -252,6 +258,8 @@ class Rotation(_Stability):
 
     Command: `tfrobust reproduce stability_rotation`; settings as for Gaussian noise. In the paper
     the symmetric form is better than KL at every angle.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Figure 3a, supplementary Figure 3"
@@ -263,6 +271,8 @@ class Crops(_Stability):
 
     Command: `tfrobust reproduce stability_crops`; settings as for Gaussian noise. In the paper
     symmetric ST is best under rotation, too.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Figure 3b, supplementary Figure 4"
@@ -274,6 +284,8 @@ class Adversarial(_Stability):
 
     Command: `tfrobust reproduce stability_fgsm`; settings as for Gaussian noise; AT has μ = 0.5. In
     the paper ST is best at small ε, AT at middle ones; DA does not generalize.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Figure 2a"
@@ -295,6 +307,8 @@ class GaussAndRotation(_Stability):
     Command: `tfrobust reproduce stability_gauss_rotation`; settings as for Gaussian noise. Beside
     trainings with both stand those with rotation alone. In the paper symmetric ST with both is
     best over all angles.
+
+    The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Figure 2b"

@@ -151,6 +151,9 @@ class ToyProblem(Experiment):
     and Manifold Mixup + JSD would be Manifold Mixup. So the two views of the schemes with the JSD
     are the point plus Gaussian noise, `sigma` in the units of the plane: half of the noise of the
     data. γ, α and the noise levels are those of the paper's other experiments.
+
+    Ours, 2026-11-21, commit 6a9be48d4f, five seeds: Baseline 90.9, Noise injection 90.6, Manifold
+    Mixup 88.4, NFM 88.8, Manifold Mixup + JSD 85.9, NoisyMix 73.4; minutes on one CPU core.
     """
 
     paper = "NoisyMix"

@@ -40,12 +40,11 @@ def nets_table(counts: Counts) -> str:
     """Counted: multiply-adds, parameters, layers."""
     rows = []
     for name, net in sorted(counts["nets"].items()):
-        built = net.get("built", net["multiply_adds"])
         rows.append([
             name, f"{net['multiply_adds'] / 1e9:.3g}", f"{net['parameters'] / 1e6:.3g}",
-            str(net["layers"]), f"{built / net['multiply_adds']:.1f}",
+            str(net["layers"]),
         ])  # fmt: skip
-    heads = ["net", "GMAC an image", "million parameters", "layers", "built / counted"]
+    heads = ["net", "GMAC an image", "million parameters", "layers"]
     return markdown(heads, rows)
 
 
@@ -87,14 +86,8 @@ def experiments_table(counts: Counts) -> str:
         models = str(sum(training["models"] for training in one["trainings"]))
         first, last = (costs.binds(counts, one, n) for n in (1, 8))
         limit = first if first == last else f"{first}; on 8: {last}"
-        nets = [counts["nets"][training["net"]] for training in one["trainings"]]
-        mark = (
-            " *"
-            if any(n.get("built", n["multiply_adds"]) != n["multiply_adds"] for n in nets)
-            else ""
-        )
         rows.append(
-            [f"`{name}`{mark}", limit, models, rounded(passes / 1e6), rounded(flops / 1e18), *spans]
+            [f"`{name}`", limit, models, rounded(passes / 1e6), rounded(flops / 1e18), *spans]
         )
     heads = ["experiment", "what binds", "models", "million passes", "exaFLOP",
              "hours, 1 GPU", "4 GPUs", "8 GPUs"]  # fmt: skip

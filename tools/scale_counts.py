@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.evaluation.conditions import Corrupted
-from tfrobust.recipes.papers.experiment import Experiment, Line
+from tfrobust.recipes.papers.experiment import Experiment, Line, Setting
 from tfrobust.registries import EXPERIMENTS, METHODS, NETS
 
 FILE = pathlib.Path(__file__).resolve().parents[1] / "benchmarks/scale.json"
@@ -36,8 +36,8 @@ DATA = {
     "imagenet200": ((224, 224, 3), 200, round(0.95 * 200 / 1000 * 1_281_167), 10_000),
     "imagenet": ((224, 224, 3), 1000, round(0.98 * 1_281_167), 50_000),
 }
-#: The stem that the papers' ResNet-18 has on larger images.
-STEMS = {64: "tiny_imagenet", 224: "imagenet"}
+#: Experiments that are seconds of work anywhere.
+LEFT_OUT = ("noisymix_toy",)
 
 
 def multiply_adds(net: Any) -> int:
@@ -90,21 +90,18 @@ def parts(line: Line) -> dict[str, int]:
     return {"2B": 1}  # stability training and FMA
 
 
-def net_name(experiment: Experiment, line: Line, nets: dict[str, Any]) -> str:
-    """The net of a line, as in the paper; what the experiment builds, if it is another one."""
-    setting = experiment.full.replace(weights=None)
-    shape, classes, *_ = DATA[setting.dataset]
+def net_name(setting: Setting, nets: dict[str, Any]) -> str:
+    """The net of an experiment, which is counted when it is first asked for."""
+    shape, classes, *_ = DATA[trained_on(setting)]
     name = f"{setting.net}, {shape[0]} pixels"
     if name not in nets:
-        options = {"stem": STEMS[shape[0]]} if setting.net == "resnet_18" and shape[0] > 32 else {}
-        nets[name] = counted(NETS[setting.net](shape, classes, **options))
-        if options:
-            plain = Line(line.name, net={k: v for k, v in line.net.items() if k != "norm"})
-            data = types.SimpleNamespace(image_shape=shape, classes=classes)
-            run: Any = types.SimpleNamespace(setting=setting)
-            built = experiment._net(run, plain, 0, data, setting.training)
-            nets[name]["built"] = multiply_adds(built)
+        nets[name] = counted(NETS[setting.net](shape, classes, **setting.net_options))
     return name
+
+
+def trained_on(setting: Setting) -> str:
+    """The data set of the long trainings: that of the source models, where there are any."""
+    return str(setting.numbers.get("source", setting.dataset))
 
 
 def trainings(experiment: Experiment, run: Any, nets: dict[str, Any]) -> list[dict[str, Any]]:
@@ -116,10 +113,13 @@ def trainings(experiment: Experiment, run: Any, nets: dict[str, Any]) -> list[di
         if line.method == "feature_contrastive":
             start = setting.numbers["start"]  # a share of the epochs, or an epoch
             late = start if start < 1 else start / numbers.epochs
+        # Epochs on another data set are told in those of the long trainings.
+        other = trained_on(setting) != setting.dataset and not line.data
+        scale = DATA[setting.dataset][2] / DATA[trained_on(setting)][2] if other else 1
         one = {
             "method": line.method,
-            "net": net_name(experiment, line, nets),
-            "epochs": numbers.epochs,
+            "net": net_name(setting, nets),
+            "epochs": numbers.epochs * scale,
             "batch": numbers.batch_size,
             "parts": parts(line),
             "late": late,
@@ -132,11 +132,12 @@ def counts() -> dict[str, Any]:
     """All of it."""
     nets: dict[str, Any] = {}
     experiments = {}
-    for name in EXPERIMENTS:
+    for name in (name for name in EXPERIMENTS if name not in LEFT_OUT):
         experiment = EXPERIMENTS[name]()
         experiment.prepare = lambda run: None
         setting = experiment.full
-        shape, _, train, test = DATA[setting.dataset]
+        shape, _, train, _ = DATA[trained_on(setting)]
+        test = DATA[setting.dataset][3]
         one = tf.data.Dataset.from_tensors((np.zeros([2, *shape], "float32"), np.zeros(2, "int32")))
         data = types.SimpleNamespace(split=lambda part, one=one: one)
         run: Any = types.SimpleNamespace(

@@ -44,6 +44,7 @@ def test_taking_a_run(results, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(results, "PICTURES", tmp_path / "pictures")
     monkeypatch.setattr(results, "PAGE", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(results, "GUIDE", tmp_path / "CHOOSING.md")
     run = tmp_path / "run"
     run.mkdir()
     made = {
@@ -54,6 +55,8 @@ def test_taking_a_run(results, tmp_path, monkeypatch):
         rows.Row(model, "m/test", "clean", 0.0, "accuracy", value, 100, 0, made_with=made)
         for model, value in {"XE": 0.91, "FCL": 0.92}.items()
     ]
+    measured.append(rows.Row("XE", "m/test", "UN", 0.15, "accuracy", 0.4, 100, 0, made_with=made))
+    measured.append(rows.Row("XE", "m/test", "NUN", 0.15, "accuracy", 0.6, 100, 0, made_with=made))
     rows.write(measured, run / "rows.jsonl")
     settings = {"data_dir": "/home/someone/data", "weights": None, "dataset": "corner_mnist"}
     (run / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -63,15 +66,18 @@ def test_taking_a_run(results, tmp_path, monkeypatch):
     about = json.loads((tmp_path / "results/fcl_table1-b.json").read_text(encoding="utf-8"))
     assert about["setting"]["data_dir"] == "data" and about["commit"] == "0123456789"
     kept = rows.read(tmp_path / "results/fcl_table1-b.jsonl")
-    assert [row.made_with["model"] for row in kept] == ["abc", "abc"]
+    assert [row.made_with["model"] for row in kept] == ["abc"] * 4
     assert "tensorflow" not in kept[0].made_with and about["versions"]["tensorflow"] == "2.15"
     assert (tmp_path / "pictures/fcl_table1-b_figure_4.png").read_bytes() == b"picture"
 
     page = "# By hand\n<!-- results: fcl_table1-b -->\nold\n<!-- end of results -->\nmore\n"
     results.PAGE.write_text(page, encoding="utf-8")
+    guide = "<!-- trade-off: fcl_table1-b | XE = 1.00 -->\n<!-- end of trade-off -->\n"
+    results.GUIDE.write_text(guide, encoding="utf-8")
     assert results.main(["check"]) == 1
     assert results.main(["write"]) == 0 and results.main(["check"]) == 0
     text = results.PAGE.read_text(encoding="utf-8")
     assert "| XE | 91.00 [92.50] |" in text and "old" not in text
     assert text.startswith("# By hand\n") and text.endswith("more\n")
     assert "Made on 2026-01-02, commit 0123456789, tensorflow 2.15" in text
+    assert "| XE | 91.0 | 50.0 | 1.00 |" in results.GUIDE.read_text(encoding="utf-8")

@@ -1,14 +1,16 @@
-"""Keeps the results of the papers' experiments, and writes docs/RESULTS.md from them.
+"""Keeps the results of the papers' experiments, and writes their tables into docs.
 
     python tools/results.py add NAME FOLDER   takes what `tfrobust reproduce NAME --out FOLDER` made
-    python tools/results.py write             puts the tables into docs/RESULTS.md
+    python tools/results.py write             writes the tables of RESULTS.md and CHOOSING.md
     python tools/results.py check             fails where they are not those of the rows
 
 In benchmarks/results stand for each experiment its rows, `NAME.jsonl`, and with which setting, on
 which day, from which commit and with which versions they were made, `NAME.json`; its figures stand
 in docs/pictures. Another run of the same experiment is added with `--variant TEXT` and goes by the
 name `NAME-TEXT`. In docs/RESULTS.md a table is written anew between the lines `<!-- results: NAME
--->` and `<!-- end of results -->`; all else there is written by hand.
+-->` and `<!-- end of results -->`, and in docs/CHOOSING.md one of clean and robust accuracy between
+`<!-- trade-off: NAME | model = cost of a step | ... -->` and `<!-- end of trade-off -->`; all else is
+written by hand.
 """
 
 from __future__ import annotations
@@ -25,12 +27,16 @@ from typing import Any
 
 from tfrobust import rows
 from tfrobust.recipes.papers import Experiment
+from tfrobust.recipes.papers.tables import PaperTable, accuracy, fill, robust
 from tfrobust.registries import EXPERIMENTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks/results", ROOT / "docs/RESULTS.md"
-PICTURES = ROOT / "docs/pictures"
+PICTURES, GUIDE = ROOT / "docs/pictures", ROOT / "docs/CHOOSING.md"
 _PLACE = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+_TRADE = re.compile(
+    r"(<!-- trade-off: ([\w-]+)([^>]*) -->\n).*?(<!-- end of trade-off -->)", re.DOTALL
+)
 #: What all rows of a run have in common stands once, beside them.
 _COMMON = ("tfrobust", "tensorflow", "keras", "numpy", "python")
 
@@ -84,6 +90,28 @@ def page(text: str) -> str:
     return _PLACE.sub(filled, text)
 
 
+def guide(text: str) -> str:
+    """The guide to choosing with all its tables written anew."""
+
+    def filled(match: re.Match[str]) -> str:
+        costs = dict(part.strip().rsplit(" = ", 1) for part in match[3].split("|") if part.strip())
+        return f"{match[1]}\n{trade_off(match[2], costs)}\n{match[4]}"
+
+    return _TRADE.sub(filled, text)
+
+
+def trade_off(name: str, costs: dict[str, str]) -> str:
+    """Clean accuracy, mean accuracy under all conditions, and the cost of a step."""
+    measured = rows.read(RESULTS / f"{name}.jsonl")
+    conditions = dict.fromkeys(row.corruption for row in measured if row.corruption != rows.CLEAN)
+    columns = [accuracy("Clean", rows.CLEAN), robust("Robust", tuple(conditions))]
+    table = fill(PaperTable("", columns, {}, digits=1, only=tuple(costs)), measured)
+    lines = ["| | clean, % | robust, % | plain steps |", "|---|---:|---:|---:|"]
+    for model, cells in zip(table.labels, table.texts):
+        lines.append(f"| {model} | {' | '.join(cells)} | {costs[model]} |")
+    return "\n".join(lines) + "\n"
+
+
 def main(argv: Any = None) -> int:
     """Runs one command; the exit code is 1 where `check` finds another text."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -102,14 +130,16 @@ def main(argv: Any = None) -> int:
         name = "-".join(filter(None, [arguments.name, arguments.variant]))
         add(name, arguments.folder, commit)
         return 0
-    found = PAGE.read_text(encoding="utf-8")
-    wanted = page(found)
-    if arguments.command == "check":
-        if found != wanted:
-            print(f"{PAGE} does not show the rows: run python tools/results.py write")
-        return int(found != wanted)
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    stale = 0
+    for path, written in ((PAGE, page), (GUIDE, guide)):
+        found = path.read_text(encoding="utf-8")
+        wanted = written(found)
+        if arguments.command == "write":
+            path.write_text(wanted, encoding="utf-8")
+        elif found != wanted:
+            print(f"{path} does not show the rows: run python tools/results.py write")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

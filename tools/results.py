@@ -1,7 +1,7 @@
 """Keeps the results of the papers' experiments, and writes their tables into docs.
 
     python tools/results.py add NAME FOLDER   takes what `tfrobust reproduce NAME --out FOLDER` made
-    python tools/results.py write             writes the tables of RESULTS.md and CHOOSING.md
+    python tools/results.py write             writes the tables into the two pages
     python tools/results.py check             fails where they are not those of the rows
 
 In benchmarks/results stand for each experiment its rows, `NAME.jsonl`, and with which setting, on

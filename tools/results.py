@@ -9,8 +9,8 @@ which day, from which commit and with which versions they were made, `NAME.json`
 in docs/pictures. Another run of the same experiment is added with `--variant TEXT` and goes by the
 name `NAME-TEXT`. In docs/RESULTS.md a table is written anew between the lines `<!-- results: NAME
 -->` and `<!-- end of results -->`, and in docs/CHOOSING.md one of clean and robust accuracy between
-`<!-- trade-off: NAME | model = cost of a step | ... -->` and `<!-- end of trade-off -->`; all else is
-written by hand.
+`<!-- trade-off: NAME | model = cost of a step | ... -->` and `<!-- end of trade-off -->`; all else
+is written by hand.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import scipy.special
 import tensorflow as tf
 
 from tests.reference.gradients import central_differences
-from tfrobust.attacks import sensitivity, utility
+from tfrobust.attacks import sensitivity, utility, utility_per_class
 from tfrobust.losses import cross_entropy
 
 L = keras.layers
@@ -37,6 +37,20 @@ def test_utility_of_a_linear_net(batch):
         result = utility(net, tf.constant(images), tf.constant(given))
         assert result.dtype == tf.float32 and result.shape == images.shape
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_utility_per_class_is_the_mean_over_the_images_of_each(batch):
+    net, (images, labels) = linear_net(), batch
+    useful = utility(net, tf.constant(images), tf.constant(labels)).numpy()
+    batches = [(images[:2], labels[:2]), (images[2:], labels[2:])]
+    shown, means = utility_per_class(net, batches, 3)
+    for one in range(3):
+        np.testing.assert_allclose(shown[one], images[labels == one].mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(means[one], useful[labels == one].mean(axis=0), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"there is none of \[3\]"):
+        utility_per_class(net, batches, 4)
+    with pytest.raises(ValueError, match="none of"):
+        utility_per_class(net, [], 4)
 
 
 def test_sensitivity_of_a_linear_net(batch):

@@ -6,7 +6,7 @@ from tfrobust.attacks.fat import FAT
 from tfrobust.attacks.fgsm import FGSM
 from tfrobust.attacks.pgd import PGD
 from tfrobust.attacks.spatial import Spatial
-from tfrobust.attacks.utility import sensitivity, utility
+from tfrobust.attacks.utility import sensitivity, utility, utility_per_class
 from tfrobust.attacks.worst_of_k import WorstOfK
 from tfrobust.registries import ATTACKS
 
@@ -21,4 +21,5 @@ __all__ = [
     "WorstOfK",
     "sensitivity",
     "utility",
+    "utility_per_class",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Optional
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.layers.embedding import Embedding
@@ -58,6 +59,52 @@ def utility(
         total = scale * tf.reduce_sum(loss(labels, logits))
     gradient = tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return tf.stop_gradient(tf.abs(tf.cast(gradient, tf.float32)) / scale)
+
+
+def utility_per_class(
+    net: keras.Model,
+    data: Iterable[Any],
+    classes: int,
+    *,
+    loss: Loss = classification.cross_entropy,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean image and the mean utility of each class (FCL paper, Figure 4).
+
+    The paper's figure joins classes whose numbers differ by ten, and shows one batch.
+
+    Args:
+        net: From images in [0, 1] to logits.
+        data: Batched (images, labels): images [B, H, W, C], labels [B] class indices.
+        classes: Number of classes.
+        loss: As in `utility`.
+
+    Returns:
+        The images and the utilities, both [classes, H, W, C] float32.
+
+    Raises:
+        ValueError: A class has no image.
+
+    Example:
+
+    >>> net = keras.Sequential([keras.Input([1, 2, 1]), keras.layers.Flatten()])
+    >>> data = [(tf.constant([[[[0.0], [1.0]]], [[[1.0], [0.0]]]]), tf.constant([0, 1]))]
+    >>> images, useful = utility_per_class(net, data, 2)
+    >>> images[0].ravel(), useful[0].ravel().round(3)
+    (array([0., 1.], dtype=float32), array([0.731, 0.731], dtype=float32))
+    """
+    of_batch = tf.function(lambda x, y: utility(net, x, y, loss=loss), reduce_retracing=True)
+    count, sums = np.zeros(classes), None
+    for images, labels in data:
+        one_hot = np.eye(classes)[np.asarray(labels)]
+        count += one_hot.sum(axis=0)
+        found = np.stack([np.asarray(images), of_batch(images, labels)])
+        added = np.einsum("bk,nbhwc->nkhwc", one_hot, found)
+        sums = added if sums is None else sums + added
+    missing = np.flatnonzero(count == 0).tolist()
+    if sums is None or missing:
+        raise ValueError(f"each class needs an image or more; there is none of {missing}")
+    mean_images, means = (sums / count[:, np.newaxis, np.newaxis, np.newaxis]).astype("float32")
+    return mean_images, means
 
 
 def noise_by_utility(

@@ -259,6 +259,7 @@ def fit(
     optimizer: Optional[keras.optimizers.Optimizer] = None,
     callbacks: Any = (),
     checkpoint: Optional[Checkpoint] = None,
+    verbose: Optional[int] = None,
 ) -> Any:
     """Compiles and fits a method: SGD, momentum 0.9, a half-cosine learning rate down to 0.
 
@@ -272,6 +273,8 @@ def fit(
         optimizer: Another optimizer, which then says the learning rate.
         callbacks: Further callbacks; one for alternating augmentations is added where needed.
         checkpoint: Where an earlier process left off, and where this one leaves its epochs.
+        verbose: 0, 1 or 2, as in Keras. Default: a moving bar for people, a line an epoch for
+            files.
 
     Returns:
         Keras' history.
@@ -303,8 +306,7 @@ def fit(
         initial_epoch=done,
         callbacks=callbacks,
         shuffle=False,  # the data set shuffles itself; Keras 3 warns where it is not told
-        # A moving bar for people, a line an epoch for files.
-        verbose=1 if sys.stdout.isatty() else 2,
+        verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
     )
 
 

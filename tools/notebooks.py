@@ -202,7 +202,7 @@ def execute(script: pathlib.Path) -> pathlib.Path:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         client = nbclient.NotebookClient(
-            nbformat.from_dict(made),
+            nbformat.reads(json.dumps(made), as_version=4),
             timeout=None,
             kernel_name="python3",
             resources={"metadata": {"path": str(work)}},

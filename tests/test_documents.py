@@ -1,8 +1,7 @@
-"""The README's Python block and the notebooks, as a user would run them, with one epoch each."""
+"""The README's Python blocks, as a user would run them, and what the pages name and link to."""
 
 import ast
 import functools
-import json
 import pathlib
 import re
 
@@ -41,21 +40,6 @@ def test_table_of_augmentations_is_the_registry(capsys):
     table = capsys.readouterr().out
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"<!-- augmentations -->\n{table}<!-- end of augmentations -->" in text
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)
-def test_notebook(path, tmp_path, monkeypatch, capsys, small_job):
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    assert all(cell["execution_count"] for cell in code)  # it was run as it stands here
-    lines = [line for cell in code for line in "".join(cell["source"]).splitlines()]
-    monkeypatch.chdir(tmp_path)
-    # The small digits are learnt in a few epochs; one would leave less accuracy than is to be lost.
-    source = "\n".join(line for line in lines if not line.startswith("%"))
-    source = source.replace("epochs=12", "epochs=int(6)").replace("nets.small_cnn", "small_net")
-    run("from tfrobust.nets.small_cnn import small_cnn as small_net\n" + source, epochs=1)
-    assert "Combined-" in capsys.readouterr().out
-    assert (tmp_path / "savedmodels").is_dir()
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("docs/methods/*.md")), ids=lambda p: p.stem)

@@ -93,15 +93,15 @@ def utility_per_class(
     (array([0., 1.], dtype=float32), array([0.731, 0.731], dtype=float32))
     """
     of_batch = tf.function(lambda x, y: utility(net, x, y, loss=loss), reduce_retracing=True)
-    count, sums = np.zeros(classes), None
+    count = np.zeros(classes)
+    sums: Any = 0.0
     for images, labels in data:
         one_hot = np.eye(classes)[np.asarray(labels)]
         count += one_hot.sum(axis=0)
         found = np.stack([np.asarray(images), of_batch(images, labels)])
-        added = np.einsum("bk,nbhwc->nkhwc", one_hot, found)
-        sums = added if sums is None else sums + added
+        sums = sums + np.einsum("bk,nbhwc->nkhwc", one_hot, found)
     missing = np.flatnonzero(count == 0).tolist()
-    if sums is None or missing:
+    if missing:
         raise ValueError(f"each class needs an image or more; there is none of {missing}")
     mean_images, means = (sums / count[:, np.newaxis, np.newaxis, np.newaxis]).astype("float32")
     return mean_images, means

@@ -29,11 +29,13 @@ from tfrobust import (
 )
 
 keras.utils.set_random_seed(0)
-data = datasets.load("digits", batch_size=64)
 # %% tags=["settings"]
 epochs = 12  # quick: 8
 finetune_epochs = 6  # quick: 2
-bisections = 10  # quick: 4
+bisections = 6  # quick: 3
+images_used = {"train": 2000, "validation": 240, "test": 400}  # quick: {"validation": 60}
+
+data = datasets.load("digits", batch_size=64, images=images_used)
 # %% [markdown]
 # ## Stage 1: a baseline on clean images
 # %%
@@ -95,7 +97,7 @@ for name, model in models.items():
     schedule = keras.optimizers.schedules.CosineDecay(0.05, finetune_epochs * len(data.train))
     model.compile(keras.optimizers.SGD(schedule, momentum=0.9), metrics=["accuracy"])
     monitors[name] = callbacks.RobustnessMonitor(
-        data.validation, evaluator, images=360, model_name=name, dataset="digits/validation"
+        data.validation, evaluator, model_name=name, dataset="digits/validation"
     )
     turns = callbacks.AlternateAugmentations()
     model.fit(data.train, epochs=finetune_epochs, callbacks=[turns, monitors[name]], verbose=0)

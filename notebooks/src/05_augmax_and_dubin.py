@@ -21,12 +21,15 @@ from tfrobust import attacks, datasets, evaluation, layers, losses, methods, net
 from tfrobust.attacks.augmax_attack import mix
 
 keras.utils.set_random_seed(0)
-data = datasets.load("digits", batch_size=64)
 # %% tags=["settings"]
 epochs = 12  # quick: 10
-augmax_epochs = 10  # quick: 3
-steps = 5  # quick: 2
-attack_steps = 20  # quick: 3
+augmax_epochs = 6  # quick: 2
+steps = 3  # quick: 2
+attack_steps = 10  # quick: 2
+corruptions = "test"  # quick: ["fog"]
+images_used = {"train": 1600, "test": 300}  # quick: {"test": 60}
+
+data = datasets.load("digits", batch_size=64, images=images_used)
 # %% [markdown]
 # ## A plain net
 #
@@ -127,7 +130,7 @@ for name, model in list(models.items())[1:]:
 # rotations and shifts. Accuracy under an attack is an upper bound: another one may do more.
 # %%
 conditions = [
-    *evaluation.corrupted(severities=[3]),
+    *evaluation.corrupted(corruptions, severities=[3]),
     *evaluation.attacked(
         {
             "FGSM": attacks.FGSM(4 / 255),

@@ -18,9 +18,10 @@ import tensorflow as tf
 from tfrobust import attacks, augment, callbacks, datasets, evaluation, methods, nets, reports
 from tfrobust.methods.feature_contrastive import SETTINGS
 
-data = datasets.load("corner_digits", batch_size=64, seed=3)
 # %% tags=["settings"]
-epochs = 16  # quick: 5
+epochs = 12  # quick: 3
+
+data = datasets.load("corner_digits", batch_size=64, seed=3)
 # %% [markdown]
 # ## Digits whose corner counts in a rare context
 #

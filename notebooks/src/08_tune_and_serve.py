@@ -22,11 +22,13 @@ from tfrobust import augment, datasets, evaluation, methods, nets, reports, savi
 from tfrobust.recipes.training import fit
 
 keras.utils.set_random_seed(0)
-data = datasets.load("digits", batch_size=64)
 # %% tags=["settings"]
 epochs = 12  # quick: 8
-trial_epochs = 6  # quick: 2
-trials = 5  # quick: 2
+trial_epochs = 4  # quick: 1
+trials = 4  # quick: 2
+images_used = {"train": 2000, "validation": 240, "test": 400}  # quick: {"test": 60}
+
+data = datasets.load("digits", batch_size=64, images=images_used)
 # %% [markdown]
 # ## The model to start from
 # %%
@@ -50,7 +52,7 @@ found = tuning.search(
     lambda values: methods.FeatureMapAugmentation(
         saving.load_model("baseline.keras").net, augment=augment.combined(individual), **values
     ),
-    lambda: datasets.load("digits", batch_size=64),
+    lambda: datasets.load("digits", batch_size=64, images=images_used),
     space,
     "runs/gamma",
     trials=trials,

@@ -36,6 +36,7 @@ SCRIPTS = ROOT / "notebooks" / "src"
 
 _MARKER = re.compile(r'^# %%(?P<text> \[markdown\])?(?: tags=(?P<tags>\["\w+"(?:, "\w+")*\]))?$')
 _QUICK = re.compile(r"^(?P<name>\w+) = (?P<value>.*?)  # quick: (?P<quick>.+)$", re.MULTILINE)
+_LOG = re.compile(r"^(?:INFO|WARNING):tensorflow:.*\n?", re.MULTILINE)
 _MAGIC = re.compile(r"^# (?=%[a-z])", re.MULTILINE)
 
 
@@ -177,7 +178,7 @@ def problems(script: pathlib.Path) -> list[str]:
 
 
 def execute(script: pathlib.Path) -> pathlib.Path:
-    """Runs a notebook in an empty folder and stores what it shows; what goes to stderr is left out.
+    """Runs a notebook in an empty folder and stores what it shows, without stderr and logs.
 
     Raises:
         ImportError: nbclient or ipykernel is not installed.
@@ -211,17 +212,27 @@ def execute(script: pathlib.Path) -> pathlib.Path:
         done = json.loads(nbformat.writes(client.execute()))
     for cell, ran in zip(_code(made), _code(done)):
         cell["execution_count"] = ran["execution_count"]
-        cell["outputs"] = [_kept(one) for one in ran["outputs"] if one.get("name") != "stderr"]
+        cell["outputs"] = _kept(ran["outputs"])
     _save(made, path)
     return path
 
 
-def _kept(output: dict[str, Any]) -> dict[str, Any]:
-    """An output, whose picture stands on one line."""
-    data = output.get("data", {})
-    if "image/png" in data:
-        data["image/png"] = "".join(data["image/png"]).replace("\n", "")
-    return output
+def _kept(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is stored of the outputs of a cell: what it prints in one, a picture on one line."""
+    kept: list[dict[str, Any]] = []
+    for output in outputs:
+        data, printed = output.get("data", {}), _LOG.sub("", "".join(output.get("text", "")))
+        if output.get("name") == "stderr" or ("text" in output and not printed):
+            continue
+        if "image/png" in data:
+            data["image/png"] = "".join(data["image/png"]).replace("\n", "")
+        if printed and kept and kept[-1].get("name") == output["name"]:
+            kept[-1]["text"] += printed.splitlines(keepends=True)
+        elif printed:
+            kept.append({**output, "text": printed.splitlines(keepends=True)})
+        else:
+            kept.append(output)
+    return kept
 
 
 def _code(of: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ keras.utils.set_random_seed(0)
 # %% tags=["settings"]
 epochs = 12  # quick: 5
 corruptions = "test"  # quick: ["fog", "contrast"]
-images_used = {"train": 1600, "validation": 120, "test": 300}  # quick: {"test": 60}
+images_used = {"train": 1200, "validation": 120, "test": 300}  # quick: {"test": 60}
 
 data = datasets.load("digits", batch_size=64, images=images_used)
 # %% [markdown]

@@ -84,12 +84,13 @@ reports.accuracy_over_epochs(
 # The mean image of a class and the mean utility of its pixels. Corner pixels are useful beside 0 to
 # 4 (and so in 10 to 14), where they decide the class.
 # %%
-mean_images, useful = attacks.utility_per_class(models["XE"].net, data.test, data.classes)
 chosen = [0, 3, 5, 8, 10, 13]
-maps = np.stack([useful, attacks.utility_per_class(models["FCL"].net, data.test, data.classes)[1]])
+means, useful = zip(
+    *(attacks.utility_per_class(model.net, data.test, data.classes) for model in models.values())
+)
 reports.maps_figure(
-    mean_images[chosen],
-    maps[:, chosen, :, :, 0].swapaxes(0, 1),
+    means[0][chosen],
+    np.concatenate(useful, axis=-1)[chosen].transpose(0, 3, 1, 2),
     ["utility, XE", "utility, FCL"],
     title="Classes 0, 3, 5, 8, 10 and 13, test images",
 )

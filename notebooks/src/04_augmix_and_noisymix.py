@@ -18,9 +18,9 @@ from tfrobust import augment, callbacks, datasets, evaluation, methods, nets, re
 
 keras.utils.set_random_seed(0)
 # %% tags=["settings"]
-epochs = 12  # quick: 5
+epochs = 10  # quick: 4
 corruptions = "test"  # quick: ["fog", "contrast"]
-images_used = {"train": 1200, "validation": 120, "test": 300}  # quick: {"test": 60}
+images_used = {"train": 1000, "validation": 120, "test": 300}  # quick: {"test": 60}
 
 data = datasets.load("digits", batch_size=64, images=images_used)
 # %% [markdown]

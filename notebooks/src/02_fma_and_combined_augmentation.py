@@ -65,7 +65,7 @@ augmentations = {**individual, **augment.combinations(individual)}
 images = next(iter(data.validation))[0][:4]
 pictures = [images, *(layer(images, training=True) for layer in augmentations.values())]
 reports.augmentation_grid(
-    tf.stack(pictures, axis=1), ["clean", *augmentations], title="Each costs the baseline 10 points"
+    tf.stack(pictures, axis=1), ["clean", *augmentations], title="At the strengths found"
 )
 # %% [markdown]
 # ## Stage 2: finetuning with combined augmentation
@@ -104,8 +104,7 @@ for name, model in models.items():
 # %% [markdown]
 # ## Accuracy over the epochs, as in Figure 4
 #
-# Epoch 0 is the baseline. Where the curves of B+ and B− move against each other, the net follows
-# the combination of the last epoch.
+# Epoch 0 is the baseline.
 # %%
 reports.accuracy_over_epochs(monitors["FMA/CA"].rows, model="FMA/CA", title="FMA/CA")
 # %%

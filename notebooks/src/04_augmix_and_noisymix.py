@@ -45,7 +45,7 @@ reports.augmentation_grid(
 # AugMix asks for the same prediction on an image and on two views of it (Jensen–Shannon
 # divergence). NoisyMix lets the three mix with other images on their way through the net, at a
 # layer drawn anew in every step, and adds noise there; the labels are mixed alike. The published
-# noise is meant for 200 epochs; for a few epochs less is better.
+# settings are meant for 200 epochs; for these few the mixing and the noise are set lower.
 # %%
 keras.utils.set_random_seed(0)
 models = {

@@ -59,7 +59,7 @@ for name, method, settings in (
     models[name] = method(net, **settings)
 # %% [markdown]
 # (The paper sums the contrastive loss over the batch; here it is a mean, so that its λ of 0.001 is
-# 64 times as large. Half of that does well on so few images.)
+# 64 times as large; here half of that is taken.)
 # %%
 evaluator, monitors = evaluation.Evaluator(noises), {}
 steps = len(data.train)

@@ -102,7 +102,7 @@ reports.strength_curves(
 #
 # A larger α asks for more stability. From 0.1 to 1 that helps under the strongest noise. With 10
 # the divergence outweighs the labels, in this short training with this learning rate: the net
-# answers about alike with and without noise, and is wrong on half of the images.
+# answers about alike with and without noise, and is wrong on more than half of the images.
 # %%
 figure, axes = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
 for corruption, severity, style in (("clean", 0.0, "o-"), ("GN", 0.2, "s--"), ("GN", 0.4, "^:")):

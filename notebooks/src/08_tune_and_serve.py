@@ -70,7 +70,8 @@ reports.trials_figure(records, about, title="Clean and robust accuracy against Î
 # %% [markdown]
 # ## The best, on the test images
 #
-# The search has kept the weights of its best epoch.
+# The search has kept the weights of its best epoch. After so short a search the differences are
+# small beside the standard error below the table.
 # %%
 best = saving.load_model("runs/gamma/model.keras")
 name = f"FMA, Î³ {found[0].values['gamma']:.3g}"

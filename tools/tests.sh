@@ -9,7 +9,8 @@ python=$1
 shift
 [ $# -eq 0 ] || exec "$python" -m pytest "$@"
 
-heavy="tests/corruptions tests/contracts tests/methods tests/attacks"
+heavy="tests/corruptions tests/contracts tests/methods tests/attacks tests/test_documents.py"
+heavy="$heavy tests/test_notebooks.py"
 others=
 for part in $heavy; do others="$others --ignore=$part"; done
 

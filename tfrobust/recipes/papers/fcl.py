@@ -62,8 +62,8 @@ class SyntheticMNIST(Experiment):
     accuracy of XE, not that of FCL, nearest the printed one; others stand beside it. The batch
     size is ours, the paper does not print it.
 
-    Ours, 2026-11-21, commit 60873daca3, seeds 0 to 2: XE 89.1 / 44.4 / 56.7, FCL 85.7 / 72.7 / 76.5;
-    about 15 minutes a seed on one CPU core.
+    Ours, 2026-11-21, commit 60873daca3, seeds 0 to 2: XE 89.1 / 44.4 / 56.7, FCL
+    85.7 / 72.7 / 76.5; about 15 minutes a seed on one CPU core.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 

@@ -53,7 +53,7 @@ robust = methods.AugmentationTraining(
     nets.lenet(data.image_shape, data.classes, norm="bn"), augment=augment.GaussianNoise((0.0, 0.3))
 )
 robust.compile(keras.optimizers.SGD(0.02, momentum=0.9))
-robust.fit(data.train, epochs=epochs, verbose=0)
+history = robust.fit(data.train, epochs=epochs, verbose=0)
 # %% [markdown]
 # ## Whatever form a model has
 #

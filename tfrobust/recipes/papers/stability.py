@@ -259,6 +259,8 @@ class Rotation(_Stability):
     Command: `tfrobust reproduce stability_rotation`; settings as for Gaussian noise. In the paper
     the symmetric form is better than KL at every angle.
 
+    Ours, small, 2026-11-21, commit 60873daca3, seed 0, at 60°: baseline 52.8, ST 63.2, symmetric ST
+    66.0 (α = 0.32); with α = 10 it collapses.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 

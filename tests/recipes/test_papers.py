@@ -12,7 +12,7 @@ from tfrobust import cli, datasets, rows
 from tfrobust.augment import GaussianNoise
 from tfrobust.evaluation import swept
 from tfrobust.recipes import reproduce
-from tfrobust.recipes.papers import Experiment, Line, Setting, Training, experiment
+from tfrobust.recipes.papers import Experiment, Line, Setting, Training, experiment, resolved
 from tfrobust.recipes.papers.tables import (
     PaperTable,
     accuracy,
@@ -22,6 +22,7 @@ from tfrobust.recipes.papers.tables import (
     metric,
     robust,
 )
+from tfrobust.registries import EXPERIMENTS
 
 
 def row(model, condition, value, *, seed=0, severity=None, kind="accuracy"):
@@ -226,6 +227,7 @@ def test_from_the_command_line(small_job, tmp_path, capsys, monkeypatch):
     [
         (["fma_table9"], "unknown experiment 'fma_table9'; choose from: fma_table2"),
         (["fma_table3", "--set", "gamm=1"], "has no number gamm; it has: alpha"),
+        (["fma_table3", "--set", "gamma=much"], "gamma must be a number, such as 0.1; received"),
         (["fma_table3", "--quick", "--lines", "XE"], "line must be one of Baseline, AT/CA"),
         (["fma_table3", "--data-dir", "nowhere"], "cifar10"),
         (["fma_table3", "--out", "file.txt"], "file.txt"),
@@ -237,6 +239,27 @@ def test_wrong_input(arguments, message, tmp_path, capsys, monkeypatch):
     assert cli.main(["reproduce", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_one_value_stands_for_several():
+    experiment = EXPERIMENTS["augmax_imagenet"]()
+    setting = resolved(experiment, "full", {"deep_augment": "folder"})
+    assert setting.numbers["deep_augment"] == ("folder",)
+    assert (
+        resolved(experiment, "full", {"deep_augment": ("a", "b")}).numbers["deep_augment"][1] == "b"
+    )
+
+
+def test_seeds_added_alone_take_the_baseline_that_is_there(small_job, tmp_path):
+    """What is trained once belongs to the folder, whichever seeds are asked for."""
+    told = []
+    Small().run(Small.small.replace(seeds=(0,)), tmp_path / "run", say=lambda line: None)
+    measured = Small().run(Small.small.replace(seeds=(1,)), tmp_path / "run", say=told.append)
+    assert not any("training Base" in line for line in told)
+    found = {(r.model, r.made_with["training_seed"]) for r in measured}
+    assert found == {("Base", 0), ("AT", 1)}
+    table = PaperTable("T", [improvement("Gain", ("GN",), "Base")], {})
+    assert fill(table, measured).labels == ("AT",)  # compared with the baseline of another seed
 
 
 def test_describe_runs_nothing(tmp_path, capsys, monkeypatch):

@@ -183,8 +183,8 @@ def parser() -> argparse.ArgumentParser:
         "--setting",
         choices=["full", "small", "quick"],
         default="small",
-        help="full is the paper's, small is for two CPU cores, quick shows in a minute that it "
-        "runs; default: %(default)s",
+        help="full is the paper's, small is for two CPU cores, quick shows in a minute or two that "
+        "it runs; default: %(default)s",
     )
     one.add_argument(
         "--quick", dest="setting", action="store_const", const="quick", help="--setting quick"

@@ -105,7 +105,7 @@ class Line:
         net: Arguments of the net, such as `{"norm": "dubin"}`.
         start: Name of the line whose weights it starts from, which makes it a finetuning; "" for
             the setting's.
-        once: Whether it is trained with the first seed alone, for all.
+        once: Whether it is trained with the setting's `seed` alone, for all of its `seeds`.
         callbacks: Made anew for each training.
         training: Other numbers than the setting's.
         data: Further arguments of `Run.data`, as `datasets.load` takes them.
@@ -189,7 +189,7 @@ class Experiment:
         shows: Its tables and figures, as they are numbered there.
         full: The paper's setting.
         small: One for two CPU cores.
-        quick: One that shows in a minute that it runs, on data that need no download.
+        quick: One that shows in a minute or two that it runs, on data that need no download.
         runs: Class of its runs; another one where the data are not of `datasets.load`.
     """
 
@@ -262,11 +262,10 @@ class Experiment:
         folder = RunFolder(out, setting.replace(seeds=(), lines=None), finished=TABLES)
         run = self.runs(setting, folder, say)
         evaluator: Optional[Evaluator] = None
-        for seed in setting.seeds:
-            for line in self._chosen(run, seed):
+        for each in setting.seeds:
+            for line in self._chosen(run, each):
+                seed = setting.seed if line.once else each
                 if run.rows_file(line.name, seed).exists():
-                    continue
-                if line.once and seed != setting.seeds[0]:
                     continue
                 if not run.model_file(line.name, seed).exists():
                     run.say(f"training {line.name}, seed {seed}")
@@ -290,13 +289,12 @@ class Experiment:
 
     def measured(self, run: Run) -> list[rows.Row]:
         """The rows of all models measured so far, in the order of the table."""
-        found = []
-        for seed in run.setting.seeds:
-            for line in self._chosen(run, seed):
-                path = run.rows_file(line.name, seed)
-                if path.exists():
-                    found += rows.read(path)
-        return found
+        paths = [
+            run.rows_file(line.name, run.setting.seed if line.once else seed)
+            for seed in run.setting.seeds
+            for line in self._chosen(run, seed)
+        ]
+        return [row for path in dict.fromkeys(paths) if path.exists() for row in rows.read(path)]
 
     def history(self, run: Run, line: str) -> list[rows.Row]:
         """The rows measured while a model was trained, with the first seed."""
@@ -374,7 +372,7 @@ class Experiment:
         setting = run.setting
         if line.start:
             starts = {each.name: each for each in self.lines(run, seed)}
-            seed = setting.seeds[0] if starts[line.start].once else seed
+            seed = setting.seed if starts[line.start].once else seed
             found = run.model(line.start, seed)
             return self.started(run, getattr(found, "net", found), data)
         options = {**setting.net_options, **line.net}

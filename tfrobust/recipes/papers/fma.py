@@ -81,7 +81,7 @@ class _Calibrated(Experiment):
         if run.setting.dataset == "digits":  # see `recipes.Quickstart`
             augmentations["GB"] = GaussianBlur(kernel_size=13)
         found = strength.calibrate(
-            run.model(BASELINE, run.setting.seeds[0]),
+            run.model(BASELINE, run.setting.seed),
             run.data().validation,
             augmentations,
             drop=numbers["drop"],

@@ -31,7 +31,7 @@ def reproduce(
         name: One of `EXPERIMENTS`.
         out: Output folder.
         setting: "full" (the paper's), "small" (for two CPU cores; the default) or "quick" (a
-            minute, to see that it runs).
+            minute or two, to see that it runs).
         numbers: Other values of the experiment's own numbers.
         say: Takes the lines that tell how it goes.
         **overrides: Other values of the fields of `Setting`, such as `data_dir` and `seeds`.
@@ -63,7 +63,7 @@ def resolved(
         **overrides: Other values of the fields of `Setting`.
 
     Raises:
-        ValueError: There is no such setting, field or number.
+        ValueError: There is no such setting, field or number, or a number is of another kind.
     """
     found = experiment.setting(setting)
     unknown = sorted(set(numbers or {}) - set(found.numbers))
@@ -72,8 +72,24 @@ def resolved(
             f"{type(experiment).__name__} has no number {', '.join(unknown)}; it has: "
             f"{', '.join(sorted(found.numbers)) or 'none'}"
         )
-    merged: Setting = found.replace(**overrides, numbers={**found.numbers, **(numbers or {})})
+    given = {name: _like(name, found.numbers[name], v) for name, v in (numbers or {}).items()}
+    merged: Setting = found.replace(**overrides, numbers={**found.numbers, **given})
     return merged
+
+
+def _like(name: str, known: Any, value: Any) -> Any:
+    """A given value, which must be of the kind that is there; for a tuple one alone will do."""
+    if isinstance(known, tuple) and not isinstance(value, (tuple, list)):
+        return (value,)
+    kinds: list[tuple[Any, str]] = [
+        ((int, float), "a number"),
+        (Mapping, "a mapping"),
+        (str, "text"),
+    ]
+    for kind, text in kinds:
+        if isinstance(known, kind) and not isinstance(value, kind):
+            raise ValueError(f"{name} must be {text}, such as {known!r}; received {value!r}")
+    return value
 
 
 def description(name: str, setting: Optional[Setting] = None) -> str:

@@ -77,7 +77,10 @@ def fill(table: PaperTable, measured: Iterable[Row]) -> Table:
     (('92.5 [92.5]',),)
     """
     found = by_seed(measured)
-    first = found[min(found)] if found else {}  # has what was trained once, for all seeds
+    # What was trained once, for all seeds, stands under one of them.
+    once: dict[str, Numbers] = {}
+    for seed in sorted(found, reverse=True):
+        once.update(found[seed])
     measured_models = (model for numbers in found.values() for model in numbers)
     models = list(table.only or dict.fromkeys([*table.published, *measured_models]))
     lines, values = [], []
@@ -89,7 +92,7 @@ def fill(table: PaperTable, measured: Iterable[Row]) -> Table:
                 value
                 for numbers in found.values()
                 if model in numbers
-                and (value := column.value(numbers[model], {**first, **numbers})) is not None
+                and (value := column.value(numbers[model], {**once, **numbers})) is not None
             ]
             texts.append(_cell(ours, number, table.digits))
             means.append(float(np.mean(ours)) if ours else None)

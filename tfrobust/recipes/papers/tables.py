@@ -72,7 +72,7 @@ def fill(table: PaperTable, measured: Iterable[Row]) -> Table:
     Example:
 
     >>> row = Row("XE", "mnist/test", "clean", 0.0, "accuracy", 0.925, n=10000, seed=0)
-    >>> printed = PaperTable("T", [accuracy("BAL", CLEAN)], {"XE": [92.5]}, digits=1)
+    >>> printed = PaperTable("T", [accuracy("BAL", "clean")], {"XE": [92.5]}, digits=1)
     >>> fill(printed, [row]).texts
     (('92.5 [92.5]',),)
     """

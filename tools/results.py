@@ -103,7 +103,11 @@ def guide(text: str) -> str:
 def trade_off(name: str, costs: dict[str, str]) -> str:
     """Clean accuracy, mean accuracy under all conditions, and the cost of a step."""
     measured = rows.read(RESULTS / f"{name}.jsonl")
-    conditions = dict.fromkeys(row.corruption for row in measured if row.corruption != rows.CLEAN)
+    conditions = dict.fromkeys(
+        row.corruption
+        for row in measured
+        if row.metric == "accuracy" and row.corruption != rows.CLEAN
+    )
     columns = [accuracy("Clean", rows.CLEAN), robust("Robust", tuple(conditions))]
     table = fill(PaperTable("", columns, {}, digits=1, only=tuple(costs)), measured)
     lines = ["| | clean, % | robust, % | plain steps |", "|---|---:|---:|---:|"]

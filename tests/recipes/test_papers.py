@@ -11,8 +11,18 @@ import tensorflow as tf
 from tfrobust import cli, datasets, rows
 from tfrobust.augment import GaussianNoise
 from tfrobust.evaluation import swept
+from tfrobust.evaluation.answers import Answers
+from tfrobust.evaluation.results import Results
 from tfrobust.recipes import reproduce
-from tfrobust.recipes.papers import Experiment, Line, Setting, Training, experiment, resolved
+from tfrobust.recipes.papers import (
+    Experiment,
+    Line,
+    Setting,
+    Training,
+    experiment,
+    intervals,
+    resolved,
+)
 from tfrobust.recipes.papers.tables import (
     PaperTable,
     accuracy,
@@ -106,6 +116,10 @@ class Small(Experiment):
         return [PaperTable("Small", [accuracy("Clean", "clean"), accuracy("GN", "GN")], {})]
 
 
+def accuracies(measured):
+    return [r for r in measured if r.metric == "accuracy"]
+
+
 def values(measured):
     return [
         (r.model, r.corruption, r.value, r.made_with["training_seed"], r.made_with["sha256"])
@@ -118,7 +132,7 @@ def values(measured):
 def test_killed_runs_go_on_and_seeds_can_be_added(small_job, tmp_path, monkeypatch):
     setting = Small.small.replace(seeds=(0,))
     whole = Small().run(setting, tmp_path / "whole", say=lambda line: None)
-    assert [(r.model, r.corruption) for r in whole] == [
+    assert [(r.model, r.corruption) for r in accuracies(whole)] == [
         ("Base", "clean"), ("Base", "GN"), ("AT", "clean"), ("AT", "GN"),
     ]  # fmt: skip
 
@@ -151,8 +165,10 @@ def test_killed_runs_go_on_and_seeds_can_be_added(small_job, tmp_path, monkeypat
     assert not any("training" in line for line in told)  # what was trained is not trained again
 
     more = Small().run(setting.replace(seeds=(0, 1)), folder, say=told.append)
-    assert [(r.model, r.made_with["training_seed"]) for r in more][-2:] == [("AT", 1)] * 2
-    assert values(more)[:4] == values(whole)
+    assert [(r.model, r.made_with["training_seed"]) for r in accuracies(more)][-2:] == [
+        ("AT", 1)
+    ] * 2
+    assert values(more)[:4] == values(whole)[:4]
     assert "±" in (folder / "tables.md").read_text(encoding="utf-8")
     with pytest.raises(FileExistsError, match="holds a run with"):
         Small().run(setting.replace(dataset="corner_digits"), folder)
@@ -161,6 +177,7 @@ def test_killed_runs_go_on_and_seeds_can_be_added(small_job, tmp_path, monkeypat
 def test_lines_that_are_not_there(small_job, tmp_path):
     with pytest.raises(ValueError, match="line must be one of Base, AT; received 'FMA'"):
         Small().run(Small.small.replace(lines=("FMA",)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()  # a mistake leaves nothing that is in the way
 
 
 def test_a_line_brings_what_it_starts_from(small_job, tmp_path):
@@ -279,3 +296,68 @@ def test_weights_that_are_not_there(small_job, tmp_path):
             weights=str(tmp_path / "nowhere.npz"),
             say=lambda line: None,
         )
+    assert not (tmp_path / "run").exists()
+
+
+class TestIntervals:
+    """Differences of models on the same images."""
+
+    def folder(self, root):
+        """Base is right on 50 of 100 images, A on 10 more under fog, on 10 fewer under snow."""
+        measured = []
+        right = {
+            ("Base", "clean", 0.0): 50, ("Base", "fog", 1): 50, ("Base", "snow", 1): 50,
+            ("A", "clean", 0.0): 40, ("A", "fog", 1): 80, ("A", "snow", 1): 60,
+        }  # fmt: skip
+        for (model, condition, severity), count in right.items():
+            made = row(model, condition, count / 100, severity=severity)
+            answers = Answers(
+                labels=np.zeros(100, "int32"),
+                predicted=(np.arange(100) >= count).astype("int32"),
+                doubt=np.zeros(100, "float32"),
+            )
+            Results(intervals.folder_of(root, 0), model, "d/test").add([made], answers)
+            measured.append(made)
+        return measured
+
+    def test_by_hand(self, tmp_path):
+        found = intervals.differences(self.folder(tmp_path), tmp_path)
+        values = {(r.model, r.corruption, r.metric): r.value for r in found}
+        assert values["A", "clean", "difference"] == pytest.approx(-0.1)
+        assert values["A", intervals.ROBUST, "difference"] == pytest.approx((0.3 + 0.1) / 2)
+        # The scores differ by ½ on 20 images, 1 on 10: deviation of their mean, by hand, 0.033.
+        differences = np.repeat([1.0, 0.5, 0.0], [10, 20, 70])
+        spread = 1.96 * differences.std() / 10
+        low, high = (values["A", intervals.ROBUST, f"difference_{end}"] for end in ("low", "high"))
+        assert low == pytest.approx(0.2 - spread, abs=0.01)
+        assert high == pytest.approx(0.2 + spread, abs=0.01)
+        table = intervals.table(found)
+        assert table.labels == ("A",) and table.values[0] == pytest.approx((-10.0, 20.0))
+        assert table.texts[0][1].startswith("+20.0 (+1")
+        assert "above Base" in table.notes[0] and "the 100 test images" in table.notes[0]
+
+    def test_models_without_answers_have_none(self, tmp_path):
+        measured = self.folder(tmp_path)
+        measured.append(row("B", "clean", 0.5, severity=0.0))
+        assert {r.model for r in intervals.differences(measured, tmp_path)} == {"A"}
+        assert intervals.differences(measured, tmp_path / "elsewhere") == []
+        assert intervals.differences([], tmp_path) == []
+        assert intervals.table(measured) is None
+
+    def test_conditions_that_only_one_model_has_are_left_out(self, tmp_path):
+        measured = [r for r in self.folder(tmp_path) if (r.model, r.corruption) != ("A", "snow")]
+        found = intervals.differences(measured, tmp_path)
+        robust = [r for r in found if r.corruption == intervals.ROBUST]
+        assert robust[0].value == pytest.approx(0.3)
+        assert robust[0].protocol["conditions"] == 1
+
+    def test_of_a_run(self, small_job, tmp_path):
+        measured = Small().run(Small.small, tmp_path / "run", say=lambda line: None)
+        found = {(r.corruption, r.metric): r.value for r in measured if r.model == "AT"}
+        base = {(r.corruption, r.metric): r.value for r in measured if r.model == "Base"}
+        for condition, label in (("clean", "clean"), ("GN", intervals.ROBUST)):
+            gain = found[condition, "accuracy"] - base[condition, "accuracy"]
+            assert found[label, "difference"] == pytest.approx(gain)
+            assert found[label, "difference_low"] <= gain <= found[label, "difference_high"]
+        text = (tmp_path / "run/tables.md").read_text(encoding="utf-8")
+        assert "### Differences" in text and "Points of accuracy above Base" in text

@@ -82,6 +82,13 @@ class RunFolder:
             files.write_json(record, settings_file)
         self.finished = (self.path / finished).exists()
 
+    def forget(self) -> None:
+        """Takes back what making it wrote: for a run that turned out to be impossible."""
+        if not self.resumed:
+            (self.path / "settings.json").unlink()
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.path / name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import gc
+import os
 import pathlib
 import re
 import time
@@ -21,6 +22,7 @@ from tfrobust.evaluation import Evaluator
 from tfrobust.evaluation.condition import Condition
 from tfrobust.recipes import training
 from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
+from tfrobust.recipes.papers import intervals
 from tfrobust.recipes.papers.tables import PaperTable, fill
 from tfrobust.registries import NETS
 
@@ -261,6 +263,11 @@ class Experiment:
         # Which models, and with which seeds, is not in the folder's settings: they can be added to.
         folder = RunFolder(out, setting.replace(seeds=(), lines=None), finished=TABLES)
         run = self.runs(setting, folder, say)
+        try:
+            self._check(run)
+        except BaseException:
+            folder.forget()
+            raise
         evaluator: Optional[Evaluator] = None
         for each in setting.seeds:
             for line in self._chosen(run, each):
@@ -278,6 +285,7 @@ class Experiment:
                     self._measure(run, line, seed, evaluator), run.rows_file(line.name, seed)
                 )
         measured = self.measured(run)
+        measured += intervals.differences(measured, folder.path)
         rows.write(measured, run.folder / ROWS)
         for name, figure in self.pictures(run).items():
             with files.replacing(run.folder / name) as temporary:
@@ -307,6 +315,9 @@ class Experiment:
             f"### {table.title}\n\n{fill(table, measured).to_markdown()}"
             for table in self.tables(setting)
         ]
+        differences = intervals.table(measured)
+        if differences is not None:
+            parts.append(f"### Differences\n\n{differences.to_markdown()}")
         return "\n".join(parts)
 
     def started(self, run: Run, net: keras.Model, data: datasets.Data) -> keras.Model:
@@ -315,6 +326,17 @@ class Experiment:
 
     def prepare(self, run: Run) -> None:
         """What is done before the first training of a line that starts from another."""
+
+    def _check(self, run: Run) -> None:
+        """Finds out before anything is trained what could not be."""
+        setting = run.setting
+        for seed in setting.seeds:
+            self._chosen(run, seed)
+        if setting.weights not in (None, "imagenet") and not os.path.isfile(str(setting.weights)):
+            raise FileNotFoundError(
+                f"weights must be a file of trained weights; there is none at {setting.weights}"
+            )
+        run.data()
 
     def _chosen(self, run: Run, seed: int) -> list[Line]:
         lines = self.lines(run, seed)
@@ -392,6 +414,7 @@ class Experiment:
             model_name=line.name,
             dataset=f"{data.name}/test",
             seed=setting.seed,
+            out=intervals.folder_of(run.folder.path, seed),
             stop_at_chance=False,
         )
         found += self.more_rows(run, line, seed, model)

@@ -24,8 +24,9 @@ def reproduce(
     """Trains and measures the models of a paper's table, and writes it with both numbers.
 
     In the folder stand `rows.jsonl` (every number), `tables.md` (the paper's tables, our numbers
-    beside the printed ones), the figures, and the models. A run that was killed goes on; more
-    seeds and lines can be added to it.
+    beside the printed ones, and the differences of the models with their intervals), the figures,
+    the models, and `measured`, what they answered to each test image. A run that was killed goes
+    on; more seeds and lines can be added to it.
 
     Args:
         name: One of `EXPERIMENTS`.

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrobust import cli, datasets, rows
 from tfrobust.augment import GaussianNoise
+from tfrobust.corruptions.severities import GROUPS, TEST
 from tfrobust.evaluation import swept
 from tfrobust.evaluation.answers import Answers
 from tfrobust.evaluation.results import Results
@@ -21,6 +22,7 @@ from tfrobust.recipes.papers import (
     Training,
     experiment,
     intervals,
+    printed,
     resolved,
 )
 from tfrobust.recipes.papers.tables import (
@@ -361,3 +363,42 @@ class TestIntervals:
             assert found[label, "difference_low"] <= gain <= found[label, "difference_high"]
         text = (tmp_path / "run/tables.md").read_text(encoding="utf-8")
         assert "### Differences" in text and "Points of accuracy above Base" in text
+
+
+class TestPrintedByCorruption:
+    """What was copied from the papers' large tables adds up to what their small tables print."""
+
+    #: The paper's own numbers differ here, as `printed` says.
+    wrong = (("wrn_28_2", "CutMix"), ("IMAGENET_P", "Stylized ImageNet"))
+
+    @pytest.mark.parametrize("name", ["noisymix_cifar10", "noisymix_cifar100"])
+    def test_noisymix(self, name):
+        experiment = EXPERIMENTS[name]()
+        for net, numbers in experiment.by_corruption.items():
+            for model, values in numbers.items():
+                mean = experiment.published[net][model][1]
+                agrees = np.mean(values) == pytest.approx(mean, abs=0.11)
+                known = name == "noisymix_cifar10" and (net, model) in self.wrong
+                assert agrees != known, (net, model)
+
+    def test_noisymix_imagenet(self):
+        experiment = EXPERIMENTS["noisymix_imagenet"]()
+        for model, values in printed.IMAGENET_C.items():
+            mean = experiment.published[model][1]
+            assert np.mean(values) == pytest.approx(mean, abs=0.11), model
+
+    @pytest.mark.parametrize("name", ["fcl_cifar10", "fcl_cifar100", "fcl_imagenet"])
+    def test_fcl(self, name):
+        experiment = EXPERIMENTS[name]()
+        for model, values in experiment.by_corruption.items():
+            own = dict(zip(TEST, values))
+            for group, column in (("noise", 1), ("blur", 2), ("weather", 3), ("digital", 4)):
+                mean = np.mean([own[name] for name in GROUPS[group]])
+                assert mean == pytest.approx(experiment.corruptions[model][column], abs=0.02)
+
+    @pytest.mark.parametrize("name", ["IMAGENET_P", "CIFAR10_P_RESNET", "CIFAR10_P_WRN"])
+    def test_sequences(self, name):
+        for model, (*values, mean) in getattr(printed, name).items():
+            assert len(values) == len(printed.SEQUENCES)
+            agrees = np.mean(values) == pytest.approx(mean, abs=0.12)
+            assert agrees != ((name, model) in self.wrong), model

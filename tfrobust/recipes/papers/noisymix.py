@@ -1,4 +1,4 @@
-"""NoisyMix (NoisyMix paper): Tables 1 to 13; the toy problem is in `toy.py`."""
+"""NoisyMix (NoisyMix paper): Tables 1 to 14; the toy problem is in `toy.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfrobust.evaluation import Evaluator, corrupted, flips
 from tfrobust.evaluation.answers import METRICS
 from tfrobust.evaluation.condition import Condition
 from tfrobust.methods.noisymix import ABLATION
-from tfrobust.recipes.papers import augmax
+from tfrobust.recipes.papers import augmax, printed
 from tfrobust.recipes.papers.experiment import (
     EVALUATION_BATCH,
     Experiment,
@@ -24,6 +24,7 @@ from tfrobust.recipes.papers.experiment import (
     Setting,
     Training,
 )
+from tfrobust.recipes.papers.printed import SEQUENCES
 from tfrobust.recipes.papers.tables import Column, PaperTable, accuracy, metric, robust
 from tfrobust.registries import NETS
 from tfrobust.rows import CLEAN
@@ -71,7 +72,7 @@ class Cifar10(Experiment):
     """
 
     paper = "NoisyMix"
-    shows = "Tables 2, 3, 7, 9 and CIFAR-10-P"
+    shows = "Tables 2, 3, 7, 9, 13 and 14"
     full, small, quick = _CIFAR, _SMALL, _QUICK
     title = "CIFAR-10"
     published: ClassVar[Mapping[str, Printed]] = {
@@ -96,6 +97,15 @@ class Cifar10(Experiment):
             "AugMix": (96.5, 90.2),
             "NoisyMix": (96.3, 91.8),
         },
+    }
+
+    by_corruption: ClassVar[Mapping[str, Printed]] = {
+        "preact_resnet_18": printed.CIFAR10_C_RESNET,
+        "wrn_28_2": printed.CIFAR10_C_WRN,
+    }
+    by_sequence: ClassVar[Mapping[str, Printed]] = {
+        "preact_resnet_18": printed.CIFAR10_P_RESNET,
+        "wrn_28_2": printed.CIFAR10_P_WRN,
     }
 
     def lines(self, run: Run, seed: int) -> list[Line]:
@@ -131,27 +141,28 @@ class Cifar10(Experiment):
                 self.published[net],
             ),
             PaperTable(
-                f"NoisyMix, Tables 7 to 10: {self.title}-C by corruption",
+                f"NoisyMix, Tables 7 to 10: {self.title}-C by corruption; the paper's {net}",
                 [accuracy(name, name) for name in TEST],
-                {},
+                self.by_corruption[net],
                 digits=1,
             ),
         ]
         if setting.numbers["flip_images"] != 0:
-            columns = [_flips(name) for name in _SEQUENCES]
-            found.append(PaperTable(f"NoisyMix, {self.title}-P: flip probabilities", columns, {}))
+            title = f"NoisyMix, Tables 13 and 14: flip probabilities on {self.title}-P"
+            theirs = self.by_sequence.get(net, {})
+            found.append(PaperTable(title, _flips("flip_probability"), theirs, digits=1))
         return found
 
 
-#: The ten sequences of CIFAR-10-P and ImageNet-P, in the order of the paper's tables.
-_SEQUENCES = (
-    "gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "snow", "brightness", "translate",
-    "rotate", "tilt", "scale",
-)  # fmt: skip
+def _flips(kind: str) -> list[Column]:
+    """Columns of the ten sequences, in percent, and of their mean."""
 
+    def mean(own: Any, _: Any) -> Optional[float]:
+        found = [v for (_c, _s, m), v in own.items() if m == f"mean_{kind}"]
+        return 100 * found[0] if found else None
 
-def _flips(name: str, kind: str = "flip_probability") -> Column:
-    return metric(name, name, kind, scale=100.0)
+    columns = [metric(name, name, kind, scale=100.0) for name in SEQUENCES]
+    return [*columns, Column("mean", mean)]
 
 
 class Cifar100(Cifar10):
@@ -194,6 +205,11 @@ class Cifar100(Cifar10):
             "NoisyMix": (81.3, 71.9),
         },
     }
+    by_corruption: ClassVar[Mapping[str, Printed]] = {
+        "preact_resnet_18": printed.CIFAR100_C_RESNET,
+        "wrn_28_2": printed.CIFAR100_C_WRN,
+    }
+    by_sequence: ClassVar[Mapping[str, Printed]] = {}
 
 
 class Ablation(Cifar10):
@@ -308,27 +324,26 @@ class ImageNet(Experiment):
 
     def tables(self, setting: Setting) -> list[PaperTable]:
         quiet = tuple(name for name in TEST if name not in GROUPS["noise"])
+        rates = _flips("flip_rate")
         columns = [
             accuracy("ImageNet", CLEAN),
             robust("ImageNet-C"),
             robust("without noise", quiet),
             accuracy("ImageNet-R", "ImageNet-R"),
-            Column("ImageNet-P, mFR", _mean_flip_rate),
+            dataclasses.replace(rates[-1], label="ImageNet-P, mFR"),
             metric("RMS calibration error, ImageNet-R", "ImageNet-R", "rms_calibration_error", 100),
             metric("AURRA, ImageNet-R", "ImageNet-R", "aurra", 100),
         ]
         single = [accuracy(name, name) for name in TEST]
-        rates = [_flips(name, "flip_rate") for name in _SEQUENCES]
         return [
             PaperTable("NoisyMix, Tables 1 and 11", columns, self.published, digits=1),
-            PaperTable("NoisyMix, Table 6: ImageNet-C by corruption", single, {}, digits=1),
-            PaperTable("NoisyMix, Table 12: flip rates on ImageNet-P", rates, {}, digits=1),
+            PaperTable(
+                "NoisyMix, Table 6: ImageNet-C by corruption", single, printed.IMAGENET_C, digits=1
+            ),
+            PaperTable(
+                "NoisyMix, Table 12: flip rates on ImageNet-P", rates, printed.IMAGENET_P, digits=1
+            ),
         ]
-
-
-def _mean_flip_rate(own: Any, _: Any) -> Optional[float]:
-    found = [v for (_c, _s, m), v in own.items() if m == "mean_flip_rate"]
-    return 100 * found[0] if found else None
 
 
 class TransferRun(Run):

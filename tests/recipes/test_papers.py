@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import cli, datasets, rows
+from tfrobust import cli, datasets, rows, saving
 from tfrobust.augment import GaussianNoise
 from tfrobust.corruptions.severities import GROUPS, TEST
 from tfrobust.evaluation import swept
@@ -258,6 +258,26 @@ def test_wrong_input(arguments, message, tmp_path, capsys, monkeypatch):
     assert cli.main(["reproduce", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_on_several_devices(small_job, tmp_path):
+    """The same models as on one; finetunings and their layers among them."""
+    setting = Small.small.replace(net="lenet", finetuning=Training(1, 64, learning_rate=0.01))
+    weights = {}
+    for strategy in ("none", "mirrored"):
+        folder = tmp_path / strategy
+        Small().run(setting.replace(strategy=strategy), folder, say=lambda line: None)
+        for name in ("base", "at"):
+            model = saving.load_model(folder / f"models/{name}_0.keras")
+            assert model.distribute_strategy.num_replicas_in_sync == 1
+            weights[strategy, name] = np.concatenate([w.ravel() for w in model.net.get_weights()])
+    assert np.linalg.norm(weights["none", "base"] - weights["mirrored", "base"]) < 1e-3
+    # Each device draws noise of its own.
+    way = np.linalg.norm(weights["none", "at"] - weights["none", "base"])
+    assert np.linalg.norm(weights["none", "at"] - weights["mirrored", "at"]) < way / 2
+    with pytest.raises(ValueError, match="strategy must be one of none, mirrored, tpu; received"):
+        Small().run(setting.replace(strategy="multiworker"), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_one_value_stands_for_several():

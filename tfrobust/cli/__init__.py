@@ -197,6 +197,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--weights", help="file of trained weights that trainings start from")
     one.add_argument("--seeds", nargs="+", type=_whole(0), help="of the trainings")
     one.add_argument("--lines", nargs="+", metavar="LINE", help="models to train; default: all")
+    _strategy(one, machines=False)
     one.add_argument(
         "--set",
         dest="numbers",
@@ -485,13 +486,14 @@ def _training(one: argparse.ArgumentParser, *, epochs: int, learning_rate: float
     _resume(one)
 
 
-def _strategy(one: argparse.ArgumentParser) -> None:
+def _strategy(one: argparse.ArgumentParser, *, machines: bool = True) -> None:
+    several = ["multiworker"] if machines else []
+    named = " several machines that TF_CONFIG names (multiworker)," if machines else ""
     one.add_argument(
         "--strategy",
-        choices=["none", "mirrored", "multiworker", "tpu"],
+        choices=["none", "mirrored", *several, "tpu"],
         default="none",
-        help="one device, all GPUs of this machine (mirrored), several machines that TF_CONFIG "
-        "names (multiworker), a TPU; default: %(default)s",
+        help=f"one device, all GPUs of this machine (mirrored),{named} a TPU; default: %(default)s",
     )
 
 

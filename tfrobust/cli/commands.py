@@ -72,7 +72,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
     fields = {
         field: getattr(arguments, field) for field in ("data_dir", "dataset", "net", "weights")
     }
-    fields.update(seeds=arguments.seeds, lines=arguments.lines)
+    fields.update(seeds=arguments.seeds, lines=arguments.lines, strategy=arguments.strategy)
     overrides = {
         field: tuple(value) if isinstance(value, list) else value
         for field, value in fields.items()

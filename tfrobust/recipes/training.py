@@ -174,9 +174,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         augment = perturbation(recipe.augment, individual, seed=recipe.seed)
         net = getattr(source, "net", source)
         if recipe.strategy != "none":
-            weights = net.get_weights()
-            net = type(net).from_config(net.get_config())
-            net.set_weights(weights)
+            net = made_anew(net)
         model = build_method(recipe.method, net, augment, recipe.settings)
     monitor = RobustnessMonitor(
         data.validation,
@@ -222,10 +220,18 @@ def _fitted(
             callbacks=callbacks,
             checkpoint=checkpoint,
         )
-        return model if recipe.strategy == "none" else _on_one_device(model)
+        return model if recipe.strategy == "none" else on_one_device(model)
 
 
-def _on_one_device(model: keras.Model) -> keras.Model:
+def made_anew(net: keras.Model) -> keras.Model:
+    """The same net with variables of its own, which belong to the strategy of the scope."""
+    weights = net.get_weights()
+    net = type(net).from_config(net.get_config())
+    net.set_weights(weights)
+    return net
+
+
+def on_one_device(model: keras.Model) -> keras.Model:
     """A model without its devices. All workers take part: they hold its statistics together."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "model.keras")

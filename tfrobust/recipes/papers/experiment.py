@@ -20,7 +20,7 @@ from tfrobust.augment import Flip, PadAndCrop
 from tfrobust.callbacks import Checkpoint
 from tfrobust.evaluation import Evaluator
 from tfrobust.evaluation.condition import Condition
-from tfrobust.recipes import training
+from tfrobust.recipes import devices, training
 from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
 from tfrobust.recipes.papers import intervals
 from tfrobust.recipes.papers.tables import PaperTable, fill
@@ -33,6 +33,8 @@ EVALUATION_BATCH = 250
 RESNET_20_WEIGHTS = "cifar10_resnet20.npz"
 #: Names of the settings of every experiment.
 SETTINGS = ("full", "small", "quick")
+#: What trainings can run on: the devices of one machine.
+STRATEGIES = ("none", "mirrored", "tpu")
 ROWS, HISTORY, TABLES = "rows.jsonl", "history.jsonl", "tables.md"
 
 
@@ -75,6 +77,8 @@ class Setting(Recipe):
         training: Trainings from the beginning.
         finetuning: Trainings that start from another model of the table.
         precision: Keras' policy: "float32", or "mixed_bfloat16" for processors that have it.
+        strategy: What trainings run on, one of `STRATEGIES`; `devices.STRATEGIES` says what they
+            are. The batch is that of all devices together.
         severities: Of the common corruptions.
         lines: Names of the models to train, and what they start from; None for all.
         numbers: What one experiment alone has, by name.
@@ -91,6 +95,7 @@ class Setting(Recipe):
     training: Training = Training(200)
     finetuning: Training = Training(30)
     precision: str = "float32"
+    strategy: str = "none"
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
     lines: Optional[tuple[str, ...]] = None
     numbers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -330,6 +335,7 @@ class Experiment:
     def _check(self, run: Run) -> None:
         """Finds out before anything is trained what could not be."""
         setting = run.setting
+        checks.check_choice("strategy", setting.strategy, STRATEGIES)
         for seed in setting.seeds:
             self._chosen(run, seed)
         if setting.weights not in (None, "imagenet") and not os.path.isfile(str(setting.weights)):
@@ -351,9 +357,11 @@ class Experiment:
 
     def _train(self, run: Run, line: Line, seed: int) -> None:
         setting = run.setting
+        chosen = devices.strategy(setting.strategy)
         if line.start:
             self.prepare(run)
-            # Layers that depend on what was prepared are made now.
+        with chosen.scope():
+            # Made now: layers depend on what was prepared, their variables on the strategy.
             line = next(each for each in self.lines(run, seed) if each.name == line.name)
         numbers = line.training or (setting.finetuning if line.start else setting.training)
         seed_everything(seed)
@@ -362,7 +370,12 @@ class Experiment:
             data = run.data(numbers, seed, **line.data)
             if setting.flips_and_crops:
                 data = flipped_and_cropped(data, seed)
-            model = _method(line, self._net(run, line, seed, data, numbers))
+            net = self._net(run, line, seed, data, numbers)
+            with chosen.scope():
+                if setting.strategy != "none":
+                    net = training.made_anew(net)
+                model = _method(line, net)
+                optimizer = _optimizer(numbers, data)
             callbacks = line.callbacks(data)
             remembered = [c for c in callbacks if hasattr(c, "get_state")]
             checkpoint = Checkpoint(
@@ -374,7 +387,7 @@ class Experiment:
                 data,
                 epochs=numbers.epochs,
                 learning_rate=numbers.learning_rate,
-                optimizer=_optimizer(numbers, data),
+                optimizer=optimizer,
                 callbacks=callbacks,
                 checkpoint=checkpoint,
             )
@@ -383,9 +396,11 @@ class Experiment:
         history = [row for c in callbacks for row in getattr(c, "rows", [])]
         if history:
             rows.write(history, run.history_file(line.name, seed))
+        if setting.strategy != "none":
+            model = training.on_one_device(model)
         saving.save_model(model, run.model_file(line.name, seed))
         checkpoint.clear()
-        del model
+        del model, net
         gc.collect()
 
     def _net(

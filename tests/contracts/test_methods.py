@@ -111,14 +111,13 @@ def test_sample_weight_zero_leaves_an_image_out(name, make_net, images, labels):
 def test_one_and_two_devices_give_the_same_loss_and_weights(name, make_net, images, labels):
     """Three steps; the last batch of the epoch does not divide evenly between the replicas."""
     results = {}
-    for devices in (1, 2):
-        # Without collectives: those of two strategies of a process may take each other's turn.
-        strategy = tf.distribute.MirroredStrategy(
-            [f"/cpu:{i}" for i in range(devices)],
-            cross_device_ops=tf.distribute.ReductionToOneDevice(),
-        )
+    # Without collectives: those of two strategies of a process may take each other's turn.
+    mirrored = tf.distribute.MirroredStrategy(
+        ["/cpu:0", "/cpu:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    for devices, strategy in ((1, tf.distribute.get_strategy()), (2, mirrored)):
         with strategy.scope():
-            model = make_model(name, make_net(kernel_regularizer="l2"))
+            model = make_model(name, make_net(kernel_regularizer="l2"), eager=devices == 1)
         data = tf.data.Dataset.from_tensor_slices((images[:7], labels[:7])).batch(4)
         losses = [model.fit(data, epochs=1, verbose=0).history["loss"][0] for _ in range(2)]
         results[devices] = losses, weights_of(model)

@@ -65,6 +65,7 @@ def test_extreme_and_odd_images(name):
         assert result.shape == images.shape and result.dtype == np.uint8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_every_row_of_every_table_fits_its_function(table):
     """Without tracing, on small images: what severities share is compiled once."""

@@ -37,6 +37,7 @@ ROUNDING = {"glass_blur": 0.5}
 #: Size -> images, severities, and how many standard errors the means may differ by: fewer images
 #: know their standard error less well.
 SAMPLES = {32: (200, (1, 3, 5), 5), 64: (40, (4,), 6), 224: (12, (3,), 8)}
+SIZES = [32, *(pytest.param(size, marks=pytest.mark.slow) for size in (64, 224))]
 
 
 def photos(count, size, seed=0):
@@ -87,7 +88,7 @@ def originals(images, name, severity, seed=0, folder=None):
     return np.stack([reference.reference(i, name, severity, size, random, frost) for i in images])
 
 
-@pytest.mark.parametrize("size", SAMPLES)
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", DETERMINISTIC)
 def test_deterministic(name, size):
     images = photos(1, size)
@@ -160,7 +161,7 @@ def differences(images, ours, theirs, margin, rounding=0.05):
     return wrong
 
 
-@pytest.mark.parametrize("size", SAMPLES)
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", RANDOM)
 def test_random(name, size, frost_folder):
     count, severities, margin = SAMPLES[size]

@@ -107,7 +107,7 @@ def accuracy_over_epochs(rows: Iterable[Row], *, model: str, title: str) -> Figu
         figure = Figure(figsize=(7.5, max(4.4, 0.2 * len(labels) + 1.0)), layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(title, parse_math=False)
-        axes.set_xlabel("Epochs of finetuning (0 is before finetuning)")
+        axes.set_xlabel("Epochs of training (0 is before it)")
         axes.set_ylabel(f"{split} accuracy (%)".strip().capitalize(), parse_math=False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(color="0.9")

@@ -125,7 +125,8 @@ def test_curves_differ_without_colour():
 def test_band_is_the_best_and_the_worst():
     rows = [*sweep("a", {1: 0.9, 2: 0.2}), *sweep("b", {1: 0.7, 2: 0.6, 3: 0.5})]
     rows += sweep("c", {1: 0.8, 2: 0.4})
-    figure = strength_curves(rows, "GN", band=True)
+    figure = strength_curves(rows, "GN", band=True, unit="standard deviation")
+    assert figure.axes[0].get_xlabel() == "GN (standard deviation)"
     best, worst = figure.axes[0].lines
     np.testing.assert_allclose(best.get_xydata(), [[1, 90], [2, 60]])  # 3: only one model has it
     np.testing.assert_allclose(worst.get_xydata(), [[1, 70], [2, 20]])
@@ -135,7 +136,9 @@ def test_band_is_the_best_and_the_worst():
     assert (y.min(), y.max()) == pytest.approx((20, 90))
     assert legend_texts(figure) == ["all models: best of 3 models", "all models: worst of 3 models"]
     two = strength_curves(rows, "GN", band={"x": ["a", "b"], "y": ["c"]})
-    assert len(two.axes[0].collections) == 2 and len(two.axes[0].lines) == 4
+    assert len(two.axes[0].collections) == 2
+    assert legend_texts(two) == ["x: best of 2 models", "x: worst of 2 models", "y"]
+    np.testing.assert_allclose(two.axes[0].lines[2].get_xydata(), [[1, 80], [2, 40]])
     assert len({c.get_hatch() for c in two.axes[0].collections}) == 2
     for bad in ({"x": ["d"]}, {"x": []}):
         with pytest.raises(ValueError, match="band 'x' must name models"):

@@ -24,6 +24,7 @@ def strength_curves(
     *,
     band: bool | Mapping[str, Sequence[str]] = False,
     title: str | None = None,
+    unit: str | None = None,
     mixed_protocols: bool = False,
 ) -> Figure:
     """Accuracy of several models while an augmentation or an attack gets stronger.
@@ -36,6 +37,8 @@ def strength_curves(
         corruption: The augmentation, attack or corruption to show.
         band: True shows the band of all models; a mapping from a name to models, a band for each.
         title: Title of the figure; the name of the corruption by default.
+        unit: What a strength is, such as "degrees"; stands at the axis. Default "strength", for
+            attacks their size.
         mixed_protocols: Shows models that were not measured alike; a line below says what differs.
 
     Returns:
@@ -66,7 +69,8 @@ def strength_curves(
         axes = figure.add_subplot()
         name = shown_name(corruption)
         axes.set_title(name if title is None else title, parse_math=False)
-        unit = "size, images in [0, 1]" if corruption in ATTACKS else "strength"
+        if unit is None:
+            unit = "size, images in [0, 1]" if corruption in ATTACKS else "strength"
         axes.set_xlabel(f"{name} ({unit})", parse_math=False)
         axes.set_ylabel("Accuracy (%)")
         axes.grid(color="0.9")
@@ -136,9 +140,11 @@ def _draw_band(
     axes.fill_between(
         strengths, worst, best, facecolor=colour, edgecolor=colour, alpha=0.18, hatch=hatch, lw=0
     )
-    several = "1 model" if len(models) == 1 else f"{len(models)} models"
-    for edge, dash, marker, which in ((best, "-", "^", "best"), (worst, "--", "v", "worst")):
-        text = f"{label}: {which} of {several}"
+    edges = [(best, "-", "^", "best of"), (worst, "--", "v", "worst of")]
+    if len(models) == 1:
+        edges = [(best, "-", "o", "")]
+    for edge, dash, marker, which in edges:
+        text = f"{label}: {which} {len(models)} models" if which else label
         line = axes.plot(strengths, edge, label=legend_label(text), color=colour, linestyle=dash)
         line[0].set(marker=marker, markersize=4)
 

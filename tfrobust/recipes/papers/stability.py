@@ -34,6 +34,15 @@ DISTORTIONS: dict[str, tuple[Callable[..., Any], str, float, bool]] = {
     "Crops": (augment.ShiftedCrop, "shifted_crop", 3, True),
     "FGSM": (FGSM, "fgsm", 0.001, False),
 }
+#: What their strengths are.
+UNITS = {
+    "Gauss": "standard deviation, images in [0, 1]",
+    "JPEG": "quality",
+    "Thumb": "side in pixels",
+    "Rotation": "degrees, at most",
+    "Crops": "pixels, at most",
+    "FGSM": "size, images in [0, 1]",
+}
 
 _FULL = Setting(
     dataset="tifs",
@@ -205,7 +214,11 @@ class _Stability(Experiment):
                 group.append(row.model)
         return {
             f"{name.lower()}.png": reports.strength_curves(
-                first, name, band=methods, title=f"{' and '.join(self.trained)} → {name}"
+                first,
+                name,
+                band=methods,
+                title=f"{' and '.join(self.trained)} → {name}",
+                unit=UNITS[name],
             )
             for name in self.tested
         }
@@ -221,6 +234,9 @@ class Gauss(_Stability):
     The paper has curves, no numbers: ST's band is narrower than DA's, and no ST falls below the
     baseline.
 
+    Ours, small, 2026-11-21, commit cdadb584e1, seed 0, under noise of 0.1: baseline 48.1, ST with α
+    0.316 75.6, DA with p = ½ 78.0; as thumbnails of 20 pixels 63.0, 68.0, 66.8, DA with p = 1 37.4;
+    38 minutes on one CPU core that did other work as well.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 

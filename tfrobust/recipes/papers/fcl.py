@@ -75,6 +75,7 @@ class SyntheticMNIST(Experiment):
         dataset="corner_mnist",
         flips_and_crops=False,
         net="lenet",
+        net_options={"mean": 0.0, "std": 1.0},  # "image values are in [0, 1]"
         training=Training(20, 128, plan="fcl_mnist"),
         numbers={
             "weight": 0.001,

@@ -358,6 +358,28 @@ class TestIntervals:
         assert table.texts[0][1].startswith("+20.0 (+1")
         assert "above Base" in table.notes[0] and "the 100 test images" in table.notes[0]
 
+    def test_the_model_before(self, tmp_path):
+        measured = self.folder(tmp_path)
+        for old in [r for r in measured if r.model == "A"]:  # B is A, but for clean images
+            new = dataclasses.replace(old, model="B")
+            count = 50 if old.corruption == "clean" else round(100 * old.value)
+            predicted = (np.arange(100) >= count).astype("int32")
+            answers = Answers(np.zeros(100, "int32"), predicted, np.zeros(100, "float32"))
+            Results(intervals.folder_of(tmp_path, 0), "B", "d/test").add([new], answers)
+            measured.append(new)
+        found = intervals.differences(measured, tmp_path)
+        values = {
+            (r.model, r.protocol["baseline"], r.corruption): r.value
+            for r in found
+            if r.metric == "difference"
+        }
+        assert values["B", "Base", "clean"] == 0 and values["B", "A", "clean"] == pytest.approx(0.1)
+        assert values["B", "Base", intervals.ROBUST] == pytest.approx(0.2)
+        assert values["B", "A", intervals.ROBUST] == 0
+        table = intervals.table(found)
+        assert table.columns[2] == "Mean over the conditions, above the model before"
+        np.testing.assert_allclose(table.values, [[-10, 20, 20], [0, 20, 0]], atol=1e-9)
+
     def test_models_without_answers_have_none(self, tmp_path):
         measured = self.folder(tmp_path)
         measured.append(row("B", "clean", 0.5, severity=0.0))

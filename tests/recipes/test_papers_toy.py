@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfrobust import registries, rows
-from tfrobust.recipes.papers import toy
+from tfrobust.recipes.papers import intervals, toy
 from tfrobust.recipes.papers.experiment import Training
 
 
@@ -60,7 +60,9 @@ def test_run_and_resume(tmp_path):
     assert experiment.full.seeds == (0, 1, 2, 3, 4)
     first = ("Baseline", "NoisyMix")
     setting = experiment.quick.replace(training=Training(2, 125, plan="noisymix_toy"), lines=first)
-    measured = experiment.run(setting, tmp_path / "run")
+    everything = experiment.run(setting, tmp_path / "run")
+    measured = [row for row in everything if row.metric == "accuracy"]
+    assert [row.metric for row in everything[len(measured) :]] == list(intervals.METRICS)
     assert [(r.model, r.dataset, r.n) for r in measured] == [(m, "toy/test", 250) for m in first]
     assert all(r.made_with["training_seed"] == 0 for r in measured)
     # The accuracy, by hand on the second half of the points.
@@ -73,7 +75,8 @@ def test_run_and_resume(tmp_path):
 
     told = []
     more = experiment.run(setting.replace(lines=(*first, "NFM")), tmp_path / "run", say=told.append)
-    assert [r.model for r in more] == ["Baseline", "NFM", "NoisyMix"]  # in the order of the paper
+    order = [row.model for row in more if row.metric == "accuracy"]
+    assert order == ["Baseline", "NFM", "NoisyMix"]  # as in the paper
     assert [line for line in told if "training" in line] == [told[0]] and "NFM" in told[0]
     assert all(p.stat().st_mtime_ns == time for p, time in files.items())
     assert rows.read(tmp_path / "run" / "rows.jsonl") == more

@@ -340,7 +340,8 @@ class Experiment:
             self._chosen(run, seed)
         if setting.weights not in (None, "imagenet") and not os.path.isfile(str(setting.weights)):
             raise FileNotFoundError(
-                f"weights must be a file of trained weights; there is none at {setting.weights}"
+                f"weights must be a file of trained weights (--weights FILE); there is none at "
+                f"{setting.weights}"
             )
         run.data()
 

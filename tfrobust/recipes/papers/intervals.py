@@ -19,8 +19,6 @@ ROBUST = "mean over the conditions"
 #: The metrics of a difference: the value, and the ends of its 95% confidence interval.
 METRICS = ("difference", "difference_low", "difference_high")
 
-Condition = tuple[str, Optional[float]]
-
 
 def folder_of(root: files.PathLike, seed: int) -> pathlib.Path:
     """Where the answers of the models of one training seed are, or will be."""
@@ -156,7 +154,7 @@ def _scores(of_seed: Sequence[Row], root: files.PathLike, seed: int) -> Mapping[
     kept = Results(folder_of(root, seed), some.model, some.dataset)
     answers: dict[str, list[np.ndarray]] = {}
     for row in of_seed:
-        condition: Condition = (row.corruption, row.severity)
+        condition = (row.corruption, row.severity)
         if kept.has(condition):
             answers.setdefault(row.corruption, []).append(kept.answers(*condition).right)
     return {name: np.mean(right, axis=0) for name, right in answers.items()}

@@ -157,13 +157,8 @@ class Cifar10(Experiment):
 
 def _flips(kind: str) -> list[Column]:
     """Columns of the ten sequences, in percent, and of their mean."""
-
-    def mean(own: Any, _: Any) -> Optional[float]:
-        found = [v for (_c, _s, m), v in own.items() if m == f"mean_{kind}"]
-        return 100 * found[0] if found else None
-
     columns = [metric(name, name, kind, scale=100.0) for name in SEQUENCES]
-    return [*columns, Column("mean", mean)]
+    return [*columns, metric("mean", "perturbations", f"mean_{kind}", scale=100.0)]
 
 
 class Cifar100(Cifar10):

@@ -22,33 +22,36 @@ is_allowed() {
     case "$1" in 3.9 | 3.10 | 3.11 | 3.12 | 3.13) ;; *) return 1 ;; esac
 }
 
-# Sets python and version.
+# Sets python and version, if "$1" is a Python that an environment can be made with.
+usable() {
+    python=$1
+    [ -x "$python" ] && version=$(version_of "$python") && is_allowed "$version"
+}
+
+# Sets python and version. A name is looked for on PATH and among pyenv's versions: pyenv's shim on
+# PATH runs only a version that was chosen with pyenv, though others may be there.
 find_python() {
-    if [ -n "$PYTHON" ]; then
-        python=$PYTHON
-        if ! version=$(version_of "$python"); then
-            echo "PYTHON=$python does not run or lacks venv, allowed is 3.9 to 3.13; $override" >&2
-            return 1
-        fi
-        if ! is_allowed "$version"; then
-            echo "PYTHON=$python is Python $version, allowed is 3.9 to 3.13; $override" >&2
-            return 1
-        fi
-        return
+    case "$PYTHON" in
+        */*) if usable "$PYTHON"; then return; fi ;;
+        *)
+            for name in ${PYTHON:-$PYTHONS}; do
+                old_ifs=$IFS
+                IFS=:
+                for folder in $PATH "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/*/bin; do
+                    IFS=$old_ifs
+                    if usable "$folder/$name"; then return; fi
+                done
+                IFS=$old_ifs
+            done
+            ;;
+    esac
+    if [ -z "$PYTHON" ]; then
+        echo "No working Python 3.9 to 3.13 (with venv) was found; $override" >&2
+    elif version=$(version_of "$PYTHON"); then
+        echo "PYTHON=$PYTHON is Python $version, allowed is 3.9 to 3.13; $override" >&2
+    else
+        echo "PYTHON=$PYTHON does not run or lacks venv, allowed is 3.9 to 3.13; $override" >&2
     fi
-    for name in $PYTHONS; do
-        old_ifs=$IFS
-        IFS=:
-        for folder in $PATH "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/*/bin; do
-            IFS=$old_ifs
-            python=$folder/$name
-            [ -x "$python" ] || continue
-            version=$(version_of "$python") || continue
-            if is_allowed "$version"; then return; fi
-        done
-        IFS=$old_ifs
-    done
-    echo "No working Python 3.9 to 3.13 (with venv) was found; $override" >&2
     return 1
 }
 

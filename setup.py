@@ -71,6 +71,7 @@ setup(
             f"opencv-python-headless<4.12; {KERAS_2}",  # newer ones are built for NumPy 2
             "pillow",
             "pytest",
+            "pytest-timeout",
             "scikit-image",
             "scipy",
             "tf-slim",

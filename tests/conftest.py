@@ -18,6 +18,17 @@ tf.config.set_logical_device_configuration(
 )
 
 
+#: Seconds that a test marked slow may take; the limit of the others is in pyproject.toml. Both are
+#: many times what the tests take on two cores: they end what hangs.
+SLOW_LIMIT = 1200
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Every test starts from the same random state."""

@@ -11,17 +11,20 @@ TF_CPP_MIN_LOG_LEVEL ?= 3
 PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 export PYTHONS PYTHON VENV TF_CPP_MIN_LOG_LEVEL PIP_DISABLE_PIP_VERSION_CHECK
 
-.PHONY: help quickstart test check check-style check-format check-types check-imports
+.PHONY: help quickstart test test-slow test-all mutants check check-style check-format check-types check-imports
 .PHONY: venv venv-dev which-python clean
 
 help:
 	@echo "make quickstart   train, evaluate and export a first robust classifier"
-	@echo "make test         run the tests"
+	@echo "make test         run the tests, some minutes on two cores"
+	@echo "make test-slow    run the others: trainings until they work, notebooks, large images"
+	@echo "make test-all     run both"
+	@echo "make mutants      change the code in many ways and see that the tests notice"
 	@echo "make check        check style, format, types and the direction of imports"
 	@echo "make clean        remove the environment, caches and build output; results stay"
 	@echo
 	@echo "Variables:"
-	@echo "  ARGS=\"...\"        passed on: make test ARGS=\"-k brightness -x\""
+	@echo "  ARGS=\"...\"        passed on: make test ARGS=\"-k brightness -x\" runs pytest so"
 	@echo "  PYTHON=python3.12 the Python (3.9 to 3.13) to make the environment with"
 	@echo "  VENV=.venv        the environment's folder"
 
@@ -29,7 +32,16 @@ quickstart: venv
 	@$(VENV)/bin/tfrobust quickstart $(ARGS)
 
 test: venv
-	@tools/tests.sh $(VENV)/bin/python $(ARGS)
+	@$(VENV)/bin/python $(if $(ARGS),-m pytest $(ARGS),tools/run_tests.py quick)
+
+test-slow: venv
+	@$(VENV)/bin/python tools/run_tests.py slow
+
+test-all: venv
+	@$(VENV)/bin/python tools/run_tests.py all
+
+mutants: venv
+	@$(VENV)/bin/python tools/mutants.py $(ARGS)
 
 check: check-style check-format check-types check-imports
 

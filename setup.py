@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parent
 # Read as text: importing the package would need its requirements.
 VERSION = re.search(
     r'^__version__ = "([^"]+)"$',
-    (ROOT / "tfrobust" / "__init__.py").read_text(encoding="utf-8"),
+    (ROOT / "tfrobust" / "version.py").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 ).group(1)
 

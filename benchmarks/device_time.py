@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import augment, methods
+from tfrobust.provenance import library_versions
 from tfrobust.registries import NETS
-from tfrobust.versions import versions
 
 #: Method to a function that makes it on a net.
 MADE = {
@@ -66,7 +66,7 @@ def main() -> None:
             times[key].append(time.perf_counter() - start)
     median = {key: statistics.median(seconds) for key, seconds in times.items()}
 
-    print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    print(", ".join(f"{name} {version}" for name, version in library_versions().items()))
     print(f"{given.net}, {given.batch_size} images a step, median of {given.rounds}")
     print(f"{'method':30}{'one, ms':>10}{'two, ms':>10}{'ratio':>8}")
     for name in given.methods:

@@ -36,7 +36,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tfrobust import nets
-from tfrobust.datasets import decoding, pipeline, prepared
+from tfrobust.datasets import pipeline, prepared
+from tfrobust.ops import image_decoding
 from tfrobust.recipes.training import build_method
 
 MANY = 6000
@@ -93,7 +94,7 @@ def arrays(rounds: int) -> None:
         return data.prefetch(tf.data.AUTOTUNE)
 
     def ours(**options):
-        settings = pipeline.Settings(BATCH_SIZE, **options)
+        settings = pipeline.PipelineOptions(BATCH_SIZE, **options)
         return pipeline.from_arrays(images, labels, classes=10, settings=settings)
 
     print(f"\n{len(images):,} images of 32 x 32 in memory, batches of {BATCH_SIZE}")
@@ -142,8 +143,8 @@ def photos(folder: pathlib.Path, rounds: int) -> None:
         return data.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
 
     def ours(**options):
-        read = decoding.decode_resize_and_crop(256, 224)
-        settings = pipeline.Settings(BATCH_SIZE, cache=False, **options)
+        read = image_decoding.decode_resize_and_crop(256, 224)
+        settings = pipeline.PipelineOptions(BATCH_SIZE, cache=False, **options)
         return pipeline.from_files(names, labels, read, settings=settings)
 
     sizes = statistics.mean(path.stat().st_size for path in paths)
@@ -169,7 +170,7 @@ def wait(data_dir: str | None, rounds: int, steps: int) -> None:
         labels = random.integers(0, 10, 50_000, "int32")
     else:
         images, labels, _ = prepared.read("cifar10", "train", data_dir)
-    settings = pipeline.Settings(BATCH_SIZE, shuffle_seed=0)
+    settings = pipeline.PipelineOptions(BATCH_SIZE, shuffle_seed=0)
     data = pipeline.from_arrays(images, labels, classes=10, settings=settings)
     model = build_method("baseline", nets.resnet_20(), None, {})
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), jit_compile=False)

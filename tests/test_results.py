@@ -37,7 +37,7 @@ def test_where_rows_are_from(name):
     assert {"tensorflow", "keras", "python"} <= set(about["versions"])
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for date in about["dates"])
     for row in rows.read(ROOT / f"benchmarks/results/{name}.jsonl"):
-        assert "training_seed" in row.made_with and "date" in row.made_with
+        assert "training_seed" in row.provenance and "date" in row.provenance
 
 
 def test_taking_a_run(results, tmp_path, monkeypatch):
@@ -52,11 +52,11 @@ def test_taking_a_run(results, tmp_path, monkeypatch):
         "python": "3.11", "model": "abc",
     }  # fmt: skip
     measured = [
-        rows.Row(model, "m/test", "clean", 0.0, "accuracy", value, 100, 0, made_with=made)
+        rows.Row(model, "m/test", "clean", 0.0, "accuracy", value, 100, 0, provenance=made)
         for model, value in {"XE": 0.91, "FCL": 0.92}.items()
     ]
-    measured.append(rows.Row("XE", "m/test", "UN", 0.15, "accuracy", 0.4, 100, 0, made_with=made))
-    measured.append(rows.Row("XE", "m/test", "NUN", 0.15, "accuracy", 0.6, 100, 0, made_with=made))
+    measured.append(rows.Row("XE", "m/test", "UN", 0.15, "accuracy", 0.4, 100, 0, provenance=made))
+    measured.append(rows.Row("XE", "m/test", "NUN", 0.15, "accuracy", 0.6, 100, 0, provenance=made))
     rows.write(measured, run / "rows.jsonl")
     settings = {"data_dir": "/home/someone/data", "weights": None, "dataset": "corner_mnist"}
     (run / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -66,8 +66,8 @@ def test_taking_a_run(results, tmp_path, monkeypatch):
     about = json.loads((tmp_path / "results/fcl_table1-b.json").read_text(encoding="utf-8"))
     assert about["setting"]["data_dir"] == "data" and about["commit"] == "0123456789"
     kept = rows.read(tmp_path / "results/fcl_table1-b.jsonl")
-    assert [row.made_with["model"] for row in kept] == ["abc"] * 4
-    assert "tensorflow" not in kept[0].made_with and about["versions"]["tensorflow"] == "2.15"
+    assert [row.provenance["model"] for row in kept] == ["abc"] * 4
+    assert "tensorflow" not in kept[0].provenance and about["versions"]["tensorflow"] == "2.15"
     assert (tmp_path / "pictures/fcl_table1-b_figure_4.png").read_bytes() == b"picture"
 
     page = "# By hand\n<!-- results: fcl_table1-b -->\nold\n<!-- end of results -->\nmore\n"

@@ -15,7 +15,7 @@ ROWS = [
     CLEAN,
     Row("AT/CA – π", "digits/test", "B-", -0.36, "accuracy", 1 / 3, n=360, seed=7),
     Row("AT/CA", "digits/test", "Combined+", None, "accuracy", 0.1, n=360, seed=7, epoch=12),
-    dataclasses.replace(CLEAN, protocol={"data": "ab12", "table": 32}, made_with={"keras": "2"}),
+    dataclasses.replace(CLEAN, protocol={"data": "ab12", "table": 32}, provenance={"keras": "2"}),
 ]
 
 

@@ -72,7 +72,7 @@ def test_multiply_adds_by_hand(tools):
 
 def test_lines_are_counted_as_the_methods_work(tools):
     from tfrobust.attacks import FGSM, PGD, AugMaxAttack
-    from tfrobust.recipes.papers import Line
+    from tfrobust.experiments import Line
 
     parts = tools[2].parts
     assert parts(Line("", "augmax", {"attack": AugMaxAttack(steps=5)})) == {

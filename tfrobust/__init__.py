@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from tfrobust.version import __version__
 
 _SUBPACKAGES = (
     "attacks",
@@ -18,6 +18,7 @@ _SUBPACKAGES = (
     "corruptions",
     "datasets",
     "evaluation",
+    "experiments",
     "layers",
     "losses",
     "methods",
@@ -28,7 +29,6 @@ _SUBPACKAGES = (
     "rows",
     "saving",
     "serving",
-    "strength",
     "tuning",
 )
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         corruptions,
         datasets,
         evaluation,
+        experiments,
         layers,
         losses,
         methods,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
         rows,
         saving,
         serving,
-        strength,
         tuning,
     )
 

@@ -30,7 +30,7 @@ class Row:
         epoch: Epoch of training after which it was measured; None for a finished model.
         protocol: What else says which images they were and how they were counted: a hash of the
             data, the table of severities, a baseline. Rows that differ here cannot be compared.
-        made_with: What the number was made with, for making it again: a hash of the model, the
+        provenance: What the number was made with, for making it again: a hash of the model, the
             versions of the libraries.
 
     Example:
@@ -50,12 +50,12 @@ class Row:
     seed: int
     epoch: Optional[int] = None
     protocol: Optional[Mapping[str, Any]] = None
-    made_with: Optional[Mapping[str, Any]] = None
+    provenance: Optional[Mapping[str, Any]] = None
 
     def to_json(self) -> str:
         """One JSON object on one line; what is None by default is left out where it is None."""
         record = dataclasses.asdict(self)
-        for name in ("epoch", "protocol", "made_with"):
+        for name in ("epoch", "protocol", "provenance"):
             if record[name] is None:
                 del record[name]
         return json.dumps(record, allow_nan=False)

@@ -26,8 +26,8 @@ import sys
 from typing import Any
 
 from tfrobust import rows
-from tfrobust.recipes.papers import Experiment
-from tfrobust.recipes.papers.tables import PaperTable, accuracy, fill, robust
+from tfrobust.experiments import Experiment
+from tfrobust.experiments.tables import PaperTable, accuracy, fill, robust
 from tfrobust.registries import EXPERIMENTS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -47,7 +47,7 @@ def add(name: str, folder: pathlib.Path, commit: str) -> None:
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     for path in ("data_dir", "weights"):  # where they are is nobody's business
         settings[path] = settings[path] and pathlib.Path(settings[path]).name
-    made = [dict(row.made_with or {}) for row in measured]
+    made = [dict(row.provenance or {}) for row in measured]
     about = {
         "experiment": name,
         "dates": sorted({each["date"] for each in made}),
@@ -56,7 +56,7 @@ def add(name: str, folder: pathlib.Path, commit: str) -> None:
         "setting": {key: value for key, value in settings.items() if key != "versions"},
     }
     kept = [
-        dataclasses.replace(row, made_with={k: v for k, v in own.items() if k not in _COMMON})
+        dataclasses.replace(row, provenance={k: v for k, v in own.items() if k not in _COMMON})
         for row, own in zip(measured, made)
     ]
     RESULTS.mkdir(parents=True, exist_ok=True)

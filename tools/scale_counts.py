@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.evaluation.conditions import Corrupted
-from tfrobust.recipes.papers.experiment import Experiment, Line, Setting
+from tfrobust.experiments.experiment import Experiment, Line, Setting
 from tfrobust.registries import EXPERIMENTS, METHODS, NETS
 
 FILE = pathlib.Path(__file__).resolve().parents[1] / "benchmarks/scale.json"

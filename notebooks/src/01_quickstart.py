@@ -68,7 +68,7 @@ rows = evaluation.benchmark(net, data, conditions, model_name="baseline", verbos
 model = methods.StabilityTraining(net, augment=augment.combined(individual), alpha=1.0)
 schedule = keras.optimizers.schedules.CosineDecay(0.05, finetune_epochs * len(data.train))
 model.compile(keras.optimizers.SGD(schedule, momentum=0.9), metrics=["accuracy"])
-monitor = callbacks.RobustnessMonitor(
+monitor = evaluation.RobustnessMonitor(
     data.validation, augmentations, model_name="ST", dataset="digits/validation"
 )
 turns = callbacks.AlternateAugmentations()

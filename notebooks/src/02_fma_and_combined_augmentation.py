@@ -16,17 +16,8 @@
 import keras
 import tensorflow as tf
 
-from tfrobust import (
-    augment,
-    callbacks,
-    datasets,
-    evaluation,
-    methods,
-    nets,
-    reports,
-    saving,
-    strength,
-)
+from tfrobust import augment, callbacks, datasets, evaluation, methods, nets, reports, saving
+from tfrobust.evaluation import strength
 
 keras.utils.set_random_seed(0)
 # %% tags=["settings"]
@@ -96,7 +87,7 @@ evaluator, monitors = evaluation.Evaluator(augmentations), {}
 for name, model in models.items():
     schedule = keras.optimizers.schedules.CosineDecay(0.05, finetune_epochs * len(data.train))
     model.compile(keras.optimizers.SGD(schedule, momentum=0.9), metrics=["accuracy"])
-    monitors[name] = callbacks.RobustnessMonitor(
+    monitors[name] = evaluation.RobustnessMonitor(
         data.validation, evaluator, model_name=name, dataset="digits/validation"
     )
     turns = callbacks.AlternateAugmentations()

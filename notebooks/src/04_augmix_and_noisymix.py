@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import augment, callbacks, datasets, evaluation, methods, nets, reports
+from tfrobust import augment, datasets, evaluation, methods, nets, reports
 
 keras.utils.set_random_seed(0)
 # %% tags=["settings"]
@@ -67,7 +67,7 @@ monitors = {}
 for name, model in models.items():
     schedule = keras.optimizers.schedules.CosineDecay(0.05, epochs * len(data.train))
     model.compile(keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True), metrics=["accuracy"])
-    monitors[name] = callbacks.RobustnessMonitor(
+    monitors[name] = evaluation.RobustnessMonitor(
         data.validation,
         model_name=name,
         dataset="digits/validation",

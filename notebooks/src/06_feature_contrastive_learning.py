@@ -8,7 +8,7 @@
 #
 # The data are `corner_digits`, made from the digits of scikit-learn. The paper's own is
 # `datasets.load("corner_mnist")`; for CIFAR-10 take `datasets.load("cifar10")`, `nets.resnet_56()`
-# and `SETTINGS["cifar10"]`.
+# and `PUBLISHED_SETTINGS["cifar10"]`.
 # %%
 # %matplotlib inline
 import keras
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import attacks, augment, callbacks, datasets, evaluation, methods, nets, reports
-from tfrobust.methods.feature_contrastive import SETTINGS
+from tfrobust.methods.feature_contrastive import PUBLISHED_SETTINGS
 
 # %% tags=["settings"]
 epochs = 12  # quick: 3
@@ -47,7 +47,7 @@ reports.augmentation_grid(
 # wants the embedding to stay with the first and to move with the second. Its weight is 0 for two
 # epochs, then rises for two. Both nets start from the same weights and see the same batches.
 # %%
-mnist = {**SETTINGS["mnist"], "weight": 0.5 * SETTINGS["mnist"]["weight"] * 64}
+mnist = {**PUBLISHED_SETTINGS["mnist"], "weight": 0.5 * PUBLISHED_SETTINGS["mnist"]["weight"] * 64}
 print(mnist)
 models = {}
 for name, method, settings in (
@@ -67,8 +67,8 @@ for name, model in models.items():
     keras.utils.set_random_seed(3)
     rate = keras.optimizers.schedules.ExponentialDecay(0.001, steps, 0.89, staircase=True)
     model.compile(keras.optimizers.Adam(rate), metrics=["accuracy"])
-    late = [callbacks.TermSchedule("fcl", start=2, ramp=2)] if name == "FCL" else []
-    monitors[name] = callbacks.RobustnessMonitor(
+    late = [callbacks.LossWeightSchedule("fcl", start=2, ramp=2)] if name == "FCL" else []
+    monitors[name] = evaluation.RobustnessMonitor(
         data.validation, evaluator, model_name=name, dataset="corner_digits/validation"
     )
     model.fit(data.train, epochs=epochs, callbacks=[*late, monitors[name]], verbose=0)

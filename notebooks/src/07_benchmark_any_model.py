@@ -59,7 +59,7 @@ history = robust.fit(data.train, epochs=epochs, verbose=0)
 #
 # Logits or probabilities; images are float32 in [0, 1] for all. Range, size and classes are checked
 # first, and a clean accuracy near chance stops the measurement and says what may be wrong. Each row
-# says what it was measured on (`protocol`), and with what (`made_with`).
+# says what it was measured on (`protocol`), and with what (`provenance`).
 # %%
 saving.save_model(plain, "plain.keras")
 serving.export(plain, "savedmodels/plain")
@@ -78,7 +78,7 @@ print(reports.robustness_table(found).to_text())
 row = found[-1]
 print(f"{row.metric} of the {row.model} under {row.corruption} {row.severity:g}: {row.value:.4f}")
 print("protocol: ", row.protocol)
-print("made with:", row.made_with)
+print("made with:", row.provenance)
 # %% [markdown]
 # ## A report of both
 #

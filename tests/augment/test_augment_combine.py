@@ -15,7 +15,7 @@ from tfrobust.augment import (
     Brightness,
     GaussianBlur,
     GaussianNoise,
-    Individual,
+    PerImageChoice,
     RandomApply,
     SaltAndPepper,
     Saturation,
@@ -146,7 +146,7 @@ def test_period_is_at_least_1(period):
 
 
 def test_individual_gives_each_image_one_of_them():
-    layer = Individual([Brightness(delta) for delta in (0.125, 0.25, 0.375)], seed=2)
+    layer = PerImageChoice([Brightness(delta) for delta in (0.125, 0.25, 0.375)], seed=2)
     grey = tf.fill([3000, 2, 2, 3], 0.5)
     result = layer(grey, training=True).numpy()
     assert (result == result[:, :1, :1, :1]).all()  # one of them, for the whole image
@@ -158,9 +158,9 @@ def test_individual_gives_each_image_one_of_them():
 
 
 def test_individual_keeps_the_order_of_the_images():
-    layer = Individual([Brightness(0.0), Brightness(0.0), Brightness(0.0)])
+    layer = PerImageChoice([Brightness(0.0), Brightness(0.0), Brightness(0.0)])
     np.testing.assert_array_equal(layer(IMAGES, training=True), IMAGES)
-    two = Individual([Brightness(UP), Brightness(DOWN)], seed=1)
+    two = PerImageChoice([Brightness(UP), Brightness(DOWN)], seed=1)
     draws = two.draw(IMAGES)
     deltas = np.where(np.asarray(draws["choice"]) == 0, UP, DOWN).reshape(-1, 1, 1, 1)
     np.testing.assert_allclose(two.apply(IMAGES, draws), np.clip(IMAGES + deltas, 0, 1), atol=1e-6)
@@ -183,11 +183,11 @@ def test_random_apply_leaves_the_others_alone():
     np.testing.assert_array_equal(same, ~np.asarray(draws["applied"]))
 
 
-@pytest.mark.parametrize("kind", ["Individual", "RandomApply", "nested"])
+@pytest.mark.parametrize("kind", ["PerImageChoice", "RandomApply", "nested"])
 def test_dispatch_keeps_its_configuration(kind):
-    inner = Individual([GaussianNoise(0.1), GaussianBlur(1.0)], seed=5)
+    inner = PerImageChoice([GaussianNoise(0.1), GaussianBlur(1.0)], seed=5)
     layer = {
-        "Individual": lambda: inner,
+        "PerImageChoice": lambda: inner,
         "RandomApply": lambda: RandomApply(SaltAndPepper(0.2), 0.75, seed=6),
         "nested": lambda: RandomApply(inner, 0.25, seed=7),
     }[kind]()
@@ -198,7 +198,7 @@ def test_dispatch_keeps_its_configuration(kind):
 
 
 def test_dispatch_of_images_of_any_number():
-    layer = Individual([GaussianNoise(0.1), GaussianBlur(1.0), Saturation(2.0)])
+    layer = PerImageChoice([GaussianNoise(0.1), GaussianBlur(1.0), Saturation(2.0)])
     for count in (0, 1, 2):
         images = smooth_images(2, 8, 8)[:count].astype("float32") / 255
         assert layer(images, training=True).shape == images.shape

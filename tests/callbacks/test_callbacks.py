@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import augment, corruptions, methods, nets
-from tfrobust.callbacks import AlternateAugmentations, RobustnessMonitor
-from tfrobust.evaluation import Evaluator
+from tfrobust.callbacks import AlternateAugmentations
+from tfrobust.evaluation import Evaluator, RobustnessMonitor
 
 
 @pytest.fixture

@@ -10,14 +10,9 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import augment, methods
-from tfrobust.callbacks import (
-    AlternateAugmentations,
-    Checkpoint,
-    RestoreBest,
-    RobustnessMonitor,
-    TermSchedule,
-)
+from tfrobust.callbacks import AlternateAugmentations, Checkpoint, LossWeightSchedule, RestoreBest
 from tfrobust.datasets import pipeline
+from tfrobust.evaluation import RobustnessMonitor
 
 EPOCHS = 5
 
@@ -43,7 +38,7 @@ class Kill(keras.callbacks.Callback):
 
 def _data(images, labels, shuffle_seed=1):
     many = np.concatenate([images, images[::-1], 1 - images])
-    settings = pipeline.Settings(6, shuffle_seed=shuffle_seed)
+    settings = pipeline.PipelineOptions(6, shuffle_seed=shuffle_seed)
     return pipeline.from_arrays(many, np.tile(labels, 3), classes=4, settings=settings)
 
 
@@ -87,7 +82,7 @@ def _job(folder, images, labels, kill=None, optimizer=None):
     checkpoint = Checkpoint(folder, remember=[monitor, best])
     callbacks = [
         AlternateAugmentations(),
-        TermSchedule("stability", start=2, ramp=2),
+        LossWeightSchedule("stability", start=2, ramp=2),
         monitor,
         best,
         *([] if kill is None else [Kill(kill)]),

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import augment, methods
-from tfrobust.callbacks import AlternateAugmentations, RestoreBest, RobustnessMonitor
+from tfrobust.callbacks import AlternateAugmentations, RestoreBest
+from tfrobust.evaluation import RobustnessMonitor
 
 
 class Tell(keras.callbacks.Callback):

@@ -22,7 +22,7 @@ def _two():
 COMBINED = {
     "Sequence": lambda: augment.Sequence(_two()),
     "Alternating": lambda: augment.Alternating(_two()),
-    "Individual": lambda: augment.Individual(_two()),
+    "PerImageChoice": lambda: augment.PerImageChoice(_two()),
     "RandomApply": lambda: augment.RandomApply(augment.GaussianNoise()),
 }
 MAKERS = {**AUGMENTS, **COMBINED}

@@ -7,11 +7,11 @@ import keras
 import pytest
 
 from tfrobust import rows
+from tfrobust.experiments import CONFIG_NAMES, ExperimentConfig, Run, experiment
+from tfrobust.experiments.tables import fill
 from tfrobust.layers.norms import norm_layer
 from tfrobust.methods import PLANS
 from tfrobust.recipes.base import RunFolder
-from tfrobust.recipes.papers import SETTINGS, Run, Setting, experiment
-from tfrobust.recipes.papers.tables import fill
 from tfrobust.registries import DATASETS, EXPERIMENTS, METHODS, NETS
 
 OWN_DATA = {"noisymix_toy"}  # points of the plane, and a net for them
@@ -32,8 +32,8 @@ def test_docstring_says_where_it_is_from_and_how_to_run_it(name):
 
 def test_settings_differ_in_numbers_alone(name):
     found = EXPERIMENTS[name]()
-    for setting in map(found.setting, SETTINGS):
-        assert isinstance(setting, Setting)
+    for setting in map(found.setting, CONFIG_NAMES):
+        assert isinstance(setting, ExperimentConfig)
         if name not in OWN_DATA:
             assert setting.dataset in DATASETS and setting.net in NETS
             inspect.signature(NETS[setting.net]).bind(**setting.net_options)
@@ -51,7 +51,7 @@ def test_settings_differ_in_numbers_alone(name):
         found.setting("large")
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", CONFIG_NAMES)
 def test_lines(name, setting, tmp_path):
     if name in OWN_DATA:
         pytest.skip("the toy problem makes its models itself")
@@ -99,7 +99,7 @@ def test_methods_take_the_settings_of_the_lines(name, tmp_path):
         assert seeds == [1, 1]  # of the training
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", CONFIG_NAMES)
 def test_tables(name, setting):
     """Printed numbers are as many as columns; measured ones of any condition find their place."""
     found = EXPERIMENTS[name]()

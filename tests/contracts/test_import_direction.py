@@ -14,14 +14,22 @@ ROOT = pathlib.Path(__file__).parents[2] / "tfrobust"
 FLOORS = [
     ["__main__"],
     ["cli"],
+    ["experiments"],
     ["recipes"],
     ["tuning"],
-    ["methods", "callbacks", "evaluation", "strength", "saving"],
+    ["reports"],
+    ["evaluation"],
+    ["saving"],
+    ["methods"],
+    ["callbacks"],
     ["nets", "attacks", "serving"],
-    ["augment", "losses", "layers", "datasets", "corruptions", "reports"],
+    ["augment", "losses"],
+    ["layers", "datasets"],
+    ["corruptions"],
     ["ops"],
-    ["rows", "checks", "versions"],
+    ["rows", "validation", "provenance"],
     ["files", "registries"],
+    ["version"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 TRAINING = {"layers", "losses", "nets", "attacks", "methods", "augment"}
@@ -56,8 +64,37 @@ def test_imports_go_down(path):
 
 def test_the_walk_sees_imports():
     """The test above cannot pass by seeing nothing."""
-    assert {"ops", "checks"} <= set(imported_rooms(ROOT / "augment" / "base.py"))
+    assert {"ops", "validation"} <= set(imported_rooms(ROOT / "augment" / "base.py"))
     assert {"reports", "serving"} <= set(imported_rooms(ROOT / "recipes" / "quickstart.py"))
+
+
+#: What importing a package must not bring along, with all that is imported on the way: training
+#: knows nothing of what measures, serves or draws.
+CLOSURES = {
+    "methods": ["corruptions", "evaluation", "datasets", "serving", "reports", "tuning", "recipes"],
+    "serving": ["corruptions", "evaluation", "methods", "augment", "reports"],
+}
+
+
+def loaded_by(code):
+    """The modules that are loaded after `code`, in a process of its own."""
+    program = f"{code}\nimport sys; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("package", list(CLOSURES))
+def test_import_closure(package):
+    loaded = loaded_by(f"import tfrobust.{package}")
+    assert f"tfrobust.{package}" in loaded
+    unwanted = ("matplotlib", *(f"tfrobust.{room}" for room in CLOSURES[package]))
+    assert not [name for name in loaded if name.startswith(unwanted)]
+
+
+def test_the_closure_sees_a_planted_import():
+    planted = loaded_by("import tfrobust.methods, tfrobust.corruptions.severities")
+    assert "tfrobust.corruptions.severities" in planted
 
 
 @pytest.mark.parametrize(

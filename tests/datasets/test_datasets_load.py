@@ -17,7 +17,7 @@ LABELS = np.arange(10) % 4
 
 
 def from_arrays(images=IMAGES, labels=LABELS, **options):
-    settings = pipeline.Settings(**{"batch_size": 4, **options})
+    settings = pipeline.PipelineOptions(**{"batch_size": 4, **options})
     return pipeline.from_arrays(images, labels, classes=4, settings=settings)
 
 

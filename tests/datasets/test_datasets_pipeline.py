@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.datasets import decoding, pipeline, reading
-from tfrobust.datasets.pipeline import Settings
+from tfrobust.datasets import pipeline, reading
+from tfrobust.datasets.pipeline import PipelineOptions
+from tfrobust.ops import image_decoding
 
 COUNT = 10
 IMAGES = np.arange(COUNT * 2 * 3 * 3, dtype="uint8").reshape(COUNT, 2, 3, 3)
@@ -43,7 +44,7 @@ def same(data, other):
         np.testing.assert_array_equal(mine, theirs)
 
 
-# Settings
+# PipelineOptions
 
 
 @pytest.mark.parametrize(
@@ -61,14 +62,14 @@ def same(data, other):
 )
 def test_settings_refuse(options, said):
     with pytest.raises(ValueError, match=said):
-        Settings(**options)
+        PipelineOptions(**options)
 
 
 # Arrays
 
 
 def from_arrays(images=IMAGES, labels=LABELS, classes=COUNT, **options):
-    settings = Settings(**{"batch_size": 4, **options})
+    settings = PipelineOptions(**{"batch_size": 4, **options})
     return pipeline.from_arrays(images, labels, classes=classes, settings=settings)
 
 
@@ -167,11 +168,11 @@ def files(tmp_path):
 
 
 def read(contents):
-    return decoding.exact_size(4, 6)(decoding.decode(contents))
+    return image_decoding.exact_size(4, 6)(image_decoding.decode(contents))
 
 
 def from_files(paths, labels=LABELS, read=read, **options):
-    settings = Settings(**{"batch_size": 4, **options})
+    settings = PipelineOptions(**{"batch_size": 4, **options})
     return pipeline.from_files(paths, labels, read, settings=settings)
 
 
@@ -180,7 +181,7 @@ def from_contents(contents, **options):
     elements = tf.data.Dataset.from_tensor_slices(
         (contents, np.arange(len(contents), dtype="int64"))
     )
-    settings = Settings(**{"batch_size": 4, **options})
+    settings = PipelineOptions(**{"batch_size": 4, **options})
     return pipeline.from_elements(elements, len(contents), read, settings=settings)
 
 
@@ -257,8 +258,8 @@ def test_labels_of_any_whole_kind(files):
 @pytest.mark.parametrize(
     "other, said",
     [
-        (decoding.decode, r"known shape; it makes uint8 of shape \(None, None, 3\)"),
-        (lambda contents: decoding.to_float(read(contents)), "it makes float32 of shape"),
+        (image_decoding.decode, r"known shape; it makes uint8 of shape \(None, None, 3\)"),
+        (lambda contents: image_decoding.to_float(read(contents)), "it makes float32 of shape"),
     ],
 )
 def test_read_must_be_known(files, other, said):
@@ -472,7 +473,7 @@ def broken_after(count):
 @pytest.mark.filterwarnings("ignore:.* images are left out")
 def test_broken_elements(damaged, count):
     """What images are read from is broken: that stops in any case."""
-    settings = Settings(batch_size=2, cache=False, damaged=damaged)
+    settings = PipelineOptions(batch_size=2, cache=False, damaged=damaged)
     said = r"reading failed (after image \d+|at the first images|\(see)|.*or ended, after"
     with pytest.raises(tf.errors.InvalidArgumentError, match=said):
         list(pipeline.from_elements(broken_after(count), 40, read, settings=settings))
@@ -480,7 +481,7 @@ def test_broken_elements(damaged, count):
 
 @pytest.mark.parametrize("damaged", ["stop", "skip"])
 def test_too_few_elements(damaged):
-    settings = Settings(batch_size=2, cache=False, damaged=damaged)
+    settings = PipelineOptions(batch_size=2, cache=False, damaged=damaged)
     elements = tf.data.Dataset.from_tensor_slices(([encode(x) for x in range(5)], range(5)))
     said = r"there must be 6 images; reading failed \(see the log for why\), or ended, after 5"
     with pytest.raises(tf.errors.InvalidArgumentError, match=said):
@@ -542,7 +543,7 @@ def test_options(files):
 
 def test_frames(files):
     def frame(path):
-        return decoding.to_float(read(tf.io.read_file(path)))
+        return image_decoding.to_float(read(tf.io.read_file(path)))
 
     data = pipeline.from_frames([str(file) for file in files], np.array([7, 8]), frame, 5)
     frames, labels = zip(*data.as_numpy_iterator())

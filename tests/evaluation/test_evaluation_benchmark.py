@@ -84,10 +84,10 @@ def test_rows():
     assert [row.corruption for row in rows] == COLUMNS
     for row in rows:
         told = Row("net", "toy/test", row.corruption, row.severity, "accuracy", row.value, 6, 5)
-        assert row == dataclasses.replace(told, protocol=row.protocol, made_with=row.made_with)
+        assert row == dataclasses.replace(told, protocol=row.protocol, provenance=row.provenance)
         assert type(row.value) is float and 0 <= row.value <= 1
-        assert row.protocol["classes"] == 2 and row.made_with["output"] == "logits"
-        assert row.made_with["tensorflow"] == tf.__version__
+        assert row.protocol["classes"] == 2 and row.provenance["output"] == "logits"
+        assert row.provenance["tensorflow"] == tf.__version__
     assert len({row.protocol["data"] for row in rows}) == 1
     severities = [0.0, 0.39, -0.36, 0.675, 0.075, 0.025, 6.0, 0.0, None, None]
     assert [row.severity for row in rows] == severities

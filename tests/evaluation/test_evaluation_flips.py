@@ -59,7 +59,7 @@ def test_worked():
     assert (row.corruption, row.n, row.seed) == ("brightness", 3, 0)
     assert row.protocol == {"images": row.protocol["images"], "table": 32,
                             "difficulty": 1}  # fmt: skip
-    assert row.made_with["output"] == "logits"
+    assert row.provenance["output"] == "logits"
     # Frames that are 3 apart: of the 28 pairs, 3 lie across the edge, and 1 at the end.
     [row] = flips(model, images, perturbations=["brightness"], difficulty=3)
     assert row.value == pytest.approx(4 / (3 * 28)) and row.severity == 3

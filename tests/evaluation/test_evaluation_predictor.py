@@ -22,16 +22,16 @@ def net():
 
 
 def numpy_answers(logits):
-    """Class and doubt in float64."""
+    """Class and uncertainty in float64."""
     shares = scipy.special.softmax(np.asarray(logits, "float64"), axis=1)
     return shares.argmax(axis=1), 1 - shares.max(axis=1)
 
 
 def assert_answers(predictor, logits, images=IMAGES):
-    classes, doubts = predictor.answers(images)
+    classes, uncertainties = predictor.answers(images)
     expected = numpy_answers(logits)
     np.testing.assert_array_equal(classes, expected[0])
-    np.testing.assert_allclose(doubts, expected[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(uncertainties, expected[1], rtol=1e-4, atol=1e-6)
 
 
 def with_softmax(net):
@@ -45,13 +45,13 @@ def test_logits_and_probabilities_give_the_same(net):
         assert predictor.output is None
         assert_answers(predictor, logits)
         assert predictor.output == output and predictor.class_count == 4
-        assert predictor.made_with["output"] == output
+        assert predictor.provenance["output"] == output
 
 
 def test_a_method_counts_as_its_net(net):
     method = methods.Baseline(net)
     assert_answers(Predictor(method), net(IMAGES))
-    assert Predictor(method).made_with == Predictor(net).made_with
+    assert Predictor(method).provenance == Predictor(net).provenance
     assert Predictor(method).net is net
 
 
@@ -69,8 +69,8 @@ def test_files_and_saved_models(net, tmp_path):
         assert (predictor.net is not None) == has_net
         assert_answers(predictor, net(IMAGES))
     assert (
-        Predictor(str(tmp_path / "versions")).made_with["model"]
-        == (Predictor(tmp_path / "versions" / "2").made_with["model"])
+        Predictor(str(tmp_path / "versions")).provenance["model"]
+        == (Predictor(tmp_path / "versions" / "2").provenance["model"])
     )
 
 
@@ -80,19 +80,19 @@ def test_a_function(net):
 
     predictor = Predictor(mine)
     assert_answers(predictor, net(IMAGES))
-    assert predictor.name == "mine" and predictor.made_with["model"] == "unknown"
+    assert predictor.name == "mine" and predictor.provenance["model"] == "unknown"
 
 
 def test_hash_follows_the_weights(net):
     predictor = Predictor(net)
-    before = predictor.made_with["model"]
-    assert Predictor(keras.models.clone_model(net)).made_with["model"] != before
+    before = predictor.provenance["model"]
+    assert Predictor(keras.models.clone_model(net)).provenance["model"] != before
     bias = net.layers[-1].bias
     kept = np.array(bias)
     bias.assign(kept + 1)
-    assert predictor.made_with["model"] != before
+    assert predictor.provenance["model"] != before
     bias.assign(kept)
-    assert predictor.made_with["model"] == before
+    assert predictor.provenance["model"] == before
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -112,14 +112,14 @@ def constant(*logits):
 
 
 def test_doubts_keep_apart_what_probabilities_do_not():
-    doubts = [float(Predictor(constant(z, 0.0)).answers(IMAGES)[1][0]) for z in (30.0, 40.0)]
-    np.testing.assert_allclose(doubts, [np.exp(-30.0), np.exp(-40.0)], rtol=1e-5)
+    uncertainties = [float(Predictor(constant(z, 0.0)).answers(IMAGES)[1][0]) for z in (30.0, 40.0)]
+    np.testing.assert_allclose(uncertainties, [np.exp(-30.0), np.exp(-40.0)], rtol=1e-5)
 
 
 def test_extreme_logits_are_finite():
     for logits in [(1e30, -1e30), (-1e38, -1e38), (0.0, 0.0)]:
-        classes, doubts = Predictor(constant(*logits)).answers(IMAGES)
-        assert np.isfinite(doubts).all() and (classes.numpy() == 0).all()
+        classes, uncertainties = Predictor(constant(*logits)).answers(IMAGES)
+        assert np.isfinite(uncertainties).all() and (classes.numpy() == 0).all()
     for value in (np.nan, np.inf):
         assert np.isnan(Predictor(constant(value, 0.0)).answers(IMAGES)[1]).all()
 

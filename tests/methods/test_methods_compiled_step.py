@@ -24,7 +24,7 @@ def is_compiled(model):
         def look(*given):
             graph, found[name] = tf.compat.v1.get_default_graph(), False
             while graph is not None and not found[name]:
-                found[name] = "there_and_back" in getattr(graph, "name", "")
+                found[name] = "forward_backward" in getattr(graph, "name", "")
                 graph = getattr(graph, "outer_graph", None)
             return original(*given)
 

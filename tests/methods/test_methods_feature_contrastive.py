@@ -10,9 +10,9 @@ from tests.reference import contrastive as reference
 from tests.reference.gradients import central_differences
 from tfrobust import augment, saving
 from tfrobust.attacks import utility
-from tfrobust.callbacks import TermSchedule
+from tfrobust.callbacks import LossWeightSchedule
 from tfrobust.methods import Baseline, FeatureContrastive
-from tfrobust.methods.feature_contrastive import SETTINGS
+from tfrobust.methods.feature_contrastive import PUBLISHED_SETTINGS
 
 L = keras.layers
 SHAPE = [3, 4, 2]
@@ -202,7 +202,7 @@ def test_replicas(batch, devices, weight):
 
 def test_term_that_begins_late(batch):
     model = FeatureContrastive(with_norm(), weight=0.5, k=5)
-    schedule = TermSchedule("fcl", start=1, ramp=0)
+    schedule = LossWeightSchedule("fcl", start=1, ramp=0)
     history = trained(model, *batch, callbacks=[schedule])
     assert history["fcl"][0] == 0 and history["fcl"][1] > 0.1
     assert float(tf.convert_to_tensor(model.term_weights["fcl"])) == 0.5
@@ -287,10 +287,10 @@ def test_batches_of_one_are_refused_and_a_last_one_is_not(batch):
     assert np.isfinite(model.fit(images, labels, batch_size=2, verbose=0).history["loss"]).all()
 
 
-@pytest.mark.parametrize("name", list(SETTINGS))
+@pytest.mark.parametrize("name", list(PUBLISHED_SETTINGS))
 def test_settings_of_the_paper(name):
     shape = [28, 28, 1] if name == "mnist" else [32, 32, 3]
     net = keras.Sequential([keras.Input(shape), L.Flatten(), L.Dense(2)])
-    config = FeatureContrastive(net, **SETTINGS[name]).get_config()
-    assert {key: config[key] for key in SETTINGS[name]} == SETTINGS[name]
+    config = FeatureContrastive(net, **PUBLISHED_SETTINGS[name]).get_config()
+    assert {key: config[key] for key in PUBLISHED_SETTINGS[name]} == PUBLISHED_SETTINGS[name]
     assert config["loss"] == "softmax"

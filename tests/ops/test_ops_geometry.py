@@ -303,7 +303,7 @@ def test_gradient_is_finite(degrees):
             assert np.isfinite(slope).all()
 
 
-def test_rotation_there_and_back():
+def test_rotation_forward_backward():
     """A smooth image comes back, away from the corners."""
     y, x = np.mgrid[:33, :33] / 32.0
     image = (0.5 + 0.25 * np.sin(5 * x) * np.cos(4 * y))[None, :, :, None].astype("float32")

@@ -32,9 +32,9 @@ def evaluation_rows(models, *, dataset="cifar10/test", n=10000, baseline="none",
     rows = []
 
     def add(k, corruption, severity, metric, value, **more):
-        made_with = {"model": f"{k:012x}", "output": "logits", "tensorflow": "2.15.1"}
-        made_with.update(keras="2.15.0", tfrobust="0.1", numpy="1.26.4", python="3.11.9")
-        common = {"n": n, "seed": 0, "protocol": {**protocol, **more}, "made_with": made_with}
+        provenance = {"model": f"{k:012x}", "output": "logits", "tensorflow": "2.15.1"}
+        provenance.update(keras="2.15.0", tfrobust="0.1", numpy="1.26.4", python="3.11.9")
+        common = {"n": n, "seed": 0, "protocol": {**protocol, **more}, "provenance": provenance}
         row = Row(models[k], dataset, corruption, severity, metric, value, **common)
         rows.append(row)
 

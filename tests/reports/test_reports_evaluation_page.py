@@ -118,7 +118,7 @@ def test_the_protocol_says_what_is_not_normalised(write_evaluation, tmp_path):
 def test_protocol_table_lists_what_differs(sample_rows):
     frost = dict(sample_rows[0].protocol, frost="other")
     rows = [dataclasses.replace(sample_rows[0], protocol=frost, n=7), *sample_rows]
-    rows += [dataclasses.replace(sample_rows[-1], model="old", protocol=None, made_with=None)]
+    rows += [dataclasses.replace(sample_rows[-1], model="old", protocol=None, provenance=None)]
     table = protocol_table(rows)
     cells = dict(zip(table.labels, table.texts))
     assert table.columns == ("baseline", "AugMix", "FMA/CA", "old")

@@ -14,8 +14,8 @@ def row(model, *, n=100, seed=0, corruption="fog", severity=3, metric="accuracy"
 
 
 def test_equal_protocols_pass_and_made_with_may_differ():
-    first = row("a", protocol={"table": "cifar", "classes": 10}, made_with={"keras": "2"})
-    second = row("b", protocol={"classes": 10, "table": "cifar"}, made_with={"keras": "3"})
+    first = row("a", protocol={"table": "cifar", "classes": 10}, provenance={"keras": "2"})
+    second = row("b", protocol={"classes": 10, "table": "cifar"}, provenance={"keras": "3"})
     assert check_alike([first, second]) == ()
     assert check_alike([row("a"), row("b")]) == ()  # unknown beside unknown
 

@@ -44,7 +44,7 @@ def test_index_is_written_so(tmp_path):
 
 
 def test_digits_small_cnn_is_what_its_card_says():
-    folder = serving.newest_version(ROOT / "digits_small_cnn")
+    folder = serving.latest_version(ROOT / "digits_small_cnn")
     told = json.loads((folder / card.JSON).read_text(encoding="utf-8"))
     assert serving.card_markdown(told) == (folder / card.MARKDOWN).read_text(encoding="utf-8")
     data = datasets.load("digits")

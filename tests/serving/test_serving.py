@@ -15,10 +15,10 @@ def model(make_net):
 
 def test_another_process_gives_the_same_logits(model, images, tmp_path):
     serving.export(model, tmp_path / "saved")
-    logits = serving.serve_elsewhere(tmp_path / "saved", images)
+    logits = serving.serve_isolated(tmp_path / "saved", images)
     np.testing.assert_allclose(logits, model(images), atol=1e-5)
     with pytest.raises(RuntimeError, match=r"serving .*nowhere in another process failed"):
-        serving.serve_elsewhere(tmp_path / "nowhere", images)
+        serving.serve_isolated(tmp_path / "nowhere", images)
 
 
 def test_uint8_images_are_scaled_once(model, images, tmp_path):

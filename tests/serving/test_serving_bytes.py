@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import nets, serving
-from tfrobust.datasets import decoding
 from tfrobust.layers import route
+from tfrobust.ops import image_decoding
 from tfrobust.serving import decoding as served_decoding
 
 NAMES = ["cat", "dog", "fox", "owl"]
@@ -79,9 +79,9 @@ def test_png_gives_what_its_pixels_give(served):
 def test_the_pixels_of_the_data_pipeline(size):
     for kind in ("PNG", "JPEG"):
         contents = encoded(photo(*size), kind)
-        wanted = decoding.decode_resize_to(16, 12)(tf.constant(contents))
+        wanted = image_decoding.decode_resize_to(16, 12)(tf.constant(contents))
         np.testing.assert_array_equal(decode(contents, 16, 12, 3), wanted)
-        wanted = decoding.decode_resize_and_crop(18, 16)(tf.constant(contents))
+        wanted = image_decoding.decode_resize_and_crop(18, 16)(tf.constant(contents))
         np.testing.assert_array_equal(decode(contents, 16, 16, 3, 18), wanted)
 
 

@@ -222,7 +222,7 @@ def test_export_and_verify_on_the_command_line(tmp_path, capsys, monkeypatch):
     inner = [keras.layers.AveragePooling2D(8), keras.layers.Flatten(), keras.layers.Dense(10)]
     net = keras.Sequential([keras.Input([None, None, 3]), keras.layers.Resizing(16, 16), *inner])
     saving.save_model(net, "net.keras")
-    rows.write([row(value=0.625, made_with={"model": hash_of_weights(net)})], "rows.jsonl")
+    rows.write([row(value=0.625, provenance={"model": hash_of_weights(net)})], "rows.jsonl")
     command = ["export", "net.keras", "out", "--class-names-of", "digits", "--version", "7"]
     command += ["--image-size", "20", "20", "--resize", "24", "--rows", "rows.jsonl"]
     assert cli.main([*command, "--licence", "CC0", "--name", "ten"]) == 0

@@ -7,7 +7,7 @@ from typing import Any, Optional, Union
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.gradient_sign import is_wrong, label_shares, scaled_gradient
 from tfrobust.attacks.groups import fill_up
@@ -95,18 +95,18 @@ class AugMaxAttack(Attack):
                 f"{type(augmix).__name__}"
             )
         self.augmix = AugMix() if augmix is None else augmix
-        self.steps = checks.check_whole("steps", steps, 0, 10**6)
-        self.step_size = checks.check_in_range("step_size", step_size, 0, 10)
+        self.steps = validation.check_whole("steps", steps, 0, 10**6)
+        self.step_size = validation.check_in_range("step_size", step_size, 0, 10)
         if stop is not None and stop not in STOPS:
             raise ValueError(f"stop must be one of {', '.join(STOPS)} or None; received {stop!r}")
         self.stop = stop
-        self.stop_after = checks.check_whole("stop_after", stop_after, 1, 10**6)
+        self.stop_after = validation.check_whole("stop_after", stop_after, 1, 10**6)
         if isinstance(target, str) and target != "random":
             raise ValueError(f"target must be a class, 'random' or None; received {target!r}")
         if target is not None and target != "random":
-            target = checks.check_whole("target", target, 0, 2**31 - 1)
+            target = validation.check_whole("target", target, 0, 2**31 - 1)
         self.target = target
-        self.level_draws = checks.check_whole("level_draws", level_draws, 1, 10**6)
+        self.level_draws = validation.check_whole("level_draws", level_draws, 1, 10**6)
         self.fixed_shapes = bool(fixed_shapes)
 
     def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

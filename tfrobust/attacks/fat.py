@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.gradient_sign import gradient_sign, is_wrong
 from tfrobust.attacks.groups import fill_up
 from tfrobust.attacks.pgd import PGD
@@ -76,7 +76,7 @@ class FAT(PGD):
             seed=seed,
             **kwargs,
         )
-        self._first_tau = checks.check_whole("tau", tau, 0, 10**6)
+        self._first_tau = validation.check_whole("tau", tau, 0, 10**6)
         self.tau = self.add_weight(
             name="tau",
             shape=(),

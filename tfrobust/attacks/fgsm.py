@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.gradient_sign import gradient_sign
 
@@ -42,7 +42,7 @@ class FGSM(Attack):
 
     def __init__(self, epsilon: float = 0.001, *, seed: int = 0, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
-        self.epsilon = checks.check_in_range("epsilon", epsilon, 0, 1)
+        self.epsilon = validation.check_in_range("epsilon", epsilon, 0, 1)
 
     def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         images = tf.convert_to_tensor(images)

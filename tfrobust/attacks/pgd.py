@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.gradient_sign import gradient_sign
 from tfrobust.ops import sampling
@@ -56,9 +56,9 @@ class PGD(Attack):
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.epsilon = checks.check_in_range("epsilon", epsilon, 0, 1)
-        self.step_size = checks.check_in_range("step_size", step_size, 0, 1)
-        self.steps = checks.check_whole("steps", steps, 1, 10**6)
+        self.epsilon = validation.check_in_range("epsilon", epsilon, 0, 1)
+        self.step_size = validation.check_in_range("step_size", step_size, 0, 1)
+        self.steps = validation.check_whole("steps", steps, 1, 10**6)
         self.random_start = bool(random_start)
 
     def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

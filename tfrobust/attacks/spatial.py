@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.worst_of_k import worst_of
 from tfrobust.ops import geometry, sampling
@@ -58,9 +58,9 @@ class Spatial(Attack):
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.k = checks.check_whole("k", k, 1, 10**6)
-        self.max_degrees = checks.check_in_range("max_degrees", max_degrees, 0, 180)
-        self.max_shift = checks.check_in_range("max_shift", max_shift, 0, 1)
+        self.k = validation.check_whole("k", k, 1, 10**6)
+        self.max_degrees = validation.check_in_range("max_degrees", max_degrees, 0, 180)
+        self.max_shift = validation.check_in_range("max_shift", max_shift, 0, 1)
 
     def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         images = tf.stop_gradient(tf.convert_to_tensor(images))

@@ -7,7 +7,7 @@ from typing import Any, Callable, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.base import Augment
 from tfrobust.augment.combine import parts
@@ -56,7 +56,7 @@ class WorstOfK(Attack):
                 f"WorstOfK takes an augmentation that leaves the labels true; received {mixing[0]}"
             )
         self.augment = augment
-        self.k = checks.check_whole("k", k, 1, 10**6)
+        self.k = validation.check_whole("k", k, 1, 10**6)
 
     def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         images = tf.stop_gradient(tf.convert_to_tensor(images))

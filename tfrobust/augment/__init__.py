@@ -4,7 +4,7 @@ from tfrobust.augment.augmix import AugMix
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.augment.brightness import Brightness
 from tfrobust.augment.color import Color
-from tfrobust.augment.combine import Alternating, Individual, RandomApply, Sequence
+from tfrobust.augment.combine import Alternating, PerImageChoice, RandomApply, Sequence
 from tfrobust.augment.contrast import Contrast
 from tfrobust.augment.flip import Flip
 from tfrobust.augment.gaussian_blur import GaussianBlur
@@ -44,12 +44,12 @@ __all__ = [
     "Flip",
     "GaussianBlur",
     "GaussianNoise",
-    "Individual",
     "Jpeg",
     "Mixup",
     "NonuniformNoise",
     "PadAndCrop",
     "PatchGaussian",
+    "PerImageChoice",
     "RandomApply",
     "Rotation",
     "SaltAndPepper",

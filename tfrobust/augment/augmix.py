@@ -7,7 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Augment
 from tfrobust.ops import chains, pixels, sampling
 
@@ -63,20 +63,20 @@ class AugMix(Augment):
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.severity = checks.check_in_range("severity", severity, 0.1, 10.0)
-        self.width = checks.check_whole("width", width, 1, 100)
+        self.severity = validation.check_in_range("severity", severity, 0.1, 10.0)
+        self.width = validation.check_whole("width", width, 1, 100)
         ends = tuple(depth) if isinstance(depth, (tuple, list)) else (depth, depth)
         if len(ends) != 2:
             raise ValueError(
                 f"depth must be a whole number or a (low, high) pair; received {depth!r}"
             )
-        low, high = (checks.check_whole("depth", end, 1, 10) for end in ends)
+        low, high = (validation.check_whole("depth", end, 1, 10) for end in ends)
         if low > high:
             raise ValueError(
                 f"depth must be a (low, high) pair with low <= high; received {depth!r}"
             )
         self.depth = (low, high)
-        self.alpha = checks.check_in_range("alpha", alpha, 1e-3, 100.0)
+        self.alpha = validation.check_in_range("alpha", alpha, 1e-3, 100.0)
         self.all_ops = bool(all_ops)
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Optional, Union
 
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers.seeded import Seeded
 from tfrobust.ops import sampling
 
@@ -57,7 +57,7 @@ class Augment(Seeded):
         """The augmented batch while training, the batch itself otherwise."""
         if not training:
             return images
-        checks.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
+        validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
         return self.apply(images, self.draw(images))
 
     def start_epoch(self, epoch: int) -> None:
@@ -98,8 +98,8 @@ class StrengthAugment(Augment):
                 f"{self.parameter} must be a number or a (low, high) pair; received {strength!r}"
             )
         low, high = ends
-        low = checks.check_in_range(self.parameter, low, *self.limits)
-        high = checks.check_in_range(self.parameter, high, *self.limits)
+        low = validation.check_in_range(self.parameter, low, *self.limits)
+        high = validation.check_in_range(self.parameter, high, *self.limits)
         if low > high:
             raise ValueError(
                 f"{self.parameter} must be a (low, high) pair with low <= high; "

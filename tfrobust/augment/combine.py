@@ -7,7 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Augment
 from tfrobust.layers.members import Members
 from tfrobust.layers.seeded import counter
@@ -103,7 +103,7 @@ class Alternating(_Composite):
         self, augments: list[Augment], *, period_epochs: int = 1, seed: int = 0, **kwargs: Any
     ):
         super().__init__(augments, seed=seed, **kwargs)
-        self.period_epochs = checks.check_whole("period_epochs", period_epochs, 1, 10**6)
+        self.period_epochs = validation.check_whole("period_epochs", period_epochs, 1, 10**6)
         self._phase = counter(self, "phase")
 
     def start_epoch(self, epoch: int) -> None:
@@ -130,7 +130,7 @@ class Alternating(_Composite):
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
-class Individual(_Composite):
+class PerImageChoice(_Composite):
     """Applies to each image one of several augmentations (IA; FMA paper, section 4.3.1).
 
     The paper makes a copy of the data set for each augmentation; here every image draws one of
@@ -147,7 +147,7 @@ class Individual(_Composite):
     Example:
 
     >>> from tfrobust.augment import Brightness
-    >>> layer = Individual([Brightness(0.25), Brightness(-0.25)])
+    >>> layer = PerImageChoice([Brightness(0.25), Brightness(-0.25)])
     >>> result = layer(tf.fill([100, 1, 1, 3], 0.5), training=True)
     >>> sorted(set(result.numpy().ravel().tolist()))
     [0.25, 0.75]
@@ -191,7 +191,7 @@ class RandomApply(Augment):
                 f"RandomApply takes an augmentation layer; received {type(augment).__name__}"
             )
         self.augment = augment
-        self.probability = checks.check_in_range("probability", probability, 0.0, 1.0)
+        self.probability = validation.check_in_range("probability", probability, 0.0, 1.0)
 
     def start_epoch(self, epoch: int) -> None:
         self.augment.start_epoch(epoch)

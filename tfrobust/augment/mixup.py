@@ -7,7 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Augment
 from tfrobust.ops import mixing, sampling
 
@@ -51,7 +51,7 @@ class Mixup(Augment):
         self, *, alpha: float = 1.0, per_image: bool = False, seed: int = 0, **kwargs: Any
     ):
         super().__init__(seed=seed, **kwargs)
-        self.alpha = checks.check_in_range("alpha", alpha, 0, 100)
+        self.alpha = validation.check_in_range("alpha", alpha, 0, 100)
         if self.alpha == 0:
             raise ValueError(f"alpha must be a number above 0 and up to 100; received {alpha!r}")
         self.per_image = bool(per_image)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Strength, StrengthAugment
 from tfrobust.ops import noise
 
@@ -61,7 +61,7 @@ class NonuniformNoise(StrengthAugment):
         **kwargs: Any,
     ):
         super().__init__(share, seed=seed, **kwargs)
-        self.smallest_deviation = checks.check_in_range(
+        self.smallest_deviation = validation.check_in_range(
             "smallest_deviation", smallest_deviation, 1e-6, 1
         )
         self._places = self.deviation = None
@@ -147,6 +147,6 @@ def _grey_values(images: Any) -> Iterator[np.ndarray]:
     batches: Iterable[Any] = [images] if hasattr(images, "shape") else images
     for batch in batches:
         batch = np.asarray(batch[0] if isinstance(batch, tuple) else batch)
-        checks.check_image_spec(batch.shape, batch.dtype)
+        validation.check_image_spec(batch.shape, batch.dtype)
         for start in range(0, len(batch), 1000):
             yield batch[start : start + 1000].mean(axis=-1, dtype="float64")

@@ -7,7 +7,7 @@ from typing import Any, Union
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Strength, StrengthAugment
 from tfrobust.ops import noise, sampling
 
@@ -56,7 +56,7 @@ class PatchGaussian(StrengthAugment):
             raise ValueError(
                 f"size must be a whole number or a (low, high) pair of them; received {size!r}"
             )
-        low, high = (checks.check_whole("size", end, 1, 10000) for end in ends)
+        low, high = (validation.check_whole("size", end, 1, 10000) for end in ends)
         if low > high:
             raise ValueError(
                 f"size must be a (low, high) pair with low <= high; received ({low}, {high})"

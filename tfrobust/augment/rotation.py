@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Strength, StrengthAugment
 from tfrobust.ops import geometry, sampling
 
@@ -47,7 +47,7 @@ class Rotation(StrengthAugment):
         **kwargs: Any,
     ):
         super().__init__(max_degrees, seed=seed, **kwargs)
-        self.interpolation = checks.check_choice(
+        self.interpolation = validation.check_choice(
             "interpolation", interpolation, geometry.INTERPOLATIONS
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Strength, StrengthAugment
 from tfrobust.ops import noise
 
@@ -50,8 +50,8 @@ class SaltAndPepper(StrengthAugment):
         **kwargs: Any,
     ):
         super().__init__(probability, seed=seed, **kwargs)
-        self.salt_share = checks.check_in_range("salt_share", salt_share, 0, 1)
-        self.amplitude = checks.check_in_range("amplitude", amplitude, 0, 1)
+        self.salt_share = validation.check_in_range("salt_share", salt_share, 0, 1)
+        self.amplitude = validation.check_in_range("amplitude", amplitude, 0, 1)
 
     def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return noise.salt_and_pepper(images, strengths, self.salt_share, self.amplitude, seed)

@@ -8,7 +8,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Strength, StrengthAugment
 from tfrobust.ops import geometry, sampling
 
@@ -57,7 +57,7 @@ class ShiftedCrop(StrengthAugment):
         if size is not None:
             if not isinstance(size, (tuple, list)) or len(size) != 2:
                 raise ValueError(f"size must be a (height, width) pair or None; received {size!r}")
-            height, width = (checks.check_whole("size", side, 1, 2**20) for side in size)
+            height, width = (validation.check_whole("size", side, 1, 2**20) for side in size)
             size = (height, width)
         self.size: Optional[tuple[int, int]] = size
 
@@ -65,7 +65,7 @@ class ShiftedCrop(StrengthAugment):
         """The displaced crops while training, the crops from the centre otherwise."""
         if training or self.size is None:
             return super().call(images, training=training)
-        checks.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
+        validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
         height, width = self.size
         top, left = (margin // 2 for margin in _margins(images.shape, height, width))
         return images[:, top : top + height, left : left + width]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.base import Strength, StrengthAugment
 from tfrobust.ops import geometry, sampling
 
@@ -47,7 +47,7 @@ class Translation(StrengthAugment):
         **kwargs: Any,
     ):
         super().__init__(max_shift_pixels, seed=seed, **kwargs)
-        self.fill = checks.check_choice("fill", fill, geometry.FILLS)
+        self.fill = validation.check_choice("fill", fill, geometry.FILLS)
 
     def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         dx, dy = (geometry.draw_shifts(sampling.fold_in(seed, i), strengths) for i in (0, 1))

@@ -1,22 +1,19 @@
-"""Callbacks for `model.fit`.
+"""Callbacks for `model.fit` that training alone needs.
 
-Order counts: Keras calls them in the order of the list. `RobustnessMonitor` adds to the logs, so it
-stands before whatever reads them (RestoreBest, EarlyStopping, ModelCheckpoint). `Checkpoint`
-stands last, because it saves what the others remember.
+The one that measures is `tfrobust.evaluation.RobustnessMonitor`, the one that draws
+`tfrobust.reports.ImageLogger`. Order counts: Keras calls callbacks in the order of the list.
+`RobustnessMonitor` adds to the logs, so it comes before whatever reads them (RestoreBest,
+EarlyStopping, ModelCheckpoint). `Checkpoint` comes last, because it saves the state of the others.
 """
 
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
 from tfrobust.callbacks.checkpoint import Checkpoint
-from tfrobust.callbacks.picture_log import PictureLog
+from tfrobust.callbacks.loss_weight_schedule import LossWeightSchedule
 from tfrobust.callbacks.restore_best import RestoreBest
-from tfrobust.callbacks.robustness_monitor import RobustnessMonitor
-from tfrobust.callbacks.term_schedule import TermSchedule
 
 __all__ = [
     "AlternateAugmentations",
     "Checkpoint",
-    "PictureLog",
+    "LossWeightSchedule",
     "RestoreBest",
-    "RobustnessMonitor",
-    "TermSchedule",
 ]

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, files
+from tfrobust import files, validation
 
 #: What cannot be read is damaged: a file that was cut off, changed or is something else.
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
@@ -74,7 +74,7 @@ class Checkpoint(keras.callbacks.Callback):
     ):
         super().__init__()
         self.folder = pathlib.Path(folder)
-        self.keep = checks.check_whole("keep", keep, 1, 10_000)
+        self.keep = validation.check_whole("keep", keep, 1, 10_000)
         self.history: dict[str, list[float]] = {}
         self._remember = list(remember)
         for callback in self._remember:

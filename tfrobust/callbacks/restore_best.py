@@ -8,7 +8,7 @@ from typing import Any, Optional
 import keras
 import numpy as np
 
-from tfrobust import checks
+from tfrobust import validation
 
 #: Endings of names that say whether more or less of it is better.
 _MORE, _LESS = ("accuracy", "acc", "auc"), ("loss", "error")
@@ -52,7 +52,7 @@ class RestoreBest(keras.callbacks.Callback):
     def __init__(self, monitor: str = "val_robust_accuracy", mode: str = "auto"):
         super().__init__()
         self.monitor = monitor
-        self.mode = checks.check_choice("mode", mode, ("auto", "max", "min"))
+        self.mode = validation.check_choice("mode", mode, ("auto", "max", "min"))
         if mode == "auto":
             if not monitor.endswith(_MORE + _LESS):
                 raise ValueError(

@@ -9,7 +9,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn, Optional
 
-import tfrobust
 from tfrobust.cli import commands
 from tfrobust.registries import (
     ATTACKS,
@@ -20,6 +19,7 @@ from tfrobust.registries import (
     METHODS,
     NETS,
 )
+from tfrobust.version import __version__
 
 REGISTRIES = {
     "attacks": ATTACKS,
@@ -74,7 +74,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     root = _Parser(prog="tfrobust", description="Robust image classifiers in Keras.")
-    root.add_argument("--version", action="version", version=tfrobust.__version__)
+    root.add_argument("--version", action="version", version=__version__)
     sub = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, text: str, *, seeded: bool = True) -> argparse.ArgumentParser:

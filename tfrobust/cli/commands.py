@@ -65,7 +65,7 @@ def tune(arguments: argparse.Namespace) -> None:
 
 
 def reproduce(arguments: argparse.Namespace) -> None:
-    from tfrobust.recipes import papers
+    from tfrobust import experiments
     from tfrobust.registries import EXPERIMENTS
 
     name, experiment = arguments.name, EXPERIMENTS[arguments.name]()
@@ -79,9 +79,9 @@ def reproduce(arguments: argparse.Namespace) -> None:
         if value is not None
     }
     numbers = dict(_values(*_assignment("--set", text)) for text in arguments.numbers)
-    setting = papers.resolved(experiment, arguments.setting, numbers, **overrides)
+    setting = experiments.resolved(experiment, arguments.setting, numbers, **overrides)
     if arguments.describe:
-        print(papers.description(name, setting))
+        print(experiments.description(name, setting))
         return
     out = pathlib.Path(arguments.out or f"runs/{name}-{arguments.setting}")
     experiment.run(setting, out)
@@ -90,7 +90,8 @@ def reproduce(arguments: argparse.Namespace) -> None:
 
 
 def calibrate(arguments: argparse.Namespace) -> None:
-    from tfrobust import augment, reports, saving, strength
+    from tfrobust import augment, reports, saving
+    from tfrobust.evaluation import strength
 
     _check_new_file(arguments.out)
     augmentations = {
@@ -125,7 +126,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         baseline=arguments.baseline,
         maps=arguments.maps,
         seed=arguments.seed,
-        stop_at_chance=not arguments.go_on_at_chance,
+        stop_at_chance=not arguments.allow_chance_accuracy,
     )
     print(reports.summary_table(rows).to_text())
     print(f"report: {pathlib.Path(arguments.out, 'report.html')}")
@@ -134,8 +135,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def _conditions(arguments: argparse.Namespace) -> list[Any]:
     """What the arguments ask for; the 15 common corruptions where they ask for nothing."""
-    from tfrobust import augment, evaluation, strength
+    from tfrobust import augment, evaluation
     from tfrobust.augment import naming
+    from tfrobust.evaluation import strength
 
     options = {"severities": arguments.severities, "names": _selection(arguments.corruptions)}
     conditions = []

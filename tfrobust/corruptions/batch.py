@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.ops.compiled import compiled
 
 
@@ -82,11 +82,11 @@ def _rounded(images: tf.Tensor) -> tf.Tensor:
 
 def _check(images: Any) -> None:
     if images.dtype in (tf.uint8, np.uint8):
-        checks.check_image_spec(images.shape, tf.float32, "images")
+        validation.check_image_spec(images.shape, tf.float32, "images")
     elif isinstance(images, np.ndarray) or tf.executing_eagerly():
-        checks.check_images(images)
+        validation.check_images(images)
     else:
-        checks.check_image_spec(images.shape, images.dtype, "images")
+        validation.check_image_spec(images.shape, images.dtype, "images")
     if None in images.shape[1:3]:
         raise ValueError(
             f"images must have a known height and width; received shape {tuple(images.shape)}"

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.corruptions import fields, severities
 from tfrobust.corruptions.batch import cut, take
 from tfrobust.files import PathLike
@@ -65,7 +65,7 @@ def corrupt(
     size = tuple(batch.pixels.shape[1:3])
     chosen = severities.choose_table(size, table)
     severities.parameters(name, severity, chosen)
-    checks.check_whole("seed", seed, 0, 2**31 - 1)
+    validation.check_whole("seed", seed, 0, 2**31 - 1)
     folder = os.fspath(frost_folder) if name == "frost" and frost_folder is not None else None
     function = _function(name, int(severity), chosen, size, folder)
     return batch.as_given(function(batch.pixels, tf.constant(seed, tf.int32), batch.index))

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.corruptions import fields
 from tfrobust.ops.compiled import compiled
 
@@ -157,7 +157,7 @@ def _poisson_table(rate: float) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Entries uint32 [256, columns], and the count float32 [256] that column 0 stands for.
     """
-    checks.check_in_range("rate", rate, 1e-3, 5000)
+    validation.check_in_range("rate", rate, 1e-3, 5000)
     mean = np.arange(256)[:, None] * (rate / 255)
     counts = np.arange(int(rate + 7 * math.sqrt(rate) + 20))
     log_factorial = np.cumsum(np.log(np.maximum(counts, 1)))

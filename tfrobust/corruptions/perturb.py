@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.corruptions import fields, frame_reading, sequences, severities
 from tfrobust.corruptions.batch import cut, take
 from tfrobust.corruptions.perturbations import NOISE, TABLES, frame_count
@@ -143,8 +143,8 @@ def perturbation_frames(
     table = severities.choose_table(size, table)
     count = frame_count(name, table)
     numbers = _frame_numbers(frames, count)
-    checks.check_whole("seed", seed, 0, 2**31 - 1)
-    checks.check_whole("difficulty", difficulty, 1, 3)
+    validation.check_whole("seed", seed, 0, 2**31 - 1)
+    validation.check_whole("difficulty", difficulty, 1, 3)
     arguments = TABLES[table][name]
     if name in NOISE:
         arguments = (name, arguments[difficulty - 1])
@@ -169,14 +169,14 @@ def _frame_size(size: tuple[int, int], crop: Optional[int]) -> tuple[int, int]:
     height, width = size
     if crop is None:
         return height, width
-    crop = checks.check_whole("crop", crop, 1, min(height, width))
+    crop = validation.check_whole("crop", crop, 1, min(height, width))
     return crop, crop
 
 
 def _frame_numbers(frames: Optional[Sequence[int]], count: int) -> list[int]:
     if frames is None:
         return list(range(count))
-    numbers = [checks.check_whole("frames", number, 0, count - 1) for number in frames]
+    numbers = [validation.check_whole("frames", number, 0, count - 1) for number in frames]
     if not numbers or any(a >= b for a, b in zip(numbers, numbers[1:])):
         raise ValueError(f"frames must be increasing whole numbers; received {list(frames)}")
     return numbers

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.corruptions import severities
 
 #: The sequences of the benchmark, over which the mean flip rate goes.
@@ -96,7 +96,7 @@ def frame_count(name: str, table: int) -> int:
     >>> frame_count("translate", 224)
     41
     """
-    checks.check_choice("name", name, PERTURBATIONS + HELD_OUT_PERTURBATIONS)
+    validation.check_choice("name", name, PERTURBATIONS + HELD_OUT_PERTURBATIONS)
     rows = TABLES[severities.choose_table((table, table), table)]
     if name not in rows:
         raise ValueError(

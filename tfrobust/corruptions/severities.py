@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.registries import CORRUPTIONS
 
 #: The fifteen corruptions of the test set.
@@ -195,7 +195,7 @@ def parameters(name: str, severity: int, table: int) -> tuple[Any, ...]:
     >>> parameters("motion_blur", 3, table=224)
     (15, 8)
     """
-    checks.check_whole("severity", severity, 1, 5)
+    validation.check_whole("severity", severity, 1, 5)
     if name not in CORRUPTIONS:
         CORRUPTIONS[name]  # says which there are
     return TABLES[choose_table((table, table), table)][name][severity - 1]

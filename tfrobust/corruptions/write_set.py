@@ -11,15 +11,15 @@ from typing import Any, Callable, Optional
 import numpy as np
 import tensorflow as tf
 
-import tfrobust
-from tfrobust import checks, files
+from tfrobust import files, validation
 from tfrobust.corruptions.corrupt import corrupt
 from tfrobust.corruptions.frost_textures import frost_source
 from tfrobust.corruptions.severities import choose_table, parameters
 from tfrobust.registries import CORRUPTIONS
+from tfrobust.version import __version__
 
 SEVERITIES = (1, 2, 3, 4, 5)
-SETTINGS = "settings.json"
+SETTINGS_FILE = "settings.json"
 #: Images corrupted at once, by pixels of an image: about 200 MB of floating-point numbers.
 _BATCH_PIXELS = 256 * 32 * 32
 #: Batches between two marks of how far a file is.
@@ -71,7 +71,7 @@ def write_set(
     table = choose_table((images.shape[1], images.shape[2]), table)
     for name in names:
         parameters(name, 1, table)
-    checks.check_whole("seed", seed, 0, 2**31 - 1)
+    validation.check_whole("seed", seed, 0, 2**31 - 1)
     if "frost" in names:  # the only one that some sizes of images are too large for
         corrupt(images[:1], "frost", 1, table=table, frost_folder=frost_folder)
     files.check_writable(folder)
@@ -82,10 +82,10 @@ def write_set(
         "seed": seed,
         "table": table,
         "frost": str(frost_source(frost_folder).label),
-        "tfrobust": tfrobust.__version__,
+        "tfrobust": __version__,
         "tensorflow": tf.__version__,
     }
-    _settle(folder / SETTINGS, settings)
+    _settle(folder / SETTINGS_FILE, settings)
     with files.replacing(folder / "labels.npy") as temporary:
         np.save(temporary, np.tile(labels, len(SEVERITIES)))
 

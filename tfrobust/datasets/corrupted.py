@@ -12,7 +12,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.datasets import checksums, pipeline, prepared, published
 from tfrobust.datasets.published import canonical_name
 from tfrobust.datasets.source import Files
@@ -52,7 +52,7 @@ def cifar_c(
             belong together; with `verify`, a file is not the published one.
     """
     corruption = canonical_name(corruption)
-    checks.check_whole("severity", severity, 1, SEVERITIES)
+    validation.check_whole("severity", severity, 1, SEVERITIES)
     sets = published.CIFAR_C
     path = published.find_file(folder, f"{corruption}.npy", sets)
     labels_path = published.find_file(folder, "labels.npy", sets)
@@ -98,7 +98,7 @@ def cifar10_corrupted(
         FileNotFoundError: The data set has not been prepared there.
     """
     corruption = canonical_name(corruption)
-    checks.check_whole("severity", severity, 1, SEVERITIES)
+    validation.check_whole("severity", severity, 1, SEVERITIES)
     config = f"{_TFDS_NAMES.get(corruption, corruption)}_{severity}"
     images, labels, _ = prepared.read(f"cifar10_corrupted/{config}", "test", data_dir)
     return images, labels
@@ -133,7 +133,7 @@ def imagenet_c(
         FileNotFoundError: A folder is missing or empty.
         ValueError: There are folders of another number of classes.
     """
-    settings = pipeline.Settings(batch_size=batch_size, cache=False)
+    settings = pipeline.PipelineOptions(batch_size=batch_size, cache=False)
     return imagenet_c_files(folder, corruption, severity, wnids).batches(1000, settings)
 
 
@@ -142,7 +142,7 @@ def imagenet_c_files(
 ) -> Files:
     """The files that `imagenet_c` reads."""
     corruption = canonical_name(corruption)
-    checks.check_whole("severity", severity, 1, SEVERITIES)
+    validation.check_whole("severity", severity, 1, SEVERITIES)
     names = (corruption, str(int(severity)))
     place = published.find_folder(folder, names, _GROUPS, published.IMAGENET_C)
     paths, labels = published.image_files(published.class_folders(place, wnids, (1000, 200)))

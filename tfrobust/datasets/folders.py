@@ -8,10 +8,11 @@ from typing import Optional
 
 import numpy as np
 
-from tfrobust import checks
-from tfrobust.datasets import decoding, published, splitting
+from tfrobust import validation
+from tfrobust.datasets import published, splitting
 from tfrobust.datasets.source import Files, Source
 from tfrobust.files import PathLike
+from tfrobust.ops import image_decoding
 
 #: What the subfolder of a split may be called.
 SPLITS = {
@@ -106,7 +107,7 @@ def source(
         kept = [i for i, path in enumerate(paths) if _identity(path) not in kept_back]
         train = train + [paths[i] for i in kept]
         labels = np.concatenate([labels, classes[kept]])
-    read = decoding.decode_resize_and_crop(resize, crop)
+    read = image_decoding.decode_resize_and_crop(resize, crop)
     return Source(
         {
             split: Files(paths, classes, read)
@@ -150,8 +151,8 @@ def class_images(place: pathlib.Path, names: Sequence[str]) -> Images:
 
 def check_crop(resize: int, crop: int) -> None:
     """Raises a ValueError where a crop is larger than the image that it is cut from."""
-    checks.check_whole("resize", resize, 1, 2**15)
-    checks.check_whole("crop", crop, 1, resize)
+    validation.check_whole("resize", resize, 1, 2**15)
+    validation.check_whole("crop", crop, 1, resize)
 
 
 def _subfolder(place: pathlib.Path, names: Sequence[str]) -> Optional[pathlib.Path]:

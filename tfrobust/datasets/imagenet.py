@@ -13,11 +13,12 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, files
-from tfrobust.datasets import catalog, decoding, folders, prepared, splitting
+from tfrobust import files, validation
+from tfrobust.datasets import catalog, folders, prepared, splitting
 from tfrobust.datasets.source import Records, Source
 from tfrobust.datasets.tiny_imagenet import TINY_IMAGENET_CLASSES
 from tfrobust.files import PathLike
+from tfrobust.ops import image_decoding
 
 _NAME = "imagenet2012"
 
@@ -83,8 +84,8 @@ def imagenet200(
         FileNotFoundError: As `imagenet`.
         ValueError: An argument is out of range.
     """
-    checks.check_whole("classes", classes, 2, 1000)
-    checks.check_whole("choice_seed", choice_seed, 0, 2**31 - 1)
+    validation.check_whole("classes", classes, 2, 1000)
+    validation.check_whole("choice_seed", choice_seed, 0, 2**31 - 1)
     choose = functools.partial(_choose, count=classes, seed=choice_seed)
     return _imagenet("imagenet200", data_dir, choose, None, resize, crop, validation_share, extra)
 
@@ -115,8 +116,8 @@ def tifs(
         ValueError: An argument is out of range, or a class has fewer images.
     """
     counts = (
-        checks.check_whole("train_images", train_images, 1, 1300),
-        checks.check_whole("validation_images", validation_images, 1, 1300),
+        validation.check_whole("train_images", train_images, 1, 1300),
+        validation.check_whole("validation_images", validation_images, 1, 1300),
     )
     return _imagenet("tifs", data_dir, _tiny, counts, resize, crop, 0.1, ())
 
@@ -147,7 +148,7 @@ def _imagenet(
     extra: Sequence[PathLike],
 ) -> Source:
     folders.check_crop(resize, crop)
-    checks.check_in_range("validation_share", validation_share, 0, 1)
+    validation.check_in_range("validation_share", validation_share, 0, 1)
 
     def split(labels: np.ndarray) -> dict[str, np.ndarray]:
         """Places of the images of each split."""
@@ -206,7 +207,7 @@ def _from_records(
     ours = np.array([names.index(one) if one in names else -1 for one in all_names], "int32")
     labels = ours[_labels_in_order(builder, "train")]
     here = np.flatnonzero(labels >= 0)
-    read = decoding.decode_resize_and_crop(resize, crop)
+    read = image_decoding.decode_resize_and_crop(resize, crop)
     parts = {}
     for part, places in split(labels[here]).items():
         wanted = np.full(len(labels), -1, "int32")

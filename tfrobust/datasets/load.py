@@ -11,8 +11,8 @@ from typing import Any, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
-from tfrobust.datasets.pipeline import Settings
+from tfrobust import validation
+from tfrobust.datasets.pipeline import PipelineOptions
 from tfrobust.datasets.source import Arrays, Files, Source
 from tfrobust.files import PathLike
 from tfrobust.registries import DATASETS
@@ -76,7 +76,7 @@ class Data:
         Raises:
             ValueError: The data set has no such split.
         """
-        checks.check_choice("split", name, ("train", "validation", "test"))
+        validation.check_choice("split", name, ("train", "validation", "test"))
         found = getattr(self, name)
         if found is None:
             raise ValueError(
@@ -172,14 +172,14 @@ def load(
     (32, 32, 3)
     """
     make = DATASETS[name]
-    settings = Settings(
+    settings = PipelineOptions(
         batch_size=batch_size,
         cache=cache,
         deterministic=deterministic,
         damaged=damaged,
         device=device,
     )
-    checks.check_whole("seed", seed, 0, 2**31 - 1)
+    validation.check_whole("seed", seed, 0, 2**31 - 1)
     takes = inspect.signature(make).parameters
     unknown = sorted(set(options) - set(takes))
     if unknown:
@@ -219,7 +219,7 @@ def load(
 def _smaller(source: Source, images: Mapping[str, int]) -> Source:
     parts = dict(source.parts)
     for split, count in images.items():
-        checks.check_choice("split", split, tuple(parts))
+        validation.check_choice("split", split, tuple(parts))
         part = parts[split]
         if not isinstance(part, (Arrays, Files)):
             raise ValueError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
-from tfrobust.datasets import decoding, folders, pipeline, published
+from tfrobust import validation
+from tfrobust.datasets import folders, pipeline, published
 from tfrobust.datasets.source import Files
 from tfrobust.files import PathLike
+from tfrobust.ops import image_decoding
 
 _CIFAR10_1_SIZES = {"v4": 2021, "v6": 2000}
 
@@ -63,7 +64,7 @@ def cifar10_1(folder: PathLike, version: str = "v6") -> tuple[np.ndarray, np.nda
         FileNotFoundError: A file is missing.
         ValueError: An unknown version; a file is not whole, or of another shape or type.
     """
-    checks.check_choice("version", version, tuple(_CIFAR10_1_SIZES))
+    validation.check_choice("version", version, tuple(_CIFAR10_1_SIZES))
     count, sets = _CIFAR10_1_SIZES[version], ("CIFAR-10.1",)
     paths = [
         published.find_file(folder, f"cifar10.1_{version}_{part}.npy", sets)
@@ -101,7 +102,7 @@ def imagenet_r(
         FileNotFoundError: The folder or a class's folder is missing or empty.
         ValueError: There are not 200 classes; `crop` exceeds `resize`.
     """
-    settings = pipeline.Settings(batch_size=batch_size, cache=False)
+    settings = pipeline.PipelineOptions(batch_size=batch_size, cache=False)
     return pictures(folder, "ImageNet-R", resize, crop).batches(200, settings)
 
 
@@ -126,7 +127,7 @@ def imagenet_a(
         FileNotFoundError: The folder or a class's folder is missing or empty.
         ValueError: There are not 200 classes; `crop` exceeds `resize`.
     """
-    settings = pipeline.Settings(batch_size=batch_size, cache=False)
+    settings = pipeline.PipelineOptions(batch_size=batch_size, cache=False)
     return pictures(folder, "ImageNet-A", resize, crop).batches(200, settings)
 
 
@@ -143,4 +144,4 @@ def pictures(folder: PathLike, name: str, resize: int = 256, crop: int = 224) ->
     place = published.find_folder(folder, (), (), (name,))
     classes = published.class_folders(place, None, (200,))
     paths, labels = published.image_files(classes)
-    return Files(paths, labels, decoding.decode_resize_and_crop(resize, crop))
+    return Files(paths, labels, image_decoding.decode_resize_and_crop(resize, crop))

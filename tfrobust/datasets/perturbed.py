@@ -13,15 +13,16 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.corruptions.perturbations import (
     HELD_OUT_PERTURBATIONS,
     NOISE,
     PERTURBATIONS,
     frame_count,
 )
-from tfrobust.datasets import decoding, pipeline, published
+from tfrobust.datasets import pipeline, published
 from tfrobust.files import PathLike
+from tfrobust.ops import image_decoding
 
 #: All that are published. Of ImageNet-P, snow is averaged and spatter held out; the evaluation
 #: script of CIFAR-P has it the other way round.
@@ -102,7 +103,7 @@ def imagenet_p(
     read = published.same_size(paths[0])
 
     def frame(path: tf.Tensor) -> tf.Tensor:
-        return decoding.to_float(read(tf.io.read_file(path)))
+        return image_decoding.to_float(read(tf.io.read_file(path)))
 
     return pipeline.from_frames(paths, labels, frame, int(counts[0]))
 
@@ -113,7 +114,7 @@ def classes_and_shape(
     """WordNet names of the classes of ImageNet-P, and the shape of a frame."""
     classes = _class_folders(folder, _file_name(perturbation, difficulty), None)
     paths, _ = published.image_files(_videos(classes[0])[:1])
-    shape = tuple(decoding.decode(tf.io.read_file(paths[0])).shape)
+    shape = tuple(image_decoding.decode(tf.io.read_file(paths[0])).shape)
     return tuple(place.name for place in classes), shape
 
 
@@ -125,8 +126,8 @@ def _class_folders(
 
 
 def _file_name(perturbation: str, difficulty: int) -> str:
-    name = checks.check_choice("perturbation", published.plain_name(perturbation), ALL)
-    checks.check_whole(f"difficulty of {name}", difficulty, 1, 3 if name in NOISE else 1)
+    name = validation.check_choice("perturbation", published.plain_name(perturbation), ALL)
+    validation.check_whole(f"difficulty of {name}", difficulty, 1, 3 if name in NOISE else 1)
     return name if difficulty == 1 else f"{name}_{int(difficulty)}"
 
 

@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.datasets import reading
 from tfrobust.datasets.reading import Read
 
@@ -47,7 +47,7 @@ _CONTAINER_MEMORY = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class PipelineOptions:
     """What of a pipeline can be chosen.
 
     Args:
@@ -71,7 +71,7 @@ class Settings:
 
     Example:
 
-    >>> Settings(batch_size=64, shuffle_seed=0).cache is None
+    >>> PipelineOptions(batch_size=64, shuffle_seed=0).cache is None
     True
     """
 
@@ -87,20 +87,20 @@ class Settings:
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
             raise ValueError(f"batch_size must be 1 or more; received {size!r}")
         if self.shuffle_seed is not None:
-            checks.check_whole("shuffle_seed", self.shuffle_seed, 0, 2**31 - 1)
+            validation.check_whole("shuffle_seed", self.shuffle_seed, 0, 2**31 - 1)
         if not (self.cache is None or isinstance(self.cache, (bool, str, os.PathLike))):
             raise ValueError(f"cache must be True, False, None or a path; received {self.cache!r}")
         if not isinstance(self.deterministic, (bool, np.bool_)):
             raise ValueError(
                 f"deterministic must be True or False; received {self.deterministic!r}"
             )
-        checks.check_choice("damaged", self.damaged, ("stop", "skip"))
+        validation.check_choice("damaged", self.damaged, ("stop", "skip"))
         if not (self.device is None or isinstance(self.device, str)):
             raise ValueError(f"device must be a name or None; received {self.device!r}")
 
 
 def from_arrays(
-    images: np.ndarray, labels: np.ndarray, *, classes: int, settings: Settings
+    images: np.ndarray, labels: np.ndarray, *, classes: int, settings: PipelineOptions
 ) -> tf.data.Dataset:
     """Batches of arrays.
 
@@ -124,17 +124,17 @@ def from_arrays(
     Example:
 
     >>> data = from_arrays(
-    ...     np.zeros([5, 4, 4, 3], "uint8"), np.arange(5), classes=5, settings=Settings(2)
+    ...     np.zeros([5, 4, 4, 3], "uint8"), np.arange(5), classes=5, settings=PipelineOptions(2)
     ... )
     >>> [len(y) for x, y in data]
     [2, 2, 1]
     """
     images, labels = np.asanyarray(images), np.asarray(labels)
     if images.dtype == np.uint8:
-        checks.check_image_spec(images.shape, tf.float32)
+        validation.check_image_spec(images.shape, tf.float32)
     else:
-        checks.check_images(images)
-    checks.check_labels(labels, classes)
+        validation.check_images(images)
+    validation.check_labels(labels, classes)
     if len(images) != len(labels):
         raise ValueError(
             f"there must be a label for each image; received {len(images)} images and "
@@ -150,7 +150,7 @@ def from_arrays(
 
 
 def from_elements(
-    elements: tf.data.Dataset, count: int, read: Read, *, settings: Settings
+    elements: tf.data.Dataset, count: int, read: Read, *, settings: PipelineOptions
 ) -> tf.data.Dataset:
     """Batches of images that are made one by one, in parallel, from paths or from encoded bytes.
 
@@ -171,14 +171,14 @@ def from_elements(
     Raises:
         ValueError: `read` makes no uint8 images of a known shape.
     """
-    count = checks.check_whole("count", count, 1, 2**62)
+    count = validation.check_whole("count", count, 1, 2**62)
     # What tells one cache file from another; reading some elements is only worth it for that.
     identity = _first(elements) if isinstance(settings.cache, (str, os.PathLike)) else []
     return _batches(elements, count, read, settings, identity)
 
 
 def from_files(
-    paths: Sequence[str], labels: np.ndarray, read: Read, *, settings: Settings
+    paths: Sequence[str], labels: np.ndarray, read: Read, *, settings: PipelineOptions
 ) -> tf.data.Dataset:
     """Batches of images from files of their own; see `from_elements`.
 
@@ -239,13 +239,13 @@ def _to_float(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
 
 
-def _shuffled(data: tf.data.Dataset, size: int, settings: Settings) -> tf.data.Dataset:
+def _shuffled(data: tf.data.Dataset, size: int, settings: PipelineOptions) -> tf.data.Dataset:
     if settings.shuffle_seed is None:
         return data
     return data.shuffle(size, seed=settings.shuffle_seed, reshuffle_each_iteration=True)
 
 
-def _finished(data: tf.data.Dataset, settings: Settings) -> tf.data.Dataset:
+def _finished(data: tf.data.Dataset, settings: PipelineOptions) -> tf.data.Dataset:
     options = tf.data.Options()
     # Each worker reads everything and uses its part: there may be fewer files than workers.
     policy = tf.data.experimental.AutoShardPolicy.DATA
@@ -265,7 +265,7 @@ def _are_shares(labels: np.ndarray, classes: int) -> bool:
     return labels.ndim == 2 and labels.shape[1] == classes and classes > 1
 
 
-def _gathered(images: np.ndarray, labels: np.ndarray, settings: Settings) -> tf.data.Dataset:
+def _gathered(images: np.ndarray, labels: np.ndarray, settings: PipelineOptions) -> tf.data.Dataset:
     """Batches of arrays in memory: only their indices are handled one by one."""
     if images.dtype != np.uint8:
         images = images.astype("float32", copy=False)
@@ -298,7 +298,7 @@ def _place_in_file(array: np.ndarray) -> Optional[tuple[str, int]]:
 
 
 def _records(
-    path: str, offset: int, images: np.ndarray, labels: np.ndarray, settings: Settings
+    path: str, offset: int, images: np.ndarray, labels: np.ndarray, settings: PipelineOptions
 ) -> tf.data.Dataset:
     """Batches of images that are read from the file they are mapped from.
 
@@ -327,7 +327,7 @@ def _batches(
     elements: tf.data.Dataset,
     count: int,
     read: Read,
-    settings: Settings,
+    settings: PipelineOptions,
     identity: list[Any],
 ) -> tf.data.Dataset:
     shape = _image_shape(read)
@@ -366,7 +366,7 @@ def _first(elements: tf.data.Dataset) -> list[Any]:
     return list(elements.take(_LOOKED_AT).as_numpy_iterator())
 
 
-def _buffer_size(elements: tf.data.Dataset, count: int, settings: Settings) -> int:
+def _buffer_size(elements: tf.data.Dataset, count: int, settings: PipelineOptions) -> int:
     """How many elements to shuffle at a time, by the size of the first."""
     if settings.shuffle_seed is None:
         return count

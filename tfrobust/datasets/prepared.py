@@ -7,8 +7,9 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.datasets import catalog, decoding
+from tfrobust.datasets import catalog
 from tfrobust.files import PathLike
+from tfrobust.ops import image_decoding
 
 #: What stands beside numbers from a data set whose originals are lossless, here in JPEG.
 JPEG_COPIES = "JPEG copies of the images: clean accuracy is lower than on the originals"
@@ -33,10 +34,10 @@ def read(
     """
     prepared = builder(name, data_dir)
     height, width, channels = prepared.info.features["image"].shape
-    exact = decoding.exact_size(height, width)
+    exact = image_decoding.exact_size(height, width)
 
     def image(contents: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return exact(decoding.decode(contents, channels)), label
+        return exact(image_decoding.decode(contents, channels)), label
 
     data = elements(prepared, split).map(image, num_parallel_calls=tf.data.AUTOTUNE)
     batches = [(x.numpy(), y.numpy()) for x, y in data.batch(10_000)]

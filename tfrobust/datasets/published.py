@@ -14,8 +14,8 @@ from typing import Any, Callable, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.datasets import decoding
 from tfrobust.files import PathLike
+from tfrobust.ops import image_decoding
 from tfrobust.registries import CORRUPTIONS
 
 #: Where each set is published.
@@ -240,6 +240,6 @@ def natural_order(names: Iterable[str]) -> list[str]:
 
 def same_size(path: str) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from the contents of a file to its image, the size of which is that in `path`."""
-    height, width = decoding.decode(tf.io.read_file(path)).shape[:2]
-    exact = decoding.exact_size(height, width)
-    return lambda contents: exact(decoding.decode(contents))
+    height, width = image_decoding.decode(tf.io.read_file(path)).shape[:2]
+    exact = image_decoding.exact_size(height, width)
+    return lambda contents: exact(image_decoding.decode(contents))

@@ -47,7 +47,7 @@ def read_batches(
         count: Number of elements.
         read: The string to an image.
         shape: Of an image.
-        damaged: "stop" or "skip", as in `pipeline.Settings`.
+        damaged: "stop" or "skip", as in `pipeline.PipelineOptions`.
         batch_size: Images a batch.
 
     Returns:

@@ -34,7 +34,7 @@ class Arrays:
         places = splitting.pick_share(self.labels, count)
         return Arrays(self.images[places], self.labels[places])
 
-    def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
+    def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
         return pipeline.from_arrays(self.images, self.labels, classes=classes, settings=settings)
 
@@ -62,7 +62,7 @@ class Files:
         paths = [self.paths[place] for place in places]
         return Files(paths, self.labels[places], self.read)
 
-    def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
+    def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
         return pipeline.from_files(self.paths, self.labels, self.read, settings=settings)
 
@@ -85,7 +85,7 @@ class Records:
     def __len__(self) -> int:
         return self.count
 
-    def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
+    def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
         elements = self.elements(settings.shuffle_seed)
         return pipeline.from_elements(elements, self.count, self.read, settings=settings)
@@ -106,7 +106,7 @@ class Given:
     def __len__(self) -> int:
         return self.count
 
-    def batches(self, classes: int, settings: pipeline.Settings) -> tf.data.Dataset:
+    def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """The data set, made for a batch size."""
         return self.data(settings.batch_size)
 

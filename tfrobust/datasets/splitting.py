@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfrobust import checks
+from tfrobust import validation
 
 
 def split_off(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def split_off(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarr
     >>> len(rest), len(part)
     (6, 2)
     """
-    checks.check_in_range("share", share, 0, 1)
+    validation.check_in_range("share", share, 0, 1)
     counts = np.bincount(labels)
     if (counts == 1).any():
         raise ValueError(
@@ -97,7 +97,7 @@ def pick_share(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     >>> len(places), int(np.array([0, 1, 0, 1, 0, 0])[places].sum())
     (3, 1)
     """
-    checks.check_whole("the number of images", count, 1, len(labels))
+    validation.check_whole("the number of images", count, 1, len(labels))
     sizes = np.bincount(labels)
     wanted = sizes * count / len(labels)
     taken = np.floor(wanted).astype(int)

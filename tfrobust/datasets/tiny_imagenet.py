@@ -7,9 +7,10 @@ from typing import Optional
 
 import numpy as np
 
-from tfrobust.datasets import catalog, decoding, folders, published, splitting
+from tfrobust.datasets import catalog, folders, published, splitting
 from tfrobust.datasets.source import Files, Source
 from tfrobust.files import PathLike
+from tfrobust.ops import image_decoding
 
 # fmt: off
 #: WordNet names of its classes, sorted: the order of the labels.
@@ -70,10 +71,10 @@ def tiny_imagenet(data_dir: Optional[PathLike] = None) -> Source:
     train_folders = [_images(place / "train" / name) for name in names]
     paths, labels = published.image_files(train_folders)
     train, validation = splitting.split_off(labels, 0.1)
-    exact = decoding.exact_size(_SIZE, _SIZE)
+    exact = image_decoding.exact_size(_SIZE, _SIZE)
 
     def part(paths: list[str], labels: np.ndarray) -> Files:
-        return Files(paths, labels, lambda contents: exact(decoding.decode(contents)))
+        return Files(paths, labels, lambda contents: exact(image_decoding.decode(contents)))
 
     return Source(
         {

@@ -27,6 +27,7 @@ from tfrobust.evaluation.flips import flips
 from tfrobust.evaluation.metrics import accuracy, error, per_class_accuracy
 from tfrobust.evaluation.paired import AccuracyDifference, paired_bootstrap
 from tfrobust.evaluation.predictor import Predictor
+from tfrobust.evaluation.robustness_monitor import RobustnessMonitor
 from tfrobust.evaluation.stability import (
     flip_probabilities,
     flip_probability,
@@ -44,6 +45,7 @@ __all__ = [
     "Evaluator",
     "Predictor",
     "ReliabilityCurve",
+    "RobustnessMonitor",
     "accuracy",
     "attacked",
     "augmented",

@@ -7,18 +7,18 @@ from typing import Any, Optional, Union
 
 import tensorflow as tf
 
-from tfrobust import checks, files
+from tfrobust import files, validation
 from tfrobust.augment.base import Augment
 from tfrobust.datasets.load import Data
 from tfrobust.evaluation import passes, protocol
-from tfrobust.evaluation.answers import METRICS, Answers
 from tfrobust.evaluation.condition import Clean, Condition
 from tfrobust.evaluation.conditions import augmented, corrupted
+from tfrobust.evaluation.predictions import METRICS, Predictions
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.evaluation.progress import Progress
-from tfrobust.evaluation.results import Results
+from tfrobust.evaluation.results_folder import Results
+from tfrobust.provenance import library_versions
 from tfrobust.rows import CLEAN, Row
-from tfrobust.versions import versions
 
 Conditions = Union[Iterable[Condition], Mapping[str, Augment]]
 
@@ -126,7 +126,7 @@ class Evaluator:
                 "conditions must differ from clean and from one another in name or severity; "
                 f"received {twice[0]} twice"
             )
-        self.metrics = tuple(checks.check_choice("metric", name, METRICS) for name in metrics)
+        self.metrics = tuple(validation.check_choice("metric", name, METRICS) for name in metrics)
         self._predictors: dict[Any, tuple[Predictor, Any]] = {}
 
     def rows(
@@ -144,7 +144,7 @@ class Evaluator:
         verbose: bool = False,
     ) -> list[Row]:
         """One row for each metric and condition, clean first; see `benchmark`."""
-        checks.check_whole("seed", seed, 0, 2**31 - 1)
+        validation.check_whole("seed", seed, 0, 2**31 - 1)
         known_classes = None
         if isinstance(data, Data):
             known_classes, dataset = data.classes, dataset or f"{data.name}/{split}"
@@ -155,7 +155,7 @@ class Evaluator:
         results = Results(out, name, dataset) if out is not None else None
         progress = Progress(1 + len(self.conditions), name) if verbose else None
 
-        clean = passes.look_at_clean(predictor, batches, known_classes)
+        clean = passes.evaluate_clean(predictor, batches, known_classes)
         if stop_at_chance:
             protocol.check_above_chance(
                 predictor, clean.answers, clean.first.images, clean.first.labels
@@ -163,7 +163,7 @@ class Evaluator:
         for condition in self.conditions:
             condition.check(predictor, clean.first.images.shape[1:])
 
-        def rows_of(condition: Condition, answers: Optional[Answers] = None) -> list[Row]:
+        def rows_of(condition: Condition, answers: Optional[Predictions] = None) -> list[Row]:
             return [
                 Row(
                     model=name,
@@ -175,12 +175,12 @@ class Evaluator:
                     n=len(answers) if answers else 0,
                     seed=seed,
                     protocol={**clean.protocol, **condition.protocol(clean.first)},
-                    made_with=made_with,
+                    provenance=provenance,
                 )
                 for metric in self.metrics
             ]
 
-        made_with = {**predictor.made_with, **versions()}
+        provenance = {**predictor.provenance, **library_versions()}
         rows = {clean.condition: rows_of(clean.condition, clean.answers)}
         todo = []
         for condition in self.conditions:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.evaluation import metrics
 
 
@@ -57,7 +57,7 @@ def reliability_curve(
     >>> curve.confidence, curve.accuracy
     (array([  nan, 0.875]), array([nan, 0.5]))
     """
-    bins = checks.check_whole("bins", bins, 1, 1_000_000)
+    bins = validation.check_whole("bins", bins, 1, 1_000_000)
     return curve_of(*_confidence(labels, outputs, from_logits, "the reliability curve"), bins)
 
 
@@ -150,7 +150,7 @@ def rms_calibration_error(
     >>> rms_calibration_error([0, 1, 1, 1], outputs, from_logits=False, bin_size=2)
     0.5303300858899106
     """
-    bin_size = checks.check_whole("bin_size", bin_size, 1, 1_000_000_000)
+    bin_size = validation.check_whole("bin_size", bin_size, 1, 1_000_000_000)
     confidence, right = _confidence(labels, outputs, from_logits, "rms_calibration_error")
     count = len(confidence)
     if reference and count < bin_size:
@@ -213,7 +213,7 @@ def _confidence(
     """[N] confidences, and [N] 1.0 for right and 0.0 for wrong."""
     outputs = np.asarray(outputs)
     right = metrics.are_right(labels, outputs, metric)
-    checks.check_labels(labels, outputs.shape[1])
+    validation.check_labels(labels, outputs.shape[1])
     outputs = outputs.astype(np.float64)
     if not np.isfinite(outputs).all():
         raise ValueError(
@@ -227,7 +227,7 @@ def _confidence(
     low, high = outputs.min(), outputs.max()
     sums = outputs.sum(axis=1)
     worst = sums[np.argmax(np.abs(sums - 1))]
-    if low < -checks.RANGE_TOLERANCE or abs(worst - 1) > 1e-2:
+    if low < -validation.RANGE_TOLERANCE or abs(worst - 1) > 1e-2:
         raise ValueError(
             f"{metric} with from_logits=False needs probabilities, rows in [0, 1] that sum to 1; "
             f"received values from {low:.4g} to {high:.4g} and a row that sums to {worst:.4g}"

@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import datasets, validation
 from tfrobust.attacks import FGSM, PGD, Spatial
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.base import Augment, StrengthAugment
@@ -172,7 +172,7 @@ def corrupted(
     >>> len(corrupted()), corrupted(["fog"], severities=[5])
     (75, [<Corrupted fog 5>])
     """
-    chosen = [checks.check_whole("severity", s, 1, SEVERITIES) for s in severities]
+    chosen = [validation.check_whole("severity", s, 1, SEVERITIES) for s in severities]
     return [
         Corrupted(name, severity, table=table, frost_folder=frost_folder)
         for name in select(names)
@@ -293,16 +293,14 @@ def published(
         FileNotFoundError: They are not there.
         ValueError: An unknown data set, name or severity.
     """
-    from tfrobust import datasets
-
     known = ("cifar10_c", "cifar100_c", "imagenet_c", "tiny_imagenet_c")
-    checks.check_choice("a published benchmark", dataset, known)
+    validation.check_choice("a published benchmark", dataset, known)
 
     def load(name: str, severity: int) -> Any:
         chosen: dict[str, Any] = {"corruption": name, "severity": severity}
         return datasets.load(dataset, data_dir=data_dir, batch_size=batch_size, **chosen).test
 
-    chosen = [checks.check_whole("severity", s, 1, SEVERITIES) for s in severities]
+    chosen = [validation.check_whole("severity", s, 1, SEVERITIES) for s in severities]
     conditions: list[Condition] = []
     for name in select(names):
         load(name, chosen[0])

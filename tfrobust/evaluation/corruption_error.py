@@ -7,7 +7,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.corruptions.severities import GROUPS, HELD_OUT, TEST
 from tfrobust.evaluation.baselines import BASELINES
 from tfrobust.registries import CORRUPTIONS
@@ -114,7 +114,7 @@ def corruption_errors(
     if baseline is not None:
         what = "the baseline"
         if isinstance(baseline, str):
-            checks.check_choice("baseline", baseline, tuple(BASELINES))
+            validation.check_choice("baseline", baseline, tuple(BASELINES))
             base = _means(BASELINES[baseline], "error", needed, f"{what} {baseline}")
         else:
             base = _means(baseline, values, needed, what)
@@ -245,7 +245,7 @@ def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
 def select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:
     """Names of corruptions, from a word of `SELECTIONS` or from names, checked."""
     if isinstance(corruptions, str):
-        checks.check_choice("corruptions", corruptions, tuple(SELECTIONS))
+        validation.check_choice("corruptions", corruptions, tuple(SELECTIONS))
         return SELECTIONS[corruptions]
     return check_each_once("corruptions", corruptions, _check_known)
 
@@ -292,7 +292,7 @@ def _means(
     wanted: str = "error",
 ) -> dict[str, float]:
     """Mean error, or accuracy, of each corruption that is needed, checked."""
-    checks.check_choice("values", values, ("accuracy", "error"))
+    validation.check_choice("values", values, ("accuracy", "error"))
     if not isinstance(results, Mapping):
         results, values = collect_rows(results), "accuracy"
     for name in results:

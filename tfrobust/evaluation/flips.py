@@ -11,15 +11,15 @@ from typing import Any, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, datasets
+from tfrobust import datasets, validation
 from tfrobust.corruptions import perturbation_frames
 from tfrobust.corruptions.perturbations import NOISE, PERTURBATIONS, TABLES, frame_count
 from tfrobust.corruptions.severities import choose_table
 from tfrobust.evaluation import stability
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.files import PathLike
+from tfrobust.provenance import library_versions
 from tfrobust.rows import Row
-from tfrobust.versions import versions
 
 #: Most images that the model is given at a time, and published sequences that are read at a time:
 #: of 31 frames, about as many images.
@@ -86,10 +86,10 @@ def flips(
     >>> row.corruption, row.severity, round(row.value * 30)  # one flip in 30 steps
     ('brightness', 1, 1)
     """
-    checks.check_whole("difficulty", difficulty, 1, 3)
+    validation.check_whole("difficulty", difficulty, 1, 3)
     if baseline is not None:
-        checks.check_choice("baseline", baseline, tuple(stability.FLIP_BASELINES))
-        checks.check_whole("difficulty, where rates are asked for,", difficulty, 1, 1)
+        validation.check_choice("baseline", baseline, tuple(stability.FLIP_BASELINES))
+        validation.check_whole("difficulty, where rates are asked for,", difficulty, 1, 1)
     if (data is None) == (published is None):
         given = "none" if data is None else "both"
         raise ValueError(f"flips needs either data or published sequences; received {given}")
@@ -100,7 +100,7 @@ def flips(
     if published is not None:
         name, place = published
         known = ("cifar10_p", "cifar100_p", "imagenet_p")
-        checks.check_choice("published sequences", name, known)
+        validation.check_choice("published sequences", name, known)
         dataset, protocol = dataset or f"{name}/test", {"files": name, "difficulty": difficulty}
         videos = functools.partial(_read, name, place)
     else:
@@ -136,7 +136,7 @@ def flips(
             n=len(classes),
             seed=seed,
             protocol={**protocol, **({"baseline": baseline} if "rate" in metric else {})},
-            made_with={**predictor.made_with, **versions()},
+            provenance={**predictor.provenance, **library_versions()},
         )
         for metric, name, value in stability.metrics_of(probabilities, baseline)
     ]
@@ -149,8 +149,8 @@ def _watch(predictor: Predictor, frames: Iterable[tf.Tensor], count: int, name: 
         images, batch = tf.concat(part, 0), len(part[0])
         group = max(_PIECE // batch, 1)
         for start in range(0, len(images), _PIECE):
-            classes, doubts = predictor.answers(images[start : start + _PIECE])
-            if np.isnan(doubts).any():  # they would count as one class, which does not flip
+            classes, uncertainties = predictor.answers(images[start : start + _PIECE])
+            if np.isnan(uncertainties).any():  # they would count as one class, which does not flip
                 given = f"received NaN or infinite ones ({name})"
                 raise ValueError(f"the outputs of {predictor.name} must be finite; {given}")
             found.append(classes.numpy())
@@ -190,7 +190,7 @@ def _look_at(data: Any, predictor: Predictor, crop: Optional[int]) -> tuple[tupl
     """Checks all images, and gives the size of the frames and a hash of the images in 8 bits."""
     digest, size = hashlib.sha256(), None
     for images in _batches(data):
-        checks.check_images(images)
+        validation.check_images(images)
         digest.update(np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8").tobytes())
         size = tuple(images.shape[1:3]) if crop is None else (crop, crop)
         shape = (*size, images.shape[3])

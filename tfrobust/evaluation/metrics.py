@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust import checks
+from tfrobust import validation
 
 
 def accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -75,7 +75,7 @@ def per_class_accuracy(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """
     right = are_right(labels, logits, "per_class_accuracy")
     classes = np.shape(logits)[1]
-    checks.check_labels(labels, classes)
+    validation.check_labels(labels, classes)
     indices = class_indices(labels)
     images = np.bincount(indices, minlength=classes)
     hits = np.bincount(indices, weights=right, minlength=classes)

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, Optional, TypeVar
 import keras
 import numpy as np
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.evaluation import protocol
-from tfrobust.evaluation.answers import Answers
 from tfrobust.evaluation.condition import Batch, Clean, Condition
 from tfrobust.evaluation.metrics import class_indices
+from tfrobust.evaluation.predictions import Predictions
 from tfrobust.evaluation.predictor import Predictor
 
 T = TypeVar("T")
@@ -23,12 +23,12 @@ class CleanPass(NamedTuple):
     """What the clean images tell before anything is done to them."""
 
     condition: Condition
-    answers: Answers
+    answers: Predictions
     first: Batch
     protocol: dict[str, Any]
 
 
-def look_at_clean(predictor: Predictor, batches: Any, classes: Optional[int]) -> CleanPass:
+def evaluate_clean(predictor: Predictor, batches: Any, classes: Optional[int]) -> CleanPass:
     """Measures the clean images, and checks on the way what must be true of any number."""
     condition, parts, hashed, first = Clean(), [], protocol.DataHash(), None
     for batch in numbered(batches):
@@ -37,7 +37,7 @@ def look_at_clean(predictor: Predictor, batches: Any, classes: Optional[int]) ->
         if first is None:
             first = batch
             protocol.check_classes(predictor, classes)
-        checks.check_labels(batch.labels, predictor.class_count)
+        validation.check_labels(batch.labels, predictor.class_count)
         hashed.add(batch.images, batch.labels)
         parts.append((class_indices(batch.labels), *answered))
     if first is None:
@@ -54,7 +54,7 @@ def measure(
     predictor: Predictor,
     seed: int,
     labels: np.ndarray,
-) -> Iterator[tuple[Condition, Answers]]:
+) -> Iterator[tuple[Condition, Predictions]]:
     """The answers under each condition; while the model looks at a batch the next one is made."""
 
     def changed() -> Iterator[tuple[Condition, Optional[Batch], Any]]:
@@ -78,18 +78,20 @@ def measure(
 def _answer(
     predictor: Predictor, images: Any, condition: Condition
 ) -> tuple[np.ndarray, np.ndarray]:
-    classes, doubts = (tensor.numpy() for tensor in predictor.answers(images))
-    if np.isnan(doubts).any():
+    classes, uncertainties = (tensor.numpy() for tensor in predictor.answers(images))
+    if np.isnan(uncertainties).any():
         raise ValueError(
             f"the outputs of {predictor.name} must be finite; received NaN or infinite ones for "
-            f"{np.isnan(doubts).sum()} of {len(doubts)} images ({condition.label})"
+            f"{np.isnan(uncertainties).sum()} of {len(uncertainties)} images ({condition.label})"
         )
-    return classes, doubts
+    return classes, uncertainties
 
 
-def _joined(parts: Sequence[tuple[np.ndarray, ...]]) -> Answers:
-    labels, classes, doubts = (np.concatenate(part) for part in zip(*parts))
-    return Answers(labels.astype("int32"), classes.astype("int32"), doubts.astype("float32"))
+def _joined(parts: Sequence[tuple[np.ndarray, ...]]) -> Predictions:
+    labels, classes, uncertainties = (np.concatenate(part) for part in zip(*parts))
+    return Predictions(
+        labels.astype("int32"), classes.astype("int32"), uncertainties.astype("float32")
+    )
 
 
 def numbered(data: Any) -> Iterator[Batch]:
@@ -123,7 +125,7 @@ class Arrays:
 
     def __init__(self, images: Any, labels: Any, batch_size: int = 256):
         self._images, self._labels, self._size = np.asarray(images), np.asarray(labels), batch_size
-        checks.check_images(self._images)
+        validation.check_images(self._images)
         if len(self._images) != len(self._labels):
             raise ValueError(
                 f"images and labels must be as many; received {len(self._images)} and "

@@ -12,9 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import saving
+from tfrobust.files import latest_version
 from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.layers.outputs import final_activation
-from tfrobust.serving.newest_version import newest_version
 
 Model = Union[keras.Model, str, "os.PathLike[str]", Callable[[tf.Tensor], tf.Tensor]]
 
@@ -66,10 +67,8 @@ class Predictor:
             path = pathlib.Path(model)
             own_name = path.parent.name if path.stem == "model" else path.stem
             if path.is_dir():
-                self._use_saved_model(newest_version(path))
+                self._use_saved_model(latest_version(path))
             else:
-                from tfrobust import saving  # its floor is ours; it imports the methods
-
                 self._use_net(saving.load_model(path))
         elif isinstance(model, keras.Model):
             own_name = model.name
@@ -89,12 +88,12 @@ class Predictor:
         self._answers = tf.function(self._answers_of, reduce_retracing=True, autograph=False)
 
     @property
-    def made_with(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
         """For result rows: a hash of the weights as they are now, and what the model returns."""
         return {"model": self._hash(), "output": self.output}
 
     def answers(self, images: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """The class of each image, and the doubt that is left: 1 − its probability.
+        """The class of each image, and the uncertainty that is left: 1 − its probability.
 
         Doubts keep apart what probabilities near 1 do not.
 
@@ -110,15 +109,15 @@ class Predictor:
         images = tf.cast(images, tf.float32)
         if self.output is None:
             self._check_outputs(images.shape[1:])
-        classes, doubts, are_shares = self._answers(images)
+        classes, uncertainties, are_shares = self._answers(images)
         output = "probabilities" if are_shares else "logits"
         self.output = self.output or output
-        if output != self.output and not np.isnan(doubts).any():
+        if output != self.output and not np.isnan(uncertainties).any():
             raise ValueError(
                 "a model must return logits for all images, or probabilities for all; "
                 f"{self.name} returned {self.output} at first, and {output} now"
             )
-        return classes, doubts
+        return classes, uncertainties
 
     # Inside --------------------------------------------------------------------------------
 
@@ -193,10 +192,12 @@ class Predictor:
         largest = tf.reduce_max(outputs, axis=1, keepdims=True)
         shares = tf.where(are_shares, outputs, tf.exp(outputs - largest))
         others = shares * (1 - tf.one_hot(chosen, tf.shape(shares)[1]))
-        doubt = tf.reduce_sum(others, axis=1) / tf.reduce_sum(shares, axis=1)
+        uncertainty = tf.reduce_sum(others, axis=1) / tf.reduce_sum(shares, axis=1)
         finite = tf.reduce_all(tf.math.is_finite(outputs), axis=1)
-        doubt = tf.where(finite, doubt, tf.fill(tf.shape(doubt), np.float32(np.nan)))
-        return chosen, doubt, are_shares
+        uncertainty = tf.where(
+            finite, uncertainty, tf.fill(tf.shape(uncertainty), np.float32(np.nan))
+        )
+        return chosen, uncertainty, are_shares
 
 
 def _check_classes(classes: Optional[Sequence[int]]) -> Optional[np.ndarray]:

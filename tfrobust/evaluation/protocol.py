@@ -9,9 +9,9 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
-from tfrobust.evaluation.answers import Answers
+from tfrobust import validation
 from tfrobust.evaluation.metrics import class_indices
+from tfrobust.evaluation.predictions import Predictions
 from tfrobust.evaluation.predictor import Predictor
 
 #: Images below which an accuracy says nothing of chance.
@@ -64,7 +64,7 @@ def check_batch(predictor: Predictor, images: Any, labels: Any) -> None:
             size than the model takes.
         TypeError: Images are not floating-point numbers.
     """
-    checks.check_images(images)
+    validation.check_images(images)
     if len(images) != len(labels):
         raise ValueError(
             f"images and labels must be as many; received {len(images)} and {len(labels)}"
@@ -97,7 +97,9 @@ def check_classes(predictor: Predictor, classes: Optional[int]) -> None:
         )
 
 
-def check_above_chance(predictor: Predictor, answers: Answers, images: Any, labels: Any) -> None:
+def check_above_chance(
+    predictor: Predictor, answers: Predictions, images: Any, labels: Any
+) -> None:
     """Stops where the clean accuracy is near chance, with what is likely the matter.
 
     Near is what guessing among the classes reaches once in a thousand times: 1/K and three standard

@@ -7,7 +7,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.corruptions.perturbations import HELD_OUT_PERTURBATIONS, NOISE, PERTURBATIONS
 from tfrobust.evaluation.baselines import FLIP_BASELINES
 from tfrobust.evaluation.corruption_error import check_complete, check_each_once
@@ -57,7 +57,7 @@ def flip_probability(predictions: np.ndarray, *, noise: bool, step: int = 1) -> 
         )
     if noise:
         return float(np.mean(predictions[:, 1:] != predictions[:, :1]))
-    step = checks.check_whole("step", step, 1, predictions.shape[1] - 1)
+    step = validation.check_whole("step", step, 1, predictions.shape[1] - 1)
     return float(np.mean(predictions[:, step:] != predictions[:, :-step]))
 
 
@@ -145,7 +145,7 @@ def flip_rates(
     names = select(perturbations)
     rates = _numbers(probabilities, names)
     if isinstance(baseline, str):
-        checks.check_choice("baseline", baseline, tuple(FLIP_BASELINES))
+        validation.check_choice("baseline", baseline, tuple(FLIP_BASELINES))
         baseline = FLIP_BASELINES[baseline]
     divisors = _numbers(baseline, names, "the baseline")
     if not divisors.all():
@@ -211,7 +211,7 @@ def metrics_of(
 
 
 def _check_known(name: Any) -> None:
-    checks.check_choice("perturbation", name, (*PERTURBATIONS, *HELD_OUT_PERTURBATIONS))
+    validation.check_choice("perturbation", name, (*PERTURBATIONS, *HELD_OUT_PERTURBATIONS))
 
 
 def select(perturbations: Union[str, Sequence[str]]) -> tuple[str, ...]:
@@ -229,5 +229,8 @@ def _numbers(
         _check_known(name)
     check_complete(what, probabilities, names)
     return np.array(
-        [checks.check_in_range(f"{what} of {name}", probabilities[name], 0, 1) for name in names]
+        [
+            validation.check_in_range(f"{what} of {name}", probabilities[name], 0, 1)
+            for name in names
+        ]
     )

@@ -12,8 +12,8 @@ import numpy as np
 
 from tfrobust import rows as result_rows
 from tfrobust.evaluation import corruption_error, stability
-from tfrobust.evaluation.answers import METRICS
 from tfrobust.evaluation.baselines import BASELINES, FLIP_BASELINES
+from tfrobust.evaluation.predictions import METRICS
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 

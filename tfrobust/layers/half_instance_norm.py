@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers.instance_normalization import InstanceNormalization
 from tfrobust.layers.norm_bases import MovingNorm
 
@@ -52,7 +52,7 @@ class HalfInstanceNorm(MovingNorm):
 
     def __init__(self, *, share: float = 0.5, **kwargs: Any):
         super().__init__(**kwargs)
-        self.share = checks.check_in_range("share", share, 0, 1)
+        self.share = validation.check_in_range("share", share, 0, 1)
         self.instance_norm = InstanceNormalization(name="instance_norm", **self._options())
         self.batch_norm = self.batch_norm_class(
             name="batch_norm", **self._options(), **self._moving()

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfrobust import checks
+from tfrobust import validation
 
 
 class AffineNorm(keras.layers.Layer):
@@ -34,8 +34,8 @@ class AffineNorm(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.axis = checks.check_whole("axis", axis, -4, 4)
-        self.epsilon = checks.check_in_range("epsilon", epsilon, 1e-12, 1)
+        self.axis = validation.check_whole("axis", axis, -4, 4)
+        self.epsilon = validation.check_in_range("epsilon", epsilon, 1e-12, 1)
         self.center = bool(center)
         self.scale = bool(scale)
         self.beta_regularizer = keras.regularizers.get(beta_regularizer)
@@ -98,7 +98,7 @@ class MovingNorm(AffineNorm):
 
     def __init__(self, *, momentum: float = 0.9, synchronized: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
-        self.momentum = checks.check_in_range("momentum", momentum, 0, 1)
+        self.momentum = validation.check_in_range("momentum", momentum, 0, 1)
         self.synchronized = bool(synchronized)
         self.supports_masking = True
 

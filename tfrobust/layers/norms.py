@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 import keras
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 from tfrobust.layers.dubin import DuBIN
 from tfrobust.layers.half_instance_norm import HalfInstanceNorm
@@ -70,7 +70,7 @@ def norm_class(norm: str, *, mixed: bool = False) -> Any:
     Raises:
         ValueError: There is no such norm.
     """
-    checks.check_choice("norm", norm, NORMS)
+    validation.check_choice("norm", norm, NORMS)
     batch_norm, with_instance_norm = {
         "bn": (keras.layers.BatchNormalization,) * 2,
         "ibn": (keras.layers.BatchNormalization, HalfInstanceNorm),

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from tfrobust import checks
+from tfrobust import validation
 
 #: The two batch norms of a dual norm: one for clean images, and for everything at inference; one
 #: for adversarial images.
@@ -43,7 +43,7 @@ def route(name: str) -> Iterator[None]:
     >>> current_route()
     'clean'
     """
-    checks.check_choice("route", name, ROUTES)
+    validation.check_choice("route", name, ROUTES)
     before = current_route()
     _chosen.name = name
     try:

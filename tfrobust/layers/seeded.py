@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.ops import sampling
 
 
@@ -36,7 +36,7 @@ class Seeded(keras.layers.Layer):
         # Images stay float32 whatever the net computes in: noise of 0.02 is rounded away in bf16.
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
+        self.seed = validation.check_whole("seed", seed, 0, 2**31 - 1)
         self._draws = counter(self, "draws")
         self.built = True
 

@@ -7,7 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.fgsm import FGSM
 from tfrobust.augment.combine import alternates
@@ -56,7 +56,7 @@ class AdversarialTraining(RobustModel):
         mu: float = 0.5,
         **kwargs: Any,
     ):
-        mu = checks.check_in_range("mu", mu, 0, 1)
+        mu = validation.check_in_range("mu", mu, 0, 1)
         if attack is not None and not isinstance(attack, Attack):
             raise TypeError(
                 "attack must be an attack, for example tfrobust.attacks.FGSM(); received "

@@ -7,7 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers.seeded import Seeded
 from tfrobust.methods.base import RobustModel, Terms
 from tfrobust.ops import sampling
@@ -62,7 +62,7 @@ class AugmentationTraining(RobustModel):
         seed: int = 0,
         **kwargs: Any,
     ):
-        clean_share = checks.check_in_range("clean_share", clean_share, 0, 1)
+        clean_share = validation.check_in_range("clean_share", clean_share, 0, 1)
         given = {"augmented_weight": augmented_weight, "probability": probability}
         given = {name: value for name, value in given.items() if value is not None}
         if len(given) + (clean_share != 0.5) > 1:
@@ -73,16 +73,18 @@ class AugmentationTraining(RobustModel):
             )
         weights = {"cross_entropy": clean_share, "augmented_cross_entropy": 1 - clean_share}
         if augmented_weight is not None:
-            augmented_weight = checks.check_in_range("augmented_weight", augmented_weight, 0, 1e6)
+            augmented_weight = validation.check_in_range(
+                "augmented_weight", augmented_weight, 0, 1e6
+            )
             weights = {"cross_entropy": 1.0, "augmented_cross_entropy": augmented_weight}
         if probability is not None:
-            probability = checks.check_in_range("probability", probability, 0, 1)
+            probability = validation.check_in_range("probability", probability, 0, 1)
             weights = {"cross_entropy": 1.0}
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
         self.clean_share = clean_share
         self.augmented_weight = augmented_weight
         self.probability = probability
-        self.seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
+        self.seed = validation.check_whole("seed", seed, 0, 2**31 - 1)
         self.seeds = None if probability is None else Seeded(seed=seed)
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -7,7 +7,7 @@ from typing import Any, Union
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.augment.augmix import AugMix
 from tfrobust.losses import consistency
 from tfrobust.methods.base import RobustModel, Terms
@@ -60,8 +60,8 @@ class AugMixTraining(RobustModel):
         seed: int = 0,
         **kwargs: Any,
     ):
-        seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
-        jsd_weight = checks.check_in_range("jsd_weight", jsd_weight, 0, 1e6)
+        seed = validation.check_whole("seed", seed, 0, 2**31 - 1)
+        jsd_weight = validation.check_in_range("jsd_weight", jsd_weight, 0, 1e6)
         if jsd and augment is None:
             raise ValueError(
                 "the Jensen–Shannon divergence compares augmented views; received augment=None "

@@ -9,18 +9,25 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.combine import parts
 from tfrobust.losses import classification
-from tfrobust.methods import finite, given
+from tfrobust.methods import nan_guard
 from tfrobust.methods.compiled_step import CompiledStep
-from tfrobust.methods.many_devices import ManyDevices
+from tfrobust.methods.distribution import DistributedModel
+from tfrobust.methods.validation import (
+    check_alternation,
+    check_batch_size,
+    check_compiled,
+    check_data,
+    check_net,
+)
 
 Terms = dict[str, tf.Tensor]
 
 
-class RobustModel(CompiledStep, ManyDevices):
+class RobustModel(CompiledStep, DistributedModel):
     """A net and a way to train it: `compile`, `fit`, `evaluate`, `predict` and `save` as ever.
 
     A method says what a step looks at and what it is charged for:
@@ -64,7 +71,7 @@ class RobustModel(CompiledStep, ManyDevices):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        given.check_net(net)
+        check_net(net)
         if augment is not None and not isinstance(augment, keras.layers.Layer):
             raise TypeError(
                 "augment must be an augmentation layer, for example tfrobust.augment.Brightness(); "
@@ -162,30 +169,30 @@ class RobustModel(CompiledStep, ManyDevices):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; images and labels are checked before the first step."""
-        given.check_data(x, y, self.net, "training", self.augment)
+        check_data(x, y, self.net, "training", self.augment)
         batch_size = args[0] if args else kwargs.get("batch_size")  # Keras' third argument
-        given.check_batch_size(x, batch_size, self.smallest_batch)
+        check_batch_size(x, batch_size, self.smallest_batch)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)):
-            given.check_data(validation[0], validation[1], self.net, "validation")
+            check_data(validation[0], validation[1], self.net, "validation")
         elif validation is not None:
-            given.check_data(validation, None, self.net, "validation")
-        given.check_alternation(self.augment, kwargs.get("callbacks"))
-        given.check_compiled(self)
-        with finite.explained():
+            check_data(validation, None, self.net, "validation")
+        check_alternation(self.augment, kwargs.get("callbacks"))
+        check_compiled(self)
+        with nan_guard.explained():
             return super().fit(x, y, *args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        checks.check_image_spec(images.shape, images.dtype)
+        validation.check_image_spec(images.shape, images.dtype)
         views = self.views(images, labels)
-        there_and_back = self.by_xla(self._there_and_back)
-        logits, terms, losses, gradients = there_and_back(
+        forward_backward = self.maybe_jit(self._forward_backward)
+        logits, terms, losses, gradients = forward_backward(
             views, labels, sample_weight, _global_batch_size(images)
         )
         step = tf.convert_to_tensor(self.optimizer.iterations) + 1
         # Gradients do not depend on the value of the loss: they are made to wait for its check.
-        with tf.control_dependencies(finite.checks_of(terms, step)):
+        with tf.control_dependencies(nan_guard.checks_of(terms, step)):
             gradients = [g if g is None else tf.identity(g) for g in gradients]
         self._apply(gradients)
         self._loss_mean.update_state(losses)
@@ -196,8 +203,8 @@ class RobustModel(CompiledStep, ManyDevices):
     def test_step(self, data: Any) -> dict[str, Any]:
         """The classification loss and the metrics on the images as they are."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        checks.check_image_spec(images.shape, images.dtype)
-        logits = self.by_xla(self)(images, training=False)
+        validation.check_image_spec(images.shape, images.dtype)
+        logits = self.maybe_jit(self)(images, training=False)
         self._loss_mean.update_state(self.classification_loss(labels, logits), sample_weight)
         logs = self.compute_metrics(images, labels, logits, sample_weight)
         of_training = self._term_means
@@ -227,7 +234,7 @@ class RobustModel(CompiledStep, ManyDevices):
 
     # Inside --------------------------------------------------------------------------------
 
-    def _there_and_back(
+    def _forward_backward(
         self, views: dict[str, Any], labels: tf.Tensor, sample_weight: Any, batch: tf.Tensor
     ) -> tuple[tf.Tensor, Terms, tf.Tensor, list[Any]]:
         """The net forth and back: clean logits, terms, loss of each image, and gradients.

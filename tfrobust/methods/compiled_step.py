@@ -15,7 +15,7 @@ class CompiledStep(keras.Model):
 
     Keras would compile whole steps, which XLA cannot do with augmentations and attacks whose sizes
     are known only when they run, nor on several devices, and there nothing can stop a step. So
-    Keras is told that nothing is to be compiled; `by_xla` compiles what a step hands to it.
+    Keras is told that nothing is to be compiled; `maybe_jit` compiles what a step hands to it.
     """
 
     _keras_asks = False
@@ -44,9 +44,9 @@ class CompiledStep(keras.Model):
             return super().make_predict_function(force)
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        return self.by_xla(super().predict_step)(data)
+        return self.maybe_jit(super().predict_step)(data)
 
-    def by_xla(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def maybe_jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, compiled by XLA if `compile` asked for it and the step is a graph.
 
         To be called, and the result used, inside the step: every trace, and so every replica, then

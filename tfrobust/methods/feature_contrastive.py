@@ -9,7 +9,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.utility import noise_by_utility, utility
 from tfrobust.layers.embedding import Embedding, inner_layers
 from tfrobust.layers.seeded import Seeded
@@ -19,8 +19,8 @@ from tfrobust.ops import noise
 
 #: Appendix B: the arguments for each data set (noisy CIFAR, CIFAR-C and ImageNet-C agree, but for
 #: the ramp and Patch Gaussian's σ). "_pg" goes with `augment=PatchGaussian(...)`, "_cl" is the
-#: baseline CL+Gaussian. Start and ramp of the weight: `callbacks.TermSchedule`.
-SETTINGS: dict[str, dict[str, Any]] = {
+#: baseline CL+Gaussian. Start and ramp of the weight: `callbacks.LossWeightSchedule`.
+PUBLISHED_SETTINGS: dict[str, dict[str, Any]] = {
     "mnist": {"weight": 1e-3, "k": 256, "sigma": 0.5, "temperature": 0.1},
     "cifar10": {"weight": 1e-4, "k": 256, "sigma": 0.5, "temperature": 2.0},
     "cifar10_pg": {"weight": 1e-4, "k": 256, "sigma": 0.5, "temperature": 1.0},
@@ -48,8 +48,8 @@ class FeatureContrastive(RobustModel):
 
     x, x⁺ and x⁻ go through the net as one batch, and so share BatchNorm's statistics. The paper
     keeps λ at 0 for the first part of the training and raises it along a line:
-    `callbacks.TermSchedule("fcl", start=..., ramp=...)`. While λ = 0 the step is the baseline's, at
-    its cost, and "fcl" reads 0; but under a distribution strategy, and with layers that are not
+    `callbacks.LossWeightSchedule("fcl", start=..., ramp=...)`. While λ = 0 the step is the
+    baseline's, at its cost, and "fcl" reads 0; but under a distribution strategy, and with layers that are not
     Keras' own or have an activity regularizer, all of it is computed: there train a `Baseline`
     first, on the same net.
 
@@ -59,7 +59,7 @@ class FeatureContrastive(RobustModel):
     The baselines of the paper's section 4.2:
 
     - XE+Gaussian: `AugmentationTraining(net, augment=GaussianNoise(0.3), augmented_weight=1e-4)`;
-    - CL+Gaussian: `FeatureContrastive(net, **SETTINGS["cifar10_cl"])`;
+    - CL+Gaussian: `FeatureContrastive(net, **PUBLISHED_SETTINGS["cifar10_cl"])`;
     - Patch Gaussian+XE: `AugmentationTraining(net, augment=PatchGaussian(...), probability=1)`;
     - Patch Gaussian+FCL: `FeatureContrastive(net, augment=PatchGaussian(...), ...)`.
 
@@ -86,7 +86,7 @@ class FeatureContrastive(RobustModel):
     Example:
 
     >>> from tfrobust import nets
-    >>> model = FeatureContrastive(nets.small_cnn(), **SETTINGS["cifar10"])
+    >>> model = FeatureContrastive(nets.small_cnn(), **PUBLISHED_SETTINGS["cifar10"])
     >>> model.compile("sgd", metrics=["accuracy"])
     """
 
@@ -109,22 +109,22 @@ class FeatureContrastive(RobustModel):
         seed: int = 0,
         **kwargs: Any,
     ):
-        weight = checks.check_in_range("weight", weight, 0, 1e6)
+        weight = validation.check_in_range("weight", weight, 0, 1e6)
         weights = {"cross_entropy": 1.0, "fcl": weight}
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
         self.weight = weight
-        self.k = checks.check_whole("k", k, 1, 2**31 - 1)
-        self.sigma = checks.check_in_range("sigma", sigma, 0, 10)
-        self.temperature = checks.check_in_range("temperature", temperature, 1e-4, 1e3)
-        self.form = checks.check_choice("loss", loss, ("softmax", "margin"))
-        self.margin = checks.check_in_range("margin", margin, 0, 2)
-        self.positive = checks.check_choice("positive", positive, ("utility", "gaussian"))
+        self.k = validation.check_whole("k", k, 1, 2**31 - 1)
+        self.sigma = validation.check_in_range("sigma", sigma, 0, 10)
+        self.temperature = validation.check_in_range("temperature", temperature, 1e-4, 1e3)
+        self.form = validation.check_choice("loss", loss, ("softmax", "margin"))
+        self.margin = validation.check_in_range("margin", margin, 0, 2)
+        self.positive = validation.check_choice("positive", positive, ("utility", "gaussian"))
         self.embedding_layer = embedding_layer
         self.embedding = Embedding(net, embedding_layer)
         self.seeds = Seeded(seed=seed)
         self._can_skip = not any(_may_add_losses(layer) for layer in inner_layers(net))
         if self.positive == "utility" and None not in net.input_shape[1:]:
-            checks.check_whole("k", k, 1, math.prod(net.input_shape[1:]))
+            validation.check_whole("k", k, 1, math.prod(net.input_shape[1:]))
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         if self.augment is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers import feature_taps
 from tfrobust.layers.output_hooks import output_hook
 from tfrobust.losses import feature_maps
@@ -51,7 +51,7 @@ class FeatureMapAugmentation(RobustModel):
         gamma: float = 0.1,
         **kwargs: Any,
     ):
-        gamma = checks.check_in_range("gamma", gamma, 0, 1e6)
+        gamma = validation.check_in_range("gamma", gamma, 0, 1e6)
         weights = {"cross_entropy": 1.0, "fma": gamma}
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
         self.gamma = gamma

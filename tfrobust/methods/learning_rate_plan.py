@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,13 +135,13 @@ def learning_rate_plan(
     >>> [round(float(rate(step)), 6) for step in (0, 99, 100, 200)]
     [0.01, 0.01, 0.0089, 0.007921]
     """
-    checks.check_choice("name of a plan", name, tuple(PLANS))
+    validation.check_choice("name of a plan", name, tuple(PLANS))
     plan = PLANS[name]
-    per_epoch = checks.check_whole("steps_per_epoch", steps_per_epoch, 1, 2**31 - 1)
-    epochs = checks.check_whole("epochs", plan.epochs if epochs is None else epochs, 1, 10**6)
+    per_epoch = validation.check_whole("steps_per_epoch", steps_per_epoch, 1, 2**31 - 1)
+    epochs = validation.check_whole("epochs", plan.epochs if epochs is None else epochs, 1, 10**6)
     rate = plan.learning_rate
     if batch_size is not None:
-        checks.check_whole("batch_size", batch_size, 1, 2**31 - 1)
+        validation.check_whole("batch_size", batch_size, 1, 2**31 - 1)
     if plan.per_256:
         rate *= (batch_size or plan.batch_size or 256) / 256
     schedules = keras.optimizers.schedules
@@ -200,7 +200,9 @@ class PerEpoch(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, schedule: Any, steps_per_epoch: int):
         super().__init__()
         self.schedule = schedule
-        self.steps_per_epoch = checks.check_whole("steps_per_epoch", steps_per_epoch, 1, 2**31 - 1)
+        self.steps_per_epoch = validation.check_whole(
+            "steps_per_epoch", steps_per_epoch, 1, 2**31 - 1
+        )
 
     def __call__(self, step: Any) -> Any:
         return self.schedule(tf.cast(step, tf.int64) // self.steps_per_epoch)
@@ -232,7 +234,7 @@ class LinearWarmUp(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, schedule: Any, steps: int):
         super().__init__()
         self.schedule = schedule
-        self.steps = checks.check_whole("steps", steps, 1, 2**31 - 1)
+        self.steps = validation.check_whole("steps", steps, 1, 2**31 - 1)
 
     def __call__(self, step: Any) -> Any:
         share = tf.minimum(tf.cast(step, tf.float32) / float(self.steps), 1.0)

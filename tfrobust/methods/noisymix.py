@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers.feature_mixing import feature_mixing, usable_points
 from tfrobust.layers.seeded import Seeded
 from tfrobust.losses.mixup import mixup_loss
@@ -107,10 +107,10 @@ class NoisyMix(AugMixTraining):
         **kwargs: Any,
     ):
         super().__init__(net, augment=augment, jsd=jsd, jsd_weight=jsd_weight, seed=seed, **kwargs)
-        self.alpha = checks.check_in_range("alpha", alpha, 0, 100)
-        self.additive = checks.check_in_range("additive", additive, 0, 100)
-        self.multiplicative = checks.check_in_range("multiplicative", multiplicative, 0, 100)
-        self.sparse = checks.check_in_range("sparse", sparse, 0, 1)
+        self.alpha = validation.check_in_range("alpha", alpha, 0, 100)
+        self.additive = validation.check_in_range("additive", additive, 0, 100)
+        self.multiplicative = validation.check_in_range("multiplicative", multiplicative, 0, 100)
+        self.sparse = validation.check_in_range("sparse", sparse, 0, 1)
         self.mixing_points = usable_points(net, mixing_points)
         self.seeds = Seeded(seed=seed)
         if self.alpha:

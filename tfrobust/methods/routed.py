@@ -7,7 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.augmix import AugMix
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
@@ -54,9 +54,9 @@ class RoutedModel(RobustModel):
         seed: int = 0,
         **kwargs: Any,
     ):
-        seed = checks.check_whole("seed", seed, 0, 2**31 - 1)
-        jsd_weight = checks.check_in_range("jsd_weight", jsd_weight, 0, 1e6)
-        share = checks.check_in_range("adversarial_share", adversarial_share, 0, 1)
+        seed = validation.check_whole("seed", seed, 0, 2**31 - 1)
+        jsd_weight = validation.check_in_range("jsd_weight", jsd_weight, 0, 1e6)
+        share = validation.check_in_range("adversarial_share", adversarial_share, 0, 1)
         attack = self.default_attack(seed) if attack is None else attack
         if not isinstance(attack, Attack):
             raise TypeError(

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 import keras
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.base import Augment
 from tfrobust.layers.members import Members
@@ -63,7 +63,7 @@ class StabilityTraining(RobustModel):
         symmetric: bool = False,
         **kwargs: Any,
     ):
-        alpha = checks.check_in_range("alpha", alpha, 0, 1e6)
+        alpha = validation.check_in_range("alpha", alpha, 0, 1e6)
         weights = {"cross_entropy": 1.0, "stability": alpha}
         if isinstance(augment, (list, tuple)):
             augment = _Several(augment)

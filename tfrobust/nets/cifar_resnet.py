@@ -8,7 +8,7 @@ from typing import Any, Union
 import keras
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
 from tfrobust.nets.resnet import basic_block
 
@@ -60,7 +60,7 @@ def cifar_resnet(
     >>> cifar_resnet(8, classes=4).output_shape
     (None, 4)
     """
-    checks.check_whole("depth", depth, 8, 6 * 10**4 + 2)
+    validation.check_whole("depth", depth, 8, 6 * 10**4 + 2)
     if depth % 6 != 2:
         raise ValueError(f"depth must be 6n + 2, such as 20, 32 or 56; received {depth}")
     parts = Parts(norm, weight_decay)

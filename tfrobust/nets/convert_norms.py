@@ -7,7 +7,7 @@ from typing import Any, Union
 
 import keras
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 from tfrobust.layers.half_instance_norm import HalfInstanceNorm
 from tfrobust.layers.norms import NORMS, norm_class
@@ -64,7 +64,7 @@ def convert_norms(
     >>> [type(converted.get_layer(name)).__name__ for name in ("norm1", "norm2")]
     ['DuBIN', 'DualBatchNormalization']
     """
-    checks.check_choice("norm", norm, NORMS)
+    validation.check_choice("norm", norm, NORMS)
     _check_net(net)
     is_mixed = _mixed_places(_batch_norms(net), norm, mixed)
     pairs: list[tuple[Any, Any]] = []

@@ -8,7 +8,7 @@ from typing import Optional, Union
 import keras
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers import norms
 from tfrobust.nets.parts import check_sizes, dense, normalized
 from tfrobust.nets.vgg import check_known_size, convolution
@@ -65,14 +65,14 @@ def lenet(
     61706
     """
     if norm is not None:
-        checks.check_choice("norm", norm, norms.NORMS)
-    checks.check_in_range("weight_decay", weight_decay, 0, 1)
+        validation.check_choice("norm", norm, norms.NORMS)
+    validation.check_in_range("weight_decay", weight_decay, 0, 1)
     check_sizes(name, input_shape, classes, 12, filters, stages=2)
     check_known_size(input_shape)
     if not hidden:
         raise ValueError("hidden must be one number or more, one a dense layer; received none")
     for units in hidden:
-        checks.check_whole("hidden", units, 1, 10**6)
+        validation.check_whole("hidden", units, 1, 10**6)
     images = keras.Input(tuple(input_shape), name="images")
     x = normalized(images, mean, std)
     for stage, (width, padding) in enumerate(zip(filters, ("same", "valid")), start=1):

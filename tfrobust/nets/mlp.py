@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.nets.parts import dense
 
 
@@ -46,11 +46,11 @@ def mlp(
     >>> mlp(hidden=(8, 8)).output_shape
     (None, 2)
     """
-    checks.check_whole("inputs", inputs, 1, 10**6)
-    checks.check_whole("classes", classes, 1, 10**6)
-    checks.check_in_range("weight_decay", weight_decay, 0, 1)
+    validation.check_whole("inputs", inputs, 1, 10**6)
+    validation.check_whole("classes", classes, 1, 10**6)
+    validation.check_in_range("weight_decay", weight_decay, 0, 1)
     for units in hidden:
-        checks.check_whole("hidden", units, 1, 10**6)
+        validation.check_whole("hidden", units, 1, 10**6)
     points = keras.Input((inputs,), name="points")
     x = layers.Activation("linear", name="mixing_point_0")(points)
     for i, units in enumerate(hidden, start=1):

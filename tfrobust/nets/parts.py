@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.files import PathLike
 from tfrobust.layers import norms
 
@@ -28,8 +28,8 @@ class Parts:
     weight_decay: float
 
     def __post_init__(self) -> None:
-        checks.check_choice("norm", self.norm_name, norms.NORMS)
-        checks.check_in_range("weight_decay", self.weight_decay, 0, 1)
+        validation.check_choice("norm", self.norm_name, norms.NORMS)
+        validation.check_in_range("weight_decay", self.weight_decay, 0, 1)
 
     def convolution(
         self,
@@ -138,14 +138,14 @@ def check_sizes(
             f"{name} needs images of {smallest}×{smallest} pixels or more; received input_shape "
             f"{tuple(input_shape)}"
         )
-    checks.check_whole("channels in input_shape", input_shape[2], 1, 10**6)
-    checks.check_whole("classes", classes, 1, 10**6)
+    validation.check_whole("channels in input_shape", input_shape[2], 1, 10**6)
+    validation.check_whole("classes", classes, 1, 10**6)
     if len(filters) != stages:
         raise ValueError(
             f"filters must be {stages} numbers, one a stage; received {tuple(filters)}"
         )
     for width in filters:
-        checks.check_whole("filters", width, 1, 10**6)
+        validation.check_whole("filters", width, 1, 10**6)
 
 
 def give_weights(

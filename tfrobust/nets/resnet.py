@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 import keras
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
 
 #: Stride of the first layers by name: 3×3 convolution; 3×3 convolution of stride 2; 7×7 convolution
@@ -72,13 +72,13 @@ def resnet(
     >>> resnet([1, 1, 1, 1], classes=4, filters=(8, 8, 16, 16)).output_shape
     (None, 4)
     """
-    checks.check_choice("stem", stem, tuple(STEMS))
+    validation.check_choice("stem", stem, tuple(STEMS))
     parts = Parts(norm, weight_decay)
     check_sizes(name, input_shape, classes, 8 * STEMS[stem], filters, stages=4)
     if len(depths) != 4:
         raise ValueError(f"depths must be 4 numbers, one a stage; received {tuple(depths)}")
     for depth in depths:
-        checks.check_whole("depths", depth, 1, 10**4)
+        validation.check_whole("depths", depth, 1, 10**4)
     images = keras.Input(tuple(input_shape), name="images")
     x = normalized(images, mean, std)
     if stem == "imagenet":

@@ -8,7 +8,7 @@ from typing import Any, Union
 import keras
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
 
 
@@ -67,7 +67,7 @@ def resnet_v2(
     if len(depths) != 4:
         raise ValueError(f"depths must be 4 numbers, one a stage; received {tuple(depths)}")
     for depth in depths:
-        checks.check_whole("depths", depth, 1, 10**4)
+        validation.check_whole("depths", depth, 1, 10**4)
     images = keras.Input(tuple(input_shape), name="images")
     x = normalized(images, mean, std)
     x = parts.convolution(x, filters[0], 7, 2, "stem_conv", bias=True)

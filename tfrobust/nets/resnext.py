@@ -8,7 +8,7 @@ from typing import Any, Union
 import keras
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
 
 
@@ -63,8 +63,8 @@ def resnext_29(
     >>> resnext_29(classes=4, filters=(8, 8, 16)).output_shape
     (None, 4)
     """
-    checks.check_whole("cardinality", cardinality, 1, 10**4)
-    checks.check_whole("base_width", base_width, 1, 10**4)
+    validation.check_whole("cardinality", cardinality, 1, 10**4)
+    validation.check_whole("base_width", base_width, 1, 10**4)
     parts = Parts(norm, weight_decay)
     check_sizes(name, input_shape, classes, 4, filters, stages=3)
     if min(filters) * base_width < filters[0]:

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 import keras
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers import norms
 from tfrobust.nets.parts import check_sizes, dense, normalized, penalty
 
@@ -78,12 +78,12 @@ def vgg_16(
     >>> vgg_16(classes=4, head="plain", norm="bn", filters=(4, 4, 4, 4, 4)).output_shape
     (None, 4)
     """
-    checks.check_choice("head", head, ("wide", "plain"))
-    checks.check_whole("hidden", hidden, 1, 10**6)
-    checks.check_in_range("dropout", dropout, 0, 0.99)
+    validation.check_choice("head", head, ("wide", "plain"))
+    validation.check_whole("hidden", hidden, 1, 10**6)
+    validation.check_in_range("dropout", dropout, 0, 0.99)
     if norm is not None:
-        checks.check_choice("norm", norm, norms.NORMS)
-    checks.check_in_range("weight_decay", weight_decay, 0, 1)
+        validation.check_choice("norm", norm, norms.NORMS)
+    validation.check_in_range("weight_decay", weight_decay, 0, 1)
     check_sizes(name, input_shape, classes, 32, filters, stages=len(DEPTHS))
     if head == "wide":
         check_known_size(input_shape)
@@ -147,4 +147,4 @@ def check_known_size(input_shape: Sequence[int]) -> None:
         ValueError: One is None.
     """
     for what, side in zip(("height", "width"), input_shape):
-        checks.check_whole(f"{what} in input_shape", side, 1, 10**6)
+        validation.check_whole(f"{what} in input_shape", side, 1, 10**6)

@@ -8,7 +8,7 @@ from typing import Any, Union
 import keras
 from keras import layers
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
 from tfrobust.nets.preact_resnet import preact_block
 
@@ -64,10 +64,10 @@ def wide_resnet(
     >>> wide_resnet(10, 1, classes=4).output_shape
     (None, 4)
     """
-    checks.check_whole("depth", depth, 10, 6 * 10**4 + 4)
+    validation.check_whole("depth", depth, 10, 6 * 10**4 + 4)
     if depth % 6 != 4:
         raise ValueError(f"depth must be 6n + 4, such as 16, 28 or 40; received {depth}")
-    checks.check_whole("widening", widening, 1, 10**3)
+    validation.check_whole("widening", widening, 1, 10**3)
     parts = Parts(norm, weight_decay)
     check_sizes(name, input_shape, classes, 4, filters, stages=3)
     images = keras.Input(tuple(input_shape), name="images")

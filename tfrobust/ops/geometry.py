@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.ops import sampling
 from tfrobust.ops.compiled import compiled
 
@@ -52,7 +52,7 @@ def rotate(images: tf.Tensor, angle_degrees: Any, interpolation: str = "bilinear
            [0.25, 0.75]], dtype=float32)
     """
     images = tf.convert_to_tensor(images)
-    checks.check_choice("interpolation", interpolation, INTERPOLATIONS)
+    validation.check_choice("interpolation", interpolation, INTERPOLATIONS)
     radians = _per_image(angle_degrees, images, tf.float32) * (math.pi / 180.0)
     cosine, sine = tf.cos(radians), tf.sin(radians)
     return _warp(images, cosine, -sine, sine, cosine, interpolation)
@@ -145,7 +145,7 @@ def crop(
     array([0.5, 1. ], dtype=float32)
     """
     images = tf.convert_to_tensor(images)
-    checks.check_choice("fill", fill, FILLS)
+    validation.check_choice("fill", fill, FILLS)
     # The places are worked out here: in the compiled loop it would be done again for each pixel.
     rows = _places(_whole("top", top, images), height, images.shape[1], fill)
     columns = _places(_whole("left", left, images), width, images.shape[2], fill)

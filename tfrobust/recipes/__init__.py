@@ -1,8 +1,7 @@
-"""Recipes: experiments as frozen settings and a function that runs them."""
+"""Recipes: what the commands run, as frozen settings and a function."""
 
 from tfrobust.recipes.base import Recipe
 from tfrobust.recipes.evaluation import evaluate
-from tfrobust.recipes.papers.reproduce import reproduce
 from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart
 from tfrobust.recipes.training import Finetune, Train, finetune, train
@@ -19,7 +18,6 @@ __all__ = [
     "finetune_command",
     "preview",
     "quickstart",
-    "reproduce",
     "train",
     "tune",
 ]

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tfrobust import files
-from tfrobust.versions import versions
+from tfrobust.provenance import library_versions
 
 R = TypeVar("R", bound="Recipe")
 
@@ -77,7 +77,7 @@ class RunFolder:
                 "recipe": type(recipe).__name__,
                 **settings,
                 "started": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds"),
-                "versions": versions(),
+                "versions": library_versions(),
             }
             files.write_json(record, settings_file)
         self.finished = (self.path / finished).exists()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 
 #: What can be chosen: name to what it is.
 STRATEGIES = {
@@ -43,7 +43,7 @@ def strategy(name: str) -> tf.distribute.Strategy:
     >>> strategy("none").num_replicas_in_sync
     1
     """
-    checks.check_choice("strategy", name, tuple(STRATEGIES))
+    validation.check_choice("strategy", name, tuple(STRATEGIES))
     if name == "mirrored":
         gpus = tf.config.list_logical_devices("GPU")
         cpus = [f"CPU:{i}" for i in range(len(tf.config.list_logical_devices("CPU")))]

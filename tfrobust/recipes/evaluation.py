@@ -15,19 +15,19 @@ from tfrobust import files, reports, rows
 from tfrobust.attacks import sensitivity, utility
 from tfrobust.corruptions.severities import TEST
 from tfrobust.datasets import Data
-from tfrobust.evaluation import stability, worst
-from tfrobust.evaluation.answers import METRICS, Answers
+from tfrobust.evaluation import stability, worst_examples
 from tfrobust.evaluation.benchmark import Evaluator
 from tfrobust.evaluation.condition import Condition
 from tfrobust.evaluation.corruption_error import SEVERITIES
 from tfrobust.evaluation.flips import flips
 from tfrobust.evaluation.paired import difference_of_means
+from tfrobust.evaluation.predictions import METRICS, Predictions
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.evaluation.progress import Progress
-from tfrobust.evaluation.results import Results
+from tfrobust.evaluation.results_folder import Results
 from tfrobust.evaluation.summary import is_summary, summary
+from tfrobust.provenance import library_versions
 from tfrobust.rows import CLEAN, Row
-from tfrobust.versions import versions
 
 
 def evaluate(
@@ -106,7 +106,7 @@ def evaluate(
         _write_maps(predictors, data.split(split), folder, maps)
     if examples:
         shown = {
-            name: worst.worst_examples(
+            name: worst_examples.worst_examples(
                 predictor,
                 data.split(split),
                 results[name].answers(CLEAN, 0.0),
@@ -139,8 +139,8 @@ def _count_flips(
         every = rows.read(folder / "rows.jsonl")
         place = (model, f"{data.name}/{split}", name, "flip_probability")
         there = [r for r in every if (r.model, r.dataset, r.corruption, r.metric) == place]
-        made_with = {**predictor.made_with, **versions()}
-        if [(row.made_with, row.seed) for row in there] != [(made_with, seed)]:
+        provenance = {**predictor.provenance, **library_versions()}
+        if [(row.provenance, row.seed) for row in there] != [(provenance, seed)]:
             new = flips(
                 predictor,
                 data.split(split),
@@ -154,7 +154,7 @@ def _count_flips(
             progress.step(name)
 
 
-def _test_answers(results: Results) -> list[Answers]:
+def _test_answers(results: Results) -> list[Predictions]:
     """Those of the 15 corruptions at all severities; empty if one is missing."""
     wanted = [(name, s) for name in TEST for s in range(1, SEVERITIES + 1)]
     return [results.answers(*one) for one in wanted] if all(map(results.has, wanted)) else []
@@ -164,10 +164,10 @@ def _reliability(results: Mapping[str, Results], dataset: str) -> list[dict[str,
     """Curves on clean images and, where they are all there, on the 75 corrupted sets together."""
     curves = []
     for name, found in results.items():
-        shown: list[tuple[str, Optional[float], Answers]] = []
+        shown: list[tuple[str, Optional[float], Predictions]] = []
         shown.append((CLEAN, 0.0, found.answers(CLEAN, 0.0)))
         if corrupted := _test_answers(found):
-            shown.append(("test", None, Answers.joined(corrupted)))
+            shown.append(("test", None, Predictions.joined(corrupted)))
         for corruption, severity, answers in shown:
             curve = dataclasses.asdict(answers.curve)
             numbers = {
@@ -220,13 +220,17 @@ def _write_records(made: list[dict[str, Any]], path: pathlib.Path, dataset: str)
 
 
 def _write_worst(
-    shown: Mapping[str, Sequence[worst.Example]], class_names: Sequence[str], folder: pathlib.Path
+    shown: Mapping[str, Sequence[worst_examples.Example]],
+    class_names: Sequence[str],
+    folder: pathlib.Path,
 ) -> None:
     examples = [(name, example) for name, found in shown.items() for example in found]
     if not examples:
         return
     with files.replacing(folder / "worst.npz") as temporary:
-        np.savez_compressed(temporary, **worst.pictures([example for _, example in examples]))
+        np.savez_compressed(
+            temporary, **worst_examples.pictures([example for _, example in examples])
+        )
     told = [
         {
             "model": name,

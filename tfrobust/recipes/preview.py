@@ -9,7 +9,7 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, datasets, files
+from tfrobust import datasets, files, validation
 from tfrobust.augment import naming
 from tfrobust.evaluation.conditions import evaluation_seed
 from tfrobust.reports import figures
@@ -56,8 +56,8 @@ def preview(
     out = pathlib.Path(out)
     if out.exists():
         raise FileExistsError(f"{out} exists; give another file with --out")
-    examples = checks.check_whole("examples", examples, 1, 100)
-    draws = checks.check_whole("draws", draws, 1, 100)
+    examples = validation.check_whole("examples", examples, 1, 100)
+    draws = validation.check_whole("draws", draws, 1, 100)
     layers = {}
     for name in augmentations:
         layers.update(naming.expand(name, seed=seed))

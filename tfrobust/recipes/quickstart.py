@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust import datasets, files, methods, nets, reports, rows, saving, serving, strength
+from tfrobust import datasets, files, methods, nets, reports, rows, saving, serving
 from tfrobust.augment import GaussianBlur, presets
 from tfrobust.augment.base import Augment, StrengthAugment
-from tfrobust.callbacks import Checkpoint, RobustnessMonitor
-from tfrobust.evaluation import Evaluator
+from tfrobust.callbacks import Checkpoint
+from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.ops import sampling
 from tfrobust.recipes import training
 from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
@@ -304,7 +304,7 @@ def _best(history: list[rows.Row]) -> str:
 def _check_served(model: Any, exported: pathlib.Path, data: datasets.Data) -> float:
     images = next(iter(data.validation))[0].numpy()
     here = model(images, training=False).numpy()
-    difference = float(np.abs(serving.serve_elsewhere(exported, images) - here).max())
+    difference = float(np.abs(serving.serve_isolated(exported, images) - here).max())
     if difference > 1e-4:
         raise RuntimeError(
             f"the SavedModel at {exported} must give the model's logits within 1e-4; served from "

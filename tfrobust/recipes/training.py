@@ -12,13 +12,13 @@ from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import datasets, files, rows, saving, strength
+from tfrobust import datasets, files, rows, saving
 from tfrobust.attacks import FGSM
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.augment.combine import alternates
-from tfrobust.callbacks import AlternateAugmentations, Checkpoint, RobustnessMonitor
-from tfrobust.evaluation import Evaluator
+from tfrobust.callbacks import AlternateAugmentations, Checkpoint
+from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.methods.base import RobustModel
 from tfrobust.recipes import devices
 from tfrobust.recipes.base import Recipe, RunFolder, seed_everything

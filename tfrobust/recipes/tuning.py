@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 import keras
 
-from tfrobust import checks, files, reports, rows, saving, tuning
+from tfrobust import files, reports, rows, saving, tuning, validation
 from tfrobust.attacks import FGSM
 from tfrobust.augment import presets
 from tfrobust.augment.base import StrengthAugment
@@ -156,10 +156,10 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
 
 def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
     """The ranges that are searched; errors that need neither model nor data."""
-    checks.check_choice("tuner", recipe.tuner, TUNERS)
-    checks.check_choice("conditions", recipe.conditions, ("table_1", "held_out"))
+    validation.check_choice("tuner", recipe.tuner, TUNERS)
+    validation.check_choice("conditions", recipe.conditions, ("table_1", "held_out"))
     if recipe.trials is not None:
-        checks.check_whole("trials", recipe.trials, 1, 1_000_000)
+        validation.check_whole("trials", recipe.trials, 1, 1_000_000)
     training.check_method_settings(recipe.method, recipe.settings)
     ranges = list(recipe.ranges or tuning.space(recipe.method))
     if not ranges:
@@ -173,7 +173,7 @@ def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
         raise ValueError(f"{twice[0]} is given twice: as a setting or range, and as a range")
     for name in ("clean_floor", "clean_drop"):
         if getattr(recipe, name) is not None:
-            checks.check_in_range(name, getattr(recipe, name), 0, 1)
+            validation.check_in_range(name, getattr(recipe, name), 0, 1)
     given = [
         n for n in ("clean_floor", "clean_drop", "objective") if getattr(recipe, n) is not None
     ]

@@ -1,4 +1,6 @@
-"""Tables, figures and one HTML page from result rows; needs neither Keras nor TensorFlow.
+"""Tables, figures and one HTML page from result rows, without Keras and TensorFlow.
+
+`ImageLogger` alone looks at a model, and needs them.
 
 Names load on first use: the tables work where matplotlib is not installed.
 """
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tfrobust.reports.flips import flip_bars
     from tfrobust.reports.heat_maps import accuracy_heat_map
     from tfrobust.reports.html import write_report
+    from tfrobust.reports.image_logger import ImageLogger
     from tfrobust.reports.picture_pairs import maps_figure, worst_examples
     from tfrobust.reports.reliability import reliability_diagram
     from tfrobust.reports.table_files import write_tables
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from tfrobust.reports.trials import trials_figure, trials_table
 
 _MODULES = {
+    "ImageLogger": "image_logger",
     "accuracy_heat_map": "heat_maps",
     "accuracy_over_epochs": "figures",
     "attacks_table": "evaluation_tables",
@@ -55,6 +59,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "ImageLogger",
     "accuracy_heat_map",
     "accuracy_over_epochs",
     "attacks_table",

@@ -25,7 +25,7 @@ def sections(rows: Sequence[Row]) -> Iterator[str]:
         Pieces of HTML.
     """
     rows = [row for row in rows if row.epoch is None]
-    if not any(row.protocol is not None or row.made_with is not None for row in rows):
+    if not any(row.protocol is not None or row.provenance is not None for row in rows):
         return
     yield page.heading("How it was measured")
     for sentence in sentences(rows):
@@ -34,7 +34,7 @@ def sections(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def protocol_table(rows: Iterable[Row]) -> Table:
-    """Every field of `protocol` and `made_with`, with n and the seed, models side by side.
+    """Every field of `protocol` and `provenance`, with n and the seed, models side by side.
 
     Args:
         rows: Result rows, of several data sets if need be.
@@ -45,7 +45,7 @@ def protocol_table(rows: Iterable[Row]) -> Table:
     Example:
 
     >>> row = Row("net", "cifar10/test", "clean", 0.0, "accuracy", 0.9, n=100, seed=0,
-    ...           protocol={"table": "cifar"}, made_with={"keras": "2.15.0"})
+    ...           protocol={"table": "cifar"}, provenance={"keras": "2.15.0"})
     >>> print(protocol_table([row]).to_text(), end="")
     Field             net
     ------------------------------
@@ -116,7 +116,7 @@ def _fields(row: Row) -> Iterator[tuple[str, str]]:
     yield "data set", row.dataset
     yield "images (n)", str(row.n)
     yield "seed", str(row.seed)
-    for group, mapping in (("protocol", row.protocol), ("made with", row.made_with)):
+    for group, mapping in (("protocol", row.protocol), ("made with", row.provenance)):
         if isinstance(mapping, Mapping):
             for key, value in mapping.items():
                 yield f"{group}: {key}", shown(value)

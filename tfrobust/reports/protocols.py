@@ -21,7 +21,7 @@ def check_alike(rows: Iterable[Row], *, mixed_protocols: bool = False) -> tuple[
 
     For each data set, corruption, severity and metric the models must have the same number of
     images, the same seed and the same protocol. An unknown protocol equals only another unknown
-    one. What a number was made with (`made_with`) may differ.
+    one. What a number was made with (`provenance`) may differ.
 
     Args:
         rows: The rows of one table.

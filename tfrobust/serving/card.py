@@ -19,9 +19,9 @@ from tfrobust import rows as result_rows
 from tfrobust.corruptions import TEST
 from tfrobust.datasets.catalog import CATALOG
 from tfrobust.layers.hash_of_weights import hash_of_weights
+from tfrobust.provenance import library_versions
 from tfrobust.rows import CLEAN, Row
 from tfrobust.serving.manifest import EXTRA
-from tfrobust.versions import versions
 
 Card = dict[str, Any]
 Rows = Union[str, "os.PathLike[str]", Iterable[Row]]
@@ -94,7 +94,7 @@ def model_card(
         "class_names": None if class_names is None else list(class_names),
         "numbers": [] if rows is None else _numbers(_of_model(rows, name, weights)),
         "licence": licence,
-        "versions": versions(),
+        "versions": library_versions(),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
     }
 
@@ -216,7 +216,7 @@ def _of_model(rows: Rows, name: str, weights: str) -> list[Row]:
     given = [row for row in given if row.epoch is None]
 
     def weights_of(row: Row) -> Any:
-        found = (row.made_with or {}).get("model")
+        found = (row.provenance or {}).get("model")
         return None if found == "unknown" else found
 
     own = [row for row in given if weights_of(row) == weights]
@@ -268,7 +268,7 @@ def _numbers(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "dataset": dataset,
                 "images": here[0].n,
                 "seed": here[0].seed,
-                "same_weights": (here[0].made_with or {}).get("model") not in (None, "unknown"),
+                "same_weights": (here[0].provenance or {}).get("model") not in (None, "unknown"),
                 "protocol": _plain(dict(here[0].protocol or {})),
                 "clean_accuracy": None if clean is None else clean.value,
                 "robust_accuracy": _robust_accuracy(here, means),

@@ -10,7 +10,7 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks
+from tfrobust import validation
 from tfrobust.layers import route
 from tfrobust.layers.outputs import final_activation
 from tfrobust.serving.manifest import EXTRA
@@ -49,7 +49,7 @@ def example_images(net: Any, examples: Any, image_size: Optional[Sequence[int]])
         return cells[:, rows][:, :, columns]
     images = np.asarray(examples)
     if images.dtype != np.uint8:
-        checks.check_images(images, "examples")
+        validation.check_images(images, "examples")
         images = images.astype("float32")
     if images.ndim != 4 or not len(images):
         raise ValueError(

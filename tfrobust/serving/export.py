@@ -9,7 +9,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import checks, files
+from tfrobust import files, validation
 from tfrobust.layers import route
 from tfrobust.serving import card, manifest
 from tfrobust.serving import examples as recording
@@ -38,7 +38,7 @@ def export(
     - `serving_default`: float32 [B, H, W, C] in [0, 1];
     - `uint8`: uint8 [B, H, W, C] from 0 to 255;
     - `serving_bytes`: string [B], the bytes of JPEG or PNG files of any size and kind (grey,
-      transparent, CMYK, 16 bits), decoded and resized as by `serving.decoding.batch_decoder`. Not
+      transparent, CMYK, 16 bits), decoded and resized as by `serving.batch_decoder`. Not
       there for nets of 2 or 4 channels and more, nor for those of any image size without
       `image_size`;
     - `features`: as `serving_default`, returns `features`, what the layer of that name returns or,
@@ -140,7 +140,7 @@ def check_target(
 def _folder(path: files.PathLike, version: Optional[int]) -> pathlib.Path:
     if version is None:
         return pathlib.Path(path)
-    return pathlib.Path(path, str(checks.check_whole("version", version, 1, 2**63 - 1)))
+    return pathlib.Path(path, str(validation.check_whole("version", version, 1, 2**63 - 1)))
 
 
 def _check_net(net: Any) -> None:
@@ -174,6 +174,6 @@ def _size_of_encoded(net: Any, image_size: Optional[tuple[int, int]]) -> Optiona
         raise ValueError(f"image_size must fit the net, which takes {own}; received {image_size}")
     if channels not in (1, 3) or None in size:
         return None
-    return checks.check_whole("height", size[0], 1, 2**15), checks.check_whole(
+    return validation.check_whole("height", size[0], 1, 2**15), validation.check_whole(
         "width", size[1], 1, 2**15
     )

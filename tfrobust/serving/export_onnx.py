@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, files
+from tfrobust import files, validation
 from tfrobust.serving.exported_file import (
     ExportedFile,
     Pairs,
@@ -76,7 +76,7 @@ def export_onnx(
     ...
     ValueError: path must end in .onnx; received 'net.tflite'
     """
-    checks.check_whole("opset", opset, *OPSETS)
+    validation.check_whole("opset", opset, *OPSETS)
     target = check_file(path, ".onnx", overwrite)
     tf2onnx = _needed("tf2onnx.convert", "export_onnx")
     onnxruntime = _needed("onnxruntime", "data of export_onnx") if data is not None else _runtime()

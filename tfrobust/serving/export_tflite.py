@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, files
+from tfrobust import files, validation
 from tfrobust.serving.exported_file import (
     ExportedFile,
     Pairs,
@@ -90,7 +90,7 @@ def export_tflite(
     ...
     ValueError: quantization 'int8' needs calibration images: ...
     """
-    checks.check_choice("quantization", quantization, QUANTIZATIONS)
+    validation.check_choice("quantization", quantization, QUANTIZATIONS)
     if quantization == "int8" and calibration is None:
         raise ValueError(
             "quantization 'int8' needs calibration images: some hundred of the training data; "

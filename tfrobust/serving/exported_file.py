@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, files
+from tfrobust import files, validation
 from tfrobust.serving.plain_net import PlainNet
 
 Pairs = Iterable[tuple[np.ndarray, Optional[np.ndarray]]]
@@ -131,7 +131,7 @@ def batches_of(
         if labelled and len(parts) < 2:
             raise ValueError(f"{what} must be of (images, labels); received images alone")
         images = np.asarray(parts[0])
-        checks.check_images(images, f"images of {what}")
+        validation.check_images(images, f"images of {what}")
         if any(own not in (None, size) for own, size in zip(net.image_shape, images.shape[1:])):
             raise ValueError(
                 f"images of {what} must fit the net, which takes {list(net.image_shape)}; "
@@ -140,7 +140,7 @@ def batches_of(
         labels = None
         if labelled:
             labels = np.asarray(parts[1])
-            checks.check_labels(labels, net.classes, f"labels of {what}")
+            validation.check_labels(labels, net.classes, f"labels of {what}")
             soft = labels.ndim == 2 and labels.shape[1] > 1
             labels = labels.argmax(axis=1) if soft else labels.reshape(-1)
             if len(labels) != len(images):

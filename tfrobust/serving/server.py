@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfrobust.layers.output_hooks import input_hook, output_hook
 from tfrobust.layers.outputs import final_activation
-from tfrobust.serving.decoding import batch_decoder
+from tfrobust.serving.batch_decoder import batch_decoder
 
 Outputs = dict[str, tf.Tensor]
 

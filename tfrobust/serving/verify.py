@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import checks, files
+from tfrobust import files, validation
+from tfrobust.files import latest_version
 from tfrobust.serving import examples, manifest
-from tfrobust.serving.newest_version import newest_version
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +61,8 @@ def verify(path: files.PathLike, tolerance: float = 1e-4) -> Verified:
     ...     verify(f"{folder}/net").difference < 1e-4
     True
     """
-    tolerance = checks.check_in_range("tolerance", tolerance, 0, 1e6)
-    folder = newest_version(path)
+    tolerance = validation.check_in_range("tolerance", tolerance, 0, 1e6)
+    folder = latest_version(path)
     count = manifest.check_manifest(folder)
     recorded = examples.read(folder)
     images = recorded["images"]

@@ -7,7 +7,7 @@ from typing import Union
 
 import numpy as np
 
-from tfrobust import checks
+from tfrobust import validation
 
 SCALES = ("linear", "log")
 _FORM = "NAME=START,END,POINTS with log or linear behind it, such as gamma=0.01,1,5,log"
@@ -52,10 +52,10 @@ class Range:
         name = self.name
         if not name:
             raise ValueError("a range needs the name of a hyper-parameter; received ''")
-        checks.check_in_range(f"start of {name}", self.start, -1e12, 1e12)
-        checks.check_in_range(f"end of {name}", self.end, -1e12, 1e12)
-        checks.check_whole(f"points of {name}", self.points, 1, 10_000)
-        checks.check_choice(f"scale of {name}", self.scale, SCALES)
+        validation.check_in_range(f"start of {name}", self.start, -1e12, 1e12)
+        validation.check_in_range(f"end of {name}", self.end, -1e12, 1e12)
+        validation.check_whole(f"points of {name}", self.points, 1, 10_000)
+        validation.check_choice(f"scale of {name}", self.scale, SCALES)
         if self.start > self.end or (self.start == self.end and self.points > 1):
             raise ValueError(
                 f"the range of {name} must go from a smaller to a larger number; received "

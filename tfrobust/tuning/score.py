@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 import keras
 
-from tfrobust import checks
+from tfrobust import validation
 
 #: What it is called in the logs and the history.
 SCORE = "score"
@@ -42,7 +42,7 @@ class FlooredScore(keras.callbacks.Callback):
     def __init__(self, clean_floor: Optional[float] = None):
         super().__init__()
         if clean_floor is not None:
-            clean_floor = checks.check_in_range("clean_floor", clean_floor, 0, 1)
+            clean_floor = validation.check_in_range("clean_floor", clean_floor, 0, 1)
         self.clean_floor = clean_floor
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:

@@ -14,10 +14,11 @@ from typing import Any, Optional, Union
 import keras
 import tensorflow as tf
 
-from tfrobust import checks, files, saving
+from tfrobust import files, saving, validation
 from tfrobust.augment.combine import alternates
-from tfrobust.callbacks import AlternateAugmentations, RestoreBest, RobustnessMonitor
+from tfrobust.callbacks import AlternateAugmentations, RestoreBest
 from tfrobust.datasets import Data
+from tfrobust.evaluation import RobustnessMonitor
 from tfrobust.evaluation.benchmark import Conditions, Evaluator
 from tfrobust.tuning import distributed
 from tfrobust.tuning.ranges import Range
@@ -25,7 +26,7 @@ from tfrobust.tuning.score import CLEAN, ROBUST, SCORE, FlooredScore, keeps_floo
 from tfrobust.tuning.trials import COMPLETED, FAILED, Trial, ranked, read, write
 
 TUNERS = ("grid", "random", "hyperband", "bayesian")
-MODEL, TRIALS, SETTINGS = "model.keras", "trials.jsonl", "tuning.json"
+MODEL, TRIALS, SETTINGS_FILE = "model.keras", "trials.jsonl", "tuning.json"
 
 Loaded = Union[Data, tuple[tf.data.Dataset, tf.data.Dataset]]
 Say = Callable[[str], Any]
@@ -137,7 +138,7 @@ def search(
         conditions = list(conditions)
     role = distributed.role()
     if role == "worker":
-        distributed.wait_for(pathlib.Path(out, SETTINGS))
+        distributed.wait_for(pathlib.Path(out, SETTINGS_FILE))
     load_data(data)  # before anything is written
     folder = _folder(
         out,
@@ -256,11 +257,11 @@ def load_data(load: Callable[[], Loaded]) -> Any:
 def _checked(
     build: Any, data: Any, space: Any, tuner: str, trials: Any, epochs: Any, seed: Any
 ) -> list[Range]:
-    checks.check_choice("tuner", tuner, TUNERS)
+    validation.check_choice("tuner", tuner, TUNERS)
     if trials is not None:
-        checks.check_whole("trials", trials, 1, 1_000_000)
-    checks.check_whole("epochs", epochs, 1, 1_000_000)
-    checks.check_whole("seed", seed, 0, 2**31 - 2)
+        validation.check_whole("trials", trials, 1, 1_000_000)
+    validation.check_whole("epochs", epochs, 1, 1_000_000)
+    validation.check_whole("seed", seed, 0, 2**31 - 2)
     for what, thing in (("build", build), ("data", data)):
         if not callable(thing):
             raise ValueError(
@@ -312,14 +313,14 @@ def objective_of(objective: Any, clean_floor: Optional[float]) -> tuple[str, str
             "objective must be the name of one number of the logs or one keras_tuner.Objective; "
             f"received {objective!r}"
         )
-    return name, checks.check_choice("direction of the objective", direction, ("max", "min"))
+    return name, validation.check_choice("direction of the objective", direction, ("max", "min"))
 
 
 def _folder(out: files.PathLike, settings: dict[str, Any]) -> pathlib.Path:
     """The folder with the settings in it, which must be those of an earlier call."""
     folder = pathlib.Path(out)
     files.check_writable(folder)
-    path = folder / SETTINGS
+    path = folder / SETTINGS_FILE
     if not path.is_file():
         if (folder / TRIALS).exists() or (folder / MODEL).exists():
             raise FileExistsError(f"{folder} holds another run; give another output folder")

@@ -1,0 +1,117 @@
+"""Every message says what was wrong, what is allowed and what was received."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrobust import validation
+
+IMAGES = np.full([2, 4, 4, 3], 0.5, "float32")
+
+
+def with_value(value):
+    images = IMAGES.copy()
+    images[1, 2, 3, 0] = value
+    return images
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
+def test_good_images(dtype):
+    for value in (0, 1, -5e-4, 1 + 5e-4):  # interpolation overshoots by rounding
+        images = tf.cast(with_value(value), dtype)
+        validation.check_images(images)
+        validation.check_images(images.numpy())
+        validation.check_image_spec(images.shape, images.dtype)
+    validation.check_image_spec(tf.TensorShape(None), tf.float32)
+    validation.check_image_spec([None, None, None, 3], np.dtype("float32"))
+
+
+@pytest.mark.parametrize(
+    "images, error, said",
+    [
+        (with_value(np.nan), ValueError, "photos must be finite; received 1 NaN or infinite"),
+        (with_value(-np.inf), ValueError, "finite; received 1 NaN or infinite"),
+        (with_value(1.01), ValueError, r"lie in \[0, 1\]; received values from 0.5 to 1.01$"),
+        (with_value(-0.01), ValueError, r"lie in \[0, 1\]; received values from -0.01 to 0.5$"),
+        (with_value(200), ValueError, r"from 0.5 to 200 \(divide 0-255 images by 255\)"),
+        (IMAGES[:0], ValueError, r"at least one image; received shape \(0, 4, 4, 3\)"),
+        (IMAGES[:, :0], ValueError, r"at least one image; received shape \(2, 0, 4, 3\)"),
+        (IMAGES[0], ValueError, r"\[batch, height, width, channels\]; received shape \(4, 4, 3\)"),
+        (IMAGES[None], ValueError, r"received shape \(1, 2, 4, 4, 3\)"),
+        (IMAGES.astype("uint8"), TypeError, r"floating.*received dtype uint8 .*/ 255"),
+        (IMAGES.astype("int64"), TypeError, "received dtype int64"),
+        (IMAGES > 0, TypeError, "received dtype bool"),
+    ],
+)
+def test_bad_images(images, error, said):
+    for form in (images, tf.constant(images)):
+        with pytest.raises(error, match=f"^photos must .*{said.replace('photos must ', '')}"):
+            validation.check_images(form, "photos")
+
+
+@pytest.mark.parametrize(
+    "labels, classes",
+    [
+        ([0, 9], 10),
+        ([[0], [9]], 10),
+        (np.array([0.0, 3.0]), 4),
+        (np.array([0, 3], "uint8"), 4),
+        (np.eye(4), 4),
+        ([[0.25, 0.75], [1.0, 0.0]], 2),
+        ([[0], [0]], 1),
+        ([0], 1),
+    ],
+)
+def test_good_labels(labels, classes):
+    validation.check_labels(labels, classes)
+    validation.check_labels(tf.constant(labels), classes)
+
+
+@pytest.mark.parametrize(
+    "labels, classes, said",
+    [
+        ([0, 10], 10, "class indices from 0 to 9; received values from 0 to 10"),
+        ([-1, 2], 10, "class indices from 0 to 9; received values from -1 to 2"),
+        ([0.5, 1], 10, "whole class indices; received float64 fractions"),
+        ([float("nan")], 10, "whole class indices"),
+        ([], 10, "at least one label"),
+        (np.zeros([0, 1], int), 10, "at least one label"),
+        (np.eye(3), 4, r"\[batch, 4\] .*; received shape \(3, 3\)"),
+        (3, 4, r"received shape \(\)"),
+        (np.zeros([2, 2, 2]), 4, r"received shape \(2, 2, 2\)"),
+        ([[0.5, 0.5], [0.5, 0.75]], 2, "shares that sum to 1; received a row that sums to 1.25"),
+        ([[0, 0], [0, 1]], 2, "received a row that sums to 0"),
+        ([[float("nan"), 1.0]], 2, "received a row that sums to nan"),
+        ([[1.5, -0.5]], 2, "answers must"),
+    ],
+)
+def test_bad_labels(labels, classes, said):
+    with pytest.raises(ValueError, match=f"^answers .*{said.replace('answers ', '')}"):
+        validation.check_labels(labels, classes, "answers")
+
+
+def test_no_one_hot_labels():
+    with pytest.raises(ValueError, match="at least one label"):
+        validation.check_labels(np.zeros([0, 10]), 10)
+
+
+def test_message_on_a_negative_share():
+    with pytest.raises(ValueError, match=r"-0\.5"):
+        validation.check_labels([[1.5, -0.5]], 2)
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.25, np.float32(0.5)])
+def test_in_range(value):
+    number = validation.check_in_range("p", value, 0, 1)
+    assert type(number) is float and number == float(value)
+
+
+@pytest.mark.parametrize(
+    "value", [-0.001, 1.001, float("nan"), float("inf"), None, "much", "0.5", True, [1], {}]
+)
+def test_not_in_range(value):
+    with pytest.raises(ValueError) as caught:
+        validation.check_in_range("p", value, 0, 1)
+    assert str(caught.value) == f"p must be a number in [0, 1]; received {value!r}"

@@ -1,0 +1,126 @@
+"""Robust accuracy after every epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Optional, Union
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import validation
+from tfrobust.evaluation import Evaluator, corrupted
+from tfrobust.evaluation.benchmark import Conditions
+from tfrobust.rows import CLEAN, Row
+
+
+class RobustnessMonitor(keras.callbacks.Callback):
+    """Measures the accuracy on changed validation images after every epoch (FMA paper, Figure 4).
+
+    Adds `val_robust_accuracy`, the mean over the conditions, to the logs; each accuracy is in
+    `rows`. The draws are the same every epoch, so that a change is a change of the model.
+
+    Put it before what reads the logs: TensorBoard, CSVLogger, ModelCheckpoint, EarlyStopping (these
+    two with `mode="max"`), `RestoreBest`. Those that stand before it do not see the number:
+    `RestoreBest` stops the training then, Keras' own at most warn. The history and KerasTuner
+    (`Objective("val_robust_accuracy", "max")`), whose own callbacks come last, see it anyway.
+
+    Args:
+        data: Batched `tf.data.Dataset` of (images, labels), or a pair of arrays: validation, never
+            test.
+        conditions: What `tfrobust.evaluation.corrupted` and the like make, augmentation layers by
+            name, or an `Evaluator` that has them already traced. Default: the four corruptions
+            that the benchmark holds out for validation, at severity 3: choosing by those of the
+            test would make them training data.
+        images: About how many images are looked at, the same each time: every so many-th batch, or
+            image of an array. Default: all.
+        model_name: Name of the model in the rows.
+        dataset: Name of the data in the rows.
+        seed: Seed of the draws.
+        before_training: Also measure before the first epoch, as epoch 0 of `rows`.
+
+    Attributes:
+        rows: Result rows with their epoch, counted from 1.
+
+    Raises:
+        ValueError: There are no conditions, or `images` is no whole number above 0.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        conditions: Union[Conditions, Evaluator, None] = None,
+        *,
+        images: Optional[int] = None,
+        model_name: str = "model",
+        dataset: str = "validation",
+        seed: int = 0,
+        before_training: bool = True,
+    ):
+        super().__init__()
+        self.rows: list[Row] = []
+        if images is not None:
+            data = _subsample(data, validation.check_whole("images", images, 1, 2**31 - 1))
+        self._data = data
+        if conditions is None:
+            conditions = corrupted("held_out", severities=[3])
+        if not isinstance(conditions, Evaluator):
+            conditions = Evaluator(conditions)
+        if not conditions.conditions:
+            raise ValueError(
+                "RobustnessMonitor needs one condition or more, whose mean it reports; "
+                "received none"
+            )
+        self._evaluator: Evaluator = conditions
+        self._labels: dict[str, Any] = {"model_name": model_name, "dataset": dataset, "seed": seed}
+        self._before_training = before_training
+
+    def __deepcopy__(self, memo: Any) -> RobustnessMonitor:
+        # KerasTuner copies callbacks for each trial; a tf.data pipeline cannot be copied, and need
+        # not be.
+        return RobustnessMonitor(
+            self._data, self._evaluator, before_training=self._before_training, **self._labels
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        """What a `Checkpoint` saves of it: its rows."""
+        return {"rows": [json.loads(row.to_json()) for row in self.rows]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from what `get_state` returned.
+
+        Args:
+            state: That.
+        """
+        self.rows = [Row(**row) for row in state["rows"]]
+
+    def on_train_begin(self, logs: Optional[dict[str, Any]] = None) -> None:
+        if self._before_training and not self.rows:
+            self._measure(0)
+
+    def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
+        accuracies = self._measure(epoch + 1)
+        if logs is not None:
+            del accuracies[CLEAN]
+            logs["val_robust_accuracy"] = sum(accuracies.values()) / len(accuracies)
+
+    def _measure(self, epoch: int) -> dict[str, float]:
+        rows = self._evaluator.rows(self.model, self._data, **self._labels)
+        self.rows += [dataclasses.replace(row, epoch=epoch) for row in rows]
+        return {row.corruption: row.value for row in rows}
+
+
+def _subsample(data: Any, images: int) -> Any:
+    """About so many images, from all over the data, which may be sorted."""
+    if not isinstance(data, tf.data.Dataset):
+        values, labels = (np.asarray(part) for part in data)
+        step = max(len(values) // images, 1)
+        return values[::step], labels[::step]
+    batches = int(data.cardinality())
+    size = len(keras.utils.unpack_x_y_sample_weight(next(iter(data.take(1))))[0])
+    wanted = max(images // size, 1)
+    if batches < 0:  # it is not known how many there are
+        return data.take(wanted)
+    return data.shard(max(batches // wanted, 1), 0)

@@ -1,0 +1,109 @@
+"""Runs a published experiment by its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+from tfrobust import files, rows
+from tfrobust.experiments.experiment import Experiment, ExperimentConfig
+from tfrobust.registries import EXPERIMENTS
+
+
+def reproduce(
+    name: str,
+    out: files.PathLike,
+    *,
+    setting: str = "small",
+    numbers: Optional[Mapping[str, Any]] = None,
+    say: Callable[[str], Any] = print,
+    **overrides: Any,
+) -> list[rows.Row]:
+    """Trains and measures the models of a paper's table, and writes it with both numbers.
+
+    In the folder stand `rows.jsonl` (every number), `tables.md` (the paper's tables, our numbers
+    beside the printed ones, and the differences of the models with their intervals), the figures,
+    the models, and `measured`, what they answered to each test image. A run that was killed goes
+    on; more seeds and lines can be added to it.
+
+    Args:
+        name: One of `EXPERIMENTS`.
+        out: Output folder.
+        setting: "full" (the paper's), "small" (for two CPU cores; the default) or "quick" (a
+            minute or two, to see that it runs).
+        numbers: Other values of the experiment's own numbers.
+        say: Takes the lines that tell how it goes.
+        **overrides: Other values of the fields of `ExperimentConfig`, such as `data_dir` and
+            `seeds`.
+
+    Returns:
+        All rows; the training seed of each stands in its `provenance`.
+
+    Raises:
+        ValueError: There is no such experiment, setting, field, number, line or data set.
+        FileNotFoundError: The data or weights are not there.
+        FileExistsError: `out` holds something else.
+    """
+    experiment: Experiment = EXPERIMENTS[name]()
+    return experiment.run(resolved(experiment, setting, numbers, **overrides), out, say=say)
+
+
+def resolved(
+    experiment: Experiment,
+    setting: str = "small",
+    numbers: Optional[Mapping[str, Any]] = None,
+    **overrides: Any,
+) -> ExperimentConfig:
+    """A setting of an experiment with other values.
+
+    Args:
+        experiment: The experiment.
+        setting: "full", "small" or "quick".
+        numbers: Other values of the experiment's own numbers.
+        **overrides: Other values of the fields of `ExperimentConfig`.
+
+    Raises:
+        ValueError: There is no such setting, field or number, or a number is of another kind.
+    """
+    found = experiment.setting(setting)
+    unknown = sorted(set(numbers or {}) - set(found.numbers))
+    if unknown:
+        raise ValueError(
+            f"{type(experiment).__name__} has no number {', '.join(unknown)}; it has: "
+            f"{', '.join(sorted(found.numbers)) or 'none'}"
+        )
+    given = {name: _like(name, found.numbers[name], v) for name, v in (numbers or {}).items()}
+    merged: ExperimentConfig = found.replace(**overrides, numbers={**found.numbers, **given})
+    return merged
+
+
+def _like(name: str, known: Any, value: Any) -> Any:
+    """A given value, which must be of the kind that is there; for a tuple one alone will do."""
+    if isinstance(known, tuple) and not isinstance(value, (tuple, list)):
+        return (value,)
+    kinds: list[tuple[Any, str]] = [
+        ((int, float), "a number"),
+        (Mapping, "a mapping"),
+        (str, "text"),
+    ]
+    for kind, text in kinds:
+        if isinstance(known, kind) and not isinstance(value, kind):
+            raise ValueError(f"{name} must be {text}, such as {known!r}; received {value!r}")
+    return value
+
+
+def description(name: str, setting: Optional[ExperimentConfig] = None) -> str:
+    """What an experiment is: its docstring, and the numbers of a setting.
+
+    Args:
+        name: One of `EXPERIMENTS`.
+        setting: The setting; None for the small one.
+    """
+    experiment: Experiment = EXPERIMENTS[name]()
+    chosen = setting or experiment.small
+    lines = [inspect.getdoc(type(experiment)) or "", "", "ExperimentConfig:"]
+    for field in dataclasses.fields(chosen):
+        lines.append(f"  {field.name}: {getattr(chosen, field.name)}")
+    return "\n".join(lines)

@@ -33,7 +33,7 @@ def parts(images, labels, net):
             yield images[start : start + BATCH]
 
     started = time.perf_counter()
-    for name in corruptions.TEST:
+    for name in corruptions.TEST_CORRUPTIONS:
         for severity in range(1, 6):
             for number, batch in enumerate(batches()):
                 index = range(number * BATCH, number * BATCH + len(batch))

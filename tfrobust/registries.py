@@ -266,121 +266,143 @@ CORRUPTIONS = Registry(
     },
 )
 
+#: The fifteen corruptions that results are reported on, in their groups.
+CORRUPTION_GROUPS = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "weather": ("snow", "frost", "fog", "brightness"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+}
+TEST_CORRUPTIONS = tuple(name for group in CORRUPTION_GROUPS.values() for name in group)
+#: The four that are held out, for choosing settings.
+HELD_OUT_CORRUPTIONS = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+
+#: The perturbation sequences of the -P benchmarks, over which the mean flip rate goes.
+PERTURBATIONS = (
+    *("gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "snow"),
+    *("brightness", "translate", "rotate", "tilt", "scale"),
+)
+#: The sequences that are held out, for choosing settings.
+HELD_OUT_PERTURBATIONS = ("speckle_noise", "gaussian_blur", "spatter", "shear")
+#: The sequences of noise. Their frames are independent, so a prediction is compared with that of
+#: the first frame, the clean image; in the others with that of the frame before.
+NOISE_PERTURBATIONS = ("gaussian_noise", "shot_noise", "speckle_noise")
+
 #: The papers' experiments, as `tfrobust reproduce` takes them.
 EXPERIMENTS = Registry(
     "experiment",
     {
         "fma_table2": (
-            "recipes.papers.fma:IndividualAugmentations",
+            "experiments.fma:IndividualAugmentations",
             "FMA, Table 2: one augmentation at a time, AT, ST and FMA",
         ),
         "fma_table3": (
-            "recipes.papers.fma:CombinedAugmentation",
+            "experiments.fma:CombinedAugmentation",
             "FMA, Table 3 and Figures 3 and 4: combined augmentation on CIFAR-10",
         ),
         "fma_imagenet200": (
-            "recipes.papers.fma:CombinedOnImageNet200",
+            "experiments.fma:CombinedOnImageNet200",
             "FMA, Table 3: combined augmentation on ImageNet-200",
         ),
         "fcl_table1": (
-            "recipes.papers.fcl:SyntheticMNIST",
+            "experiments.fcl:SyntheticMNIST",
             "FCL, Table 1 and Figure 4: rare classes of synthetic MNIST",
         ),
         "fcl_cifar10": (
-            "recipes.papers.fcl:Cifar10",
+            "experiments.fcl:Cifar10",
             "FCL, Tables 2 to 4: noisy and corrupted CIFAR-10",
         ),
         "fcl_cifar100": (
-            "recipes.papers.fcl:Cifar100",
+            "experiments.fcl:Cifar100",
             "FCL, Tables 2 to 4: noisy and corrupted CIFAR-100",
         ),
         "fcl_imagenet": (
-            "recipes.papers.fcl:ImageNet",
+            "experiments.fcl:ImageNet",
             "FCL, Tables 3 and 4: corrupted ImageNet",
         ),
         "noisymix_cifar10": (
-            "recipes.papers.noisymix:Cifar10",
+            "experiments.noisymix:Cifar10",
             "NoisyMix, Tables 2, 3, 7, 9: CIFAR-10, CIFAR-10-C and -P",
         ),
         "noisymix_cifar100": (
-            "recipes.papers.noisymix:Cifar100",
+            "experiments.noisymix:Cifar100",
             "NoisyMix, Tables 2, 3, 8, 10: CIFAR-100 and CIFAR-100-C",
         ),
         "noisymix_ablation": (
-            "recipes.papers.noisymix:Ablation",
+            "experiments.noisymix:Ablation",
             "NoisyMix, Table 4: parts of it switched off",
         ),
         "noisymix_imagenet": (
-            "recipes.papers.noisymix:ImageNet",
+            "experiments.noisymix:ImageNet",
             "NoisyMix, Tables 1, 6, 11, 12: ImageNet, -C, -R and -P",
         ),
         "augmax_table1": (
-            "recipes.papers.augmax:Statistics",
+            "experiments.augmax:Statistics",
             "AugMax, Table 1: variances on the routes of DuBN and DuBIN",
         ),
         "augmax_cifar10": (
-            "recipes.papers.augmax:Cifar10",
+            "experiments.augmax:Cifar10",
             "AugMax, Table 2: CIFAR-10 and CIFAR-10-C",
         ),
         "augmax_cifar100": (
-            "recipes.papers.augmax:Cifar100",
+            "experiments.augmax:Cifar100",
             "AugMax, Table 3: CIFAR-100 and CIFAR-100-C",
         ),
         "augmax_imagenet": (
-            "recipes.papers.augmax:ImageNet",
+            "experiments.augmax:ImageNet",
             "AugMax, Table 4: ImageNet and ImageNet-C",
         ),
         "augmax_tiny_imagenet": (
-            "recipes.papers.augmax:TinyImageNet",
+            "experiments.augmax:TinyImageNet",
             "AugMax, Tables 5 and 6: Tiny ImageNet",
         ),
-        "augmax_table8": ("recipes.papers.augmax:Norms", "AugMax, Table 8: norms of the net"),
+        "augmax_table8": ("experiments.augmax:Norms", "AugMax, Table 8: norms of the net"),
         "augmax_table9": (
-            "recipes.papers.augmax:Hyperparameters",
+            "experiments.augmax:Hyperparameters",
             "AugMax, Table 9: steps, early stop and weight",
         ),
         "augmax_table10": (
-            "recipes.papers.augmax:Strategies",
+            "experiments.augmax:Strategies",
             "AugMax, Table 10: diversity, hardness and both",
         ),
         "augmax_table11": (
-            "recipes.papers.augmax:Shifts",
+            "experiments.augmax:Shifts",
             "AugMax, Table 11: CIFAR-10.1 and rotations and shifts",
         ),
         "stability_gauss": (
-            "recipes.papers.stability:Gauss",
+            "experiments.stability:Gauss",
             "stability training, Figure 1a: Gaussian noise",
         ),
         "stability_jpeg": (
-            "recipes.papers.stability:Jpeg",
+            "experiments.stability:Jpeg",
             "stability training, Table 2: JPEG",
         ),
         "stability_thumb": (
-            "recipes.papers.stability:Thumb",
+            "experiments.stability:Thumb",
             "stability training, Figure 1b: thumbnails",
         ),
         "stability_rotation": (
-            "recipes.papers.stability:Rotation",
+            "experiments.stability:Rotation",
             "stability training, Figure 3a: rotation",
         ),
         "stability_crops": (
-            "recipes.papers.stability:Crops",
+            "experiments.stability:Crops",
             "stability training, Figure 3b: displaced crops",
         ),
         "stability_fgsm": (
-            "recipes.papers.stability:Adversarial",
+            "experiments.stability:Adversarial",
             "stability training, Figure 2a: FGSM",
         ),
         "stability_gauss_rotation": (
-            "recipes.papers.stability:GaussAndRotation",
+            "experiments.stability:GaussAndRotation",
             "stability training, Figure 2b: two at once",
         ),
         "noisymix_transfer": (
-            "recipes.papers.noisymix:Transfer",
+            "experiments.noisymix:Transfer",
             "NoisyMix, Table 5: robustness that finetuned models inherit",
         ),
         "noisymix_toy": (
-            "recipes.papers.toy:ToyProblem",
+            "experiments.toy:ToyProblem",
             "NoisyMix, appendix A: six schemes on points of the plane",
         ),
     },

@@ -99,7 +99,10 @@ def test_monitor_by_default_looks_at_the_held_out_corruptions():
     model.compile("sgd")
     monitor = RobustnessMonitor((images, np.arange(6) % 3))
     history = model.fit(images, np.arange(6) % 3, callbacks=[monitor], verbose=0).history
-    assert [row.corruption for row in monitor.rows[5:]] == ["clean", *corruptions.HELD_OUT]
+    assert [row.corruption for row in monitor.rows[5:]] == [
+        "clean",
+        *corruptions.HELD_OUT_CORRUPTIONS,
+    ]
     assert {row.severity for row in monitor.rows} == {0.0, 3}
     expected = np.mean([row.value for row in monitor.rows[6:]])
     assert history["val_robust_accuracy"] == [pytest.approx(expected)]

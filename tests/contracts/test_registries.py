@@ -56,3 +56,11 @@ def test_subpackages_are_reached_from_the_top():
         assert getattr(tfrobust, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = tfrobust.nothing
+
+
+def test_corruptions_are_those_of_the_test_set_and_those_held_out():
+    """Fifteen in four groups, then four; the order is that of the papers' tables."""
+    test, held_out = registries.TEST_CORRUPTIONS, registries.HELD_OUT_CORRUPTIONS
+    assert list(registries.CORRUPTIONS) == [*test, *held_out]
+    assert [len(group) for group in registries.CORRUPTION_GROUPS.values()] == [3, 4, 4, 4]
+    assert len(registries.PERTURBATIONS) == 10 and len(registries.HELD_OUT_PERTURBATIONS) == 4

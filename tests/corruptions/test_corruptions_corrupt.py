@@ -88,8 +88,10 @@ def test_severities_grow(name):
 
 
 def test_groups_are_the_test_set():
-    assert [n for group in corruptions.GROUPS.values() for n in group] == list(corruptions.TEST)
-    assert len(corruptions.TEST) == 15 and len(corruptions.HELD_OUT) == 4
+    assert [n for group in corruptions.CORRUPTION_GROUPS.values() for n in group] == list(
+        corruptions.TEST_CORRUPTIONS
+    )
+    assert len(corruptions.TEST_CORRUPTIONS) == 15 and len(corruptions.HELD_OUT_CORRUPTIONS) == 4
     for table in TABLES.values():
         assert list(table) == list(CORRUPTIONS)
 

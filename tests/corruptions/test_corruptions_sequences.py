@@ -12,14 +12,9 @@ import tensorflow as tf
 from scipy import ndimage
 
 from tfrobust.corruptions import fields, perturb, perturbation_frames, spatter
-from tfrobust.corruptions.perturbations import (
-    HELD_OUT_PERTURBATIONS,
-    NOISE,
-    PERTURBATIONS,
-    TABLES,
-    frame_count,
-)
+from tfrobust.corruptions.perturbations import TABLES, frame_count
 from tfrobust.corruptions.sequences import _run_down
+from tfrobust.registries import HELD_OUT_PERTURBATIONS, NOISE_PERTURBATIONS, PERTURBATIONS
 
 ALL = PERTURBATIONS + HELD_OUT_PERTURBATIONS
 CASES = [(name, table) for table in TABLES for name in ALL if name in TABLES[table]]
@@ -268,7 +263,7 @@ def test_numbers_of_frames(table):
 @pytest.mark.parametrize(
     ("name", "clean"),
     [
-        *((name, 0) for name in (*NOISE, "zoom_blur")),
+        *((name, 0) for name in (*NOISE_PERTURBATIONS, "zoom_blur")),
         *((name, 15) for name in ("brightness", "rotate", "scale", "shear")),
         ("translate", 7),
     ],
@@ -293,7 +288,7 @@ def test_no_frame_is_the_clean_image(name):
 def test_noise_has_its_strength_and_is_independent(table, difficulty):
     images = np.full([2, 48, 48, 3], 120, "uint8")
     values = images.size
-    for name in NOISE:
+    for name in NOISE_PERTURBATIONS:
         strength = TABLES[table][name][difficulty - 1]
         frames = perturb(
             images, name, table=table, difficulty=difficulty, frames=[0, 1, 30]
@@ -396,7 +391,7 @@ def test_seeds():
     def frame(name, seed=0, **options):
         return perturb(images, name, seed, table=32, frames=[4], **options).numpy()
 
-    for name in (*NOISE, "snow", "spatter"):
+    for name in (*NOISE_PERTURBATIONS, "snow", "spatter"):
         assert np.array_equal(frame(name), frame(name))
         assert not np.array_equal(frame(name), frame(name, 1))
         assert not np.array_equal(frame(name), frame(name, index=[2, 3]))

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from tests.reference import corruptions as reference
-from tfrobust.corruptions import GROUPS, HELD_OUT, TEST, severities
+from tfrobust.corruptions import (
+    CORRUPTION_GROUPS,
+    HELD_OUT_CORRUPTIONS,
+    TEST_CORRUPTIONS,
+    severities,
+)
 from tfrobust.registries import CORRUPTIONS
 
 SIZES = (32, 64, 224)
@@ -14,10 +19,12 @@ SIZES = (32, 64, 224)
 
 def test_names():
     assert set(reference.TABLES) == set(CORRUPTIONS)
-    assert (len(TEST), len(HELD_OUT)) == (15, 4)
-    assert set(TEST) | set(HELD_OUT) == set(CORRUPTIONS)
-    assert set(HELD_OUT) == {"speckle_noise", "gaussian_blur", "spatter", "saturate"}
-    assert sorted(name for group in GROUPS.values() for name in group) == sorted(TEST)
+    assert (len(TEST_CORRUPTIONS), len(HELD_OUT_CORRUPTIONS)) == (15, 4)
+    assert set(TEST_CORRUPTIONS) | set(HELD_OUT_CORRUPTIONS) == set(CORRUPTIONS)
+    assert set(HELD_OUT_CORRUPTIONS) == {"speckle_noise", "gaussian_blur", "spatter", "saturate"}
+    assert sorted(name for group in CORRUPTION_GROUPS.values() for name in group) == sorted(
+        TEST_CORRUPTIONS
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)

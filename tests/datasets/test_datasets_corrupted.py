@@ -9,8 +9,8 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from tfrobust import datasets
-from tfrobust.datasets import checksums, published
+from tfrobust import dataset_facts, datasets
+from tfrobust.datasets import published
 from tfrobust.registries import CORRUPTIONS
 
 RANDOM = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def test_names_are_consistent():
     assert all(datasets.canonical_name(name) == name for name in CORRUPTIONS)
     assert set(published.ALIASES.values()) <= set(CORRUPTIONS)
     assert not set(published.ALIASES) & set(CORRUPTIONS)
-    for sums in checksums.FILE_MD5.values():
+    for sums in dataset_facts.FILE_MD5.values():
         assert set(sums) == {*CORRUPTIONS, "labels"}
         assert len(set(sums.values())) == 20
         assert all(len(bytes.fromhex(md5)) == 16 for md5 in sums.values())
@@ -154,9 +154,9 @@ def test_published_as(cifar_c, monkeypatch):
         name: hashlib.md5((folder / f"{name}.npy").read_bytes()).hexdigest()
         for name in ("labels", "glass_blur")
     }
-    monkeypatch.setitem(checksums.FILE_MD5["CIFAR-100-C"], "labels", md5["labels"])
+    monkeypatch.setitem(dataset_facts.FILE_MD5["CIFAR-100-C"], "labels", md5["labels"])
     assert datasets.published_as(folder) is None
-    monkeypatch.setitem(checksums.FILE_MD5["CIFAR-100-C"], "glass_blur", md5["glass_blur"])
+    monkeypatch.setitem(dataset_facts.FILE_MD5["CIFAR-100-C"], "glass_blur", md5["glass_blur"])
     assert datasets.published_as(folder) == "CIFAR-100-C"
     assert datasets.published_as(folder, ["frosted_glass_blur"]) == "CIFAR-100-C"
     found, _ = datasets.cifar_c(folder, "glass_blur", 5, verify=True)

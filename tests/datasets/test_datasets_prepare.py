@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from tfrobust import datasets
-from tfrobust.datasets import catalog, prepare
+from tfrobust import dataset_facts, datasets
+from tfrobust.datasets import prepare
 from tfrobust.registries import DATASETS
 
 
 def test_every_data_set_is_in_the_catalog():
-    assert set(catalog.CATALOG) == set(DATASETS)
-    for name, entry in catalog.CATALOG.items():
+    assert set(dataset_facts.CATALOG) == set(DATASETS)
+    for name, entry in dataset_facts.CATALOG.items():
         assert entry.images and entry.size and entry.source and entry.licence, name
         here = not entry.prepared and not entry.folder  # comes with the package, or is the user's
         assert here or entry.prepared or entry.downloads or entry.by_hand, name
@@ -84,9 +84,11 @@ def published(tmp_path, monkeypatch):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
             digest = hashlib.md5(content).hexdigest() if md5 is True else md5
-            downloads.append(catalog.Download(path.as_uri(), digest, unpack))
-        entry = catalog.Entry("4", "1 kB", "here", "none", folder="C", downloads=tuple(downloads))
-        monkeypatch.setitem(catalog.CATALOG, "cifar10_c", entry)
+            downloads.append(dataset_facts.Download(path.as_uri(), digest, unpack))
+        entry = dataset_facts.Entry(
+            "4", "1 kB", "here", "none", folder="C", downloads=tuple(downloads)
+        )
+        monkeypatch.setitem(dataset_facts.CATALOG, "cifar10_c", entry)
         monkeypatch.setenv("TFROBUST_DATA_DIR", str(tmp_path / "data"))
         return tmp_path / "data" / "C"
 

@@ -48,8 +48,12 @@ def test_corruptions_are_those_of_corrupt(predictor, name, severity):
 
 def test_selections():
     assert len(corrupted()) == 75 and len(corrupted("all", severities=[2])) == 19
-    assert [c.name for c in corrupted("noise", severities=[1])] == list(corruptions.GROUPS["noise"])
-    assert [c.name for c in corrupted("held_out", severities=[1])] == list(corruptions.HELD_OUT)
+    assert [c.name for c in corrupted("noise", severities=[1])] == list(
+        corruptions.CORRUPTION_GROUPS["noise"]
+    )
+    assert [c.name for c in corrupted("held_out", severities=[1])] == list(
+        corruptions.HELD_OUT_CORRUPTIONS
+    )
     assert [(c.name, c.severity) for c in corrupted(["snow"], severities=[5, 1])] == [
         ("snow", 5),
         ("snow", 1),

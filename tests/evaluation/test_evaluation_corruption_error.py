@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfrobust.corruptions import GROUPS, HELD_OUT, TEST
+from tfrobust.corruptions import CORRUPTION_GROUPS, HELD_OUT_CORRUPTIONS, TEST_CORRUPTIONS
 from tfrobust.evaluation import (
     BASELINES,
     collect_rows,
@@ -26,7 +26,13 @@ ALEXNET_MEANS = [
 
 def random_accuracies(seed=0, clean=0.95):
     random = np.random.default_rng(seed)
-    return {**{name: list(random.random(5) * 0.9) for name in (*TEST, *HELD_OUT)}, "clean": clean}
+    return {
+        **{
+            name: list(random.random(5) * 0.9)
+            for name in (*TEST_CORRUPTIONS, *HELD_OUT_CORRUPTIONS)
+        },
+        "clean": clean,
+    }
 
 
 def rows_of(accuracies, **changes):
@@ -67,10 +73,14 @@ def test_alexnet_is_100():
                 alexnet, "alexnet", relative=relative, corruptions=corruptions, values="error"
             )
             assert set(errors.values()) == {100.0}
-    assert [np.mean(alexnet[name]) for name in TEST] == pytest.approx(ALEXNET_MEANS, abs=1e-9)
+    assert [np.mean(alexnet[name]) for name in TEST_CORRUPTIONS] == pytest.approx(
+        ALEXNET_MEANS, abs=1e-9
+    )
     # The published ResNet-50, with its errors from rounded CEs: mCE 76.7 and relative mCE 105.0.
     published = [80, 82, 83, 75, 89, 78, 80, 78, 75, 66, 57, 71, 85, 77, 77]
-    errors = {name: ce / 100 * base for name, ce, base in zip(TEST, published, ALEXNET_MEANS)}
+    errors = {
+        name: ce / 100 * base for name, ce, base in zip(TEST_CORRUPTIONS, published, ALEXNET_MEANS)
+    }
     errors["clean"] = 0.239
     value = mean_corruption_error(errors, "alexnet", values="error")
     assert value == pytest.approx(np.mean(published)) and value == pytest.approx(76.7, abs=0.5)
@@ -94,9 +104,9 @@ def test_random_against_loops():
     results, baseline = random_accuracies(0), random_accuracies(1, clean=0.99)
     errors = corruption_errors(results, baseline)
     relative = corruption_errors(results, baseline, relative=True)
-    assert list(errors) == list(relative) == list(TEST)
+    assert list(errors) == list(relative) == list(TEST_CORRUPTIONS)
     ratios = []
-    for name in TEST:
+    for name in TEST_CORRUPTIONS:
         top = bottom = top_relative = bottom_relative = 0
         for severity in range(5):
             top += 1 - results[name][severity]
@@ -115,7 +125,11 @@ def test_random_against_loops():
 def test_robust_accuracy_of_groups():
     results = random_accuracies()
     values = {}
-    for group, names in {"test": TEST, "all": (*TEST, *HELD_OUT), **GROUPS}.items():
+    for group, names in {
+        "test": TEST_CORRUPTIONS,
+        "all": (*TEST_CORRUPTIONS, *HELD_OUT_CORRUPTIONS),
+        **CORRUPTION_GROUPS,
+    }.items():
         cells = [results[name][severity] for name in names for severity in range(5)]
         values[group] = robust_accuracy(results, corruptions=group)
         assert values[group] == pytest.approx(sum(cells) / len(cells))
@@ -125,7 +139,9 @@ def test_robust_accuracy_of_groups():
     assert values["test"] == pytest.approx(np.dot([3, 4, 4, 4], groups) / 15)
     assert without == pytest.approx(np.mean(groups[1:]))
     # The noises need not be there then.
-    fewer = {name: results[name] for name in TEST if name not in GROUPS["noise"]}
+    fewer = {
+        name: results[name] for name in TEST_CORRUPTIONS if name not in CORRUPTION_GROUPS["noise"]
+    }
     assert robust_accuracy(fewer, corruptions="without_noise") == without
 
 
@@ -151,7 +167,7 @@ def test_what_does_not_matter():
 
 
 def test_extremes():
-    perfect, hopeless = ({name: [value] * 5 for name in TEST} for value in (1, 0))
+    perfect, hopeless = ({name: [value] * 5 for name in TEST_CORRUPTIONS} for value in (1, 0))
     assert robust_accuracy(perfect) == 1 and robust_accuracy(hopeless) == 0
     assert mean_corruption_error(perfect, "alexnet") == 0
     assert mean_corruption_error(hopeless) == 100
@@ -184,9 +200,9 @@ def test_bad_numbers(change, said):
 def test_bad_arguments():
     results = random_accuracies()
     with pytest.raises(ValueError, match=r"the results must hold .* received none of snow$"):
-        robust_accuracy({name: 0.5 for name in TEST if name != "snow"})
+        robust_accuracy({name: 0.5 for name in TEST_CORRUPTIONS if name != "snow"})
     with pytest.raises(ValueError, match=r"received none of clean$"):
-        mean_corruption_error({name: 0.5 for name in TEST}, "alexnet", relative=True)
+        mean_corruption_error({name: 0.5 for name in TEST_CORRUPTIONS}, "alexnet", relative=True)
     with pytest.raises(ValueError, match="baseline must be one of alexnet, tiny_imagenet_resnet18"):
         mean_corruption_error(results, "resnet")
     with pytest.raises(ValueError, match=r"corruptions must be one of test, noise, .*'noises'"):

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from tfrobust import rows
-from tfrobust.corruptions import GROUPS, TEST
+from tfrobust.corruptions import CORRUPTION_GROUPS, TEST_CORRUPTIONS
 from tfrobust.evaluation import BASELINES, corrupted, summary
 from tfrobust.rows import Row
 
 RANDOM = np.random.default_rng(0)
 
 
-def measured(names=TEST, model="net", dataset="toy/test", clean=0.9, metrics=("accuracy",)):
+def measured(
+    names=TEST_CORRUPTIONS, model="net", dataset="toy/test", clean=0.9, metrics=("accuracy",)
+):
     """Rows with a value for each corruption and severity, and the values, [names, 5]."""
     values = RANDOM.uniform(0.2, 0.8, [len(names), 5])
     common = {"n": 100, "seed": 0, "protocol": {"data": "ab", "table": 32}}
@@ -35,9 +37,11 @@ def test_values_against_numpy():
     found = by_place(summary(made))
     assert found["robust_accuracy", "test"] == pytest.approx(values.mean())
     for group in ("noise", "blur", "weather", "digital"):
-        chosen = [TEST.index(name) for name in GROUPS[group]]
+        chosen = [TEST_CORRUPTIONS.index(name) for name in CORRUPTION_GROUPS[group]]
         assert found["robust_accuracy", group] == pytest.approx(values[chosen].mean())
-    others = [i for i, name in enumerate(TEST) if name not in GROUPS["noise"]]
+    others = [
+        i for i, name in enumerate(TEST_CORRUPTIONS) if name not in CORRUPTION_GROUPS["noise"]
+    ]
     assert found["robust_accuracy", "without_noise"] == pytest.approx(values[others].mean())
     assert found["mean_corruption_error", "test"] == pytest.approx(100 * (1 - values.mean()))
     relative = 100 * (0.9 - values.mean())
@@ -46,7 +50,7 @@ def test_values_against_numpy():
 
 def test_alexnets_errors_against_alexnet_are_100():
     made = [Row("alexnet", "imagenet/test", "clean", 0.0, "accuracy", 1 - 0.43478, n=1, seed=0)]
-    for name in TEST:
+    for name in TEST_CORRUPTIONS:
         for severity, error in enumerate(BASELINES["alexnet"][name], start=1):
             made.append(
                 Row("alexnet", "imagenet/test", name, severity, "accuracy", 1 - error, n=1, seed=0)
@@ -80,7 +84,7 @@ def test_calibration_means():
 
 
 def test_only_what_is_complete():
-    made, _ = measured(GROUPS["blur"])
+    made, _ = measured(CORRUPTION_GROUPS["blur"])
     assert list(by_place(summary(made))) == [("robust_accuracy", "blur")]
     cut = [row for row in made if not (row.corruption == "zoom_blur" and row.severity == 4)]
     assert summary(cut) == []
@@ -113,7 +117,7 @@ def test_unknown_baseline(baseline):
 
 def test_a_baseline_that_is_not_complete(tmp_path):
     made, _ = measured()
-    base, _ = measured(GROUPS["blur"])
+    base, _ = measured(CORRUPTION_GROUPS["blur"])
     rows.write(base, tmp_path / "base.jsonl")
     with pytest.raises(ValueError, match="gaussian_noise"):
         summary(made, baseline=tmp_path / "base.jsonl")

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tfrobust import cli, datasets, rows, saving
 from tfrobust.augment import GaussianNoise
-from tfrobust.corruptions.severities import GROUPS, TEST
 from tfrobust.evaluation import swept
 from tfrobust.evaluation.predictions import Predictions
 from tfrobust.evaluation.results_folder import Results
@@ -34,7 +33,7 @@ from tfrobust.experiments.tables import (
     metric,
     robust,
 )
-from tfrobust.registries import EXPERIMENTS
+from tfrobust.registries import CORRUPTION_GROUPS, EXPERIMENTS, TEST_CORRUPTIONS
 
 
 def row(model, condition, value, *, seed=0, severity=None, kind="accuracy"):
@@ -435,9 +434,9 @@ class TestPrintedByCorruption:
     def test_fcl(self, name):
         experiment = EXPERIMENTS[name]()
         for model, values in experiment.by_corruption.items():
-            own = dict(zip(TEST, values))
+            own = dict(zip(TEST_CORRUPTIONS, values))
             for group, column in (("noise", 1), ("blur", 2), ("weather", 3), ("digital", 4)):
-                mean = np.mean([own[name] for name in GROUPS[group]])
+                mean = np.mean([own[name] for name in CORRUPTION_GROUPS[group]])
                 assert mean == pytest.approx(experiment.corruptions[model][column], abs=0.02)
 
     def test_our_mean_stands_beside_the_printed_one(self):

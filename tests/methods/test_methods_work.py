@@ -162,7 +162,7 @@ class Work:
         self.corrupted = np.concatenate(
             [
                 corruptions.corrupt(self.images, name, severity, table=32)
-                for name in corruptions.TEST
+                for name in corruptions.TEST_CORRUPTIONS
                 for severity in SEVERITIES
             ]
         )

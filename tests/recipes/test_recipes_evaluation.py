@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import attacks, augment, datasets, nets, recipes, rows, saving
-from tfrobust.corruptions import TEST
+from tfrobust.corruptions import TEST_CORRUPTIONS
 from tfrobust.evaluation import attacked, augmented, corrupted, swept
 
 FILES = {"answers", "data.json", "reliability.json", "differences.json", "report.html"}
@@ -69,7 +69,7 @@ def test_a_whole_evaluation(models, tmp_path):
     grey = [row.value for row in made if (row.metric, row.corruption) == ("accuracy", "S-")]
     assert max(grey) < 0.8
     means = [row for row in made if row.metric == "robust_accuracy" and row.corruption == "test"]
-    cells = [r.value for r in made if r.metric == "accuracy" and r.corruption in TEST]
+    cells = [r.value for r in made if r.metric == "accuracy" and r.corruption in TEST_CORRUPTIONS]
     assert np.mean([row.value for row in means]) == pytest.approx(np.mean(cells))
     assert [row.n for row in made if row.metric == "flip_probability"] == [24, 24]
 

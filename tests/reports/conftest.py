@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tfrobust import rows as result_rows
-from tfrobust.reports.results import ATTACKS, COMMON, GROUPS, TEST
+from tfrobust.registries import CORRUPTION_GROUPS, CORRUPTIONS, TEST_CORRUPTIONS
+from tfrobust.reports.results import ATTACKS
 from tfrobust.rows import Row
 
 PERTURBATIONS = ("gaussian_noise", "motion_blur", "snow", "brightness", "translate", "tilt")
@@ -39,7 +40,7 @@ def evaluation_rows(models, *, dataset="cifar10/test", n=10000, baseline="none",
         rows.append(row)
 
     for k in range(len(models)):
-        grid = {c: [accuracy_of(k, i, s) for s in range(1, 6)] for i, c in enumerate(COMMON)}
+        grid = {c: [accuracy_of(k, i, s) for s in range(1, 6)] for i, c in enumerate(CORRUPTIONS)}
         add(k, "clean", 0.0, "accuracy", 0.95 - 0.006 * k)
         add(k, "clean", 0.0, "expected_calibration_error", 0.04 - 0.01 * k)
         add(k, "clean", 0.0, "rms_calibration_error", 0.06 - 0.01 * k)
@@ -50,11 +51,15 @@ def evaluation_rows(models, *, dataset="cifar10/test", n=10000, baseline="none",
                 add(k, corruption, severity, "expected_calibration_error", (1 - value) / 2)
                 add(k, corruption, severity, "rms_calibration_error", (1 - value) / 1.8)
                 add(k, corruption, severity, "aurra", 1 - (1 - value) / 2)
-        groups = {"test": TEST, **GROUPS, "without_noise": TEST[3:]}
+        groups = {
+            "test": TEST_CORRUPTIONS,
+            **CORRUPTION_GROUPS,
+            "without_noise": TEST_CORRUPTIONS[3:],
+        }
         for group, names in groups.items():
             value = float(np.mean([grid[name] for name in names]))
             add(k, group, None, "robust_accuracy", value)
-        error = 100 * (1 - float(np.mean([grid[name] for name in TEST])))
+        error = 100 * (1 - float(np.mean([grid[name] for name in TEST_CORRUPTIONS])))
         scale = 1.0 if baseline == "none" else 1.7
         add(k, "test", None, "mean_corruption_error", scale * error, baseline=baseline)
         relative = scale * (error - 5 - 0.6 * k)
@@ -118,7 +123,7 @@ def write_worst(folder, models, *, examples=6, size=32, name=str):
     records = [
         {
             "model": model,
-            "corruption": COMMON[(5 * i) % 19],
+            "corruption": CORRUPTIONS[(5 * i) % 19],
             "severity": 1 + i % 5,
             "label": name("automobile"),
             "predicted": name("ship"),

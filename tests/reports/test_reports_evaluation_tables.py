@@ -7,7 +7,6 @@ import math
 
 import pytest
 
-from tfrobust import corruptions
 from tfrobust.reports import (
     attacks_table,
     corruptions_table,
@@ -15,7 +14,6 @@ from tfrobust.reports import (
     summary_table,
     sweep_table,
 )
-from tfrobust.reports import results as names
 from tfrobust.rows import Row
 
 
@@ -27,11 +25,6 @@ def row(model, corruption, severity, metric, value, **more):
 def line(table, start):
     (i,) = [i for i, label in enumerate(table.labels) if label.startswith(start)]
     return table.texts[i], {table.columns[j] for k, j in table.best if k == i}
-
-
-def test_names_are_those_of_the_benchmark():
-    assert names.GROUPS == corruptions.GROUPS
-    assert names.TEST == corruptions.TEST and names.HELD_OUT == corruptions.HELD_OUT
 
 
 def test_golden_summary():

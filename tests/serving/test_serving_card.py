@@ -25,7 +25,7 @@ def row(corruption="clean", severity=0.0, value=0.5, model="mine", metric="accur
 
 
 def grid(value=lambda name, severity: 0.5, **more):
-    names = corruptions.TEST
+    names = corruptions.TEST_CORRUPTIONS
     return [row(n, float(s), value(n, s), **more) for n in names for s in range(1, 6)]
 
 

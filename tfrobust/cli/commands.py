@@ -110,8 +110,8 @@ def calibrate(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from tfrobust import files, recipes, reports
-    from tfrobust.corruptions import PERTURBATIONS
     from tfrobust.datasets import IMAGENET_R_CLASSES
+    from tfrobust.registries import PERTURBATIONS
 
     files.check_writable(arguments.out)
     outputs, flips, data = arguments.outputs, arguments.perturbations, _load(arguments)
@@ -252,6 +252,7 @@ def corrupt(arguments: argparse.Namespace) -> None:
 
 
 def datasets(arguments: argparse.Namespace) -> None:
+    from tfrobust.dataset_facts import CATALOG
     from tfrobust.datasets import catalog, prepare
     from tfrobust.registries import DATASETS
 
@@ -264,7 +265,7 @@ def datasets(arguments: argparse.Namespace) -> None:
     rows = [("name", "here", "images", "download", "licence", "source")]
     for name in arguments.names or DATASETS:
         here = "yes" if catalog.is_present(name, arguments.data_dir) else "no"
-        entry = catalog.CATALOG[name]
+        entry = CATALOG[name]
         rows.append((name, here, entry.images, entry.size, entry.licence, entry.source))
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:

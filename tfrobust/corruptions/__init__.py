@@ -3,24 +3,26 @@
 from tfrobust.corruptions.corrupt import corrupt
 from tfrobust.corruptions.frost_textures import FrostSource, frost_source
 from tfrobust.corruptions.perturb import perturb, perturbation_frames
-from tfrobust.corruptions.perturbations import (
-    HELD_OUT_PERTURBATIONS,
-    PERTURBATIONS,
-    frame_count,
-)
-from tfrobust.corruptions.perturbations import NOISE as NOISE_PERTURBATIONS
-from tfrobust.corruptions.severities import GROUPS, HELD_OUT, TEST
+from tfrobust.corruptions.perturbations import frame_count
 from tfrobust.corruptions.write_set import write_set
-from tfrobust.registries import CORRUPTIONS
+from tfrobust.registries import (
+    CORRUPTION_GROUPS,
+    CORRUPTIONS,
+    HELD_OUT_CORRUPTIONS,
+    HELD_OUT_PERTURBATIONS,
+    NOISE_PERTURBATIONS,
+    PERTURBATIONS,
+    TEST_CORRUPTIONS,
+)
 
 __all__ = [
     "CORRUPTIONS",
-    "GROUPS",
-    "HELD_OUT",
+    "CORRUPTION_GROUPS",
+    "HELD_OUT_CORRUPTIONS",
     "HELD_OUT_PERTURBATIONS",
     "NOISE_PERTURBATIONS",
     "PERTURBATIONS",
-    "TEST",
+    "TEST_CORRUPTIONS",
     "FrostSource",
     "corrupt",
     "frame_count",

@@ -10,7 +10,8 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.corruptions import fields, frame_reading, sequences, severities
 from tfrobust.corruptions.batch import cut, take
-from tfrobust.corruptions.perturbations import NOISE, TABLES, frame_count
+from tfrobust.corruptions.perturbations import TABLES, frame_count
+from tfrobust.registries import NOISE_PERTURBATIONS
 
 #: Added before values are cut to 8 bits: a blur of a quarter of a pixel, where a sequence begins,
 #: changes values by less than a thousandth, which is what corruptions add.
@@ -146,11 +147,12 @@ def perturbation_frames(
     validation.check_whole("seed", seed, 0, 2**31 - 1)
     validation.check_whole("difficulty", difficulty, 1, 3)
     arguments = TABLES[table][name]
-    if name in NOISE:
+    if name in NOISE_PERTURBATIONS:
         arguments = (name, arguments[difficulty - 1])
     elif difficulty > 1:
         raise ValueError(
-            f"difficulty must be 1 for {name!r}: only noise ({', '.join(NOISE)}) has others "
+            f"difficulty must be 1 for {name!r}: only noise ({', '.join(NOISE_PERTURBATIONS)}) has "
+            "others "
             f"(compare frames that are further apart instead); received {difficulty}"
         )
 

@@ -10,17 +10,7 @@ from typing import Any
 
 from tfrobust import validation
 from tfrobust.corruptions import severities
-
-#: The sequences of the benchmark, over which the mean flip rate goes.
-PERTURBATIONS = (
-    *("gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "snow"),
-    *("brightness", "translate", "rotate", "tilt", "scale"),
-)
-#: The sequences that are held out, for choosing settings.
-HELD_OUT_PERTURBATIONS = ("speckle_noise", "gaussian_blur", "spatter", "shear")
-#: The sequences of noise. Their frames are independent, so a prediction is compared with that of
-#: the first frame, the clean image; in the others with that of the frame before.
-NOISE = ("gaussian_noise", "shot_noise", "speckle_noise")
+from tfrobust.registries import HELD_OUT_PERTURBATIONS, PERTURBATIONS
 
 #: size -> sequence -> what its function takes. Of noise, the strength for difficulty 1, 2, 3; of
 #: motion blur and translation the first entry is the number of frames, which is 31 elsewhere.

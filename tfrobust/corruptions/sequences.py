@@ -15,9 +15,8 @@ import tensorflow as tf
 
 from tfrobust.corruptions import digital, edges, fields, frame_reading, spatter, weather
 from tfrobust.corruptions.blur import smooth
-from tfrobust.corruptions.perturbations import NOISE
 from tfrobust.ops.compiled import compiled
-from tfrobust.registries import CORRUPTIONS
+from tfrobust.registries import CORRUPTIONS, NOISE_PERTURBATIONS
 
 
 class Given(NamedTuple):
@@ -130,7 +129,7 @@ def _spatter(
 
 
 SEQUENCES: dict[str, Callable[..., Iterator[tf.Tensor]]] = {
-    **dict.fromkeys(NOISE, _noise),
+    **dict.fromkeys(NOISE_PERTURBATIONS, _noise),
     "motion_blur": _motion_blur,
     "zoom_blur": _zoom_blur,
     "snow": _snow,

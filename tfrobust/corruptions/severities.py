@@ -12,19 +12,6 @@ from typing import Any, Optional
 from tfrobust import validation
 from tfrobust.registries import CORRUPTIONS
 
-#: The fifteen corruptions of the test set.
-TEST = tuple(CORRUPTIONS)[:15]
-#: The four that are held out, for choosing settings.
-HELD_OUT = tuple(CORRUPTIONS)[15:]
-
-#: The groups in which results on the test set are reported.
-GROUPS = {
-    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
-    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
-    "weather": ("snow", "frost", "fog", "brightness"),
-    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
-}
-
 
 def _one(*values: float) -> tuple[tuple[float], ...]:
     return tuple((value,) for value in values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -168,10 +167,10 @@ def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(labels).tobytes())
-    for start in range(0, len(images), 1000):
-        digest.update(np.ascontiguousarray(images[start : start + 1000]).tobytes())
-    return digest.hexdigest()
+    digest = files.Digest().add(labels)
+    for start in range(0, len(images), 1000):  # so that a file on the disk is read in pieces
+        digest.add(images[start : start + 1000])
+    return digest.hex()
 
 
 def _settle(path: pathlib.Path, settings: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Data sets: train, validation and test as batched `tf.data`, images float32 in [0, 1]."""
 
-from tfrobust.datasets.catalog import CATALOG, is_present
+from tfrobust.dataset_facts import CATALOG
+from tfrobust.datasets.catalog import is_present
 from tfrobust.datasets.checksums import published_as
 from tfrobust.datasets.corrupted import cifar10_corrupted, cifar_c, imagenet_c
 from tfrobust.datasets.load import Data, Statistics, load

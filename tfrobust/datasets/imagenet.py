@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import pathlib
 import sys
@@ -250,7 +249,7 @@ def _labels_in_order(builder: Any, split: str) -> np.ndarray:
     """The label of every image in order of shards, from one pass over all files, which is kept."""
     info = builder.info.splits[split]
     state = f"{builder.data_path} {builder.info.full_name} {split} {info.shard_lengths}"
-    digest = hashlib.sha256(state.encode()).hexdigest()[:16]
+    digest = files.Digest().add(state).hex(16)
     home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     kept = home / "tfrobust" / f"{builder.info.name}-{split}-{digest}.npy"
     if kept.is_file():

@@ -14,15 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import validation
-from tfrobust.corruptions.perturbations import (
-    HELD_OUT_PERTURBATIONS,
-    NOISE,
-    PERTURBATIONS,
-    frame_count,
-)
+from tfrobust.corruptions.perturbations import frame_count
 from tfrobust.datasets import pipeline, published
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
+from tfrobust.registries import HELD_OUT_PERTURBATIONS, NOISE_PERTURBATIONS, PERTURBATIONS
 
 #: All that are published. Of ImageNet-P, snow is averaged and spatter held out; the evaluation
 #: script of CIFAR-P has it the other way round.
@@ -127,7 +123,9 @@ def _class_folders(
 
 def _file_name(perturbation: str, difficulty: int) -> str:
     name = validation.check_choice("perturbation", published.plain_name(perturbation), ALL)
-    validation.check_whole(f"difficulty of {name}", difficulty, 1, 3 if name in NOISE else 1)
+    validation.check_whole(
+        f"difficulty of {name}", difficulty, 1, 3 if name in NOISE_PERTURBATIONS else 1
+    )
     return name if difficulty == 1 else f"{name}_{int(difficulty)}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import math
 import mmap
 import os
@@ -18,6 +17,7 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.datasets import reading
 from tfrobust.datasets.reading import Read
+from tfrobust.files import Digest
 
 #: Decoded images are kept in memory where they take at most this part of what is free. Training,
 #: validation and test images each ask for themselves.
@@ -382,7 +382,7 @@ def _most_waiting(size: float) -> int:
 
 def _cache_file(path: Union[str, os.PathLike[str]], identity: list[Any]) -> str:
     """The path with a mark of what is kept there: several splits are given the same path."""
-    mark = hashlib.md5(repr(identity).encode(), usedforsecurity=False).hexdigest()[:12]
+    mark = Digest("md5").add(repr(identity)).hex(12)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     return f"{os.fspath(path)}.{mark}"
 

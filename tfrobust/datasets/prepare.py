@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pathlib
 import shutil
 import socket
@@ -14,6 +13,7 @@ import zipfile
 from typing import Optional
 
 from tfrobust import files
+from tfrobust.dataset_facts import CATALOG, Download
 from tfrobust.datasets import catalog
 from tfrobust.files import PathLike
 
@@ -41,7 +41,7 @@ def prepare(name: str, *, data_dir: Optional[PathLike] = None) -> pathlib.Path:
             by a script; the message says what to do by hand.
     """
     present = catalog.is_present(name, data_dir)
-    entry = catalog.CATALOG[name]
+    entry = CATALOG[name]
     place = catalog.own_folder(name, data_dir) if entry.folder else catalog.tfds_folder(data_dir)
     if name == "folder":
         raise FileNotFoundError(f"'folder' is a folder of your own: {catalog.how_to_get(name)}")
@@ -84,7 +84,7 @@ def _prepare_tfds(name: str, data_dir: pathlib.Path) -> None:
         ) from error
 
 
-def _download_all(name: str, downloads: tuple[catalog.Download, ...], place: pathlib.Path) -> None:
+def _download_all(name: str, downloads: tuple[Download, ...], place: pathlib.Path) -> None:
     files.check_writable(place)
     with files.replacing(place) as whole:
         scratch = whole.parent / "downloads"
@@ -102,21 +102,21 @@ def _download_all(name: str, downloads: tuple[catalog.Download, ...], place: pat
             _move_up(scratch / "unpacked", whole)
 
 
-def _fetch(name: str, download: catalog.Download, path: pathlib.Path) -> None:
-    md5 = hashlib.md5(usedforsecurity=False)
+def _fetch(name: str, download: Download, path: pathlib.Path) -> None:
+    md5 = files.Digest("md5")
     try:
         with urllib.request.urlopen(download.url) as answer, open(path, "wb") as stream:
             while block := answer.read(_BLOCK):
-                md5.update(block)
+                md5.add(block)
                 stream.write(block)
     except (urllib.error.URLError, OSError) as error:
         raise ConnectionError(
             f"downloading {name} from {download.url} failed: {getattr(error, 'reason', error)} "
             "(without a network, fetch it on another machine: see `tfrobust datasets`)"
         ) from error
-    if download.md5 is not None and md5.hexdigest() != download.md5:
+    if download.md5 is not None and md5.hex() != download.md5:
         raise ValueError(
-            f"{download.url} must have the MD5 {download.md5}; it has {md5.hexdigest()} (a broken "
+            f"{download.url} must have the MD5 {download.md5}; it has {md5.hex()} (a broken "
             "download?)"
         )
 

@@ -7,6 +7,7 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.dataset_facts import CATALOG
 from tfrobust.datasets import catalog
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
@@ -117,7 +118,7 @@ def is_jpeg(prepared: Any, split: str) -> bool:
 
 
 def _how_to_get(name: str) -> str:
-    if name in catalog.CATALOG:
+    if name in CATALOG:
         return catalog.how_to_get(name)
     if name == "imagenet2012":
         return catalog.how_to_get("imagenet")

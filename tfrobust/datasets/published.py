@@ -14,23 +14,10 @@ from typing import Any, Callable, Optional
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.dataset_facts import BY_TITLE
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
 from tfrobust.registries import CORRUPTIONS
-
-#: Where each set is published.
-SOURCES = {
-    "CIFAR-10-C": "https://zenodo.org/records/2535967",
-    "CIFAR-100-C": "https://zenodo.org/records/3555552",
-    "ImageNet-C": "https://zenodo.org/records/2235448",
-    "Tiny-ImageNet-C": "https://zenodo.org/records/2536630",
-    "CIFAR-10-P": "https://zenodo.org/records/2535967",
-    "CIFAR-100-P": "https://github.com/hendrycks/robustness",
-    "ImageNet-P": "https://zenodo.org/records/3565846",
-    "CIFAR-10.1": "https://github.com/modestyachts/CIFAR-10.1",
-    "ImageNet-R": "https://github.com/hendrycks/imagenet-r",
-    "ImageNet-A": "https://github.com/hendrycks/natural-adv-examples",
-}
 
 #: What else a corruption is called.
 ALIASES = {
@@ -92,7 +79,7 @@ IMAGENET_C = ("ImageNet-C", "Tiny-ImageNet-C")
 
 def sources(names: Sequence[str]) -> str:
     """Where to get some sets, for a message."""
-    return ", ".join(f"{SOURCES[name]} ({name})" for name in names)
+    return ", ".join(f"{BY_TITLE[name].source} ({name})" for name in names)
 
 
 def find_file(folder: PathLike, name: str, sets: Sequence[str]) -> pathlib.Path:

@@ -8,9 +8,13 @@ from typing import Any, Union
 import numpy as np
 
 from tfrobust import validation
-from tfrobust.corruptions.severities import GROUPS, HELD_OUT, TEST
 from tfrobust.evaluation.baselines import BASELINES
-from tfrobust.registries import CORRUPTIONS
+from tfrobust.registries import (
+    CORRUPTION_GROUPS,
+    CORRUPTIONS,
+    HELD_OUT_CORRUPTIONS,
+    TEST_CORRUPTIONS,
+)
 from tfrobust.rows import CLEAN, Row
 
 #: Severities of a corruption.
@@ -18,11 +22,13 @@ SEVERITIES = 5
 
 #: The corruptions that can be asked for by a word.
 SELECTIONS: dict[str, tuple[str, ...]] = {
-    "test": TEST,
-    **GROUPS,
-    "without_noise": tuple(name for name in TEST if name not in GROUPS["noise"]),
-    "held_out": tuple(HELD_OUT),
-    "all": (*TEST, *HELD_OUT),
+    "test": TEST_CORRUPTIONS,
+    **CORRUPTION_GROUPS,
+    "without_noise": tuple(
+        name for name in TEST_CORRUPTIONS if name not in CORRUPTION_GROUPS["noise"]
+    ),
+    "held_out": tuple(HELD_OUT_CORRUPTIONS),
+    "all": (*TEST_CORRUPTIONS, *HELD_OUT_CORRUPTIONS),
 }
 
 #: What one corruption's numbers are: severity 1 to 5, or their mean.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Optional, Union
@@ -13,12 +12,13 @@ import tensorflow as tf
 
 from tfrobust import datasets, validation
 from tfrobust.corruptions import perturbation_frames
-from tfrobust.corruptions.perturbations import NOISE, PERTURBATIONS, TABLES, frame_count
+from tfrobust.corruptions.perturbations import TABLES, frame_count
 from tfrobust.corruptions.severities import choose_table
 from tfrobust.evaluation import stability
 from tfrobust.evaluation.predictor import Model, Predictor
-from tfrobust.files import PathLike
+from tfrobust.files import Digest, PathLike
 from tfrobust.provenance import library_versions
+from tfrobust.registries import NOISE_PERTURBATIONS, PERTURBATIONS
 from tfrobust.rows import Row
 
 #: Most images that the model is given at a time, and published sequences that are read at a time:
@@ -118,7 +118,7 @@ def flips(
 
     probabilities = {}
     for name in names:
-        noise = name in NOISE
+        noise = name in NOISE_PERTURBATIONS
         found = videos(name, difficulty if noise else 1)
         classes = np.concatenate([_watch(predictor, *video, name) for video in found])
         probabilities[name] = stability.flip_probability(classes, noise=noise, step=difficulty)
@@ -188,10 +188,10 @@ def _batches(data: Any) -> Iterator[Any]:
 
 def _look_at(data: Any, predictor: Predictor, crop: Optional[int]) -> tuple[tuple[int, int], str]:
     """Checks all images, and gives the size of the frames and a hash of the images in 8 bits."""
-    digest, size = hashlib.sha256(), None
+    digest, size = Digest(), None
     for images in _batches(data):
         validation.check_images(images)
-        digest.update(np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8").tobytes())
+        digest.add(np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8"))
         size = tuple(images.shape[1:3]) if crop is None else (crop, crop)
         shape = (*size, images.shape[3])
         if any(a not in (None, b) for a, b in zip(predictor.image_shape, shape)):
@@ -199,4 +199,4 @@ def _look_at(data: Any, predictor: Predictor, crop: Optional[int]) -> tuple[tupl
             raise ValueError(f"images must be {wanted}; received {shape}")
     if size is None:
         raise ValueError("the evaluation data are empty: the data set gives no batch")
-    return size, digest.hexdigest()[:16]
+    return size, digest.hex(16)

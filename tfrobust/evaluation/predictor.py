@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import saving
-from tfrobust.files import latest_version
+from tfrobust.files import Digest, latest_version
 from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.layers.outputs import final_activation
 
@@ -212,8 +211,7 @@ def _check_classes(classes: Optional[Sequence[int]]) -> Optional[np.ndarray]:
 
 
 def _hash_of_folder(folder: pathlib.Path) -> str:
-    digest = hashlib.sha256()
+    digest = Digest()
     for path in [folder / "saved_model.pb", *sorted(folder.glob("variables/*"))]:
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+        digest.add(path.name, path)
+    return digest.hex(16)

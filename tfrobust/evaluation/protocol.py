@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any, Optional
 
@@ -13,6 +12,7 @@ from tfrobust import validation
 from tfrobust.evaluation.metrics import class_indices
 from tfrobust.evaluation.predictions import Predictions
 from tfrobust.evaluation.predictor import Predictor
+from tfrobust.files import Digest
 
 #: Images below which an accuracy says nothing of chance.
 _ENOUGH = 20
@@ -39,21 +39,20 @@ class DataHash:
 
     def __init__(self) -> None:
         # Apart, so that it does not count how the images are put into batches.
-        self._images, self._labels = hashlib.sha256(), hashlib.sha256()
+        self._images, self._labels = Digest(), Digest()
         self._shape: tuple[int, ...] = ()
 
     def add(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Adds a batch. Images count as they are in 8 bits, so that rounding does not."""
         pixels = np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8")
         self._shape = pixels.shape[1:]
-        self._images.update(pixels.tobytes())
-        self._labels.update(class_indices(labels).tobytes())
+        self._images.add(pixels)
+        self._labels.add(class_indices(labels))
 
     @property
     def text(self) -> str:
         """16 digits."""
-        parts = f"{self._shape} {self._images.hexdigest()} {self._labels.hexdigest()}"
-        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+        return Digest().add(f"{self._shape} {self._images.hex()} {self._labels.hex()}").hex(16)
 
 
 def check_batch(predictor: Predictor, images: Any, labels: Any) -> None:

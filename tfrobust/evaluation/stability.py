@@ -8,9 +8,9 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from tfrobust import validation
-from tfrobust.corruptions.perturbations import HELD_OUT_PERTURBATIONS, NOISE, PERTURBATIONS
 from tfrobust.evaluation.baselines import FLIP_BASELINES
 from tfrobust.evaluation.corruption_error import check_complete, check_each_once
+from tfrobust.registries import HELD_OUT_PERTURBATIONS, NOISE_PERTURBATIONS, PERTURBATIONS
 
 
 def flip_probability(predictions: np.ndarray, *, noise: bool, step: int = 1) -> float:
@@ -82,7 +82,7 @@ def flip_probabilities(predictions: Mapping[str, np.ndarray]) -> dict[str, float
     flips = {}
     for name, frames in predictions.items():
         _check_known(name)
-        flips[name] = flip_probability(frames, noise=name in NOISE)
+        flips[name] = flip_probability(frames, noise=name in NOISE_PERTURBATIONS)
     return flips
 
 

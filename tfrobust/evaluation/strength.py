@@ -16,6 +16,7 @@ from tfrobust.augment.base import StrengthAugment
 from tfrobust.evaluation.conditions import evaluation_seed
 from tfrobust.evaluation.metrics import accuracy
 from tfrobust.registries import AUGMENTS
+from tfrobust.validation import check_images, check_in_range, check_labels
 
 #: How far a drop may be below the wanted one and counts as it: 1 - 0.9 is a hair less than 0.1.
 ROUNDING = 1e-9
@@ -103,7 +104,7 @@ def calibrate(
         )
     strongest = {**STRONGEST, **(strongest or {})}
     limits = {
-        name: validation.check_in_range(
+        name: check_in_range(
             f"the strongest {name}", strongest.get(name, layer.weak_and_strong()[1]), *layer.limits
         )
         for name, layer in augmentations.items()
@@ -113,12 +114,12 @@ def calibrate(
     if not batches:
         raise ValueError("the validation data are empty: calibration needs at least one batch")
     for images, _ in batches:
-        validation.check_images(images, "validation images")
+        check_images(images, "validation images")
     labels = np.concatenate([labels for _, labels in batches])
 
     predict = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
     logits = np.concatenate([predict(images).numpy() for images, _ in batches])
-    validation.check_labels(labels, logits.shape[1], "validation labels")
+    check_labels(labels, logits.shape[1], "validation labels")
     clean = accuracy(labels, logits)
     if clean <= drop:
         raise ValueError(

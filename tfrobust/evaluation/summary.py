@@ -18,7 +18,7 @@ from tfrobust.registries import CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 
 #: The means over corruptions that are made, in the order in which they are told.
-GROUPS = ("test", "noise", "blur", "weather", "digital", "without_noise")
+CORRUPTION_GROUPS = ("test", "noise", "blur", "weather", "digital", "without_noise")
 
 _MEAN_ERRORS = ("mean_corruption_error", "relative_mean_corruption_error")
 _FLIP_METRICS = ("mean_flip_probability", "flip_rate", "mean_flip_rate")
@@ -26,7 +26,7 @@ _FLIP_METRICS = ("mean_flip_probability", "flip_rate", "mean_flip_rate")
 
 def is_summary(row: Row) -> bool:
     """Whether a row is one that `summary` makes."""
-    return row.corruption in GROUPS or row.metric in _FLIP_METRICS
+    return row.corruption in CORRUPTION_GROUPS or row.metric in _FLIP_METRICS
 
 
 def summary(
@@ -92,7 +92,7 @@ def _of_corruptions(rows: list[Row], baseline: str, numbers: Any) -> list[Row]:
 
     made_rows = [
         made("robust_accuracy", group, corruption_error.robust_accuracy(found, corruptions=group))
-        for group in GROUPS
+        for group in CORRUPTION_GROUPS
         if set(corruption_error.SELECTIONS[group]) <= set(found)
     ]
     if not set(corruption_error.SELECTIONS["test"]) <= set(found):

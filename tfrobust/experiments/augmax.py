@@ -14,7 +14,6 @@ import tensorflow as tf
 from tfrobust import datasets, evaluation, reports, rows
 from tfrobust.attacks import FAT, PGD, AugMaxAttack, Spatial
 from tfrobust.augment import AugMix
-from tfrobust.corruptions.severities import GROUPS, TEST
 from tfrobust.evaluation import Evaluator, attacked, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments.experiment import (
@@ -29,6 +28,7 @@ from tfrobust.experiments.experiment import (
 from tfrobust.experiments.tables import Column, PaperTable, accuracy, metric, robust
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
 from tfrobust.layers.embedding import Embedding
+from tfrobust.registries import CORRUPTION_GROUPS, TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
 
 Printed = Mapping[str, Sequence[Optional[float]]]
@@ -503,7 +503,11 @@ class _OnImageNet(_Corrupted):
         return found
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        columns = [accuracy("SA", CLEAN), robust("RA"), _mce("mCE", TEST, self.baseline)]
+        columns = [
+            accuracy("SA", CLEAN),
+            robust("RA"),
+            _mce("mCE", TEST_CORRUPTIONS, self.baseline),
+        ]
         return [PaperTable(self.title, columns, self.published)]
 
 
@@ -523,7 +527,7 @@ def _mce(label: str, names: Sequence[str], baseline: str) -> Column:
     def value(own: Any, models: Any) -> Optional[float]:
         mine = errors(own)
         if baseline == "alexnet":
-            if mine is None or tuple(names) != TEST:
+            if mine is None or tuple(names) != TEST_CORRUPTIONS:
                 return None
             return evaluation.mean_corruption_error(mine, "alexnet", values="error")
         theirs = errors(models.get(baseline, {}))
@@ -602,7 +606,7 @@ class TinyImageNet(_OnImageNet):
     }
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        quiet = tuple(name for name in TEST if name not in GROUPS["noise"])
+        quiet = tuple(name for name in TEST_CORRUPTIONS if name not in CORRUPTION_GROUPS["noise"])
         columns = [
             accuracy("SA", CLEAN), robust("RA", quiet), _mce("mCE", quiet, self.baseline),
         ]  # fmt: skip

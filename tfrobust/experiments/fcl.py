@@ -13,7 +13,6 @@ from tfrobust.attacks import utility
 from tfrobust.augment import GaussianNoise, NonuniformNoise, PatchGaussian, UniformNoise
 from tfrobust.augment.base import Augment
 from tfrobust.callbacks import LossWeightSchedule
-from tfrobust.corruptions.severities import GROUPS, TEST
 from tfrobust.evaluation import augmented, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import printed
@@ -27,7 +26,7 @@ from tfrobust.experiments.experiment import (
 )
 from tfrobust.experiments.tables import PaperTable, accuracy, robust
 from tfrobust.methods.feature_contrastive import PUBLISHED_SETTINGS
-from tfrobust.registries import CORRUPTIONS
+from tfrobust.registries import CORRUPTION_GROUPS, CORRUPTIONS, TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
 
 Printed = Mapping[str, Sequence[Optional[float]]]
@@ -148,8 +147,8 @@ class _NoisyAndCorrupted(Experiment):
 
     Numbers of its own: `start`, the fraction of the epochs after which the contrastive losses
     begin, and the `ramp` in steps (appendix B); `settings`, the entry of the method's
-    `PUBLISHED_SETTINGS`; `patch` and `sigma` of Patch Gaussian; `per_batch`, by which λ is multiplied, because our loss is a
-    mean; `smallest_deviation`, see `noises`.
+    `PUBLISHED_SETTINGS`; `patch` and `sigma` of Patch Gaussian; `per_batch`, by which
+    λ is multiplied, because our loss is a mean; `smallest_deviation`, see `noises`.
     """
 
     paper = "FCL"
@@ -204,9 +203,9 @@ class _NoisyAndCorrupted(Experiment):
         noisy = [accuracy("Clean", CLEAN), accuracy("UN", "UN"), accuracy("NUN", "NUN")]
         # "All" is of 19 corruptions, the groups are of the 15: so their printed means say.
         means = [robust("All", tuple(CORRUPTIONS))]
-        means += [robust(group.capitalize(), names) for group, names in GROUPS.items()]
+        means += [robust(group.capitalize(), names) for group, names in CORRUPTION_GROUPS.items()]
         # The other four of the 19 are in the paper's mean, but not in its Table 4.
-        single = [accuracy(name, name) for name in TEST]
+        single = [accuracy(name, name) for name in TEST_CORRUPTIONS]
         found = [
             PaperTable(f"FCL, Table 3: {self.title}-C", means, self.corruptions),
             PaperTable(f"FCL, Table 4: {self.title}-C", single, self.by_corruption),

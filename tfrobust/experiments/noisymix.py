@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Optional
 import keras
 
 from tfrobust import datasets, rows
-from tfrobust.corruptions.severities import GROUPS, TEST
 from tfrobust.datasets import IMAGENET_R_CLASSES
 from tfrobust.evaluation import Evaluator, corrupted, flips
 from tfrobust.evaluation.condition import Condition
@@ -26,7 +25,7 @@ from tfrobust.experiments.experiment import (
 from tfrobust.experiments.printed import SEQUENCES
 from tfrobust.experiments.tables import Column, PaperTable, accuracy, metric, robust
 from tfrobust.methods.noisymix import ABLATION
-from tfrobust.registries import NETS
+from tfrobust.registries import CORRUPTION_GROUPS, NETS, TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
 
 Printed = Mapping[str, Sequence[Optional[float]]]
@@ -143,7 +142,7 @@ class Cifar10(Experiment):
             ),
             PaperTable(
                 f"NoisyMix, Tables 7 to 10: {self.title}-C by corruption; the paper's {net}",
-                [accuracy(name, name) for name in TEST],
+                [accuracy(name, name) for name in TEST_CORRUPTIONS],
                 self.by_corruption[net],
                 digits=1,
             ),
@@ -319,7 +318,7 @@ class ImageNet(Experiment):
         return found
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        quiet = tuple(name for name in TEST if name not in GROUPS["noise"])
+        quiet = tuple(name for name in TEST_CORRUPTIONS if name not in CORRUPTION_GROUPS["noise"])
         rates = _flips("flip_rate")
         columns = [
             accuracy("ImageNet", CLEAN),
@@ -330,7 +329,7 @@ class ImageNet(Experiment):
             metric("RMS calibration error, ImageNet-R", "ImageNet-R", "rms_calibration_error", 100),
             metric("AURRA, ImageNet-R", "ImageNet-R", "aurra", 100),
         ]
-        single = [accuracy(name, name) for name in TEST]
+        single = [accuracy(name, name) for name in TEST_CORRUPTIONS]
         return [
             PaperTable("NoisyMix, Tables 1 and 11", columns, self.published, digits=1),
             PaperTable(
@@ -446,11 +445,11 @@ class Transfer(Experiment):
         return corrupted("test", severities=run.setting.severities)
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        quiet = tuple(name for name in TEST if name not in GROUPS["noise"])
+        quiet = tuple(name for name in TEST_CORRUPTIONS if name not in CORRUPTION_GROUPS["noise"])
         columns = [
             accuracy("Clean", CLEAN),
             robust("RA"),
-            robust("noise", GROUPS["noise"]),
+            robust("noise", CORRUPTION_GROUPS["noise"]),
             robust("without noise", quiet),
         ]
         cifar_100 = setting.dataset == "cifar100"

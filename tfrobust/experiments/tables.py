@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from tfrobust.corruptions.severities import TEST
+from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.reports.table import MISSING, Table
 from tfrobust.rows import Row
 
@@ -132,7 +132,7 @@ def accuracy(label: str, condition: str, severity: Optional[float] = None) -> Co
     return Column(label, lambda own, _: _percent(_of(own, condition, severity)))
 
 
-def robust(label: str = "RA", names: Sequence[str] = TEST) -> Column:
+def robust(label: str = "RA", names: Sequence[str] = TEST_CORRUPTIONS) -> Column:
     """Mean accuracy over corruptions and their severities, in percent; None if one is missing."""
 
     def value(own: Numbers, _: Any) -> Optional[float]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import keras
-import numpy as np
+
+from tfrobust.files import Digest
 
 
 def hash_of_weights(net: keras.Model) -> str:
@@ -25,8 +24,7 @@ def hash_of_weights(net: keras.Model) -> str:
     >>> hash_of_weights(ones)
     '840ed065660fc982'
     """
-    digest = hashlib.sha256()
+    digest = Digest()
     for value in net.get_weights():
-        digest.update(f"{value.shape} {value.dtype}".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()[:16]
+        digest.add(f"{value.shape} {value.dtype}", value)
+    return digest.hex(16)

@@ -172,11 +172,11 @@ class RobustModel(CompiledStep, DistributedModel):
         check_data(x, y, self.net, "training", self.augment)
         batch_size = args[0] if args else kwargs.get("batch_size")  # Keras' third argument
         check_batch_size(x, batch_size, self.smallest_batch)
-        validation = kwargs.get("validation_data")
-        if isinstance(validation, (tuple, list)):
-            check_data(validation[0], validation[1], self.net, "validation")
-        elif validation is not None:
-            check_data(validation, None, self.net, "validation")
+        held_out = kwargs.get("validation_data")
+        if isinstance(held_out, (tuple, list)):
+            check_data(held_out[0], held_out[1], self.net, "validation")
+        elif held_out is not None:
+            check_data(held_out, None, self.net, "validation")
         check_alternation(self.augment, kwargs.get("callbacks"))
         check_compiled(self)
         with nan_guard.explained():

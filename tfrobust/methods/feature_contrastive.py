@@ -49,9 +49,9 @@ class FeatureContrastive(RobustModel):
     x, x⁺ and x⁻ go through the net as one batch, and so share BatchNorm's statistics. The paper
     keeps λ at 0 for the first part of the training and raises it along a line:
     `callbacks.LossWeightSchedule("fcl", start=..., ramp=...)`. While λ = 0 the step is the
-    baseline's, at its cost, and "fcl" reads 0; but under a distribution strategy, and with layers that are not
-    Keras' own or have an activity regularizer, all of it is computed: there train a `Baseline`
-    first, on the same net.
+    baseline's, at its cost, and "fcl" reads 0; but under a distribution strategy, and with layers
+    that are not Keras' own or have an activity regularizer, all of it is computed: there train a
+    `Baseline` first, on the same net.
 
     The loss is a mean over the images; the paper's Algorithm 1 sums ℓ_FCL over the batch. If its ℓ
     is a mean nevertheless, its λ is to be multiplied by the size of the batch: 1e-4 is then 0.1.

@@ -13,7 +13,6 @@ import numpy as np
 
 from tfrobust import files, reports, rows
 from tfrobust.attacks import sensitivity, utility
-from tfrobust.corruptions.severities import TEST
 from tfrobust.datasets import Data
 from tfrobust.evaluation import stability, worst_examples
 from tfrobust.evaluation.benchmark import Evaluator
@@ -27,6 +26,7 @@ from tfrobust.evaluation.progress import Progress
 from tfrobust.evaluation.results_folder import Results
 from tfrobust.evaluation.summary import is_summary, summary
 from tfrobust.provenance import library_versions
+from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 
 
@@ -156,7 +156,7 @@ def _count_flips(
 
 def _test_answers(results: Results) -> list[Predictions]:
     """Those of the 15 corruptions at all severities; empty if one is missing."""
-    wanted = [(name, s) for name in TEST for s in range(1, SEVERITIES + 1)]
+    wanted = [(name, s) for name in TEST_CORRUPTIONS for s in range(1, SEVERITIES + 1)]
     return [results.answers(*one) for one in wanted] if all(map(results.has, wanted)) else []
 
 

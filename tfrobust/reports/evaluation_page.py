@@ -6,11 +6,12 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tfrobust.registries import CORRUPTIONS
 from tfrobust.reports import evaluation_pictures, evaluation_tables, page, tables
 from tfrobust.reports.curves import strength_curves
 from tfrobust.reports.differences import differences_table
 from tfrobust.reports.heat_maps import accuracy_heat_map
-from tfrobust.reports.results import ATTACKS, COMMON, FRACTIONS, RATIOS, shown_name
+from tfrobust.reports.results import ATTACKS, FRACTIONS, RATIOS, shown_name
 from tfrobust.rows import CLEAN, Row
 
 FILES = ("differences.json", "reliability.json", "worst.json", "worst.npz")
@@ -21,7 +22,9 @@ KEYS = ("model", "dataset", "corruption", "severity")
 def is_evaluation(folder: pathlib.Path, rows: Sequence[Row]) -> bool:
     """Whether a run folder has more than the accuracies on augmented images."""
     rows = [row for row in rows if row.epoch is None]
-    known = any(row.corruption in (*COMMON, *ATTACKS) and row.protocol is not None for row in rows)
+    known = any(
+        row.corruption in (*CORRUPTIONS, *ATTACKS) and row.protocol is not None for row in rows
+    )
     files = any((folder / name).exists() for name in FILES)
     return files or known or any(row.metric in OWN_METRICS for row in rows)
 
@@ -151,7 +154,7 @@ def _differences(
 
 
 def _corruptions(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
-    measured = [r for r in rows if r.metric == "accuracy" and r.corruption in COMMON]
+    measured = [r for r in rows if r.metric == "accuracy" and r.corruption in CORRUPTIONS]
     if not measured:
         return
     table = evaluation_tables.corruptions_table(rows, mixed_protocols=mixed)
@@ -175,7 +178,7 @@ def _corruptions(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
 def _augmentations(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
     """Augmentations at one strength; those with several have curves."""
     several = _swept(rows)
-    other = {*COMMON, *ATTACKS, *several}
+    other = {*CORRUPTIONS, *ATTACKS, *several}
     chosen = [r for r in rows if r.metric == "accuracy" and r.corruption not in other]
     if any(row.corruption != CLEAN for row in chosen):
         table = tables.robustness_table(chosen, mixed_protocols=mixed)
@@ -188,7 +191,9 @@ def _swept(rows: list[Row]) -> list[str]:
     """Augmentations and attacks that were measured at several strengths."""
     pairs = dict.fromkeys((r.corruption, r.severity) for r in rows if r.metric == "accuracy")
     names = [name for name, strength in pairs if strength is not None]
-    return [n for n in dict.fromkeys(names) if names.count(n) > 1 and n not in (CLEAN, *COMMON)]
+    return [
+        n for n in dict.fromkeys(names) if names.count(n) > 1 and n not in (CLEAN, *CORRUPTIONS)
+    ]
 
 
 def _strengths(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from tfrobust.registries import (
+    CORRUPTION_GROUPS,
+    CORRUPTIONS,
+    HELD_OUT_CORRUPTIONS,
+    TEST_CORRUPTIONS,
+)
 from tfrobust.reports.results import (
     ATTACKS,
-    COMMON,
     FRACTIONS,
-    GROUPS,
-    HELD_OUT,
-    TEST,
     Results,
     collect,
     shown_name,
@@ -95,11 +97,11 @@ def corruptions_table(
     """
     if metric not in FRACTIONS:
         raise ValueError(f"metric must be one of {', '.join(FRACTIONS)}; received {metric!r}")
-    wanted = (r for r in rows if r.metric == metric and r.corruption in (CLEAN, *COMMON))
+    wanted = (r for r in rows if r.metric == metric and r.corruption in (CLEAN, *CORRUPTIONS))
     results = collect(wanted, mixed_protocols=mixed_protocols)
     lines: list[_Line] = []
     breaks, counts = [], set()
-    for names in ((CLEAN,), *GROUPS.values(), HELD_OUT):
+    for names in ((CLEAN,), *CORRUPTION_GROUPS.values(), HELD_OUT_CORRUPTIONS):
         breaks.append(len(lines))
         for name in names:
             means, count = results.mean_line((name,), metric)
@@ -183,7 +185,7 @@ def _in_summary(row: Row) -> bool:
     if row.metric == "accuracy":
         return row.corruption in (CLEAN, *ATTACKS)
     if row.metric in CALIBRATION:
-        return row.corruption in (CLEAN, *TEST)
+        return row.corruption in (CLEAN, *TEST_CORRUPTIONS)
     return row.metric in ("robust_accuracy", "mean_flip_probability", *DIVIDED)
 
 
@@ -193,7 +195,7 @@ _Lines = Iterable[tuple[_Line, str]]
 def _accuracies(results: Results) -> _Lines:
     line = results.line(CLEAN, None, "accuracy")
     yield ("Clean accuracy (%) ↑", [100 * v for v in line], 2, True), ""
-    names = {"test": "all 15 × 5", **{name: name for name in GROUPS}}
+    names = {"test": "all 15 × 5", **{name: name for name in CORRUPTION_GROUPS}}
     names["without_noise"] = "without noise"
     for corruption, name in names.items():
         line = [100 * v for v in results.line(corruption, None, "robust_accuracy")]
@@ -245,7 +247,7 @@ def _calibration(results: Results) -> _Lines:
         arrow = "↑" if more else "↓"
         line = [100 * v for v in results.line(CLEAN, None, metric)]
         yield (f"{name}, clean (%) {arrow}", line, 2, more), ""
-        means, count = results.mean_line(TEST, metric)
+        means, count = results.mean_line(TEST_CORRUPTIONS, metric)
         means = [100 * v for v in means]
         yield (f"{name}, mean of {count} corrupted sets (%) {arrow}", means, 2, more), ""
 

@@ -11,8 +11,9 @@ import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfrobust.registries import CORRUPTION_GROUPS, CORRUPTIONS, HELD_OUT_CORRUPTIONS
 from tfrobust.reports.figures import LOOK
-from tfrobust.reports.results import COMMON, GROUPS, HELD_OUT, Results, collect, shown_name
+from tfrobust.reports.results import Results, collect, shown_name
 from tfrobust.rows import CLEAN, Row
 
 
@@ -40,7 +41,7 @@ def accuracy_heat_map(rows: Iterable[Row], *, model: str, title: str | None = No
     >>> accuracy_heat_map(rows, model="net")
     <Figure size 410x... with 2 Axes>
     """
-    names = (CLEAN, *COMMON)
+    names = (CLEAN, *CORRUPTIONS)
     rows = [row for row in rows if row.metric == "accuracy" and row.corruption in names]
     found = list(dict.fromkeys(row.model for row in rows))
     rows = [row for row in rows if row.model == model]
@@ -49,7 +50,7 @@ def accuracy_heat_map(rows: Iterable[Row], *, model: str, title: str | None = No
             f"needs accuracies of {model!r} on common corruptions; the rows have some of {found}"
         )
     results = collect(rows)
-    shown = [name for name in COMMON if results.severities(name)]
+    shown = [name for name in CORRUPTIONS if results.severities(name)]
     severities = sorted({s for name in shown for s in results.severities(name)})
     grid = np.array([[results.value(model, n, s, "accuracy") for s in severities] for n in shown])
     with matplotlib.style.context(LOOK):
@@ -92,7 +93,7 @@ def _title(title: str, results: Results) -> str:
 
 def _separate_groups(axes: matplotlib.axes.Axes, shown: list[str]) -> None:
     """A white line between the groups, and the group's name beside its rows."""
-    for group, names in {**GROUPS, "held out": HELD_OUT}.items():
+    for group, names in {**CORRUPTION_GROUPS, "held out": HELD_OUT_CORRUPTIONS}.items():
         places = [i for i, name in enumerate(shown) if name in names]
         if not places:
             continue

@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tfrobust.registries import CORRUPTIONS
 from tfrobust.reports.figures import LOOK
-from tfrobust.reports.results import ATTACKS, COMMON, shown_name, shown_strength
+from tfrobust.reports.results import ATTACKS, shown_name, shown_strength
 
 
 def worst_examples(
@@ -153,7 +154,7 @@ def _show(axes: Axes, picture: np.ndarray, above: str | None = None, below: str 
 def _of_strength(corruption: str, severity: float | None) -> str:
     if severity is None:
         return ""
-    kinds = {**dict.fromkeys(COMMON, "severity"), **dict.fromkeys(ATTACKS, "size")}
+    kinds = {**dict.fromkeys(CORRUPTIONS, "severity"), **dict.fromkeys(ATTACKS, "size")}
     return f"\n{kinds.get(corruption, 'strength')} {shown_strength(corruption, severity)}"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from tfrobust.registries import CORRUPTIONS
 from tfrobust.reports import page
 from tfrobust.reports.evaluation_tables import DIVIDED, NO_BASELINE
 from tfrobust.reports.protocols import NOT_GIVEN, shown
-from tfrobust.reports.results import COMMON
 from tfrobust.reports.table import Table
 from tfrobust.rows import Row
 
@@ -94,7 +94,7 @@ def sentences(rows: Sequence[Row]) -> Iterator[str]:
                 )
     if any(row.metric == "accuracy" for row in rows):
         yield "Accuracies and calibration errors are not normalised: they are plain shares."
-    corrupted = [row for row in rows if row.corruption in COMMON and row.metric == "accuracy"]
+    corrupted = [row for row in rows if row.corruption in CORRUPTIONS and row.metric == "accuracy"]
     frosted = [row for row in corrupted if row.corruption == "frost"]
     for chosen, field, what in (
         (frosted, "frost", "Frost textures"),

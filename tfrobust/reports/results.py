@@ -7,21 +7,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tfrobust.registries import HELD_OUT_CORRUPTIONS, TEST_CORRUPTIONS
 from tfrobust.reports import protocols
 from tfrobust.reports.protocols import corruption_key
 from tfrobust.rows import CLEAN, Row
 
-#: The corruptions of the benchmark in groups, and those held out. Written out here, because a
-#: report must not load TensorFlow, which `tfrobust.corruptions` does.
-GROUPS = {
-    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
-    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
-    "weather": ("snow", "frost", "fog", "brightness"),
-    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
-}
-HELD_OUT = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
-TEST = tuple(name for names in GROUPS.values() for name in names)
-COMMON = (*TEST, *HELD_OUT)
+#: All corruptions: those of the test set, then those held out.
+CORRUPTIONS = (*TEST_CORRUPTIONS, *HELD_OUT_CORRUPTIONS)
 ATTACKS = ("FGSM", "PGD", "spatial")
 
 #: Metrics that are fractions, and whether more is better.

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfrobust import files
+from tfrobust.registries import CORRUPTIONS
 from tfrobust.reports import evaluation_tables, page
 from tfrobust.reports.differences import differences_table
-from tfrobust.reports.results import COMMON
 from tfrobust.reports.table import Table, latex_text, markdown_text
 from tfrobust.rows import Row, read
 
@@ -75,7 +75,7 @@ def _tables(folder: pathlib.Path, rows: list[Row], mixed: bool) -> dict[str, dic
             if evaluation_tables.has_summary(chosen):
                 table = evaluation_tables.summary_table(chosen, mixed_protocols=mixed)
                 tables["summary"][dataset] = table
-            if any(row.corruption in COMMON and row.metric == "accuracy" for row in chosen):
+            if any(row.corruption in CORRUPTIONS and row.metric == "accuracy" for row in chosen):
                 table = evaluation_tables.corruptions_table(chosen, mixed_protocols=mixed)
                 tables["corruptions"][dataset] = table
         except ValueError as error:

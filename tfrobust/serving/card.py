@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from tfrobust import files
 from tfrobust import rows as result_rows
-from tfrobust.corruptions import TEST
-from tfrobust.datasets.catalog import CATALOG
+from tfrobust.dataset_facts import CATALOG
 from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.provenance import library_versions
+from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 from tfrobust.serving.manifest import EXTRA
 
@@ -284,9 +284,9 @@ def _robust_accuracy(rows: Sequence[Row], means: Mapping[str, Any]) -> Optional[
         if (row.metric, row.corruption) == ("robust_accuracy", _GROUP):
             return row.value
     whole = list(range(1, _SEVERITIES + 1))
-    if any(means.get(name, {}).get("severities") != whole for name in TEST):
+    if any(means.get(name, {}).get("severities") != whole for name in TEST_CORRUPTIONS):
         return None
-    return float(np.mean([means[name]["accuracy"] for name in TEST]))
+    return float(np.mean([means[name]["accuracy"] for name in TEST_CORRUPTIONS]))
 
 
 # As Markdown -----------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pathlib
@@ -28,7 +27,7 @@ def hashes(folder: files.PathLike) -> dict[str, str]:
         Path inside the folder, with slashes, to 64 hexadecimal digits; sorted.
     """
     root = pathlib.Path(folder)
-    return {name: _sha256(root / name) for name in _names(root)}
+    return {name: files.Digest().add(root / name).hex() for name in _names(root)}
 
 
 def write_manifest(folder: files.PathLike) -> None:
@@ -69,7 +68,7 @@ def check_manifest(folder: files.PathLike) -> int:
             wrong.append(f"{name!r} is missing")
         elif not (root / name).is_file():  # a pipe, which could be read for ever
             wrong.append(f"{name!r} is no file")
-        elif _sha256(root / name) != wanted[name]:
+        elif files.Digest().add(root / name).hex() != wanted[name]:
             wrong.append(f"{name!r} was changed")
     if wrong:
         more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
@@ -136,11 +135,3 @@ def _names(root: pathlib.Path) -> list[str]:
         for name in [*names, *links]:
             found.append(pathlib.Path(folder, name).relative_to(root).as_posix())
     return sorted(found)
-
-
-def _sha256(path: pathlib.Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

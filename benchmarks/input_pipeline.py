@@ -158,7 +158,7 @@ def photos(folder: pathlib.Path, rounds: int) -> None:
         "smoothed": bare(lambda path: crop(path, smoothed=True)),
         "from_files": ours(),
         "from_files, shuffled": ours(shuffle_seed=0),
-        "from_files, skip": ours(damaged="skip"),
+        "from_files, skip": ours(on_error="skip"),
     }
     compare(cases, len(names), rounds, ("decode", "crop", "smoothed"))
 

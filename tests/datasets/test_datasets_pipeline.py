@@ -56,7 +56,7 @@ def same(data, other):
         ({"shuffle_seed": -1}, "shuffle_seed must be a whole number from 0 .* received -1"),
         ({"cache": 3}, "cache must be True, False, None or a path; received 3"),
         ({"deterministic": None}, "deterministic must be True or False; received None"),
-        ({"damaged": "ignore"}, "damaged must be one of stop, skip; received 'ignore'"),
+        ({"on_error": "ignore"}, "on_error must be one of raise, skip; received 'ignore'"),
         ({"device": 0}, "device must be a name or None; received 0"),
     ],
 )
@@ -194,22 +194,22 @@ def own(data):
 
 
 @pytest.mark.parametrize(
-    "cache, damaged, batch_size",
+    "cache, on_error, batch_size",
     [
-        (False, "stop", 1),
-        (False, "stop", 5),
-        (False, "stop", 11),
+        (False, "raise", 1),
+        (False, "raise", 5),
+        (False, "raise", 11),
         (False, "skip", 4),
         (False, "skip", 10),
-        (True, "stop", 4),
+        (True, "raise", 4),
         (True, "skip", 5),
     ],
 )
-def test_files(files, cache, damaged, batch_size):
-    data = from_files(files, cache=cache, damaged=damaged, batch_size=batch_size)
+def test_files(files, cache, on_error, batch_size):
+    data = from_files(files, cache=cache, on_error=on_error, batch_size=batch_size)
     assert data.element_spec[0] == tf.TensorSpec([None, 4, 6, 3], tf.float32)
     batches = -(-COUNT // batch_size)
-    assert data.cardinality() == (batches if damaged == "stop" else tf.data.UNKNOWN_CARDINALITY)
+    assert data.cardinality() == (batches if on_error == "raise" else tf.data.UNKNOWN_CARDINALITY)
     for _ in range(2):
         assert len(list(data)) == batches
         assert own(data) == list(range(COUNT))
@@ -417,7 +417,7 @@ def skipped(data):
 def test_damaged_is_left_out(files, places):
     for place in places:
         damage(files[place])
-    data = from_files(files, damaged="skip", cache=False)
+    data = from_files(files, on_error="skip", cache=False)
     for _ in range(2):
         labels, said = skipped(data)
         assert labels == [label for label in range(COUNT) if label not in places]
@@ -429,7 +429,7 @@ def test_damaged_is_left_out(files, places):
 
 def test_left_out_of_full_batches(files):
     damage(files[2])
-    data = from_files(files, damaged="skip", cache=False, batch_size=3)
+    data = from_files(files, on_error="skip", cache=False, batch_size=3)
     with pytest.warns(RuntimeWarning, match="1 of 10 images"):
         assert [len(labels) for _, labels in data] == [3, 3, 3]
 
@@ -437,7 +437,7 @@ def test_left_out_of_full_batches(files):
 def test_left_out_of_cache_and_shuffling(files, tmp_path):
     damage(files[2])
     for cache in (True, str(tmp_path / "kept")):
-        data = from_files(files, damaged="skip", cache=cache, shuffle_seed=0)
+        data = from_files(files, on_error="skip", cache=cache, shuffle_seed=0)
         labels, said = skipped(data)
         assert sorted(labels) == [0, 1, 3, 4, 5, 6, 7, 8, 9] and len(said) == 1
         labels, said = skipped(data)
@@ -452,7 +452,7 @@ def test_damaged_contents():
     said = r"image 3 \(40 bytes\) must be an image that can be read; reading it failed: .*PNG"
     with pytest.raises(tf.errors.InvalidArgumentError, match=said):
         list(from_contents(contents))
-    labels, (text,) = skipped(from_contents(contents, damaged="skip", cache=False))
+    labels, (text,) = skipped(from_contents(contents, on_error="skip", cache=False))
     assert labels == [0, 1, 2, 4, 5] and "1 of 6 images" in text and "image 3 (40 bytes)" in text
 
 
@@ -468,20 +468,20 @@ def broken_after(count):
 
 
 @pytest.mark.parametrize(
-    "damaged, count", [("stop", 0), ("stop", 2), ("stop", 34), ("skip", 0), ("skip", 18)]
+    "on_error, count", [("raise", 0), ("raise", 2), ("raise", 34), ("skip", 0), ("skip", 18)]
 )
 @pytest.mark.filterwarnings("ignore:.* images are left out")
-def test_broken_elements(damaged, count):
+def test_broken_elements(on_error, count):
     """What images are read from is broken: that stops in any case."""
-    settings = PipelineOptions(batch_size=2, cache=False, damaged=damaged)
+    settings = PipelineOptions(batch_size=2, cache=False, on_error=on_error)
     said = r"reading failed (after image \d+|at the first images|\(see)|.*or ended, after"
     with pytest.raises(tf.errors.InvalidArgumentError, match=said):
         list(pipeline.from_elements(broken_after(count), 40, read, settings=settings))
 
 
-@pytest.mark.parametrize("damaged", ["stop", "skip"])
-def test_too_few_elements(damaged):
-    settings = PipelineOptions(batch_size=2, cache=False, damaged=damaged)
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_too_few_elements(on_error):
+    settings = PipelineOptions(batch_size=2, cache=False, on_error=on_error)
     elements = tf.data.Dataset.from_tensor_slices(([encode(x) for x in range(5)], range(5)))
     said = r"there must be 6 images; reading failed \(see the log for why\), or ended, after 5"
     with pytest.raises(tf.errors.InvalidArgumentError, match=said):
@@ -493,7 +493,7 @@ def test_too_few_elements(damaged):
 
 def test_in_fit(files):
     damage(files[6])
-    data = from_files(files, damaged="skip", cache=False, shuffle_seed=0)
+    data = from_files(files, on_error="skip", cache=False, shuffle_seed=0)
     net = keras.Sequential(
         [keras.Input([4, 6, 3]), keras.layers.Flatten(), keras.layers.Dense(COUNT)]
     )

@@ -130,7 +130,7 @@ def load(
     seed: int = 0,
     cache: Union[bool, str, None] = None,
     deterministic: bool = True,
-    damaged: str = "stop",
+    on_error: str = "raise",
     device: Optional[str] = None,
     images: Optional[Mapping[str, int]] = None,
     **options: Any,
@@ -151,7 +151,7 @@ def load(
             a path for a file to keep them in. Default: in memory if they take little of it.
         deterministic: Whether images come in an order that follows from the seed alone. Without,
             those that are read faster may overtake others.
-        damaged: What an image file that cannot be decoded does: "stop" or "skip", with a warning
+        on_error: What an image file that cannot be decoded does: "raise" or "skip", with a warning
             that counts them.
         device: Device onto which batches are fetched ahead, such as "/GPU:0". Not under a
             distribution strategy, which does that itself.
@@ -176,7 +176,7 @@ def load(
         batch_size=batch_size,
         cache=cache,
         deterministic=deterministic,
-        damaged=damaged,
+        on_error=on_error,
         device=device,
     )
     validation.check_whole("seed", seed, 0, 2**31 - 1)

@@ -61,7 +61,7 @@ class PipelineOptions:
             this is True.
         deterministic: Whether images come in an order that follows from the seed alone. False lets
             batches overtake one another, and files of records where a data set is made of many.
-        damaged: What an image that cannot be decoded does: "stop" raises an error that names it;
+        on_error: What an image that cannot be decoded does: "raise" raises an error that names it;
             "skip" leaves it out, and warns at the end of the epoch how many there were.
         device: Device onto which batches are fetched ahead, such as "/GPU:0". Not under a
             distribution strategy, which does that itself.
@@ -79,7 +79,7 @@ class PipelineOptions:
     shuffle_seed: Optional[int] = None
     cache: Union[bool, str, None] = None
     deterministic: bool = True
-    damaged: str = "stop"
+    on_error: str = "raise"
     device: Optional[str] = None
 
     def __post_init__(self):
@@ -94,7 +94,7 @@ class PipelineOptions:
             raise ValueError(
                 f"deterministic must be True or False; received {self.deterministic!r}"
             )
-        validation.check_choice("damaged", self.damaged, ("stop", "skip"))
+        validation.check_choice("on_error", self.on_error, ("raise", "skip"))
         if not (self.device is None or isinstance(self.device, str)):
             raise ValueError(f"device must be a name or None; received {self.device!r}")
 
@@ -338,12 +338,14 @@ def _batches(
         elements = _shuffled(elements, _buffer_size(elements, count, settings), settings)
     size = settings.batch_size if keep is False else reading.CHUNK
     data = reading.read_batches(
-        elements, count, read, shape, damaged=settings.damaged, batch_size=size
+        elements, count, read, shape, on_error=settings.on_error, batch_size=size
     )
     if keep is not False:
-        path = "" if keep is True else _cache_file(keep, [identity, count, shape, settings.damaged])
+        path = (
+            "" if keep is True else _cache_file(keep, [identity, count, shape, settings.on_error])
+        )
         data = data.unbatch()
-        if settings.damaged == "stop":
+        if settings.on_error == "raise":
             data = data.apply(tf.data.experimental.assert_cardinality(count))
         data = _shuffled(data.cache(path), count, settings).batch(settings.batch_size)
     data = data.map(lambda images, labels: (_to_float(images), labels), num_parallel_calls=_CALLS)

@@ -37,7 +37,7 @@ def read_batches(
     read: Read,
     shape: tuple[int, ...],
     *,
-    damaged: str,
+    on_error: str,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Batches of the images, read in parallel, in their order.
@@ -47,7 +47,7 @@ def read_batches(
         count: Number of elements.
         read: The string to an image.
         shape: Of an image.
-        damaged: "stop" or "skip", as in `pipeline.PipelineOptions`.
+        on_error: "raise" or "skip", as in `pipeline.PipelineOptions`.
         batch_size: Images a batch.
 
     Returns:
@@ -64,12 +64,12 @@ def read_batches(
     data = data.map(read_one, num_parallel_calls=CALLS, deterministic=True)
     data = data.ignore_errors(log_warning=True).batch(batch_size)
     zero = tf.constant(0, tf.int64)
-    if damaged == "stop":
+    if on_error == "raise":
         data = data.scan((zero, ""), _none_missing(read, count))
     else:
         data = data.scan((zero, zero, zero, ""), _left_out(read, count))
     data = data.map(_raise).take_while(lambda images, labels: len(labels) > 0)
-    if damaged == "stop":
+    if on_error == "raise":
         batches = -(-count // batch_size)
         data = data.apply(tf.data.experimental.assert_cardinality(batches))
     return data
@@ -122,7 +122,7 @@ def _none_missing(read: Read, count: int) -> Callable:
     """
 
     def complain(end, before):
-        return f"{_what_failed(read, end, before)} (with damaged='skip' it is left out)".encode()
+        return f"{_what_failed(read, end, before)} (with on_error='skip' it is left out)".encode()
 
     def check(state, element):
         expected, said = state

@@ -82,7 +82,7 @@ def _tpu() -> tf.distribute.Strategy:
     return tf.distribute.TPUStrategy(resolver)
 
 
-def writes(chosen: tf.distribute.Strategy) -> bool:
+def is_chief(chosen: tf.distribute.Strategy) -> bool:
     """Whether this process is the one of its strategy that writes; else another worker does.
 
     Args:

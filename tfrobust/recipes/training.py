@@ -119,7 +119,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     chosen = devices.strategy(recipe.strategy)  # several workers find one another before all else
     seed_everything(recipe.seed)  # before the data: their order depends on TensorFlow's seed too
     data = training_data(recipe)  # what is missing must not leave a folder behind
-    run = _run_folder(recipe, out, data) if devices.writes(chosen) else None
+    run = _run_folder(recipe, out, data) if devices.is_chief(chosen) else None
     finished = pathlib.Path(out, FINISHED)
     if finished.exists():
         return saving.load_model(finished)
@@ -165,7 +165,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     seed_everything(recipe.seed)
     source = saving.load_model(recipe.model)
     data = training_data(recipe)
-    run = _run_folder(recipe, out, data) if devices.writes(chosen) else None
+    run = _run_folder(recipe, out, data) if devices.is_chief(chosen) else None
     finished = pathlib.Path(out, FINISHED)
     if finished.exists():
         return saving.load_model(finished)

@@ -67,7 +67,7 @@ def main() -> None:
     median = {key: statistics.median(seconds) for key, seconds in times.items()}
 
     print(", ".join(f"{name} {version}" for name, version in library_versions().items()))
-    print(f"{given.net}, {given.batch_size} images a step, median of {given.rounds}")
+    print(f"{given.net}, {given.batch_size} images per step, median of {given.rounds}")
     print(f"{'method':30}{'one, ms':>10}{'two, ms':>10}{'ratio':>8}")
     for name in given.methods:
         one, two = median[name, 1], median[name, 2]

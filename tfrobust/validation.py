@@ -97,7 +97,7 @@ def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
             raise ValueError(f"{what} must be shares of 0 or more; received {labels.min():g}")
         if not np.allclose(sums, 1, atol=1e-3):
             raise ValueError(
-                f"{what} given as one row an image must be shares that sum to 1; received a row "
+                f"{what} given as one row per image must be shares that sum to 1; received a row "
                 f"that sums to {sums[np.argmax(np.abs(sums - 1))]:.4g}"
             )
         return

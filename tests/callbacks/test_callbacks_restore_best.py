@@ -13,7 +13,7 @@ from tfrobust.evaluation import RobustnessMonitor
 
 
 class Tell(keras.callbacks.Callback):
-    """Adds given values to the logs, one an epoch, and keeps the weights of each epoch."""
+    """Adds given values to the logs, one per epoch, and keeps the weights of each epoch."""
 
     def __init__(self, values, name="val_robust_accuracy"):
         super().__init__()

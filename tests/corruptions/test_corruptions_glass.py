@@ -24,7 +24,7 @@ def photographs(count, height, width, seed=0):
 
 
 def drawn(image_keys, size, delta, iterations):
-    """The offsets that glass_blur draws: a list of (dx, dy), one an iteration."""
+    """The offsets that glass_blur draws: a list of (dx, dy), one per iteration."""
     each = glass._iterations_per_word(delta, iterations)
     pairs = []
     for i in range(iterations):

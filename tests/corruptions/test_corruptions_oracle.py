@@ -112,7 +112,7 @@ def test_deterministic(name, size):
 
 
 def statistics_of(clean, corrupted):
-    """Name -> one number an image; all are in 8-bit levels."""
+    """Name -> one number per image; all are in 8-bit levels."""
     change = corrupted.astype(float) - clean
     size = clean.shape[1]
     found = {f"mean of channel {c}": change[..., c].mean(axis=(1, 2)) for c in range(3)}

@@ -15,7 +15,7 @@ SMALL = {"resize": 8, "crop": 8}
 
 
 def write_classes(place, names, count, deeper="", ending="jpg"):
-    """`count` pictures a class; a picture's grey value is 10 x class + number."""
+    """`count` pictures per class; a picture's grey value is 10 x class + number."""
     for label, name in enumerate(names):
         for number in range(count):
             path = place / name / deeper / f"{name}_{number}.{ending}"

@@ -11,7 +11,7 @@ from tfrobust import methods, saving
 from tfrobust.methods import PLANS, learning_rate_plan, plan_optimizer
 from tfrobust.methods.learning_rate_plan import LinearWarmUp, PerEpoch
 
-#: With 10 steps an epoch: step to learning rate, worked by hand.
+#: With 10 steps per epoch: step to learning rate, worked by hand.
 VALUES = {
     "fma_baseline": {0: 1e-2, 199: 1e-2, 200: 1e-4, 299: 1e-4, 300: 1e-6, 399: 1e-6},
     "augmix_cifar": {

@@ -10,7 +10,7 @@ import PIL.ImageEnhance
 
 
 def add_brightness(images, delta):
-    """clip(x + Δ); `delta` is a number or one number an image."""
+    """clip(x + Δ); `delta` is a number or one number per image."""
     images = np.asarray(images, "float64")
     deltas = np.broadcast_to(delta, len(images))
     return np.stack([np.clip(image + d, 0, 1) for image, d in zip(images, deltas)])

@@ -138,7 +138,8 @@ def test_refuses(images, tmp_path):
     refused(ValueError, r"images must lie in \[0, 1\]", images * 255, tmp_path)
     refused(TypeError, "received dtype uint8", images.astype("uint8"), tmp_path)
     refused(TypeError, "layer of tfrobust.augment; received str", images, tmp_path, "jpeg")
-    refused(ValueError, r"one class index an image, \[8\]; received shape \(2,\)", images, tmp_path,
+    words = r"one class index per image, \[8\]; received shape \(2,\)"
+    refused(ValueError, words, images, tmp_path,
             labels=[0, 1])  # fmt: skip
     refused(ValueError, "from 0 to 1; received values from 0 to 7", images, tmp_path,
             labels=range(8), class_names=["a", "b"])  # fmt: skip

@@ -254,7 +254,7 @@ ONES = np.ones([2, 16, 16, 3], "float32")
         ({"quantization": "int8", "calibration": ONES[:0]}, "calibration must hold at least one"),
         ({"data": (ONES[:, :8], [0, 1])}, r"data must be arrays or a batched tf.data.Dataset"),
         ({"data": (ONES[:, :8], np.arange(2))}, r"of data must fit the net, .*16, 16, 3\]; rec"),
-        ({"data": (ONES, np.arange(3))}, "one label an image; received 2 images and 3 labels"),
+        ({"data": (ONES, np.arange(3))}, "one label per image; received 2 images and 3 labels"),
         ({"data": (ONES, np.array([3, 4]))}, "labels of data must be class indices from 0 to 3"),
         ({"data": ONES}, r"data must be of \(images, labels\); received images alone"),
         ({"path": "net.lite"}, "path must end in .tflite; received 'net.lite'"),

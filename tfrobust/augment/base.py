@@ -133,7 +133,7 @@ class StrengthAugment(Augment):
         Args:
             images: [B, H, W, C] in [0, 1].
             strengths: [B].
-            seed: int32[2], for augmentations that need more random numbers than one an image.
+            seed: int32[2], for augmentations that need more random numbers than one per image.
 
         Returns:
             [B, H, W, C] in [0, 1].

@@ -474,7 +474,7 @@ def _training(one: argparse.ArgumentParser, *, epochs: int, learning_rate: float
         "--batch-size",
         type=_whole(1),
         default=64,
-        help="images a step, of all devices together; default: %(default)s",
+        help="global batch size; default: %(default)s",
     )
     one.add_argument(
         "--learning-rate",

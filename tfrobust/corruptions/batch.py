@@ -53,7 +53,7 @@ def take(images: Any, index: Any) -> Batch:
     index = tf.cast(tf.range(tf.shape(images)[0]) if index is None else index, tf.int64)
     if not index.shape.is_compatible_with(images.shape[:1]):
         raise ValueError(
-            "index must be one whole number an image; received an index of shape "
+            "index must be one whole number per image; received an index of shape "
             f"{tuple(index.shape)} for {images.shape[0]} images"
         )
     pixels = images if images.dtype == tf.uint8 else _rounded(tf.cast(images, tf.float32))

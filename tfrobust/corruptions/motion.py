@@ -28,7 +28,7 @@ def motion_blur(images: tf.Tensor, keys: tf.Tensor, radius: float, sigma: float)
 
     Args:
         images: float32 [B, H, W, 3], whole numbers from 0 to 255.
-        keys: uint32 [B, 2], one an image.
+        keys: uint32 [B, 2], one per image.
         radius: Reach in pixels; half of what it says, because ImageMagick means a two-sided one.
         sigma: Standard deviation of the weights in pixels, above 0.
 

@@ -19,7 +19,7 @@ def plasma_fractal(keys: tf.Tensor, size: int, decay: float) -> tf.Tensor:
     four neighbours + U(-w², w²), where w is 1 at first, and over `decay` after each level.
 
     Args:
-        keys: uint32 [B, 2], one an image.
+        keys: uint32 [B, 2], one per image.
         size: Height and width, a power of two.
         decay: By how much w falls; smaller is rougher.
 

@@ -42,7 +42,7 @@ def snow(
 
     Args:
         images: float32 [B, H, W, 3], whole numbers from 0 to 255.
-        keys: uint32 [B, 2], one an image.
+        keys: uint32 [B, 2], one per image.
         location: Mean of the field.
         scale: Its standard deviation.
         zoom: Enlargement of the flakes, 1 or more.
@@ -91,7 +91,7 @@ def frost(
 
     Args:
         images: float32 [B, H, W, 3], whole numbers from 0 to 255.
-        keys: uint32 [B, 2], one an image.
+        keys: uint32 [B, 2], one per image.
         image_weight: Weight of the image.
         frost_weight: Weight of the frost.
         scale: Factor by which the photographs are shrunk.
@@ -142,7 +142,7 @@ def fog(
 
     Args:
         images: float32 [B, H, W, 3], whole numbers from 0 to 255.
-        keys: uint32 [B, 2], one an image.
+        keys: uint32 [B, 2], one per image.
         strength: Weight of the plasma, above 0.
         decay: By how much w falls; smaller is rougher.
         map_size: Height and width of the map, a power of two. For a larger image the next power

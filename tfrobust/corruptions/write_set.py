@@ -160,7 +160,7 @@ def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     labels = np.asarray(labels)
     if len(images) == 0 or labels.shape != (len(images),):
         raise ValueError(
-            f"there must be one label an image and at least one image; received "
+            f"there must be one label per image and at least one image; received "
             f"{len(images)} images and labels of shape {labels.shape}"
         )
     return images, labels.astype(np.uint8 if labels.max() < 256 else np.int64)

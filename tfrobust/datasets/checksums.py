@@ -16,10 +16,10 @@ def published_as(folder: PathLike, corruptions: Optional[Iterable[str]] = None) 
     """Which published set a folder of `.npy` files is, by the MD5 of its files.
 
     Sets that somebody made again have other checksums: they are no worse files, but a result on
-    them must not be called a result on CIFAR-10-C. Reads every byte: 150 MB a corruption.
+    them must not be called a result on CIFAR-10-C. Reads every byte: 150 MB per corruption.
 
     Args:
-        folder: With `labels.npy` and a file a corruption.
+        folder: With `labels.npy` and one file per corruption.
         corruptions: Which files to look at; by default all that are there.
 
     Returns:

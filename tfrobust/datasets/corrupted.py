@@ -119,7 +119,7 @@ def imagenet_c(
     Pillow decodes them.
 
     Args:
-        folder: With a subfolder a corruption, or with the groups.
+        folder: With one subfolder per corruption, or with the groups.
         corruption: Name of the corruption.
         severity: 1 to 5.
         batch_size: Images a batch.

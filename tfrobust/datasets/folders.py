@@ -1,4 +1,4 @@
-"""Folders of images: one subfolder a class."""
+"""Folders of images: one subfolder per class."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folder(
 
     Either `train/<class>/*.jpg` with `test/<class>/…`, `validation/<class>/…` or both beside it,
     or `<class>/*.jpg` alone. What is missing is split off: validation from train, and where there
-    is only one folder a class, test too; both stratified, from a fixed seed. Classes are the
+    is only one folder per class, test too; both stratified, from a fixed seed. Classes are the
     subfolders of the training images in alphabetical order. The shorter side of each image is
     resized (antialiased bilinear), then the centre is cut out.
 

@@ -45,7 +45,7 @@ def imagenet(
         crop: Pixels of both sides of the result. Default 224.
         validation_share: Share of the training images that is for validation. Default 0.02: about
             26 of each class.
-        extra: Further folders of training images, one subfolder a class, such as DeepAugment's
+        extra: Further folders of training images, one subfolder per class, such as DeepAugment's
             (with ImageNet as folders only); see `folder`.
 
     Raises:

@@ -164,7 +164,7 @@ def class_folders(
     """The folder of each class, in the order of the labels.
 
     Args:
-        folder: With a subfolder a class.
+        folder: With one subfolder per class.
         wnids: The names of all classes in the order of the labels; None takes the sorted names.
         counts: How many classes there must be then: with one missing, all later labels would be
             wrong.

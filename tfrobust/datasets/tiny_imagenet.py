@@ -95,7 +95,7 @@ def _images(folder: pathlib.Path) -> pathlib.Path:
 def _published_validation(
     place: pathlib.Path, names: tuple[str, ...]
 ) -> tuple[list[str], np.ndarray]:
-    """As published: one folder and a list; or sorted into a folder a class, as many have it."""
+    """As published: one folder and a list; or sorted into one folder per class, as many have it."""
     annotations = place / "val_annotations.txt"
     if not annotations.is_file():
         if not place.is_dir():

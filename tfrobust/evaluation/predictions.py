@@ -18,7 +18,7 @@ METRICS = ("accuracy", "expected_calibration_error", "rms_calibration_error", "a
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """The answers of a model to images: 12 bytes an image, whatever the number of classes.
+    """The answers of a model to images: 12 bytes per image, whatever the number of classes.
 
     Args:
         labels: [N] the right classes, int32.

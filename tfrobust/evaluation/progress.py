@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 
 class Progress:
-    """One line that is written anew on a terminal, and a line a step elsewhere.
+    """One line that is written anew on a terminal, and one line per step elsewhere.
 
     Args:
         total: Number of steps.

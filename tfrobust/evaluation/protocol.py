@@ -59,7 +59,7 @@ def check_batch(predictor: Predictor, images: Any, labels: Any) -> None:
     """Checks a batch of clean images before the model sees it.
 
     Raises:
-        ValueError: Wrong shape, not finite, outside [0, 1], not one label an image, or another
+        ValueError: Wrong shape, not finite, outside [0, 1], not one label per image, or another
             size than the model takes.
         TypeError: Images are not floating-point numbers.
     """

@@ -119,7 +119,7 @@ class Cifar10(_OnCifar):
     """AugMax paper, Table 2 and Figure 1: CIFAR-10, Normal, AugMix and AugMax-DuBIN.
 
     Command: `tfrobust reproduce augmax_cifar10`, with `--net resnet_18` or `resnext_29` for the
-    table's other nets. The full setting is WRN-40-2 for 200 epochs, 256 images a step; the small
+    table's other nets. The full setting is WRN-40-2 for 200 epochs, 256 images per step; the small
     one finetunes a trained ResNet-20 for 4 epochs on 10,000 images.
 
     The paper, WRN-40-2, RA: Normal 73.7, AugMix 89.0, AugMax-DuBIN 90.7.

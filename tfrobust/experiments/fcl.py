@@ -219,7 +219,7 @@ class Cifar10(_NoisyAndCorrupted):
     """FCL paper, Tables 2, 3 and 4 on CIFAR-10.
 
     Command: `tfrobust reproduce fcl_cifar10`. The full setting is ResNet-56 for 450 epochs with
-    1,024 images a step, 6 models, 5 seeds; the small one finetunes a trained ResNet for 6 epochs.
+    1,024 images per step, 6 models, 5 seeds; the small one finetunes a trained ResNet for 6 epochs.
 
     The paper: UN XE 13.2, FCL 37.5, Patch Gaussian+XE 78.4, Patch Gaussian+FCL 82.1; 19 corruptions
     71.4, 74.5, 83.1, 83.2.
@@ -325,8 +325,8 @@ class ImageNet(_NoisyAndCorrupted):
     """FCL paper, Tables 3 and 4 on ImageNet.
 
     Command: `tfrobust reproduce fcl_imagenet --data-dir IMAGENET`. The full setting is ResNet-v2-50
-    for 90 epochs with 1,024 images a step, 6 models, 5 seeds; the small one needs ImageNet too, and
-    was not run.
+    for 90 epochs with 1,024 images per step, 6 models, 5 seeds; the small one needs ImageNet too,
+    and was not run.
 
     The paper, mean over 19 corruptions: XE 34.1, FCL 34.4, Patch Gaussian+XE 36.3, Patch
     Gaussian+FCL 36.3.

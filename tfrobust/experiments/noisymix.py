@@ -56,7 +56,7 @@ class Cifar10(Experiment):
     """NoisyMix paper, Tables 2, 7 and 13: CIFAR-10, PreAct-ResNet-18.
 
     Command: `tfrobust reproduce noisymix_cifar10`; with `--net wrn_28_2` Tables 3, 9 and 14. The
-    full setting is 200 epochs, 128 images a step, 5 seeds; the small one finetunes a trained
+    full setting is 200 epochs, 128 images per step, 5 seeds; the small one finetunes a trained
     ResNet-20 for 4 epochs on 10,000 images. Cutout mixtures of other papers (CutMix, PuzzleMix) are
     not offered; AugMax-DuBIN is trained here, where the paper quotes it.
 

@@ -16,7 +16,7 @@ SEQUENCES = (
 
 
 def _read(text: str) -> Numbers:
-    """One line a model: its name and, after a colon, its numbers."""
+    """One line per model: its name and, after a colon, its numbers."""
     found = {}
     for line in text.strip().splitlines():
         name, numbers = line.split(":")

@@ -67,7 +67,7 @@ def fill(table: PaperTable, measured: Iterable[Row]) -> Table:
             one seed for all counts for every seed.
 
     Returns:
-        A table, one line a model.
+        A table, one line per model.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Per-image losses: every function returns one number an image, [B]; reducing is the caller's."""
+"""Per-image losses: every function returns one number per image, [B]; reducing is the caller's."""
 
 from tfrobust.losses.classification import cross_entropy
 from tfrobust.losses.consistency import (

@@ -22,7 +22,7 @@ class Plan:
         learning_rate: Learning rate at the start, or after the warm-up.
         epochs: Number of epochs.
         batch_size: Images a step; None where the paper does not say.
-        per_256: Whether the learning rate is for 256 images a step, and grows with their number.
+        per_256: Whether the learning rate is for 256 images per step, and grows with their number.
         falls: "steps": (number of epochs done, factor on the learning rate from there on).
         factor: "exponential": factor on the learning rate after each epoch.
         final: "cosine_...": learning rate at the end.

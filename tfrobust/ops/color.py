@@ -88,7 +88,7 @@ def _saturate(images: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
 def scale_contrast(images: tf.Tensor, factor: Any) -> tf.Tensor:
     """Scales the distance from the image's mean luminance: clip(f·x + (1 − f)·m).
 
-    m is one number an image, the mean over its pixels of the ITU-R BT.601 luminance (of the only
+    m is one number per image, the mean over its pixels of the ITU-R BT.601 luminance (of the only
     channel, if there is one). As `PIL.ImageEnhance.Contrast`, but not rounded: Pillow rounds m to a
     whole 8-bit level and cuts off the fraction of the result, so that on 8-bit images the two are
     at most 1 + |1 − f|/2 levels apart, save for Pillow's rounding of each pixel's luminance.

@@ -129,7 +129,7 @@ class PlacesByDeviation:
 
     The mean of p over the pixels is a concave, piecewise linear function of c, bent wherever one
     more pixel reaches 1. Its inverse, c as a function of the share, is worked out once, in float64;
-    after that any share, also one an image, costs a look-up.
+    after that any share, also one per image, costs a look-up.
 
     Args:
         deviation: [H, W] standard deviations s ≥ 0 of each pixel. Those below `SMALLEST` count as

@@ -1,4 +1,4 @@
-"""Accuracy versus strength: one line a model, or the best, the worst and the band between."""
+"""Accuracy versus strength: one line per model, or the best, the worst and the band between."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def flip_bars(
     title: str = "Changed predictions",
     mixed_protocols: bool = False,
 ) -> Figure:
-    """A group of horizontal bars for each perturbation, one bar a model.
+    """A group of horizontal bars for each perturbation, one bar per model.
 
     Args:
         rows: Result rows of one data set.

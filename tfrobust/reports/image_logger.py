@@ -21,7 +21,7 @@ from tfrobust.rows import CLEAN
 class ImageLogger(keras.callbacks.Callback):
     """Draws a few images, clean and augmented, with the model's answers, as epochs go by.
 
-    One row an image, its label on the left; under each picture the predicted class and its
+    One row per image, its label on the left; under each picture the predicted class and its
     probability, bold and red where it is not the label. The draws are the same each time, so that
     a change is a change of the model (or of the augmentation: `Alternating` shows the one that is
     on). The training's own draws are left alone.
@@ -68,7 +68,7 @@ class ImageLogger(keras.callbacks.Callback):
         if self._labels is not None:
             if self._labels.shape != (len(self._images),):
                 raise ValueError(
-                    f"labels must be one class index an image, [{len(self._images)}]; received "
+                    f"labels must be one class index per image, [{len(self._images)}]; received "
                     f"shape {self._labels.shape}"
                 )
             count = 2**31 - 1 if class_names is None else len(class_names)

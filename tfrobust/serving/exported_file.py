@@ -145,7 +145,7 @@ def batches_of(
             labels = labels.argmax(axis=1) if soft else labels.reshape(-1)
             if len(labels) != len(images):
                 raise ValueError(
-                    f"{what} must have one label an image; received {len(images)} images and "
+                    f"{what} must have one label per image; received {len(images)} images and "
                     f"{len(labels)} labels"
                 )
             labels = labels[: int(min(left, len(labels)))]
@@ -173,7 +173,7 @@ def _cut(data: Any, what: str) -> Iterator[Any]:
         )
     if len({len(part) for part in parts}) > 1:
         raise ValueError(
-            f"{what} must have one label an image; received {len(parts[0])} images and "
+            f"{what} must have one label per image; received {len(parts[0])} images and "
             f"{len(parts[1])} labels"
         )
     if not len(parts[0]):

@@ -83,7 +83,7 @@ def search(
     and a name of its own in each worker. A worker that was killed is started again under its name;
     the chief waits for it. Results are returned and written by the chief.
 
-    Writes into `out`: `tuning.json` (settings), `trials.jsonl` (one line a trial, after each),
+    Writes into `out`: `tuning.json` (settings), `trials.jsonl` (one line per trial, after each),
     `model.keras` (of the best trial, with the weights of its best epoch), and KerasTuner's own
     files in `tuner/`. `tfrobust.reports.write_report` shows them.
 
@@ -109,7 +109,7 @@ def search(
         fit: `fit(model, data, epochs=..., callbacks=...)`, which returns Keras' history. Default:
             the model's own, with what alternating augmentations need.
         seed: Seed of every trial, and of the tuner's draws.
-        say: Takes a line a trial.
+        say: Takes one line per trial.
 
     Returns:
         The trials, the best first; in a worker none.

@@ -27,7 +27,7 @@ FLOORS = [
     ["layers", "datasets"],
     ["corruptions"],
     ["ops"],
-    ["rows", "validation", "provenance"],
+    ["rows", "validation", "provenance", "seeding"],
     ["files", "registries"],
     ["version"],
 ]

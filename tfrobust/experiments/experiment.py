@@ -23,8 +23,9 @@ from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import intervals
 from tfrobust.experiments.tables import PaperTable, fill
 from tfrobust.recipes import devices, training
-from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
+from tfrobust.recipes.base import Recipe, RunFolder
 from tfrobust.registries import NETS
+from tfrobust.seeding import seed_everything
 
 #: Images a batch in evaluation, the same everywhere: draws of augmentations depend on it.
 EVALUATION_BATCH = 250

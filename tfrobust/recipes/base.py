@@ -8,9 +8,6 @@ import json
 import pathlib
 from typing import Any, TypeVar
 
-import keras
-import tensorflow as tf
-
 from tfrobust import files
 from tfrobust.provenance import library_versions
 
@@ -91,15 +88,6 @@ class RunFolder:
 
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.path / name
-
-
-def seed_everything(seed: int) -> None:
-    """Makes what follows in this process repeat: seeds, and operations without races."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    if keras.__version__.startswith("2."):
-        # Layers made from now on draw from generators whose state a checkpoint can hold.
-        keras.backend.experimental.enable_tf_random_generator()
 
 
 def _check_same(found: dict[str, Any], wanted: dict[str, Any], path: pathlib.Path) -> None:

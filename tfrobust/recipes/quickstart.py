@@ -17,7 +17,8 @@ from tfrobust.callbacks import Checkpoint
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.ops import sampling
 from tfrobust.recipes import training
-from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
+from tfrobust.recipes.base import Recipe, RunFolder
+from tfrobust.seeding import seed_everything
 
 BASELINE = "baseline"
 

@@ -21,8 +21,9 @@ from tfrobust.callbacks import AlternateAugmentations, Checkpoint
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.methods.base import RobustModel
 from tfrobust.recipes import devices
-from tfrobust.recipes.base import Recipe, RunFolder, seed_everything
+from tfrobust.recipes.base import Recipe, RunFolder
 from tfrobust.registries import METHODS, NETS
+from tfrobust.seeding import seed_everything
 
 #: Folder of a run with what an unfinished training goes on from.
 CHECKPOINTS = "checkpoints"

@@ -20,6 +20,7 @@ from tfrobust.callbacks import AlternateAugmentations, RestoreBest
 from tfrobust.datasets import Data
 from tfrobust.evaluation import RobustnessMonitor
 from tfrobust.evaluation.benchmark import Conditions, Evaluator
+from tfrobust.seeding import seed_everything
 from tfrobust.tuning import distributed
 from tfrobust.tuning.ranges import Range
 from tfrobust.tuning.score import CLEAN, ROBUST, SCORE, FlooredScore, keeps_floor
@@ -157,7 +158,7 @@ def search(
         return [] if role == "worker" else ranked(read(folder / TRIALS), direction=direction)
 
     def run(trial: str, values: Mapping[str, Any], of_epochs: int) -> dict[str, float]:
-        seed_trial(seed)
+        seed_everything(seed)
         loaded = load_data(data)  # after the seeds, which tf.data takes part of its own from
         model = build(dict(values))
         monitor = RobustnessMonitor(
@@ -215,12 +216,6 @@ def search(
     with files.replacing(folder / MODEL) as temporary:
         shutil.copyfile(_model_file(folder, known[0].number), temporary)
     return known
-
-
-def seed_trial(seed: int) -> None:
-    """Makes a trial repeat: seeds, and operations without races."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
 
 
 def load_data(load: Callable[[], Loaded]) -> Any:

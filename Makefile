@@ -12,7 +12,7 @@ PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 export PYTHONS PYTHON VENV TF_CPP_MIN_LOG_LEVEL PIP_DISABLE_PIP_VERSION_CHECK
 
 .PHONY: help quickstart test test-slow test-all mutants check check-style check-format check-types check-imports
-.PHONY: venv venv-dev which-python clean
+.PHONY: docs venv venv-dev venv-docs which-python clean
 
 help:
 	@echo "make quickstart   train, evaluate and export a first robust classifier"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-all     run both"
 	@echo "make mutants      change the code in many ways and see that the tests notice"
 	@echo "make check        check style, format, types and the direction of imports"
+	@echo "make docs         build the docs site, build/docs/index.html"
 	@echo "make clean        remove the environment, caches and build output; results stay"
 	@echo
 	@echo "Variables:"
@@ -57,16 +58,24 @@ check-types: venv-dev
 check-imports: venv-dev
 	@$(VENV)/bin/python -m pytest tests/contracts/test_import_direction.py $(ARGS)
 
+docs: venv-docs
+	@rm -rf build/docs build/doctrees
+	@$(VENV)/bin/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/docs
+	@echo "The docs site: build/docs/index.html"
+
 venv:
 	@EXTRAS=test tools/environment.sh update
 
 venv-dev: venv
 	@EXTRAS=test,dev tools/environment.sh update
 
+venv-docs: venv
+	@EXTRAS=docs tools/environment.sh update
+
 which-python:
 	@tools/environment.sh which-python
 
 clean:
 	@if [ -e "$(VENV)" ]; then tools/environment.sh clear && rm -rf "$(VENV)"; fi
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist docs/api *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find tfrobust tests -name __pycache__ -type d -prune -exec rm -rf {} +

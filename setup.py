@@ -79,6 +79,7 @@ setup(
         ],
         "onnx": ONNX,
         "dev": ["mypy", "ruff"],
+        "docs": ["furo", "myst-parser", "sphinx"],
     },
     entry_points={"console_scripts": ["tfrobust=tfrobust.cli:main"]},
     classifiers=[

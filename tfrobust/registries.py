@@ -19,8 +19,8 @@ class Registry(Mapping[str, Any]):
         entries: Name to `(where, what it is)`: `"package.module:attribute"` below tfrobust, and
             one line of description.
 
-    Raises (on look-up):
-        ValueError: The name is not registered; the message lists those that are.
+    Raises:
+        ValueError: On look-up: the name is not registered; the message lists those that are.
 
     Example:
 

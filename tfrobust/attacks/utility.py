@@ -29,7 +29,7 @@ def utility(
     *,
     loss: Loss = classification.cross_entropy,
 ) -> tf.Tensor:
-    """Contextual feature utility u = |∂ℓ(y, f(x)) / ∂x| (FCL paper [1]).
+    """Contextual feature utility `u = |∂ℓ(y, f(x)) / ∂x|` (FCL paper [1]).
 
     How much the loss changes with each entry, one channel of one pixel, of this very image. The net
     runs in inference mode: an image's utility does not depend on the others of its batch.

@@ -16,8 +16,9 @@ class AlternateAugmentations(keras.callbacks.Callback):
     The choice follows from the number of the epoch alone, so that a run continued with
     `initial_epoch` goes on where it was.
 
-    Raises (when training begins):
-        ValueError: The model's augmentation is not `Alternating` and holds none.
+    Raises:
+        ValueError: When training begins: the model's augmentation is not `Alternating` and holds
+            none.
     """
 
     def _layer(self) -> Any:

@@ -81,7 +81,7 @@ def expected_calibration_error(
 ) -> float:
     """Expected calibration error ECE, over bins of equal width.
 
-    ECE = Σ_b n_b/N · |acc_b − conf_b|, bins (lo, hi] of the confidence: Guo et al. 2017
+    `ECE = Σ_b n_b/N · |acc_b − conf_b|`, bins (lo, hi] of the confidence: Guo et al. 2017
     (arXiv:1706.04599), equation 3.
 
     Args:

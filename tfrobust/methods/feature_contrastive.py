@@ -40,7 +40,7 @@ class FeatureContrastive(RobustModel):
 
         J = ℓ(x) + λ·ℓ_FCL(φ(x), φ(x⁺), φ(x⁻))
 
-    The utility |∂ℓ/∂x| of each input entry is computed on the net in inference mode. x⁺ has noise
+    The utility `|∂ℓ/∂x|` of each input entry is computed on the net in inference mode. x⁺ has noise
     N(0, σ²) on the k entries of lowest utility, x⁻ on the k of highest, both clipped to [0, 1];
     where the largest utility of an image is below 10⁻¹² its x⁻ is left out. ℓ_FCL draws φ(x) to
     φ(x⁺), and away from φ(x⁻) and from the φ(x_j) of the other images of the batch (under a

@@ -37,7 +37,7 @@ def scale_saturation(images: tf.Tensor, factor: Any) -> tf.Tensor:
     """Multiplies the saturation in HSL by α, hue and lightness kept (FMA paper, section 4.2.1).
 
     With M and m the largest and smallest channel, HSL has lightness L = (M + m) / 2 and
-    saturation S = (M − m) / (1 − |2L − 1|). At a fixed hue and lightness every channel's distance
+    saturation `S = (M − m) / (1 − |2L − 1|)`. At a fixed hue and lightness every channel's distance
     from L is proportional to S, so that no colour space has to be entered and left:
 
         c' = c + (c − L)·(S'/S − 1),  S' = min(α·S, 1)
@@ -91,7 +91,7 @@ def scale_contrast(images: tf.Tensor, factor: Any) -> tf.Tensor:
     m is one number per image, the mean over its pixels of the ITU-R BT.601 luminance (of the only
     channel, if there is one). As `PIL.ImageEnhance.Contrast`, but not rounded: Pillow rounds m to a
     whole 8-bit level and cuts off the fraction of the result, so that on 8-bit images the two are
-    at most 1 + |1 − f|/2 levels apart, save for Pillow's rounding of each pixel's luminance.
+    at most `1 + |1 − f|/2` levels apart, save for Pillow's rounding of each pixel's luminance.
 
     Args:
         images: [B, H, W, C] in [0, 1], C 1 or 3.
@@ -143,7 +143,7 @@ def scale_color(images: tf.Tensor, factor: Any) -> tf.Tensor:
 
     l is the ITU-R BT.601 luminance of the pixel. As `PIL.ImageEnhance.Color`, but not rounded:
     Pillow rounds l to a whole 8-bit level and cuts off the fraction of the result, so that on 8-bit
-    images the two are at most 1 + |1 − f|/2 levels apart. Unlike `scale_saturation` it keeps the
+    images the two are at most `1 + |1 − f|/2` levels apart. Unlike `scale_saturation` it keeps the
     luminance of ITU-R BT.601, not the lightness of HSL.
 
     Args:

@@ -92,7 +92,7 @@ def search(
         build: Values by name to a model: a tfrobust method, or any Keras model with the metric
             "accuracy". Compiled, unless `fit` does it.
         data: A function without arguments that loads the data: `datasets.Data`, or a pair of
-            batched `tf.data.Dataset`s, train and validation.
+            batched `tf.data.Dataset` objects, train and validation.
         space: The ranges, such as those of `space("feature_map_augmentation")`.
         out: The folder.
         tuner: "grid" (all points of the ranges), "random", "bayesian" (Gaussian process), or

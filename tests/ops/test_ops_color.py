@@ -97,7 +97,8 @@ def test_saturation_1_is_exactly_the_identity():
 
 def test_saturation_is_not_hsv():
     image = tf.constant([[[[0.75, 0.5, 0.25]]]])
-    np.testing.assert_allclose(tf.image.adjust_saturation(image, 0.0), 0.75 * tf.ones_like(image))
+    by_hsv = tf.image.adjust_saturation(image, 0.0)
+    np.testing.assert_allclose(by_hsv, 0.75 * tf.ones_like(image), atol=1e-6)
     np.testing.assert_allclose(ops.scale_saturation(image, 0.0), 0.5 * tf.ones_like(image))
 
 
@@ -229,7 +230,7 @@ def test_blends_keep_grey_images(blend):
     """Luminances whose weights summed to less than 1 would darken white."""
     for value in (0.0, 0.3, 1.0):
         grey = tf.fill([1, 7, 9, 3], value)
-        np.testing.assert_allclose(blend(grey, 0.0), grey, atol=1e-7)
+        np.testing.assert_allclose(blend(grey, 0.0), grey, atol=1e-6)
         np.testing.assert_allclose(blend(grey, 5.0), grey, atol=1e-6)
 
 

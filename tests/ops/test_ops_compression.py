@@ -29,6 +29,17 @@ def extremes(height, width, channels):
     return images
 
 
+def assert_alike(result, expected):
+    """JPEGs of two programs, or of two places in one.
+
+    float32 has too few digits for a coefficient in 10,000; which way it is rounded depends on how
+    its sum was added up, and moves a block.
+    """
+    apart = 255 * np.abs(np.asarray(result) - expected)
+    assert apart.mean() < 0.05
+    assert (apart > 0.5).mean() < 0.03
+
+
 # JPEG
 
 
@@ -65,7 +76,8 @@ def test_tables_are_those_in_the_files_of_pillow():
 )
 def test_flat_grey_worked(level, quality, expected):
     image = tf.fill([1, 8, 8, 1], level / 255)
-    np.testing.assert_allclose(255 * ops.jpeg(image, quality), np.full([1, 8, 8, 1], expected))
+    levels = 255 * ops.jpeg(image, quality)
+    np.testing.assert_allclose(levels, np.full([1, 8, 8, 1], expected), atol=1e-4)
 
 
 def test_flat_red_worked():
@@ -124,7 +136,8 @@ def test_jpeg_of_empty_batches_and_single_pixels():
     assert ops.jpeg(tf.zeros([0, 16, 16, 3]), 30).shape == [0, 16, 16, 3]
     assert ops.jpeg(tf.zeros([0, 16, 16, 3]), tf.zeros([0])).shape == [0, 16, 16, 3]
     # One grey pixel is a flat block: 8·(51 − 128) / 27 = −22.8, so 128 − 23·27/8 = 50.4.
-    np.testing.assert_allclose(255 * ops.jpeg(tf.fill([1, 1, 1, 1], 0.2), 30), [[[[50]]]])
+    levels = 255 * ops.jpeg(tf.fill([1, 1, 1, 1], 0.2), 30)
+    np.testing.assert_allclose(levels, [[[[50]]]], atol=1e-4)
 
 
 def test_jpeg_rounds_its_input_to_8_bits():
@@ -140,8 +153,9 @@ def test_a_quality_for_each_image():
     images = to_float(reference.photos(6, 24, 32))
     together = ops.jpeg(images, tf.constant(QUALITIES)).numpy()
     for i, quality in enumerate(QUALITIES):
-        np.testing.assert_array_equal(together[i], ops.jpeg(images, quality)[i])
-        np.testing.assert_array_equal(together[i], ops.jpeg(images, quality + 0.3)[i])
+        alone = ops.jpeg(images, quality).numpy()
+        assert_alike(alone[i], together[i])
+        np.testing.assert_array_equal(ops.jpeg(images, quality + 0.3), alone)
 
 
 def test_jpeg_loses_more_at_lower_quality():
@@ -155,7 +169,7 @@ def test_jpeg_works_in_blocks():
     images = to_float(reference.photos(2, 24, 32, 1))
     result = ops.jpeg(images, 30).numpy()
     turned = ops.jpeg(np.roll(images, [8, 16], [1, 2]), 30)
-    np.testing.assert_array_equal(turned, np.roll(result, [8, 16], [1, 2]))
+    assert_alike(turned, np.roll(result, [8, 16], [1, 2]))
     images[:, :8, :8] = 0
     np.testing.assert_array_equal(ops.jpeg(images, 30)[:, 8:, 8:], result[:, 8:, 8:])
 
@@ -163,7 +177,8 @@ def test_jpeg_works_in_blocks():
 def test_jpeg_keeps_grey_grey():
     grey = to_float(reference.photos(2, 24, 32, 1))
     coloured = ops.jpeg(np.tile(grey, [1, 1, 1, 3]), 20).numpy()
-    np.testing.assert_array_equal(coloured, np.tile(ops.jpeg(grey, 20), [1, 1, 1, 3]))
+    assert_alike(coloured, np.tile(ops.jpeg(grey, 20), [1, 1, 1, 3]))
+    np.testing.assert_array_equal(coloured, np.tile(coloured[..., :1], [1, 1, 1, 3]))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -222,7 +237,7 @@ def test_thumbnail_worked(size, expected):
     line = tf.constant([0.0, 0.0, 0.5, 0.5])
     for shape in ([1, 4, 1, 1], [1, 1, 4, 1]):
         result = ops.thumbnail(tf.reshape(line, shape), size)
-        np.testing.assert_allclose(np.ravel(result), expected, atol=1e-7)
+        np.testing.assert_allclose(np.ravel(result), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -299,12 +314,12 @@ def test_thumbnail_extremes(height, width, channels, size):
     assert ops.thumbnail(images[:0], size).shape == [0, height, width, channels]
 
 
-@pytest.mark.parametrize("size", [2, 8, 30])
-def test_thumbnail_gradient_is_its_transpose(size):
+def test_thumbnail_gradient_is_its_transpose():
     images = to_float(reference.photos(4, 50, 50))
     seen = np.random.default_rng(0).normal(size=images.shape).astype("float32")
     function = tf.function(lambda x, a: seen * ops.thumbnail(x, a))
-    slope, by_size = gradient(function, images, np.full([4], size, "float32"))
-    np.testing.assert_array_equal(by_size, np.zeros(4))
-    product = float(np.sum(seen.astype("float64") * ops.thumbnail(images, size)))
-    assert np.sum(slope.astype("float64") * images) == pytest.approx(product, abs=0.01)
+    for size in (2, 8, 30):
+        slope, by_size = gradient(function, images, np.full([4], size, "float32"))
+        np.testing.assert_array_equal(by_size, np.zeros(4))
+        product = float(np.sum(seen.astype("float64") * ops.thumbnail(images, size)))
+        assert np.sum(slope.astype("float64") * images) == pytest.approx(product, abs=0.01)

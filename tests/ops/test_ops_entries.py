@@ -98,7 +98,8 @@ def test_any_batch_and_graph_as_eager(height):
         for one, other in zip(
             both(images[:batch], values[:batch]), traced(images[:batch], values[:batch])
         ):
-            np.testing.assert_array_equal(one, other)
+            # A graph may join operations that were apart. Noise elsewhere would be far more.
+            np.testing.assert_allclose(one, other, atol=1e-6)
             assert other.shape == [batch, 7, 9, 3]
 
 

@@ -64,7 +64,8 @@ def test_kernel(sigma, size):
     taps = gaussian_kernel(sigma, size).numpy()
     expected = [reference.gaussian_kernel(s, size) for s in np.atleast_1d(sigma)]
     np.testing.assert_allclose(np.atleast_2d(taps), expected, atol=1e-6)
-    np.testing.assert_array_equal(taps, taps[..., ::-1])
+    # The same, but for a vector's last few, which exp may get from another routine.
+    np.testing.assert_allclose(taps, taps[..., ::-1], atol=1e-7)
     np.testing.assert_allclose(taps.sum(axis=-1), np.ones(np.shape(sigma)), atol=1e-6)
 
 
@@ -91,7 +92,10 @@ def test_blur_treats_axes_and_channels_alike():
     result = ops.gaussian_blur(images, 1.0, 5).numpy()
     turned = ops.gaussian_blur(images.swapaxes(1, 2), 1.0, 5).numpy()
     np.testing.assert_allclose(turned.swapaxes(1, 2), result, atol=1e-6)
-    np.testing.assert_array_equal(ops.gaussian_blur(images[..., ::-1], 1.0, 5), result[..., ::-1])
+    # Not to the bit: a compiled loop rounds a product and its sum once or twice, as the processor
+    # and the place in a vector have it.
+    reversed_channels = ops.gaussian_blur(images[..., ::-1], 1.0, 5)
+    np.testing.assert_allclose(reversed_channels, result[..., ::-1], atol=1e-6)
 
 
 def test_blur_of_unknown_size():
@@ -99,7 +103,7 @@ def test_blur_of_unknown_size():
     images = random_images(2, 9, 12, 3)
     spec = tf.TensorSpec([None, None, None, 3])
     traced = tf.function(lambda x: ops.gaussian_blur(x, 1.0, 5), input_signature=[spec])
-    np.testing.assert_allclose(traced(images), ops.gaussian_blur(images, 1.0, 5), atol=1e-7)
+    np.testing.assert_allclose(traced(images), ops.gaussian_blur(images, 1.0, 5), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [0, 2, 4, -1])

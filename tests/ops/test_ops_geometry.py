@@ -259,7 +259,8 @@ def test_eager_graph_and_pipeline_agree(name):
 def test_constant_images(name, value):
     images = np.full(SHAPE, value, "float32")
     result = OPS[name](images, EXTREME).numpy()
-    assert np.isfinite(result).all() and result.min() >= 0 and result.max() <= images.max()
+    assert np.isfinite(result).all() and result.min() >= 0
+    assert result.max() <= min(value + 1e-6, 1)  # a blend may round up, but never leaves [0, 1]
     slope = gradient(lambda x: OPS[name](x, EXTREME), images)[0]
     assert np.isfinite(slope).all()
 

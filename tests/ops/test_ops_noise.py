@@ -55,7 +55,8 @@ def test_gaussian_per_image():
 def test_seed_says_everything(noisy):
     first = noisy(GREY, SEED).numpy()
     np.testing.assert_array_equal(noisy(GREY, SEED), first)
-    np.testing.assert_array_equal(tf.function(noisy)(GREY, SEED), first)
+    # A graph may join operations that were apart, and then rounds once where they round twice.
+    np.testing.assert_allclose(tf.function(noisy)(GREY, SEED), first, atol=1e-6)
     for other in ([4, 7], [3, 8]):
         assert np.mean(noisy(GREY, tf.constant(other)) != first) > 0.1
 

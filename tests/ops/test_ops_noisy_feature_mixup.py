@@ -72,11 +72,12 @@ def test_is_the_reference(shape, parts, streams):
 def test_streams_are_not_mixed_with_one_another():
     values = np.repeat([0.0, 100.0, 200.0], 4).astype("float32")[:, None]
     result = ops.noisy_feature_mixup(values, SEED, streams=3, partner=PARTNER, share=0.4)
-    np.testing.assert_allclose(result, values)
+    np.testing.assert_allclose(result, values, rtol=1e-6)
     alike = np.tile(random_values(4, 6), [3, 1])
     result = ops.noisy_feature_mixup(alike, SEED, streams=3, partner=PARTNER, share=0.4).numpy()
-    np.testing.assert_array_equal(result[:4], result[4:8])
-    np.testing.assert_array_equal(result[:4], result[8:])
+    # A compiled loop rounds a product and its sum once or twice, as the place in a vector has it.
+    np.testing.assert_allclose(result[:4], result[4:8], atol=1e-6)
+    np.testing.assert_allclose(result[:4], result[8:], atol=1e-6)
 
 
 @pytest.mark.parametrize("sparse", [0.0, 0.3, 0.65, 0.99])
@@ -154,9 +155,13 @@ def test_half_precision_is_computed_in_full(dtype):
     result = ops.noisy_feature_mixup(values, SEED, **settings)
     full = ops.noisy_feature_mixup(tf.cast(values, "float32"), SEED, **settings)
     assert result.dtype == values.dtype
-    np.testing.assert_array_equal(
-        tf.cast(result, "float32"), tf.cast(tf.cast(full, dtype), "float32")
-    )
+    result = tf.cast(result, "float32").numpy()
+    rounded = tf.cast(tf.cast(full, dtype), "float32").numpy()
+    # Two compiled programs may differ in the last bit before they round: then a few results are one
+    # step of the half precision apart. Computed in half precision most would be.
+    step = {"float16": 2.0**-10, "bfloat16": 2.0**-7}[dtype]
+    np.testing.assert_allclose(result, rounded, rtol=step)
+    assert np.mean(result != rounded) < 0.05
 
 
 def gradient_of(values, weights, **settings):

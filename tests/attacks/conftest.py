@@ -1,8 +1,17 @@
-"""A net that tests can compute by hand."""
+"""What the tests of attacks share: a net that they can compute by hand."""
 
 import keras
 import numpy as np
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Nothing is seeded here, as it is elsewhere before each test.
+
+    Attacks draw from seeds of their own, and when TensorFlow's seed is set it forgets what it has
+    prepared to run. A test whose net has random weights seeds them itself.
+    """
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The search of AugMax: against NumPy on a linear net, its ways to stop, what it leaves alone."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -57,16 +59,17 @@ def draws_of(attack, images):
     return attack.augmix.chains(images, draws).numpy(), *(v.numpy() for v in start)
 
 
-def photos(batch=6, side=12):
-    return smooth_images(batch, side, side).astype("float32") / 255
+def photos(batch=6):
+    return smooth_images(batch, *SHAPE[:2]).astype("float32") / 255
 
 
-def trained_net(side=12, classes=4):
+@functools.cache
+def curved_net(classes=4):
     """A net with a little of everything, which is neither sure nor blind."""
     keras.utils.set_random_seed(1)
     return keras.Sequential(
         [
-            keras.Input([side, side, 3]),
+            keras.Input(SHAPE),
             keras.layers.Rescaling(4.0, offset=-2.0),
             keras.layers.Conv2D(8, 3, strides=2, activity_regularizer="l2"),
             keras.layers.BatchNormalization(momentum=0.5),
@@ -107,7 +110,7 @@ def test_two_classes_reach_the_worst_corner(linear, hard):
     amounts = random.uniform(0.05, 0.2, [B, 3, 1, 1, 1]) * (1 if hard else -1)
     chains = (images[:, np.newaxis] + amounts * away).astype("float32")
     start = random.random(B).astype("float32"), random.random([B, 3]).astype("float32")
-    attack = AugMaxAttack(steps=150, stop=None)
+    attack = AugMaxAttack(steps=20, step_size=1.0, stop=None)
     given = (images, chains, np.zeros(B, int), *start)
     share, scores = ascended(attack, net, given)
     worst = module.mix(*map(tf.constant, (images, chains, share)), tf.nn.softmax(scores))
@@ -119,8 +122,10 @@ def test_two_classes_reach_the_worst_corner(linear, hard):
 # Against NumPy ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stop, fixed_shapes", STOPS)
-@pytest.mark.parametrize("stop_after", [1, 2])
+@pytest.mark.parametrize(
+    "stop, fixed_shapes, stop_after",
+    [*((*way, after) for way in STOPS[:3] for after in (1, 2)), (None, False, 1)],
+)
 def test_ascent_equals_the_reference(problem, stop, fixed_shapes, stop_after):
     net, weights, given = problem
     attack = AugMaxAttack(
@@ -162,10 +167,10 @@ def test_slopes_of_the_reference(problem):
 
 def test_whole_attack_equals_the_reference(linear):
     """With the chains and the start that it draws."""
-    net, kernel, bias = linear((12, 12, 3), scale=0.3)
+    net, kernel, bias = linear(SHAPE, scale=0.3)
     images = photos()
     labels = linear_net.logits(images, kernel, bias).argmax(axis=1)
-    attack = AugMaxAttack(AugMix(10), steps=4, seed=3)
+    attack = AugMaxAttack(AugMix(10, width=2), steps=4, seed=3)
     drawn = draws_of(attack, images)
     found = attack.perturb(net, images, labels).numpy()
     share, scores, _ = reference.ascend(
@@ -231,61 +236,22 @@ def test_start_is_uniform():
 
 @pytest.mark.parametrize("stop", ["image", None])
 def test_the_loss_rises(stop):
-    """From the random mixture to the worst one; the draws do not depend on the steps."""
-    net, images, labels = trained_net(), photos(32), np.arange(32) % 4
+    """From the random mixture to the worst one."""
+    net, random = curved_net(), np.random.default_rng(4)
+    images, labels = photos(32), np.arange(32) % 4
+    chains = np.clip(images[:, None] + 0.3 * random.standard_normal([32, 3, *SHAPE]), 0, 1)
+    start = random.random(32), random.random([32, 3])
+    given = [v.astype("float32") for v in (images, chains, *start)]
     losses = []
     for steps in (0, 1, 10):
-        attack = AugMaxAttack(AugMix(10), steps=steps, stop=stop, seed=2)
-        worst = attack.perturb(net, images, labels)
+        attack = AugMaxAttack(steps=steps, stop=stop)
+        share, scores = ascended(attack, net, (*given[:2], labels, *given[2:]))
+        worst = module.mix(*map(tf.constant, (*given[:2], share)), tf.nn.softmax(scores))
         losses.append(cross_entropy(tf.constant(labels), net(worst)).numpy())
     first, *later = losses
     assert all(loss.mean() > first.mean() for loss in later)
     if stop is None:
         assert losses[2].mean() > losses[1].mean() and np.mean(losses[2] >= first - 1e-6) > 0.8
-
-
-def test_net_stays_as_it_is_and_gets_no_gradient():
-    net, images = trained_net(), photos()
-    net(images, training=True)
-    before = [w.copy() for w in net.get_weights()]
-    with tf.GradientTape() as tape:
-        given = tf.constant(images)
-        tape.watch(given)
-        worst = AugMaxAttack(steps=3, stop=None).perturb(net, given, tf.zeros([6], tf.int32))
-    assert set(map(type, tape.gradient(worst, [given, *net.trainable_variables]))) == {type(None)}
-    for old, new in zip(before, net.get_weights()):
-        np.testing.assert_array_equal(old, new)
-
-
-def test_seeds():
-    net, images, labels = trained_net(), photos(), np.zeros(6, int)
-    one, same, other = (AugMaxAttack(AugMix(depth=1), steps=2, seed=seed) for seed in (3, 3, 4))
-    first, again = (one.perturb(net, images, labels).numpy() for _ in range(2))
-    np.testing.assert_array_equal(first, same.perturb(net, images, labels))
-    assert not np.array_equal(first, again)
-    assert not np.array_equal(first, other.perturb(net, images, labels))
-
-
-def test_eager_and_graph_and_any_batch():
-    net = trained_net()
-    eager, graph = (
-        AugMaxAttack(AugMix(10, width=2, depth=1), steps=3, level_draws=2) for _ in range(2)
-    )
-    traced = []
-
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, 12, 12, 3]), tf.TensorSpec([None], tf.int64)]
-    )
-    def perturb(x, y):
-        traced.append(1)
-        return graph.perturb(net, x, y)
-
-    for batch in (6, 1, 0):
-        x, y = photos(6)[:batch], (np.arange(6) % 4)[:batch]
-        result = perturb(x, y)
-        np.testing.assert_allclose(result, eager.perturb(net, x, y), atol=1e-5)
-        assert result.shape == x.shape
-    assert len(traced) == 1
 
 
 @pytest.mark.parametrize("stop, fixed_shapes", STOPS)
@@ -299,14 +265,14 @@ def test_ascent_of_any_batch_in_a_graph(problem, stop, fixed_shapes):
         traced.append(1)
         return attack.ascend(net, *given)
 
-    for batch in (B, 13, 1, 0):
+    for batch in (13, 1, 0):
         first = [v[:batch] for v in given]
         for found, expected in zip(ascend(*first), ascended(attack, net, first)):
             np.testing.assert_allclose(found, expected, atol=1e-5)
     assert len(traced) == 1
 
 
-@pytest.mark.parametrize("stop", ["image", "batch", None])
+@pytest.mark.parametrize("stop", ["image", "batch"])
 def test_ascent_is_compiled_with_fixed_shapes(problem, stop):
     net, _, given = problem
     attack = AugMaxAttack(steps=4, stop=stop, fixed_shapes=True)
@@ -315,62 +281,42 @@ def test_ascent_is_compiled_with_fixed_shapes(problem, stop):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_replicas_draw_their_own_numbers():
-    net, images = trained_net(), photos()
-    strategy = tf.distribute.MirroredStrategy(
-        ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
-    )
-    with strategy.scope():
-        attack = AugMaxAttack(AugMix(10, depth=1), steps=2)
-    labels = tf.zeros([6], tf.int32)
-    worst = strategy.run(tf.function(lambda: attack.perturb(net, tf.constant(images), labels)))
-    first, second = strategy.experimental_local_results(worst)
-    assert np.isfinite(first).all() and not np.allclose(first, second)
-
-
-def test_route_that_is_on_is_taken(problem):
+def test_route_that_is_on_is_taken_in_a_graph(problem):
     norm = norm_layer("dubn")
+    keras.utils.set_random_seed(0)
     net = keras.Sequential(
         [keras.Input(SHAPE), norm, keras.layers.Flatten(), keras.layers.Dense(4)]
     )
     turned = [np.array(w, "float32") for w in ([-1, 1, -2], [0] * 3, [0] * 3, [1] * 3)]
     norm.auxiliary.set_weights(turned)
-    attack, given, results = AugMaxAttack(steps=3, stop=None), problem[2], []
-    for name in ("clean", "auxiliary"):
-        with route(name):
-            results.append(ascended(attack, net, given)[1])
-            traced = tf.function(lambda *v: attack.ascend(net, *v))(*map(tf.constant, given))
-            np.testing.assert_allclose(traced[1], results[-1], atol=1e-5)
-    assert not np.allclose(*results)
+    attack, given = AugMaxAttack(steps=3, stop=None), problem[2]
+    clean = ascended(attack, net, given)[1]
+    with route("auxiliary"):
+        eager = ascended(attack, net, given)[1]
+        traced = tf.function(lambda *v: attack.ascend(net, *v))(*map(tf.constant, given))
+    np.testing.assert_allclose(traced[1], eager, atol=1e-5)
+    assert not np.allclose(clean, eager)
 
 
-@pytest.mark.parametrize("pixel", [0.0, 0.5, 1.0])
-def test_extreme_images_and_logits(linear, problem, pixel):
+def test_extreme_images_and_logits(linear, problem):
     net, *_ = linear(SHAPE, scale=1e6)
     _, _, (_, chains, *rest) = problem
-    images = np.full([B, *SHAPE], pixel, "float32")
+    images = np.empty([B, *SHAPE], "float32")
+    for pixel, part in zip((0.0, 0.5, 1.0), np.array_split(np.arange(B), 3)):
+        images[part] = pixel
     for made in (chains, np.repeat(images[:, np.newaxis], 3, axis=1)):  # chains that change nothing
         share, scores = ascended(AugMaxAttack(steps=3, stop=None), net, (images, made, *rest))
         assert np.isfinite(scores).all() and share.min() >= 0 and share.max() <= 1
 
 
-def test_one_pixel_of_one_image(linear):
-    net, *_ = linear([1, 1, 3])
-    worst = AugMaxAttack(steps=2).perturb(net, np.full([1, 1, 1, 3], 0.4, "float32"), [0])
-    assert worst.shape == [1, 1, 1, 3] and np.isfinite(worst).all()
-
-
-def test_half_precision_keeps_the_direction(linear):
+def test_half_precision_keeps_the_direction(linear, problem):
     """In float16 the gradient of an image that the net is sure of would vanish."""
-    full, kernel, bias = linear((12, 12, 3), scale=0.5)
+    full, kernel, bias = linear(SHAPE, scale=0.5)
     kinds = [keras.layers.Rescaling(1.0, dtype="float16"), keras.layers.Flatten(dtype="float16")]
-    half = keras.Sequential(
-        [keras.Input([12, 12, 3]), *kinds, keras.layers.Dense(4, dtype="float16")]
-    )
+    half = keras.Sequential([keras.Input(SHAPE), *kinds, keras.layers.Dense(4, dtype="float16")])
     half.set_weights(full.get_weights())
-    images = photos(16)
+    images, chains, _, share, scores = problem[2]
     labels = linear_net.logits(images, kernel, bias).argmax(axis=1)
-    chains, share, scores = draws_of(AugMaxAttack(AugMix(10)), images)
     given = (images, chains, labels, share, scores)
     attack = AugMaxAttack(steps=1, stop=None)
     (m, q), (m_half, q_half) = (ascended(attack, net, given) for net in (full, half))
@@ -387,7 +333,7 @@ def test_half_precision_keeps_the_direction(linear):
 @pytest.mark.parametrize("target", [2, "random"])
 def test_targets(problem, target):
     net, (kernel, bias), given = problem
-    attack = AugMaxAttack(steps=40, stop=None, target=target)
+    attack = AugMaxAttack(steps=10, step_size=0.4, stop=None, target=target)
     labels = np.arange(B) % 4
     given = (*given[:2], labels, *given[3:])
     goals, uphill = (np.asarray(v) for v in attack._goals(net, tf.constant(labels), (3, 4)))
@@ -420,14 +366,14 @@ def test_target_stops_when_it_is_reached(problem):
 
 def test_worst_levels():
     """The chains with the highest loss at the start; operators and depths are the same."""
-    net, images, labels = trained_net(), photos(), np.arange(6) % 4
-    attack = AugMaxAttack(AugMix(10), steps=0, level_draws=4, seed=1)
+    net, images, labels = curved_net(), photos(), np.arange(6) % 4
+    attack = AugMaxAttack(AugMix(10, width=2), steps=0, level_draws=3, seed=1)
     found = attack.perturb(net, images, labels).numpy()
     seed = sampling.seed_pair(1, 0)
     draws = attack.augmix.draw(images, sampling.fold_in(seed, "chains"))
     share, scores = attack.start(6, sampling.fold_in(seed, "start"))
     losses, mixed = [], []
-    for i in range(4):
+    for i in range(3):
         again = attack.augmix.draw(images, sampling.fold_in(sampling.fold_in(seed, "levels"), i))
         assert not np.array_equal(again["operators"], draws["operators"])
         chains = attack.augmix.chains(images, {**draws, "levels": again["levels"]})
@@ -439,10 +385,10 @@ def test_worst_levels():
 
 
 def test_worst_levels_then_worst_mixture():
-    net, images, labels = trained_net(), photos(32), np.arange(32) % 4
+    net, images, labels = curved_net(), photos(), np.arange(6) % 4
     losses = []
     for settings in ({"steps": 0}, {"steps": 0, "level_draws": 5}, {"level_draws": 5}):
-        attack = AugMaxAttack(AugMix(10), stop=None, seed=1, **settings)
+        attack = AugMaxAttack(AugMix(10, width=2), stop=None, seed=1, **settings)
         worst = attack.perturb(net, images, labels)
         losses.append(cross_entropy(tf.constant(labels), net(worst)).numpy().mean())
     assert losses == sorted(losses)
@@ -459,9 +405,6 @@ def test_config_round_trip():
     saved = keras.saving.serialize_keras_object(attack)
     again = keras.saving.deserialize_keras_object(saved)
     assert again.get_config() == attack.get_config() and again.augmix.severity == 5
-    net, labels = trained_net(), np.zeros(6, int)
-    first, second = (a.perturb(net, photos(), labels) for a in (attack, again))
-    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize(

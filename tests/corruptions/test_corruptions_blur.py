@@ -5,20 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage
-import tensorflow as tf
 
 from tfrobust.corruptions import CORRUPTIONS, blur, severities, zoom
 
 NAMES = ["gaussian_blur", "defocus_blur", "zoom_blur"]
-CASES = [(32, (32, 32), 1), (32, (32, 32), 4), (64, (33, 47), 1), (32, (7, 9), 2), (32, (1, 1), 1)]
-CASES += [(224, (96, 80), 3), (224, (96, 80), 5), (224, (1, 5), 1)]
+#: At 32×32 pixels the libraries of the originals are beside them, in test_corruptions_oracle.
+CASES = [(64, (33, 47), 1), (32, (7, 9), 2), (224, (96, 80), 5), (224, (1, 1), 1)]
 
 
 def images(*shape, seed=0):
-    """Black and white noise, the hardest for a blur, and any values below."""
+    """Black and white noise, the hardest for a blur; a colour; white; and any values below."""
     random = np.random.default_rng(seed)
     result = random.integers(0, 256, shape).astype("float32")
-    result[:1] = 255 * random.integers(0, 2, shape[1:])
+    result[0] = 255 * random.integers(0, 2, shape[1:])
+    if len(result) > 3:
+        result[1], result[2] = [10, 100, 200], 255
     return result
 
 
@@ -73,14 +74,18 @@ REFERENCES = dict(zip(NAMES, (gaussian_reference, defocus_reference, zoom_refere
 @pytest.mark.parametrize("table, size, severity", CASES)
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_the_reference(name, table, size, severity):
-    x = images(2, *size, 3)
+    x = images(4, *size, 3)
     values = arguments(name, table, severity)
     expected = [REFERENCES[name](image.astype(float), *values) for image in x]
     ours = CORRUPTIONS[name](x, None, *values)
     np.testing.assert_allclose(ours, expected, atol=0.01)  # grey levels
+    # Constant images stay as they are, but for the smoothing of the disk, whose mirrored border
+    # changes its sum.
+    share = disk_reference(*values).sum() if name == "defocus_blur" else 1
+    np.testing.assert_allclose(ours[1:3], x[1:3] * share, atol=5e-4)
 
 
-@pytest.mark.parametrize("radius", [4.5, 8, 9])
+@pytest.mark.parametrize("radius", [4.5, 9])
 def test_any_disk(radius):
     x = images(2, 31, 29, 3)
     expected = [defocus_reference(image.astype(float), radius, 0.7) for image in x]
@@ -100,51 +105,10 @@ def test_one_bright_pixel_becomes_the_kernel():
         np.testing.assert_allclose(outside / 255, 0, atol=2e-6)
 
 
-@pytest.mark.parametrize("table, severity, count", [(32, 1, 7), (32, 2, 12), (224, 3, 11)])
+@pytest.mark.parametrize("table, severity, count", [(32, 2, 12), (224, 3, 11)])
 def test_number_of_zooms(table, severity, count):
     """A pixel at the top, which no zoom but the first reaches, keeps 2 of (count + 1) shares."""
     point = np.zeros([1, 401, 1, 1], "float32")
     point[0, 0] = 255
     result = zoom.zoom_blur(point, None, *arguments("zoom_blur", table, severity))
     np.testing.assert_allclose(result[0, 0, 0, 0], 255 * 2 / (count + 1), rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_constant_images_stay(name):
-    x = np.zeros([3, 17, 24, 3], "float32")
-    x[1] = 255
-    x[2] = [10, 100, 200]
-    for table, severity in ((32, 1), (224, 5)):
-        result = CORRUPTIONS[name](x, None, *arguments(name, table, severity)).numpy()
-        if name == "defocus_blur":  # the smoothing with a mirrored border changes the sum
-            share = disk_reference(*arguments(name, table, severity)).sum()
-        else:
-            share = 1
-        np.testing.assert_allclose(result, x * share, atol=5e-4)
-
-
-@pytest.mark.parametrize("table, size", [(32, (32, 32)), (224, (24, 17))])
-@pytest.mark.parametrize("name", NAMES)
-def test_an_image_is_the_same_in_any_batch(name, table, size):
-    function, values = CORRUPTIONS[name], arguments(name, table, 1)
-    x = images(9, *size, 3)
-    whole = function(x, None, *values).numpy()
-    assert whole.shape == x.shape and whole.dtype == np.float32
-    for chosen in ([5, 2], [4]):
-        np.testing.assert_array_equal(function(x[chosen], None, *values), whole[chosen])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_graphs_and_empty_batches(name):
-    function, values = CORRUPTIONS[name], arguments(name, 224, 1)
-    x = images(3, 17, 13, 3)
-    expected = function(x, None, *values).numpy()
-
-    def run(x):
-        return function(x, None, *values)
-
-    graph = tf.function(run, input_signature=[tf.TensorSpec([None, 17, 13, 3])])
-    np.testing.assert_array_equal(graph(x), expected)
-    assert graph(x[:0]).shape == (0, 17, 13, 3)
-    batches = tf.data.Dataset.from_tensor_slices(x).batch(2).map(run)
-    np.testing.assert_array_equal(np.concatenate([np.asarray(b) for b in batches]), expected)

@@ -16,8 +16,7 @@ NAMES = ["brightness", "contrast", "saturate", "pixelate", "jpeg_compression"]
 CASES = [
     (name, table, severity)
     for name in NAMES
-    for table in (32, 64, 224)
-    for severity in (1, 2, 3, 4, 5)
+    for table, severity in ((32, 1), (32, 5), (64, 3), (224, 5))
 ]
 
 
@@ -136,7 +135,7 @@ def test_extreme_images(name, size):
         check(extremes(*size), name, severity, table=32)
 
 
-@pytest.mark.parametrize("share", [0.05, 0.11, 0.14, 0.2, 0.4, 0.51, 0.9, 1.0])
+@pytest.mark.parametrize("share", [0.05, 0.14, 0.2, 0.4, 0.51, 0.9])
 def test_pixelate_equals_pillow_at_any_share(share):
     """Boxes of up to twenty pixels, among them those where Pillow rounds halves down."""
     images = np.random.default_rng(1).integers(0, 256, [2, 60, 83, 3]).astype("uint8")
@@ -173,32 +172,16 @@ def test_both_ways_of_jpeg_agree():
     assert np.abs(batched - images).max() > 10
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", [(33, 47), (112, 98)])
-def test_an_image_keeps_its_result_in_any_batch(name, size):
-    images = tf.cast(photographs(*size, count=7), tf.float32)
-    function = getattr(digital, name)
-    arguments = severities.parameters(name, 3, 224)
-    whole = function(images, None, *arguments).numpy()
-    assert whole.shape == images.shape and whole.dtype == np.float32
-    chosen = [5, 2]
-    part = function(tf.gather(images, chosen), None, *arguments).numpy()
-    np.testing.assert_array_equal(part, whole[chosen])
-    one = function(images[6:], None, *arguments).numpy()
-    np.testing.assert_array_equal(one, whole[6:])
+def test_large_jpegs_in_batches_of_any_size():
+    """Those of small images have the contract tests of all corruptions."""
+    images = photographs(112, 98, count=3)
+    expected = digital.jpeg_compression(tf.cast(images, tf.float32), None, 65).numpy()
 
-
-@pytest.mark.parametrize("name, side", [*((name, 16) for name in NAMES), ("jpeg_compression", 112)])
-def test_unknown_batch_size(name, side):
-    images = photographs(side, side, count=4)
-    arguments = severities.parameters(name, 2, 32)
-    expected = getattr(digital, name)(tf.cast(images, tf.float32), None, *arguments).numpy()
-
-    @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([None, 112, 98, 3], tf.float32)])
     def run(batch):
-        return getattr(digital, name)(batch, None, *arguments)
+        return digital.jpeg_compression(batch, None, 65)
 
-    assert run(tf.zeros([0, side, side, 3])).shape == (0, side, side, 3)
+    assert run(tf.zeros([0, 112, 98, 3])).shape == (0, 112, 98, 3)
     data = tf.data.Dataset.from_tensor_slices(images).batch(2)
     data = data.map(lambda batch: run(tf.cast(batch, tf.float32)))
     found = np.concatenate(list(data.as_numpy_iterator()))

@@ -10,6 +10,9 @@ from tfrobust.corruptions.elastic import elastic_transform
 from tfrobust.corruptions.severities import TABLES
 from tfrobust.ops import pixels
 
+#: Height and width, for nearly all tests: what has run for a size and a number is compiled.
+SIZE = (33, 47)
+
 
 def keys(count):
     return fields.image_keys(0, "elastic_transform", 1, tf.range(count))
@@ -59,10 +62,11 @@ def drawn(image_keys, size, affine):
     return moves, noise[:count], noise[count:]
 
 
-@pytest.mark.parametrize("size, table", [((32, 32), 32), ((33, 47), 224)])
-@pytest.mark.parametrize("severity", [1, 2, 3])
-def test_equals_the_script(size, table, severity):
+@pytest.mark.parametrize("table, severity", [(32, 1), (32, 2), (224, 1), (224, 3)])
+def test_equals_the_script(table, severity):
+    """Without waves, with waves wider than what is smoothed tap by tap, and with narrow ones."""
     alpha, sigma, affine = TABLES[table]["elastic_transform"][severity - 1]
+    size = SIZE
     images = photographs(4, *size)
     result = elastic_transform(tf.constant(images), keys(4), alpha, sigma, affine).numpy()
     y, x = np.mgrid[: size[0], : size[1]]
@@ -91,9 +95,9 @@ def test_moving_all_three_points_shifts_the_image():
 
 
 def test_without_moves_nothing_changes():
-    image = tf.constant(photographs(2, 16, 16))
-    np.testing.assert_array_equal(elastic_transform(image, keys(2), 0, 0, 0), image)
-    np.testing.assert_array_equal(elastic_transform(image, keys(2), 1e-6, 2, 0), image)
+    image = tf.constant(photographs(4, *SIZE))
+    np.testing.assert_array_equal(elastic_transform(image, keys(4), 0, 0, 0), image)
+    np.testing.assert_array_equal(elastic_transform(image, keys(4), 1e-6, 2, 0), image)
 
 
 @pytest.mark.parametrize(
@@ -129,38 +133,32 @@ def test_moments_of_the_noise():
     assert abs((x * y).mean()) < 5 / 3 / np.sqrt(x.size)
 
 
-def test_an_image_does_not_depend_on_its_batch():
-    images, image_keys = tf.constant(photographs(4, 32, 32)), keys(4)
-    for arguments in ((0, 0, 2.56), (50.0, 9.0, 2.0), (2.56, 1.92, 1.92)):
-        whole = elastic_transform(images, image_keys, *arguments).numpy()
-        for chosen in ([3, 1, 0, 2], [2]):
-            part = [tf.gather(t, chosen) for t in (images, image_keys)]
-            np.testing.assert_array_equal(elastic_transform(*part, *arguments), whole[chosen])
+@pytest.mark.parametrize("alpha, sigma, affine, most", [(0, 0, 2.56, 0), (50.0, 9.0, 2.0, 1)])
+def test_an_image_does_not_depend_on_its_batch(alpha, sigma, affine, most):
+    """Without waves, and with waves as wide as the image; others have the contract tests."""
+    images, image_keys = tf.constant(photographs(4, *SIZE)), keys(4)
+    whole = elastic_transform(images, image_keys, alpha, sigma, affine).numpy()
+    chosen = [2, 0]
+    part = [tf.gather(t, chosen) for t in (images, image_keys)]
+    difference = abs(elastic_transform(*part, alpha, sigma, affine).numpy() - whole[chosen])
+    # Wide waves are a product of matrices, which a processor may sum in another order for another
+    # number of images; a value near a whole number may then be cut off to the one below.
+    assert difference.max() <= most and np.mean(difference > 0) < 1e-3
 
 
-def test_same_in_a_graph_and_a_dataset():
-    images, image_keys = tf.constant(photographs(4, 32, 32)), keys(4)
-    arguments = 2.56, 1.92, 1.92
-    eager = elastic_transform(images, image_keys, *arguments).numpy()
-    signature = [tf.TensorSpec([None, 32, 32, 3]), tf.TensorSpec([None, 2], tf.uint32)]
-    graph = tf.function(lambda x, k: elastic_transform(x, k, *arguments), input_signature=signature)
-    np.testing.assert_array_equal(graph(images, image_keys), eager)
-    data = tf.data.Dataset.from_tensor_slices((images, image_keys)).batch(4)
-    batches = list(data.map(lambda x, k: elastic_transform(x, k, *arguments)))
-    np.testing.assert_array_equal(tf.concat(batches, 0), eager)
-
-
-@pytest.mark.parametrize("shape", [(0, 32, 32), (1, 1, 1), (2, 7, 9)])
-def test_other_sizes(shape):
-    images = tf.zeros([*shape, 3]) + 200
-    for arguments in ((0, 0, 2.56), (29.28, 2.44, 4.88), (488.0, 171.0, 49.0)):
-        result = elastic_transform(images, keys(shape[0]), *arguments).numpy()
-        assert result.shape == (*shape, 3)
-        np.testing.assert_array_equal(result, images)
+@pytest.mark.parametrize(
+    "size, settings",
+    [((1, 1), (29.28, 2.44, 4.88)), ((7, 9), (0, 0, 2.56)), ((7, 9), (488.0, 171.0, 49.0))],
+)
+def test_small_images(size, settings):
+    images = tf.zeros([2, *size, 3]) + 200
+    result = elastic_transform(images, keys(2), *settings).numpy()
+    np.testing.assert_array_equal(result, images)
 
 
 def test_black_and_white_stay_within_the_bytes():
-    images = np.zeros([2, 16, 16, 3], "float32")
+    images = np.zeros([4, *SIZE, 3], "float32")
     images[0, :8], images[1] = 255, 255
-    result = elastic_transform(tf.constant(images), keys(2), 3.0, 1.0, 1.0).numpy()
-    assert result.min() == 0 and result.max() == 255 and (result[1] == 255).all()
+    result = elastic_transform(tf.constant(images), keys(4), 3.0, 1.0, 1.0).numpy()
+    assert result[0].min() == 0 and result[0].max() == 255
+    assert (result[1] == 255).all() and (result[2:] == 0).all()

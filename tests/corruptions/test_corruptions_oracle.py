@@ -6,12 +6,16 @@ there, so what they did to the same images is compared by statistics.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tests.reference import corruptions as reference
-from tfrobust.corruptions import CORRUPTIONS, corrupt
+from tfrobust.corruptions import CORRUPTIONS, fields, severities
+from tfrobust.corruptions.batch import cut
 
 pytest.importorskip("cv2")
 pytest.importorskip("skimage")
@@ -34,12 +38,21 @@ RANDOM = tuple(name for name in CORRUPTIONS if name not in DETERMINISTIC)
 #: whole numbers twice, and where the image is smooth a blur of 0.25 pixels changes next to nothing.
 ROUNDING = {"glass_blur": 0.5}
 
-#: Size -> images, severities, and how many standard errors the means may differ by: fewer images
-#: know their standard error less well.
-SAMPLES = {32: (200, (1, 3, 5), 5), 64: (40, (4,), 6), 224: (12, (3,), 8)}
-SIZES = [32, *(pytest.param(size, marks=pytest.mark.slow) for size in (64, 224))]
+#: Size -> how many images, and how many standard errors the means may differ by: fewer images know
+#: their standard error less well.
+SAMPLES = {32: (200, 5), 64: (40, 6), 224: (12, 8)}
 
 
+#: Size and severities. Where a function has two ways, these go both: elastic without waves and with
+#: them, water and mud, glass copied once and twice.
+QUICK = pytest.param(32, (1, 5), id="32")
+
+
+def slow(size, *chosen):
+    return pytest.param(size, chosen, id=f"{size}-more", marks=pytest.mark.slow)
+
+
+@functools.cache
 def photos(count, size, seed=0):
     """uint8: smooth colours, an edge, a flat saturated corner, and fine noise in every second."""
     random = np.random.default_rng(seed)
@@ -88,14 +101,25 @@ def originals(images, name, severity, seed=0, folder=None):
     return np.stack([reference.reference(i, name, severity, size, random, frost) for i in images])
 
 
-@pytest.mark.parametrize("size", SIZES)
+def corrupted(images, name, severity, **options):
+    """As `corrupt` has it of this function, but what severities share is compiled once."""
+    keys = fields.image_keys(1, name, severity, tf.range(len(images)))
+    arguments = severities.parameters(name, severity, images.shape[1])
+    pixels = CORRUPTIONS[name](tf.cast(images, tf.float32), keys, *arguments, **options)
+    return cut(pixels).numpy()
+
+
+@pytest.mark.parametrize(
+    "size, chosen",
+    [QUICK, slow(32, 2, 3, 4), slow(64, 1, 2, 3, 4, 5), slow(224, 1, 2, 3, 4, 5)],
+)
 @pytest.mark.parametrize("name", DETERMINISTIC)
-def test_deterministic(name, size):
+def test_deterministic(name, size, chosen):
     images = photos(1, size)
     if size != 224:
         images = np.concatenate([images, extremes(size)])
-    for severity in range(1, 6):
-        ours = corrupt(images, name, severity).numpy()
+    for severity in chosen:
+        ours = corrupted(images, name, severity)
         exact = [reference.uncut(image, name, severity, size, None) for image in images]
         exact = np.stack(exact) * (1.0 if exact[0].dtype == np.uint8 else 255.0)
         low, high = (
@@ -107,8 +131,8 @@ def test_deterministic(name, size):
             f"severity {severity}: {wrong.sum()} of {wrong.size} values, the first is "
             f"{ours.flat[first]}, the original {exact.flat[first]:.4f}"
         )
-        cut = np.clip(exact, 0, 255).astype(np.uint8)
-        assert np.abs(ours.astype(int) - cut).max() <= 1
+        whole = np.clip(exact, 0, 255).astype(np.uint8)
+        assert np.abs(ours.astype(int) - whole).max() <= 1
 
 
 def statistics_of(clean, corrupted):
@@ -161,17 +185,31 @@ def differences(images, ours, theirs, margin, rounding=0.05):
     return wrong
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size, chosen", [QUICK, slow(32, 3), slow(64, 4), slow(224, 3)])
 @pytest.mark.parametrize("name", RANDOM)
-def test_random(name, size, frost_folder):
-    count, severities, margin = SAMPLES[size]
+def test_random(name, size, chosen, frost_folder):
+    count, margin = SAMPLES[size]
     images = photos(count, size, seed=1)
-    options = {"frost_folder": frost_folder} if name == "frost" else {}
-    for severity in severities:
-        ours = corrupt(images, name, severity, seed=1, **options).numpy()
+    options = {"folder": frost_folder} if name == "frost" else {}
+    for severity in chosen:
+        ours = corrupted(images, name, severity, **options)
         theirs = originals(images, name, severity, folder=frost_folder)
         wrong = differences(images, ours, theirs, margin, ROUNDING.get(name, 0.05))
         assert not wrong, f"severity {severity}"
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_severities_grow(name, frost_folder):
+    """Severity 5 changes more than severity 1; two tables at 32 pixels are not in that order."""
+    # As many images as above, so that nothing is compiled anew.
+    images = photos(4 if name in DETERMINISTIC else SAMPLES[32][0], 32, seed=1)
+    options = {"folder": frost_folder} if name == "frost" else {}
+    weak, strong = (
+        np.abs(corrupted(images, name, severity, **options).astype(float) - images).mean()
+        for severity in (1, 5)
+    )
+    assert min(weak, strong) > 0
+    assert strong > weak or name in ("elastic_transform", "saturate")
 
 
 @pytest.mark.parametrize("name", ["gaussian_noise", "motion_blur", "fog", "elastic_transform"])

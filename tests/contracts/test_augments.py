@@ -1,6 +1,7 @@
 """What every registered augmentation keeps, and every combination of them."""
 
 import copy
+import functools
 import inspect
 
 import keras
@@ -39,40 +40,74 @@ GROWS_FROM = {"thumbnail": 16.0}
 GROWS_NOT = ("flip", "shifted_crop")
 
 
+#: The GPU check knows images by these height and width; one size for all, for each is compiled.
+IMAGES = np.random.default_rng(0).random([5, 18, 22, 3], "float32")
+IMAGES.setflags(write=False)
+
+
 @pytest.fixture(params=list(MAKERS))
-def layer(request):
+def name(request):
+    """Each augmentation."""
+    return request.param
+
+
+@pytest.fixture
+def layer(name):
     """Each augmentation at its defaults."""
-    return MAKERS[request.param]()
+    return MAKERS[name]()
 
 
-def test_shape_dtype_and_range(layer, images):
-    for batch in (images, images[:1], np.zeros_like(images), np.ones_like(images)):
-        before = batch.copy()
-        result = layer(tf.constant(batch), training=True).numpy()
-        assert result.shape == batch.shape and result.dtype == np.float32
+@functools.cache
+def traced(name):
+    """An augmentation at its defaults, and its one trace, made once for all tests."""
+    layer = MAKERS[name]()
+    call = tf.function(lambda images: layer(images, training=True), autograph=False)
+    return layer, call, call.get_concrete_function(tf.TensorSpec(IMAGES.shape, tf.float32))
+
+
+@functools.cache
+def first_results(name):
+    """What a new layer makes of the images in its first two calls, without a trace."""
+    layer = MAKERS[name]()
+    results = [layer(IMAGES, training=True).numpy() for _ in range(2)]
+    for result in results:
+        result.setflags(write=False)
+    return results
+
+
+def test_shape_dtype_and_range(name):
+    layer, images = MAKERS[name](), [IMAGES, np.zeros_like(IMAGES), np.ones_like(IMAGES)]
+    before = [batch.copy() for batch in images]
+    results = [*first_results(name), *(layer(tf.constant(x), training=True) for x in images[1:])]
+    for result in map(np.asarray, results):
+        assert result.shape == IMAGES.shape and result.dtype == np.float32
         assert result.min() >= 0 and result.max() <= 1
-        np.testing.assert_array_equal(batch, before)
+    np.testing.assert_array_equal(images, before)
 
 
-def test_identity_when_not_training(layer, images):
-    np.testing.assert_array_equal(layer(images), images)
-    np.testing.assert_array_equal(layer(images, training=False), images)
+def test_identity_when_not_training(layer):
+    np.testing.assert_array_equal(layer(IMAGES), IMAGES)
+    np.testing.assert_array_equal(layer(IMAGES, training=False), IMAGES)
 
 
-def test_changes_images_when_training(layer, images):
+def test_changes_images_when_training(name, layer):
+    result = first_results(name)[0]
     if getattr(layer, "parameter", None) == "size":
-        layer = layer.with_strength(10)  # 150 pixels are for images of 224
-    assert np.abs(layer(images, training=True) - images).max() > 0.01
+        result = layer.with_strength(10)(IMAGES, training=True)  # 150 pixels are for images of 224
+    assert np.abs(result - IMAGES).max() > 0.01
 
 
 def test_images_of_any_size(layer):
-    for shape in ([1, 32, 32, 3], [2, 7, 9, 3], [0, 7, 9, 3]):
-        assert layer(tf.fill(shape, 0.3), training=True).shape == shape
+    """An odd size, one image, no image."""
+    for count in (1, 0):
+        result = layer(tf.fill([count, 7, 9, 3], 0.3), training=True).numpy()
+        assert result.shape == (count, 7, 9, 3) and result.dtype == np.float32
+        assert ((result >= 0) & (result <= 1)).all()
 
 
 def test_extreme_images(layer):
     """Black, white, constant, one bright pixel: finite in value and gradient."""
-    extreme = np.zeros([5, 12, 10, 3], "float32")
+    extreme = np.zeros(IMAGES.shape, "float32")
     extreme[1], extreme[2], extreme[3, 4, 4] = 1.0, 0.3, 1.0
     extreme[4, :, :5] = 1.0
     draws = layer.draw(extreme)
@@ -87,17 +122,20 @@ def test_extreme_images(layer):
 
 def test_one_pixel(layer):
     if getattr(layer, "kernel_size", 1) == 1:  # a kernel larger than the image is refused
-        result = layer(tf.fill([3, 1, 1, 3], 0.4), training=True)
-        assert result.shape == [3, 1, 1, 3] and np.isfinite(result).all()
+        result = layer(tf.fill([1, 1, 1, 3], 0.4), training=True)
+        assert result.shape == [1, 1, 1, 3] and np.isfinite(result).all()
 
 
-def test_runs_on_a_gpu(layer):
+#: The registry stays as it is, and is slow to read.
+registered_kernels = functools.cache(gpu_kernels.kernels.get_registered_kernels_for_op)
+
+
+def test_runs_on_a_gpu(name, monkeypatch):
     """No GPU is needed: TensorFlow says for which types it has kernels there."""
     if not tf.test.is_built_with_cuda():
         pytest.skip("this build of TensorFlow has no GPU kernels registered")
-    call = tf.function(lambda x: layer(x, training=True), autograph=False)
-    traced = call.get_concrete_function(tf.TensorSpec([8, 18, 22, 3], tf.float32))
-    assert not gpu_kernels.problems(traced)
+    monkeypatch.setattr(gpu_kernels.kernels, "get_registered_kernels_for_op", registered_kernels)
+    assert not gpu_kernels.problems(traced(name)[2])
 
 
 def test_the_check_of_gpu_kernels_finds_what_is_wrong():
@@ -120,64 +158,78 @@ def test_the_check_of_gpu_kernels_finds_what_is_wrong():
         assert any(said in problem for problem in gpu_kernels.problems(traced))
 
 
-def test_same_draws_same_images(layer, images):
-    draws = layer.draw(images)
-    np.testing.assert_array_equal(layer.apply(images, draws), layer.apply(images, draws))
-    eager = layer.apply(images, layer.draw(images, tf.constant([3, 4])))
-    graph = tf.function(lambda x: layer.apply(x, layer.draw(x, tf.constant([3, 4]))))(images)
-    # A trace may fuse a product and a sum, and AugMix may round to the next of 256 values.
-    np.testing.assert_allclose(eager, graph, atol=1e-5)
+def test_call_is_draw_then_apply(name, layer):
+    np.testing.assert_array_equal(layer.apply(IMAGES, layer.draw(IMAGES)), first_results(name)[0])
 
 
-def test_a_seed_repeats_and_another_differs(images):
-    for name in NOISY:
-        make = MAKERS[name]
-        first, second = make(), make()
-        np.testing.assert_array_equal(first(images, training=True), second(images, training=True))
-        other = type(first).from_config({**first.get_config(), "seed": 1})
-        assert np.abs(other(images, training=True) - make()(images, training=True)).max() > 0
+def test_given_seed_is_all_that_counts(layer):
+    """For what is drawn, and for the images; and it is no draw of the layer's own."""
+    seed = tf.constant([3, 4])
+    other = type(layer).from_config({**layer.get_config(), "seed": 5})
+    draws = [one.draw(IMAGES, seed) for one in (layer, other)]
+    for one, same in zip(*map(tf.nest.flatten, draws)):
+        np.testing.assert_array_equal(one, same)
+    results = [one.apply(IMAGES, draws[0]) for one in (layer, other)]
+    np.testing.assert_array_equal(*results)
+    assert int(tf.convert_to_tensor(layer._draws)) == 0 and not layer.trainable_weights
 
 
-def test_twenty_calls_of_one_trace_differ(images):
-    for name in NOISY:
-        layer = MAKERS[name]()
-        call = tf.function(lambda batch, layer=layer: layer(batch, training=True))
-        results = [call(tf.constant(images)).numpy() for _ in range(20)]
-        assert call.experimental_get_tracing_count() == 1
-        # Flips of eight images repeat now and then.
-        assert len({result.tobytes() for result in results}) >= (15 if name == "flip" else 20)
+def test_calls_of_one_trace_differ_and_are_those_without_it(name):
+    layer, call, _ = traced(name)
+    layer.count_from(0)
+    results = [call(tf.constant(IMAGES)).numpy() for _ in range(6)]
+    assert call.experimental_get_tracing_count() == 1
+    # A trace may fuse a product and a sum.
+    np.testing.assert_allclose(results[:2], first_results(name), atol=1e-5)
+    if name in NOISY:
+        # Flips of five images repeat now and then.
+        assert len({result.tobytes() for result in results}) >= (4 if name == "flip" else 6)
 
 
-def test_rows_of_a_batch_differ(images):
-    same = tf.repeat(images[:1], 8, axis=0)
-    for name in NOISY:
-        if name != "mixup":  # which mixes an image with its like here
-            rows = MAKERS[name]()(same, training=True).numpy()
-            assert len({row.tobytes() for row in rows}) >= {"flip": 2, "RandomApply": 3}.get(
-                name, 6
-            )
+def test_inside_a_tf_data_pipeline(name):
+    layer, call, _ = traced(name)
+    layer.count_from(0)
+    (result,) = tf.data.Dataset.from_tensors(IMAGES).map(call)
+    np.testing.assert_allclose(result, first_results(name)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_another_seed_makes_other_images(name):
+    layer = MAKERS[name]()
+    other = type(layer).from_config({**layer.get_config(), "seed": 1})
+    assert np.abs(other(IMAGES, training=True) - first_results(name)[0]).max() > 0
+
+
+@pytest.mark.parametrize("name", [name for name in NOISY if name != "mixup"])
+def test_rows_of_a_batch_differ(name):
+    """Mixup is left out: it mixes an image with its like here."""
+    rows = MAKERS[name]()(tf.repeat(IMAGES[:1], 5, axis=0), training=True).numpy()
+    least = {"flip": 2, "RandomApply": 2}.get(name, 4)
+    assert len({row.tobytes() for row in rows}) >= least
 
 
 @pytest.mark.parametrize("name", WITH_STRENGTH)
-def test_drawn_strengths_fill_the_declared_range(name, images):
+def test_drawn_strengths_fill_the_declared_range(name):
     layer = AUGMENTS[name]()
     low, high = layer.limits
     pair = (low + 0.2 * (high - low), low + 0.6 * (high - low))
     ranged = layer.with_strength(pair)
     batch = tf.zeros([4000, 1, 1, 3])
-    drawn = ranged.draw(batch)[layer.parameter].numpy()
     width = pair[1] - pair[0]
-    assert pair[0] <= drawn.min() < pair[0] + 0.01 * width
-    assert pair[1] - 0.01 * width < drawn.max() <= pair[1]
-    # Uniform: the mean lies within five standard errors of the middle.
-    assert abs(drawn.mean() - sum(pair) / 2) < 5 * width / np.sqrt(12 * 4000)
+    twice = [ranged.draw(batch)[layer.parameter].numpy() for _ in range(2)]
+    for drawn in twice:
+        assert pair[0] <= drawn.min() < pair[0] + 0.01 * width
+        assert pair[1] - 0.01 * width < drawn.max() <= pair[1]
+        # Uniform: the mean lies within five standard errors of the middle.
+        assert abs(drawn.mean() - sum(pair) / 2) < 5 * width / np.sqrt(12 * 4000)
+    assert abs(np.corrcoef(*twice)[0, 1]) < 5 / np.sqrt(4000)
 
 
 @pytest.mark.parametrize("name", WITH_IDENTITY)
-def test_identity_strength_is_the_identity(name, images):
+def test_identity_strength_is_the_identity(name):
     layer = AUGMENTS[name]()
     np.testing.assert_array_equal(
-        layer.with_strength(layer.identity)(images, training=True), images
+        layer.with_strength(layer.identity)(IMAGES, training=True), IMAGES
     )
 
 
@@ -201,20 +253,29 @@ def test_effect_grows_with_strength(name):
 
 @pytest.mark.parametrize("name", WITH_STRENGTH)
 def test_strength_outside_its_limits_is_refused(name):
-    layer = AUGMENTS[name]
-    low, high = layer.limits
-    for wrong in (low - 1, high + 1, float("nan"), "strong", (low, high + 1), (high, low), (low,)):
-        with pytest.raises(ValueError, match="received"):
-            layer(wrong)
+    kind = AUGMENTS[name]
+    low, high = kind.limits
+    for wrong, said in (
+        *((wrong, repr(wrong)) for wrong in (low - 0.5, high + 0.5, float("nan"), "strong", None)),
+        ((low, high + 1), repr(high + 1)),
+        ((high, low), f"({high:g}, {low:g})"),
+        *((wrong, repr(wrong)) for wrong in ((low,), (low, high, high))),
+    ):
+        for make in (kind, kind().with_strength):
+            with pytest.raises(
+                ValueError, match=f"{kind.parameter} must be .*; received"
+            ) as raised:
+                make(wrong)
+            assert str(raised.value).endswith(said)
 
 
-def test_config_round_trip(layer, images):
+def test_config_round_trip(name, layer):
     config = layer.get_config()
     before = copy.deepcopy(config)
     again = type(layer).from_config(config)
     assert config == before  # the caller's dictionary is not changed
     assert again.get_config() == before
-    np.testing.assert_array_equal(again(images, training=True), layer(images, training=True))
+    np.testing.assert_array_equal(again(IMAGES, training=True), first_results(name)[0])
     whole = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(whole) is type(layer) and whole.get_config() == before
 
@@ -225,41 +286,71 @@ def test_every_argument_is_in_the_config(layer):
     assert not missing
 
 
-def test_no_loop_over_images_and_no_python(layer, images):
+def test_no_loop_over_images_and_no_python(name):
     """One graph for the whole batch: nothing that maps over images or leaves TensorFlow."""
-    call = tf.function(lambda x: layer(x, training=True)).get_concrete_function(images)
-    definition = call.graph.as_graph_def()
+    definition = traced(name)[2].graph.as_graph_def()
     kinds = {node.op for node in definition.node}
     kinds |= {node.op for function in definition.library.function for node in function.node_def}
     assert not {k for k in kinds if "While" in k or "PyFunc" in k or "MapDataset" in k}
 
 
-def test_two_replicas_draw_different_numbers(images):
-    strategy = tf.distribute.MirroredStrategy(
+def two_replicas():
+    return tf.distribute.MirroredStrategy(
         ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
     )
-    for name in NOISY:
-        with strategy.scope():
-            layer = MAKERS[name]()
-        step = tf.function(lambda layer=layer: layer(tf.constant(images), training=True))
-        for _ in range(2):
-            first, second = strategy.experimental_local_results(strategy.run(step))
-            assert np.abs(first - second).max() > 0
+
+
+def test_two_replicas_draw_different_numbers():
+    """Whatever differs from one draw to the next differs between the replicas too."""
+    strategy = two_replicas()
+    with strategy.scope():
+        layers = {name: MAKERS[name]() for name in NOISY}
+    images = tf.zeros([64, 18, 22, 3])
+    draw = tf.function(
+        lambda: {name: layer.draw(images) for name, layer in layers.items()}, autograph=False
+    )
+    draws = [strategy.run(draw) for _ in range(2)]
+    for name, layer in layers.items():
+        of_one, of_next = (
+            [strategy.experimental_local_results(x) for x in tf.nest.flatten(d[name])]
+            for d in draws
+        )
+        random = [
+            first for first, following in zip(of_one, of_next) if np.any(first[0] != following[0])
+        ]
+        assert random and all(np.any(one != other) for one, other in random), name
         # Both replicas together have made two draws.
-        assert int(tf.convert_to_tensor(layer._draws)) == 2
+        assert int(tf.convert_to_tensor(layer._draws)) == 2, name
 
 
-def test_saved_layer_goes_on_drawing(layer, images, tmp_path):
-    model = keras.Sequential([keras.Input([16, 16, 3]), layer])
-    layer(images, training=True)
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras").layers[-1]
-    np.testing.assert_array_equal(again(images, training=True), layer(images, training=True))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NOISY)
+def test_two_replicas_change_images_differently(name):
+    strategy = two_replicas()
+    with strategy.scope():
+        layer = MAKERS[name]()
+    step = tf.function(lambda: layer(tf.constant(IMAGES), training=True))
+    for _ in range(2):
+        first, second = strategy.experimental_local_results(strategy.run(step))
+        assert np.abs(first - second).max() > 0
+    assert int(tf.convert_to_tensor(layer._draws)) == 2
 
 
-def test_inside_a_tf_data_pipeline(layer, images):
-    data = tf.data.Dataset.from_tensors(images).map(lambda x: layer(x, training=True))
-    assert next(iter(data)).shape == images.shape
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """Every augmentation after its first call and a way through one file."""
+    path = tmp_path_factory.mktemp("all") / "model.keras"
+    layers = [make() for make in MAKERS.values()]
+    for layer in layers:
+        layer(IMAGES, training=True)
+    keras.Sequential([keras.Input(IMAGES.shape[1:]), *layers]).save(path)
+    return dict(zip(MAKERS, keras.models.load_model(path).layers[-len(layers) :]))
+
+
+def test_saved_layer_goes_on_drawing(name, loaded):
+    layer = loaded[name]
+    assert type(layer) is type(MAKERS[name]())
+    np.testing.assert_array_equal(layer(IMAGES, training=True), first_results(name)[1])
 
 
 @pytest.mark.parametrize(

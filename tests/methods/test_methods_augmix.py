@@ -150,18 +150,6 @@ def test_config_round_trip(make_net, settings):
     assert (again.jsd, again.jsd_weight, again.seed) == (model.jsd, 3.0, 5)
 
 
-def test_compiled_step(make_net, images, labels):
-    """Of an augmentation that XLA can compile."""
-    weights = []
-    for jit_compile in (False, True):
-        model = AugMixTraining(make_net(), augment=augment.Brightness(-0.2))
-        model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
-        model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
-        weights.append(model.net.get_weights())
-    for a, b in zip(*weights):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     "settings, error, words",
     [

@@ -8,8 +8,9 @@ import tensorflow as tf
 from tfrobust import augment, methods, saving
 
 
-def compiled(net, jit_compile=True, **settings):
-    model = methods.AugmentationTraining(net, augment=augment.AugMix())
+def compiled(net, jit_compile=True, layer=None, **settings):
+    layer = augment.Brightness(-0.2) if layer is None else layer
+    model = methods.AugmentationTraining(net, augment=layer)
     model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile, **settings)
     return model
 
@@ -34,23 +35,25 @@ def is_compiled(model):
     return found
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_terms_are_compiled_and_views_are_not(make_net, images, labels, jit_compile):
-    model = compiled(make_net(), jit_compile)
+def test_terms_are_compiled_and_views_are_not(make_net, images, labels):
+    """XLA could not compile the views: the groups of AugMix have sizes known only at run time."""
+    model = compiled(make_net(), layer=augment.AugMix())
     found = is_compiled(model)
     model.fit(images, labels, verbose=0)
-    assert found == {"terms": jit_compile, "views": False}
+    assert found == {"terms": True, "views": False}
 
 
 def test_batches_several_steps_weights_of_images_and_prediction(make_net, images, labels):
     """All ways that lead through a step, each as without XLA."""
     results = []
     for jit_compile in (False, True):
-        model = compiled(make_net(), jit_compile, steps_per_execution=2)
+        way = {"jit_compile": jit_compile, "run_eagerly": not jit_compile}
+        several = {"steps_per_execution": 2} if jit_compile else {}
+        model = compiled(make_net(), **way, **several)
         weight = np.arange(8, dtype="float32")
         fit = {"batch_size": 2, "shuffle": False, "verbose": 0}
         loss = model.fit(images, labels, sample_weight=weight, **fit).history["loss"]
-        model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
+        model.compile(keras.optimizers.SGD(0.1), **way)
         loss += [np.ravel(model.train_on_batch(images[:n], labels[:n]))[0] for n in (8, 3)]
         loss += np.ravel(model.evaluate(images, labels, verbose=0)).tolist()
         predicted = model.predict(images, verbose=0)
@@ -68,7 +71,8 @@ def test_mixed_bfloat16(images, labels):
             keras.utils.set_random_seed(0)
             layers = [keras.layers.Conv2D(4, 3, strides=4, activation="relu")]
             layers += [keras.layers.Flatten(), keras.layers.Dense(4, dtype="float32")]
-            model = compiled(keras.Sequential([keras.Input([16, 16, 3]), *layers]), jit_compile)
+            net = keras.Sequential([keras.Input([16, 16, 3]), *layers])
+            model = compiled(net, jit_compile, run_eagerly=not jit_compile)
             fit = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0}
             losses.append(model.fit(images, labels, **fit).history["loss"])
     finally:

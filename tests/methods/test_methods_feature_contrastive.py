@@ -126,7 +126,6 @@ def total_loss(weights, views, labels, options):
 @pytest.mark.parametrize(
     "options, eager",
     [
-        ({"loss": "softmax", "temperature": 0.5, "weight": 2.0}, True),
         ({"loss": "softmax", "temperature": 0.5, "weight": 2.0}, False),
         ({"loss": "margin", "margin": 1.2, "weight": 0.7}, True),
         ({"loss": "softmax", "temperature": 0.1, "weight": 1.0, "positive": "gaussian"}, True),
@@ -160,12 +159,12 @@ def trained(model, images, labels, eager=True, **arguments):
     return model.fit(images, labels, **fit).history
 
 
-@pytest.mark.parametrize("positive, eager", [("utility", False), ("gaussian", True)])
-def test_with_weight_0_it_is_the_baseline_step_for_step(batch, positive, eager):
+@pytest.mark.parametrize("positive", ["utility", "gaussian"])
+def test_with_weight_0_it_is_the_baseline_step_for_step(batch, positive):
     """BatchNorm's moving statistics too; and the terms are not computed at all."""
     model = FeatureContrastive(with_norm(), weight=0.0, k=5, positive=positive)
     baseline = Baseline(with_norm())
-    assert trained(model, *batch, eager=eager)["fcl"] == [0.0, 0.0]
+    assert trained(model, *batch)["fcl"] == [0.0, 0.0]
     trained(baseline, *batch)
     for one, other in zip(model.net.get_weights(), baseline.net.get_weights()):
         np.testing.assert_allclose(one, other, atol=1e-6)
@@ -185,19 +184,23 @@ def test_losses_of_layers_are_not_put_into_a_condition(batch):
     assert np.isfinite(model.get_weights()[0]).all()
 
 
-@pytest.mark.parametrize("devices, weight", [(1, 0.0), (2, 1.0)])
-def test_replicas(batch, devices, weight):
-    """The last batch of the epoch has two images: one for each replica, without others."""
+def test_replicas(batch):
+    """The last batch of the epoch has two images: one for each replica, without others. The term
+    is computed while its weight is 0 too."""
     images, labels = batch
     # Not collectives: they mix up two nets of one process that have different sizes.
     ops = tf.distribute.ReductionToOneDevice()
-    strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(devices)], ops)
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"], ops)
     with strategy.scope():
-        model = FeatureContrastive(with_norm(), weight=weight, k=5)
+        model = FeatureContrastive(with_norm(), weight=0.0, k=5)
         model.compile(keras.optimizers.SGD(0.1))
     data = tf.data.Dataset.from_tensor_slices((images, labels)).repeat(2).batch(4)
-    history = model.fit(data, epochs=2, verbose=0).history
-    assert np.isfinite(history["loss"]).all() and history["fcl"][0] > 0.1
+    for weight in (0.0, 1.0):
+        model.term_weights["fcl"].assign(weight)
+        history = model.fit(data, verbose=0).history
+        assert np.isfinite(history["loss"]).all() and history["fcl"][0] > 0.1
+        of_all = history["cross_entropy"][0] + weight * history["fcl"][0]
+        assert history["loss"][0] == pytest.approx(of_all, rel=1e-5)
 
 
 def test_term_that_begins_late(batch):
@@ -208,9 +211,8 @@ def test_term_that_begins_late(batch):
     assert float(tf.convert_to_tensor(model.term_weights["fcl"])) == 0.5
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_half_precision(batch, policy):
-    keras.mixed_precision.set_global_policy(policy)
+def test_half_precision(batch):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         model = FeatureContrastive(with_norm(), weight=0.5, k=5)
         history = trained(model, *batch)
@@ -221,7 +223,7 @@ def test_half_precision(batch, policy):
 
 def test_compiled_with_xla(batch):
     """Without the term the step is the baseline's; with it XLA may draw numbers of its own."""
-    model, baseline = FeatureContrastive(two_layers(), weight=0.0, k=5), Baseline(two_layers())
+    model, baseline = FeatureContrastive(with_norm(), weight=0.0, k=5), Baseline(with_norm())
     model.compile(keras.optimizers.SGD(0.1), jit_compile=True)
     fit = {"batch_size": 5, "epochs": 2, "shuffle": False, "verbose": 0}
     assert model.fit(*batch, **fit).history["fcl"] == [0.0, 0.0]

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.reference import noisymix as reference
-from tfrobust import augment, saving, serving
+from tfrobust import augment, serving
 from tfrobust.methods import AugMixTraining, Baseline, NoisyMix
 from tfrobust.methods.noisymix import ABLATION
 from tfrobust.ops import sampling
@@ -87,8 +87,14 @@ def assert_same(first, second, atol=1e-5):
         np.testing.assert_allclose(a, b, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("point", [0, 1])
-@pytest.mark.parametrize("row", list(TABLE_4))
+#: Rows that do nothing at a point, or always at the same one.
+ANY_POINT = {"baseline", "mixup", "augmix", "augmix_jsd"}
+
+
+@pytest.mark.parametrize(
+    "row, point",
+    [(row, point) for row in TABLE_4 for point in (0, 1) if point == 0 or row not in ANY_POINT],
+)
 def test_one_step_of_every_row_of_the_ablation(row, point):
     """The draws come from a second model of the same seed; all else is NumPy."""
     augmented, mixing, noise, jsd = (letter != "-" for letter in TABLE_4[row])
@@ -133,8 +139,8 @@ def test_one_step_of_every_row_of_the_ablation(row, point):
     ids=["baseline", "sparse 1", "weight 0"],
 )
 def test_with_its_parts_off_it_is_the_baseline(settings):
-    _, plain = fitted(Baseline(points_net()), epochs=3, batch_size=3)
-    _, weights = fitted(NoisyMix(points_net(), **settings), epochs=3, batch_size=3)
+    _, plain = fitted(Baseline(points_net()), batch_size=3)
+    _, weights = fitted(NoisyMix(points_net(), **settings), batch_size=3)
     assert_same(weights, plain, atol=1e-6)
 
 
@@ -186,13 +192,15 @@ def test_draws():
 
 def test_points_are_drawn_from_those_that_are_wanted():
     model = NoisyMix(points_net(), mixing_points=[1])
-    assert {int(draws_of(model, 2, 3)["point"]) for _ in range(10)} == {1}
+    assert {int(draws_of(model, 2, 3)["point"]) for _ in range(6)} == {1}
 
 
 def test_alpha_0_mixes_nothing_but_needs_no_second_image():
     model = noisymix(alpha=0)
     assert (model.smallest_batch, model.compares_images) == (1, False)
-    assert np.isfinite(fitted(model, batch_size=1)[0]["loss"]).all()
+    model.compile("sgd", run_eagerly=True)
+    history = model.fit(IMAGES[:2], LABELS[:2], batch_size=1, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
     mixing = noisymix()
     assert (mixing.smallest_batch, mixing.compares_images) == (2, True)
     with pytest.raises(ValueError, match=r"2 images or more.*received batches of 1"):
@@ -207,7 +215,7 @@ def test_a_last_batch_of_one_is_mixed_with_itself():
 
 def test_nothing_is_mixed_outside_training(tmp_path):
     model = noisymix()
-    fitted(model, epochs=3)
+    fitted(model)
     plain = points_net()
     plain.set_weights(model.net.get_weights())
     expected = plain(IMAGES).numpy()
@@ -227,21 +235,9 @@ def test_nothing_is_mixed_outside_training(tmp_path):
     np.testing.assert_allclose(again(IMAGES, training=True), expected, atol=1e-6)
 
 
-def test_save_load_and_go_on(tmp_path):
-    """Bit for bit, with the draws that the model would have made."""
-    straight = noisymix()
-    fitted(straight, epochs=2, batch_size=4)
-    saving.save_model(straight, tmp_path / "model.keras")
-    loaded = saving.load_model(tmp_path / "model.keras")
-    loaded.run_eagerly = True
-    for model in (straight, loaded):
-        model.fit(IMAGES, LABELS, batch_size=4, epochs=2, shuffle=False, verbose=0)
-    assert_same(straight.net.get_weights(), loaded.net.get_weights(), atol=0)
-
-
 def test_all_points_in_one_trace():
     """And the steps are those of eager execution."""
-    weights, data = [], tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4).repeat(4)
+    weights, data = [], tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4).repeat(2)
     for eager in (True, False):
         model, traces = noisymix(), []
         terms = model.terms
@@ -252,7 +248,7 @@ def test_all_points_in_one_trace():
     assert len(traces) <= 2
     assert_same(*weights)
     twin = noisymix()
-    assert {int(draws_of(twin, 4, 3)["point"]) for _ in range(8)} == {0, 1}
+    assert {int(draws_of(twin, 4, 3)["point"]) for _ in range(4)} == {0, 1}
 
 
 def test_two_replicas_keep_the_views_of_an_image_together():
@@ -275,7 +271,9 @@ def test_two_replicas_keep_the_views_of_an_image_together():
     assert np.abs(difference).max() > 1e-3  # mixed they are
 
 
+@pytest.mark.slow
 def test_compiled_step():
+    """The noise is drawn inside of what XLA compiles; tests/ops does that in a branch alone."""
     history, weights = fitted(noisymix(), epochs=2, eager=False, jit_compile=True)
     assert np.isfinite(history["loss"]).all()
     assert all(np.abs(a - b).max() > 1e-4 for a, b in zip(weights, points_net().get_weights()))
@@ -284,7 +282,7 @@ def test_compiled_step():
 def test_mixed_precision():
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
-        history, weights = fitted(noisymix(), epochs=2, eager=False)
+        history, weights = fitted(noisymix(), epochs=2)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert np.isfinite(history["loss"]).all()

@@ -1,17 +1,26 @@
-"""The README's Python blocks, as a user would run them, and what the pages name and link to."""
+"""The pages' Python blocks and commands, as a user would run them, and what they link to."""
 
-import ast
 import functools
 import pathlib
 import re
+import shlex
 
 import pytest
 import tensorflow as tf
 
-import tfrobust
+from tests.documented_code import Reader
+from tests.small_runs import few_augmentations  # noqa: F401
 from tfrobust import cli
 
 ROOT = pathlib.Path(__file__).parents[1]
+METHOD_PAGES = sorted(ROOT.glob("docs/methods/*.md"))
+PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *METHOD_PAGES]
+
+
+def blocks_of(path, language="python"):
+    text = path.read_text(encoding="utf-8")
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in fenced if name == language]
 
 
 def run(code, epochs):
@@ -20,9 +29,23 @@ def run(code, epochs):
     exec(compile(short, "document", "exec"), {})
 
 
+def is_slow(block):
+    """Whether it makes nets, or compiles the operators of augmentations."""
+    return "nets" in block or "augment" in block
+
+
+def test_short_blocks_of_the_readme(capsys):
+    shown = [block for block in blocks_of(ROOT / "README.md") if not is_slow(block)]
+    assert len(shown) >= 3
+    for block in shown:
+        run(block, epochs=0)
+    assert capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_augmentations")
 def test_readme(tmp_path, monkeypatch, capsys):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    job, *others = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    job, *others = filter(is_slow, blocks_of(ROOT / "README.md"))
     monkeypatch.chdir(tmp_path)
     for block in others:
         run(block, epochs=0)
@@ -42,15 +65,79 @@ def test_table_of_augmentations_is_the_registry(capsys):
     assert f"<!-- augmentations -->\n{table}<!-- end of augmentations -->" in text
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/methods/*.md")), ids=lambda p: p.stem)
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_augmentations")
+@pytest.mark.parametrize("path", METHOD_PAGES, ids=lambda p: p.stem)
 def test_method_page(path, tmp_path, monkeypatch):
     """All blocks of a page, one after the other as in one session, two steps of each training."""
-    blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
     short = r"epochs=1, steps_per_epoch=2, validation_steps=1"
-    code, count = re.subn(r"\bepochs=\d+", short, "\n".join(blocks))
+    code, count = re.subn(r"\bepochs=\d+", short, "\n".join(blocks_of(path)))
     assert count > 0
     monkeypatch.chdir(tmp_path)
     exec(compile(code, path.name, "exec"), {})
+
+
+def test_code_of_pages_names_what_there_is():
+    """Whether a page's code runs or not: what it takes from the package, and gives it, exists."""
+    checked = {}
+    for page in PAGES:
+        blocks = blocks_of(page)
+        # Each block of the README stands alone, the blocks of another page are one session; those
+        # under docs/ leave out what the reader has.
+        sessions = blocks if page.name == "README.md" else ["\n".join(blocks)]
+        for code in sessions:
+            reader = Reader(fragments=page.parent.name == "docs").read(code)
+            assert not reader.wrong, (page.name, reader.wrong)
+            checked[page.stem] = checked.get(page.stem, 0) + reader.checked
+    assert checked["README"] > 100 and checked["TF_SLIM"] > 50
+    for page in METHOD_PAGES:
+        assert checked[page.stem] > 15, page.name
+
+
+def test_reader_finds_what_is_not_there():
+    code = """
+import tfrobust
+from tfrobust import datasets, nets, nowhere
+from tfrobust.methods import StabilityTraining
+data = datasets.load("digits", batches=3, seeds=1)
+net = nets.small_cnn(data.image_shape, data.class_count)
+for images, _ in data.training:
+    print([missing(image) for image in images])
+model = StabilityTraining(net, augment=tfrobust.augment.GaussianBlurr(), alfa=1.0)
+model.fit(data.train, epoch=3, validation_data=data.validation)
+evaluate = lambda given: tfrobust.evaluation.benchmark(given, data, [], verbos=False)
+"""
+    assert Reader().read(code).wrong == [
+        "tfrobust has no nowhere",
+        "data has no class_count",
+        "data has no training",
+        "missing is not defined",
+        "tfrobust.augment has no GaussianBlurr",
+        "StabilityTraining takes no alfa",
+        "model.fit: got an unexpected keyword argument 'epoch'",
+        "tfrobust.evaluation.benchmark: got an unexpected keyword argument 'verbos'",
+    ]
+    assert Reader(fragments=True).read("model.fit(data)").wrong == []
+
+
+def test_commands_of_pages_are_taken(capsys):
+    """Whole commands in blocks are parsed; of those within a line the command and its options."""
+    (commands,) = (a for a in cli.parser()._actions if hasattr(a, "add_parser"))
+    parsed = named = 0
+    for page in (*PAGES, ROOT / "savedmodels/README.md"):
+        for block in blocks_of(page, language=""):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("tfrobust "):
+                    arguments = shlex.split(line, comments=True)[1:]
+                    cli.parser().parse_args(arguments)  # ends the test where one is wrong
+                    parsed += 1
+        text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for line in re.findall(r"`tfrobust ([a-z][^`]*)`", text):
+            command, *words = line.split()
+            options = commands.choices[command]._option_string_actions
+            assert {word for word in words if word.startswith("--")} <= set(options), (page, line)
+            named += 1
+    assert parsed > 40 and named > 20
 
 
 @functools.cache
@@ -83,20 +170,3 @@ def test_every_page_is_found_from_the_index():
         assert name == "README.md" or f"({name})" in index, (
             f"docs/README.md does not link to {name}"
         )
-
-
-def test_pages_use_names_that_exist():
-    """Code that is too slow to run here: what it takes from the package is there."""
-    found = 0
-    for page in ROOT.glob("docs/**/*.md"):
-        for block in re.findall(
-            r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL
-        ):
-            for node in ast.walk(ast.parse(block)):
-                name = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
-                if name.startswith("tfrobust."):
-                    thing = tfrobust
-                    for part in name.split(".")[1:]:
-                        thing = getattr(thing, part)
-                    found += 1
-    assert found > 5

@@ -12,6 +12,9 @@ import sys
 import matplotlib.figure
 import pytest
 
+from tests.documented_code import Reader
+from tests.small_runs import few_augmentations, made_digits, small_job  # noqa: F401
+
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPTS = sorted(ROOT.glob("notebooks/src/*.py"))
 NAMES = [
@@ -87,6 +90,17 @@ def test_quick_settings_are_settings(script):
 
 
 @every_notebook
+def test_code_names_what_there_is(script):
+    """What the cells take from the package, and give it, exists; `test_runs` runs them."""
+    reader = Reader()
+    for cell in tool.cells(script.read_text(encoding="utf-8"), quick=True):
+        if cell.kind == "code":
+            reader.read(re.sub(r"^%.*", "", cell.source, flags=re.MULTILINE))
+    assert not reader.wrong
+    assert reader.checked > 50
+
+
+@every_notebook
 def test_notebook_is_that_of_its_script(script):
     assert tool.problems(script) == []
 
@@ -106,7 +120,8 @@ def test_stored_outputs(script):
 
 @pytest.mark.slow
 @every_notebook
-def test_runs(script, tmp_path, monkeypatch, capsys, small_job):
+@pytest.mark.usefixtures("small_job", "few_augmentations")
+def test_runs(script, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     figures = run(tool.cells(script.read_text(encoding="utf-8"), quick=True))
     assert len(figures) >= 2

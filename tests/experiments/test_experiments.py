@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import shutil
 
 import keras
 import numpy as np
@@ -100,7 +102,7 @@ class Small(Experiment):
         flips_and_crops=False,
         net="small_cnn",
         training=Training(2, 64, learning_rate=0.05),
-        finetuning=Training(1, 64, learning_rate=0.05),
+        finetuning=Training(2, 64, learning_rate=0.05),
     )
 
     def lines(self, run, seed):
@@ -130,62 +132,98 @@ def values(measured):
     ]
 
 
-def test_killed_runs_go_on_and_seeds_can_be_added(small_job, tmp_path, monkeypatch):
-    setting = Small.small.replace(seeds=(0,))
-    whole = Small().run(setting, tmp_path / "whole", say=lambda line: None)
-    assert [(r.model, r.corruption) for r in accuracies(whole)] == [
+@pytest.fixture(scope="module")
+def runs():
+    return {}
+
+
+@pytest.fixture
+def whole(small_job, runs, tmp_path_factory):
+    """Runs of `Small` that nothing came in the way of; tests read them, or work on copies.
+
+    "base": the folder of the baseline alone. "folder": the same and the other line, which was added
+    to it; "rows" and "told": what that gave and said.
+    """
+    if not runs:
+        base, told = tmp_path_factory.mktemp("whole") / "base", []
+        Small().run(Small.small.replace(lines=("Base",)), base, say=told.append)
+        folder = shutil.copytree(base, base.parent / "run")
+        told.append("added")
+        measured = Small().run(Small.small, folder, say=told.append)
+        runs.update(base=base, folder=folder, rows=measured, told=told)
+    return runs
+
+
+def test_lines_can_be_added(whole):
+    assert [(r.model, r.corruption) for r in accuracies(whole["rows"])] == [
         ("Base", "clean"), ("Base", "GN"), ("AT", "clean"), ("AT", "GN"),
     ]  # fmt: skip
+    alone = rows.read(whole["base"] / "rows.jsonl")
+    assert values(alone) == values(whole["rows"])[:2]
+    added = whole["told"].index("added")
+    trained = [[line for line in told if "training" in line] for told in
+               (whole["told"][:added], whole["told"][added:])]  # fmt: skip
+    assert [len(told) for told in trained] == [1, 1]
+    assert "training Base" in trained[0][0] and "training AT" in trained[1][0]
 
-    # Killed in the middle of the first training, then before the second is measured.
+
+def test_killed_runs_go_on(whole, tmp_path, monkeypatch):
+    """Killed in the middle of a training, then before its model is measured."""
+    # The line that is asked for brings the one that it starts from.
+    setting = Small.small.replace(lines=("AT",))
     end_of_epoch = experiment.Checkpoint.on_epoch_end
 
     def killed(self, epoch, logs=None):
         end_of_epoch(self, epoch, logs)
         raise KeyboardInterrupt
 
-    folder = tmp_path / "killed"
+    folder = shutil.copytree(whole["base"], tmp_path / "killed")
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
         context.setattr(experiment.Checkpoint, "on_epoch_end", killed)
         Small().run(setting, folder, say=lambda line: None)
-    assert not list((folder / "rows").glob("*")) if (folder / "rows").exists() else True
-    measure, calls = Experiment._measure, []
+    assert len(list((folder / "rows").glob("*"))) == 1  # of the baseline
+    assert not (folder / "models/at_0.keras").exists()
 
-    def once(self, *arguments):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return measure(self, *arguments)
+    def never(self, *arguments):
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr(Experiment, "_measure", once)
+        context.setattr(Experiment, "_measure", never)
         Small().run(setting, folder, say=lambda line: None)
     told = []
     again = Small().run(setting, folder, say=told.append)
-    assert values(again) == values(whole)
+    assert values(again) == values(whole["rows"])
     assert not any("training" in line for line in told)  # what was trained is not trained again
-
-    more = Small().run(setting.replace(seeds=(0, 1)), folder, say=told.append)
-    assert [(r.model, r.provenance["training_seed"]) for r in accuracies(more)][-2:] == [
-        ("AT", 1)
-    ] * 2
-    assert values(more)[:4] == values(whole)[:4]
-    assert "±" in (folder / "tables.md").read_text(encoding="utf-8")
     with pytest.raises(FileExistsError, match="holds a run with"):
         Small().run(setting.replace(dataset="corner_digits"), folder)
+
+
+def test_seeds_can_be_added_and_take_the_baseline_that_is_there(whole, tmp_path):
+    """What is trained once belongs to the folder, whichever seeds are asked for."""
+    folder, told = tmp_path / "run", []
+    shutil.copytree(whole["folder"], folder)
+    alone = Small().run(Small.small.replace(seeds=(1,)), folder, say=told.append)
+    assert not any("training Base" in line for line in told)
+    found = {(r.model, r.provenance["training_seed"]) for r in alone}
+    assert found == {("Base", 0), ("AT", 1)}
+    table = PaperTable("T", [improvement("Gain", ("GN",), "Base")], {})
+    assert fill(table, alone).labels == ("AT",)  # compared with the baseline of another seed
+    assert not re.search(r"\d ± \d", (folder / "tables.md").read_text(encoding="utf-8"))
+
+    both = Small().run(Small.small.replace(seeds=(0, 1)), folder, say=told.append)
+    trained = [line for line in told if "training" in line]
+    assert len(trained) == 1 and "training AT, seed 1" in trained[0]
+    added = [(r.model, r.provenance["training_seed"]) for r in accuracies(both)][-2:]
+    assert added == [("AT", 1)] * 2
+    assert values(both)[:4] == values(whole["rows"])[:4]
+    assert values(alone)[2:4] == values(both)[4:6]
+    assert re.search(r"\d ± \d", (folder / "tables.md").read_text(encoding="utf-8"))
 
 
 def test_lines_that_are_not_there(small_job, tmp_path):
     with pytest.raises(ValueError, match="line must be one of Base, AT; received 'FMA'"):
         Small().run(Small.small.replace(lines=("FMA",)), tmp_path / "run")
     assert not (tmp_path / "run").exists()  # a mistake leaves nothing that is in the way
-
-
-def test_a_line_brings_what_it_starts_from(small_job, tmp_path):
-    measured = Small().run(
-        Small.small.replace(lines=("AT",)), tmp_path / "run", say=lambda line: None
-    )
-    assert {r.model for r in measured} == {"Base", "AT"}
 
 
 class TestFlipsAndCrops:
@@ -227,14 +265,17 @@ class TestFlipsAndCrops:
 
 def test_from_the_command_line(small_job, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["reproduce", "stability_gauss", "--quick"]) == 0
+    # One of its five distortions.
+    monkeypatch.setattr(EXPERIMENTS["stability_gauss"], "tested", ("Gauss",))
+    line = "ST Gauss 0.1, α=1"
+    assert cli.main(["reproduce", "stability_gauss", "--quick", "--lines", line]) == 0
     printed = capsys.readouterr().out
     assert "Gauss → test distortions, worst and best run" in printed
     folder = tmp_path / "runs/stability_gauss-quick"
     assert (folder / "tables.md").read_text(encoding="utf-8").strip() in printed
     assert (folder / "gauss.png").read_bytes().startswith(b"\x89PNG")
     measured = rows.read(folder / "rows.jsonl")
-    assert {r.model for r in measured} == {"Baseline", "ST Gauss 0.1, α=1", "DA Gauss 0.1, p=0.5"}
+    assert {r.model for r in measured} == {"Baseline", line}
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     assert settings["dataset"] == "digits"
     assert keras.mixed_precision.global_policy().name == "float32"
@@ -261,13 +302,12 @@ def test_wrong_input(arguments, message, tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.glob("runs/*"))  # nothing is in the way of the right command
 
 
-def test_on_several_devices(small_job, tmp_path):
+def test_on_several_devices(whole, tmp_path):
     """The same models as on one; finetunings and their layers among them."""
-    setting = Small.small.replace(net="lenet", finetuning=Training(1, 64, learning_rate=0.01))
+    setting = Small.small.replace(strategy="mirrored")
+    Small().run(setting, tmp_path / "mirrored", say=lambda line: None)
     weights = {}
-    for strategy in ("none", "mirrored"):
-        folder = tmp_path / strategy
-        Small().run(setting.replace(strategy=strategy), folder, say=lambda line: None)
+    for strategy, folder in (("none", whole["folder"]), ("mirrored", tmp_path / "mirrored")):
         for name in ("base", "at"):
             model = saving.load_model(folder / f"models/{name}_0.keras")
             assert model.distribute_strategy.num_replicas_in_sync == 1
@@ -288,18 +328,6 @@ def test_one_value_stands_for_several():
     assert (
         resolved(experiment, "full", {"deep_augment": ("a", "b")}).numbers["deep_augment"][1] == "b"
     )
-
-
-def test_seeds_added_alone_take_the_baseline_that_is_there(small_job, tmp_path):
-    """What is trained once belongs to the folder, whichever seeds are asked for."""
-    told = []
-    Small().run(Small.small.replace(seeds=(0,)), tmp_path / "run", say=lambda line: None)
-    measured = Small().run(Small.small.replace(seeds=(1,)), tmp_path / "run", say=told.append)
-    assert not any("training Base" in line for line in told)
-    found = {(r.model, r.provenance["training_seed"]) for r in measured}
-    assert found == {("Base", 0), ("AT", 1)}
-    table = PaperTable("T", [improvement("Gain", ("GN",), "Base")], {})
-    assert fill(table, measured).labels == ("AT",)  # compared with the baseline of another seed
 
 
 def test_describe_runs_nothing(tmp_path, capsys, monkeypatch):
@@ -396,15 +424,15 @@ class TestIntervals:
         assert robust[0].value == pytest.approx(0.3)
         assert robust[0].protocol["conditions"] == 1
 
-    def test_of_a_run(self, small_job, tmp_path):
-        measured = Small().run(Small.small, tmp_path / "run", say=lambda line: None)
+    def test_of_a_run(self, whole):
+        folder, measured = whole["folder"], whole["rows"]
         found = {(r.corruption, r.metric): r.value for r in measured if r.model == "AT"}
         base = {(r.corruption, r.metric): r.value for r in measured if r.model == "Base"}
         for condition, label in (("clean", "clean"), ("GN", intervals.ROBUST)):
             gain = found[condition, "accuracy"] - base[condition, "accuracy"]
             assert found[label, "difference"] == pytest.approx(gain)
             assert found[label, "difference_low"] <= gain <= found[label, "difference_high"]
-        text = (tmp_path / "run/tables.md").read_text(encoding="utf-8")
+        text = (folder / "tables.md").read_text(encoding="utf-8")
         assert "### Differences" in text and "Points of accuracy above Base" in text
 
 

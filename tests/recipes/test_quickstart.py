@@ -27,23 +27,39 @@ def run(folder, **changes):
     return table, "\n".join(said)
 
 
-def test_whole_job_interrupted_resumed_and_finished(small_job, tmp_path, monkeypatch):
-    """A run that is killed in the second finetuning ends with the numbers of an undisturbed one."""
-    table, said = run(tmp_path / "undisturbed")
-    folder = tmp_path / "undisturbed" / "run"
-    measured = rows.read(folder / "rows.jsonl")
+def run_killed(folder, monkeypatch):
+    """A run that is killed between its finetunings, and started again."""
+    finetune, calls = module._finetune, []
 
-    # Four models, ten columns each, on the test images, at the calibrated strengths.
-    assert [row.corruption for row in measured] == 4 * COLUMNS
-    assert list(dict.fromkeys(row.model for row in measured)) == [
-        "baseline",
-        "AT/CA",
-        "ST/CA",
-        "FMA/CA",
-    ]
+    def killed(recipe, folder, name, *rest):
+        calls.append(name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        finetune(recipe, folder, name, *rest)
+
+    with monkeypatch.context() as context:
+        context.setattr(module, "_finetune", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder)
+        assert not (folder / "run" / "rows.jsonl").exists()
+        table, said = run(folder)
+    assert "going on with it" in said
+    first, *others = SMALL.finetunings
+    assert calls == [first, others[0], *others]
+    return table, said
+
+
+def check(folder, table, said, columns):
+    """What a finished run has written."""
+    run = folder / "run"
+    measured = rows.read(run / "rows.jsonl")
+    finetunings = list(SMALL.finetunings)
+
+    # All models and columns, on the test images, at the calibrated strengths.
+    assert [row.corruption for row in measured] == (1 + len(finetunings)) * columns
+    assert list(dict.fromkeys(row.model for row in measured)) == ["baseline", *finetunings]
     strengths = {
-        c["augmentation"]: c["strength"]
-        for c in json.loads((folder / "strengths.json").read_text())
+        c["augmentation"]: c["strength"] for c in json.loads((run / "strengths.json").read_text())
     }
     for row in measured:
         assert (row.dataset, row.metric, row.n, row.seed) == ("digits/test", "accuracy", 120, 0)
@@ -52,18 +68,18 @@ def test_whole_job_interrupted_resumed_and_finished(small_job, tmp_path, monkeyp
     assert measured[0].value > 0.5  # the baseline has learnt the easy digits
 
     # Figure 4: before and after each of two epochs, on validation.
-    history = rows.read(folder / "history.jsonl")
-    assert len(history) == 3 * 3 * len(COLUMNS)
+    history = rows.read(run / "history.jsonl")
+    assert len(history) == 3 * len(finetunings) * len(columns)
     assert {row.dataset for row in history} == {"digits/validation"}
-    with np.load(folder / "pictures.npz") as pictures:
-        assert list(pictures["names"]) == COLUMNS
-        assert pictures["pictures"].shape == (4, 10, 32, 32, 3)
-    assert json.loads((folder / "settings.json").read_text())["gamma"] == SMALL.gamma
-    assert "<h2>" in (folder / "report.html").read_text()
+    with np.load(run / "pictures.npz") as pictures:
+        assert list(pictures["names"]) == columns
+        assert pictures["pictures"].shape == (4, len(columns), 32, 32, 3)
+    assert json.loads((run / "settings.json").read_text())["gamma"] == SMALL.gamma
+    assert "<h2>" in (run / "report.html").read_text()
 
     # The best model as a Keras file and as a SavedModel.
-    model = saving.load_model(folder / "model.keras")
-    served = tf.saved_model.load(str(tmp_path / "undisturbed" / "savedmodels" / "run"))
+    model = saving.load_model(run / "model.keras")
+    served = tf.saved_model.load(str(folder / "savedmodels" / "run"))
     grey = tf.fill([2, 32, 32, 3], 0.5)
     np.testing.assert_allclose(
         served.signatures["serving_default"](images=grey)["logits"], model(grey), atol=1e-5
@@ -73,39 +89,65 @@ def test_whole_job_interrupted_resumed_and_finished(small_job, tmp_path, monkeyp
     assert served.signatures["uint8"](images=tf.zeros([1, 32, 32, 3], tf.uint8))["class"].shape == 1
 
     # Its card has the numbers of that model, and no other's.
-    exported = serving.verify(tmp_path / "undisturbed" / "savedmodels" / "run").folder
+    exported = serving.verify(folder / "savedmodels" / "run").folder
     card = json.loads((exported / "assets.extra" / "card.json").read_text(encoding="utf-8"))
     (numbers,) = card["numbers"]
-    assert (
-        card["data"]["name"] == "digits" and card["name"] == f"small_cnn, {numbers['measured_as']}"
-    )
+    assert card["data"]["name"] == "digits"
+    assert card["name"] == f"small_cnn, {numbers['measured_as']}"
     of_best = [row for row in measured if row.model == numbers["measured_as"]]
     assert numbers["same_weights"] and numbers["clean_accuracy"] == of_best[0].value
-    assert list(numbers["corruptions"]) == COLUMNS[1:]
+    assert list(numbers["corruptions"]) == columns[1:]
 
-    # Killed once in the middle of a finetuning.
-    finetune, calls = module._finetune, []
 
-    def killed(recipe, folder, name, *rest):
-        calls.append(name)
-        if calls == ["AT/CA", "ST/CA"]:
-            raise KeyboardInterrupt
-        finetune(recipe, folder, name, *rest)
+@pytest.fixture(scope="module")
+def runs():
+    return {}
 
-    monkeypatch.setattr(module, "_finetune", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "killed")
-    assert not (tmp_path / "killed" / "run" / "rows.jsonl").exists()
-    _, said = run(tmp_path / "killed")
-    assert "going on with it" in said
-    assert calls == ["AT/CA", "ST/CA", "ST/CA", "FMA/CA"]
-    assert rows.read(tmp_path / "killed" / "run" / "rows.jsonl") == measured
 
-    # A finished run is shown, not repeated; one with other settings is kept.
-    again, said = run(tmp_path / "killed")
-    assert "finished" in said and again == table and len(calls) == 4
+@pytest.fixture
+def killed(small_job, few_augmentations, runs, monkeypatch, tmp_path_factory):
+    """A short run of two finetunings that was killed once: folder, table and what it said."""
+    two = {name: SMALL.finetunings[name] for name in ("ST/CA", "FMA/CA")}
+    monkeypatch.setattr(recipes.Quickstart, "finetunings", two)
+    monkeypatch.setattr(serving, "serve_isolated", served_here)
+    if not runs:
+        folder = tmp_path_factory.mktemp("killed")
+        runs["killed"] = (folder, *run_killed(folder, monkeypatch))
+    return runs["killed"]
+
+
+def served_here(folder, images):
+    """What another process gives; see the tests of serving."""
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    return serve(images=tf.constant(images))["logits"].numpy()
+
+
+def test_job_that_was_killed(killed, few_augmentations):
+    folder, table, said = killed
+    check(folder, table, said, few_augmentations)
+
+
+def test_finished_run_is_shown_and_kept(killed, monkeypatch):
+    folder, table, _ = killed
+    monkeypatch.setattr(module, "_finetune", None)
+    again, said = run(folder)
+    assert "finished" in said and again == table
     with pytest.raises(FileExistsError, match="seed 0, not 1"):
-        run(tmp_path / "killed", seed=1)
+        run(folder, seed=1)
+
+
+@pytest.mark.slow
+def test_killed_job_ends_as_an_undisturbed_one(killed, tmp_path):
+    table, _ = run(tmp_path)
+    assert table == killed[1]
+    for name in ("rows.jsonl", "history.jsonl"):
+        assert rows.read(tmp_path / "run" / name) == rows.read(killed[0] / "run" / name)
+
+
+@pytest.mark.slow
+def test_whole_job(small_job, tmp_path):
+    """Four models, ten columns; served from another process."""
+    check(tmp_path, *run(tmp_path), COLUMNS)
 
 
 def test_folders_of_others_are_kept(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import nets, recipes, rows, saving
+from tfrobust import methods, nets, recipes, rows, saving
 from tfrobust.recipes import devices
 
 #: Few steps: each multiplies what rounding makes different, until the end is another one.
@@ -34,10 +34,11 @@ def _distance(one, other):
     return np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(one, other)))
 
 
-def test_mirrored_is_one_device(small_job, tmp_path):
+def test_mirrored_is_one_device(small_job, few_augmentations, tmp_path):
     """Of a net without batch norm, whose statistics are those of a replica."""
+    # Eight steps, so that the order of images counts.
+    settings = {**SETTINGS, "net": "small_cnn", "batch_size": 64}
     for name in ("none", "mirrored"):
-        settings = {**SETTINGS, "batch_size": 64}  # eight steps, so that the order of images counts
         recipes.train(recipes.Train(**settings, strategy=name), tmp_path / name)
     trained = [_weights(tmp_path / name / "model.keras") for name in ("none", "mirrored")]
     assert _distance(*trained) < 1e-3
@@ -84,6 +85,27 @@ def test_a_worker_that_is_gone():
         raise gone
 
 
+def test_a_worker_that_does_not_write(small_job, few_augmentations, tmp_path, monkeypatch):
+    """It trains like the others, and leaves what is written to the first of them."""
+    settings = {"epochs": 1, "batch_size": 96}
+    recipes.train(recipes.Train(**settings), tmp_path / "first")
+    monkeypatch.setattr(devices, "writes", lambda chosen: False)
+    model = recipes.train(recipes.Train(**settings), tmp_path / "second")
+    for a, b in zip(_weights(tmp_path / "first" / "model.keras"), model.net.get_weights()):
+        np.testing.assert_array_equal(a, b)  # the same program, the same seed
+    finetuning = recipes.Finetune(
+        model=str(tmp_path / "first" / "model.keras"),
+        method="augmentation_training",
+        augment="gaussian_noise",
+        **settings,
+    )
+    model = recipes.finetune(finetuning, tmp_path / "second_finetuned")
+    assert isinstance(model, methods.AugmentationTraining)
+    for name in ("second", "second_finetuned"):
+        written = {path.name for path in (tmp_path / name).iterdir()}
+        assert written <= {"checkpoints"}  # says for itself who writes it
+
+
 def _free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
@@ -126,6 +148,7 @@ class Workers:
         return told, [process.returncode for process in self.processes]
 
 
+@pytest.mark.slow
 def test_two_workers_one_of_them_killed(tmp_path):
     """Two are as one; and after a kill nothing is trained twice or lost."""
     recipes.train(recipes.Train(**SETTINGS), tmp_path / "one")

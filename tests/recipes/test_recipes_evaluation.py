@@ -151,6 +151,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_killed_and_started_again(tmp_path):
     """SIGKILL while the second condition is measured; the same command then ends as another did."""
     keras.utils.set_random_seed(0)

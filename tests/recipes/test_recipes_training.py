@@ -8,8 +8,10 @@ import time
 
 import keras
 import numpy as np
+import pytest
 
-from tfrobust import nets, rows, saving
+from tfrobust import cli, nets, rows, saving
+from tfrobust.callbacks import Checkpoint
 
 COMMAND = """
 import sys
@@ -28,18 +30,64 @@ def _images(folder):
             keras.utils.save_img(folder / name / f"{i}.png", picture, scale=False)
 
 
-def test_killed_and_started_again(tmp_path):
-    _images(tmp_path / "data")
+def _command(folder):
+    """A finetuning of three epochs of a net whose dropout draws, on few images."""
+    _images(folder / "data")
     keras.utils.set_random_seed(0)
     trained = nets.small_cnn([16, 16, 3], 3)
     layers = keras.layers
     with_dropout = keras.Sequential(
         [keras.Input([16, 16, 3]), *trained.layers[1:-1], layers.Dropout(0.5), layers.Dense(3)]
     )
-    saving.save_model(with_dropout, tmp_path / "net.keras")
-    command = ["finetune", str(tmp_path / "net.keras"), "--method", "stability_training"]
-    command += ["--dataset", "folder", "--data-dir", str(tmp_path / "data"), "--epochs", "3"]
+    saving.save_model(with_dropout, folder / "net.keras")
+    command = ["finetune", str(folder / "net.keras"), "--method", "stability_training"]
+    command += ["--dataset", "folder", "--data-dir", str(folder / "data"), "--epochs", "3"]
     command += ["--data-option", "resize=16", "--data-option", "crop=16", "--batch-size", "16"]
+    return command
+
+
+def _assert_same(folder):
+    """What was cut off is, to the bit, what was not: the same program in the same steps."""
+    models = [saving.load_model(folder / out / "model.keras") for out in ("cut", "whole")]
+    for a, b in zip(*(model.get_weights() for model in models)):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(*(model.optimizer.variables for model in models)):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    histories = [rows.read(folder / out / "history.jsonl") for out in ("cut", "whole")]
+    assert histories[0] == histories[1]
+    assert {row.epoch for row in histories[0]} == {0, 1, 2, 3}
+    settings = json.loads((folder / "cut" / "settings.json").read_text(encoding="utf-8"))
+    assert settings["epochs"] == 3
+
+
+def test_stopped_and_resumed(tmp_path, capsys, monkeypatch, few_augmentations):
+    """In one process; `test_killed_and_started_again` kills others."""
+    command = _command(tmp_path)
+    end_of_epoch = Checkpoint.on_epoch_end
+
+    def stopped(self, epoch, logs=None):
+        end_of_epoch(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(Checkpoint, "on_epoch_end", stopped)
+        assert cli.main([*command, "--out", str(tmp_path / "cut")]) == 130
+    assert not (tmp_path / "cut" / "model.keras").exists()
+    capsys.readouterr()
+    for out, more in (("cut", ["--resume"]), ("whole", [])):
+        assert cli.main([*command, "--out", str(tmp_path / out), *more]) == 0
+        told = capsys.readouterr().out
+        assert ("Epoch 1/3" in told) == (out == "whole")
+        assert "Epoch 3/3" in told
+        assert not (tmp_path / out / "checkpoints").exists()  # no longer good for anything
+    _assert_same(tmp_path)
+    history = rows.read(tmp_path / "cut" / "history.jsonl")
+    assert [row.corruption for row in history if row.epoch == 3] == few_augmentations
+
+
+@pytest.mark.slow
+def test_killed_and_started_again(tmp_path):
+    command = _command(tmp_path)
 
     def start(out, *more):
         arguments = [sys.executable, "-c", COMMAND, *command, "--out", str(tmp_path / out), *more]
@@ -61,14 +109,5 @@ def test_killed_and_started_again(tmp_path):
         assert process.returncode == 0, errors
         assert ("Epoch 1/3" in told) == (out == "whole")
         assert "Epoch 3/3" in told
-        assert not (tmp_path / out / "checkpoints").exists()  # no longer good for anything
-    models = [saving.load_model(tmp_path / out / "model.keras") for out in ("cut", "whole")]
-    for a, b in zip(*(model.get_weights() for model in models)):
-        np.testing.assert_array_equal(a, b)
-    for a, b in zip(*(model.optimizer.variables for model in models)):
-        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
-    histories = [rows.read(tmp_path / out / "history.jsonl") for out in ("cut", "whole")]
-    assert histories[0] == histories[1]
-    assert {row.epoch for row in histories[0]} == {0, 1, 2, 3}
-    settings = json.loads((tmp_path / "cut" / "settings.json").read_text(encoding="utf-8"))
-    assert settings["epochs"] == 3
+        assert not (tmp_path / out / "checkpoints").exists()
+    _assert_same(tmp_path)

@@ -28,7 +28,7 @@ def call(capsys, *arguments):
     return code, printed.out, printed.err
 
 
-def test_command_and_report(start_model, tmp_path, capsys):
+def test_command_and_report(start_model, few_augmentations, tmp_path, capsys):
     out = tmp_path / "tuned"
     command = ["tune", start_model, "--method", "stability_training", "--augment", "gaussian_noise"]
     command += ["--range", "alpha=0.1,1,2,log", "--range", "strength=0.05,0.1,2", "--trials", 2]

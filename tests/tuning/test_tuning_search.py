@@ -88,12 +88,13 @@ def test_other_settings_need_another_folder(undisturbed, tmp_path):
 
 def test_floor_and_objective_change_the_order(tmp_path):
     space = [tuning.Range("gamma", 0.01, 1, 2, "log")]
-    below = tiny_search.search(tmp_path / "floor", space=space, clean_floor=1.0, say=str)
+    short = {"space": space, "epochs": 1, "say": str}
+    below = tiny_search.search(tmp_path / "floor", clean_floor=1.0, **short)
     clean = {t.values["gamma"]: t.clean_accuracy for t in below}
     for trial in below:
         assert trial.keeps_floor is False
         assert trial.score == pytest.approx(clean[trial.values["gamma"]] - 2, abs=1e-6)
-    by_loss = tiny_search.search(tmp_path / "loss", space=space, objective="val_loss", say=str)
+    by_loss = tiny_search.search(tmp_path / "loss", objective="val_loss", **short)
     assert by_loss[0].score == min(t.score for t in by_loss)
     assert by_loss[0].score > 0 and by_loss[0].score != by_loss[0].robust_accuracy
     assert saving.load_model(tmp_path / "loss" / "model.keras").gamma == by_loss[0].values["gamma"]

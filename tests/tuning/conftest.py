@@ -1,0 +1,3 @@
+"""Small recipes."""
+
+from tests.small_runs import few_augmentations, made_digits, small_job  # noqa: F401

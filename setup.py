@@ -52,6 +52,7 @@ setup(
         "numpy",
         "scikit-learn",
         "tensorflow-datasets",
+        "tqdm",
         # Needs that other packages do not declare: KerasTuner imports tensorboard, which
         # TensorFlow 2.21 no longer brings; tensorflow-datasets imports importlib_resources.
         "tensorboard",
@@ -67,6 +68,7 @@ setup(
     ],
     extras_require={
         "test": [
+            "jupytext",  # tools/notebooks.py
             "opencv-python-headless",
             f"opencv-python-headless<4.12; {KERAS_2}",  # newer ones are built for NumPy 2
             "pillow",
@@ -78,7 +80,7 @@ setup(
             *ONNX,
         ],
         "onnx": ONNX,
-        "dev": ["mypy", "ruff"],
+        "dev": ["ipykernel", "mypy", "nbclient", "ruff"],
         "docs": ["furo", "myst-parser", "sphinx"],
     },
     entry_points={"console_scripts": ["tfrobust=tfrobust.cli:main"]},

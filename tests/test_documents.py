@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.documented_code import Reader
 from tests.small_runs import few_augmentations  # noqa: F401
 from tfrobust import cli
+from tfrobust.registries import EXPERIMENTS
 
 ROOT = pathlib.Path(__file__).parents[1]
 METHOD_PAGES = sorted(ROOT.glob("docs/methods/*.md"))
@@ -170,3 +171,10 @@ def test_every_page_is_found_from_the_index():
         assert name == "README.md" or f"({name})" in index, (
             f"docs/README.md does not link to {name}"
         )
+
+
+def test_every_experiment_has_its_cost():
+    """The docstrings of the experiments refer to the page; the toy problem takes seconds."""
+    page = (ROOT / "docs/SCALE.md").read_text(encoding="utf-8")
+    for name in set(EXPERIMENTS) - {"noisymix_toy"}:
+        assert re.search(rf"^\| .*`{name}`.*\d.* \|$", page, re.MULTILINE), name

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import base64
 import importlib.util
 import json
 import pathlib
 import re
+import struct
 import sys
 
 import matplotlib.figure
+import nbformat
 import pytest
 
 from tests.documented_code import Reader
@@ -45,7 +48,7 @@ def run(cells):
     """Runs cells as Jupyter does, and gives the figures that are shown."""
     names, figures = {"__name__": "__main__"}, []
     for cell in cells:
-        if cell.kind != "code":
+        if cell.cell_type != "code":
             continue
         source = "\n".join(line for line in cell.source.splitlines() if line[:1] != "%")
         tree = ast.parse(source)
@@ -63,30 +66,33 @@ def run(cells):
 
 def test_all_are_there():
     assert [script.stem for script in SCRIPTS] == NAMES
+    assert sorted(path.stem for path in ROOT.glob("notebooks/*.ipynb")) == NAMES
 
 
 @every_notebook
 def test_form(script):
     """Short, made of calls alone; the first cell says what a reader will have."""
-    cells = tool.cells(script.read_text(encoding="utf-8"))
+    cells = tool.read(script).cells
     assert len(cells) <= 20
-    assert cells[0].kind == "markdown" and cells[0].source.startswith("# ")
+    assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
     assert "What you will have at the end" in cells[0].source
-    assert sum("settings" in cell.tags for cell in cells) == 1
-    code = [ast.parse(re.sub("^%", "# %", c.source)) for c in cells if c.kind == "code"]
+    # No empty cell; metadata but tags are a marker that was written wrong.
+    assert all(cell.source and set(cell.metadata) <= {"tags"} for cell in cells)
+    assert [cell.metadata.tags for cell in cells if "tags" in cell.metadata] == [["settings"]]
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    code = [ast.parse(re.sub("^%", "# %", source)) for source in sources]
     made = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     assert not any(isinstance(node, made) for tree in code for node in ast.walk(tree))
-    assert all(len(c.source.splitlines()) <= 25 for c in cells if c.kind == "code")
+    assert all(len(source.splitlines()) <= 25 for source in sources)
 
 
 @every_notebook
 def test_quick_settings_are_settings(script):
     """Each number of the tests has its place in the settings, and the notebook does not show it."""
-    text = script.read_text(encoding="utf-8")
-    full, quick = (tool.cells(text, quick=quick) for quick in (False, True))
+    full, quick = (tool.read(script, quick=quick).cells for quick in (False, True))
     changed = [one for one, other in zip(full, quick) if one != other]
-    assert [cell.tags for cell in changed] == [("settings",)]
-    assert not any("# quick" in cell.source for cell in full)
+    assert [cell.metadata.get("tags") for cell in changed] == [["settings"]]
+    assert not any("# quick" in cell.source for cell in [*full, *quick])
 
 
 @every_notebook
@@ -102,13 +108,18 @@ def test_code_names_what_there_is(script):
 
 @every_notebook
 def test_notebook_is_that_of_its_script(script):
-    assert tool.problems(script) == []
+    """Writing it changes nothing, and its cells were run in their order."""
+    path = ROOT / "notebooks" / f"{script.stem}.ipynb"
+    book = tool.updated(script, path)
+    assert nbformat.read(path, as_version=4) == book, "run tools/notebooks.py"
+    counts = [cell.execution_count for cell in tool.code(book)]
+    assert counts == list(range(1, len(counts) + 1)), "run tools/notebooks.py --execute"
 
 
 @every_notebook
 def test_stored_outputs(script):
     """Of a whole run: pictures and no error; small, and without a path of the machine."""
-    path = tool.notebook_of(script)
+    path = ROOT / "notebooks" / f"{script.stem}.ipynb"
     assert path.stat().st_size < 600_000
     text = path.read_text(encoding="utf-8")
     code = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
@@ -123,7 +134,7 @@ def test_stored_outputs(script):
 @pytest.mark.usefixtures("small_job", "few_augmentations")
 def test_runs(script, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    figures = run(tool.cells(script.read_text(encoding="utf-8"), quick=True))
+    figures = run(tool.read(script, quick=True).cells)
     assert len(figures) >= 2
     for figure in figures:
         for axes in figure.axes:
@@ -150,70 +161,82 @@ print(epochs)
 """
 
 
-def notebook_at(tmp_path, monkeypatch, text=SCRIPT):
-    script = tmp_path / "notebooks" / "src" / "01_one.py"
-    script.parent.mkdir(parents=True, exist_ok=True)
-    script.write_text(text)
+@pytest.fixture
+def one(tmp_path, monkeypatch):
+    """The only script, where its notebook comes, and what the tool wrote there."""
+    script, path = tmp_path / "src" / "01_one.py", tmp_path / "01_one.ipynb"
+    script.parent.mkdir()
+    script.write_text(SCRIPT)
     monkeypatch.setattr(tool, "SCRIPTS", script.parent)
-    monkeypatch.setattr(tool, "ROOT", tmp_path)
-    return script
+
+    def written(*arguments):
+        tool.main(arguments)
+        return nbformat.read(path, as_version=4)
+
+    return script, path, written
 
 
-def test_written_notebook(tmp_path, monkeypatch):
-    script = notebook_at(tmp_path, monkeypatch)
-    path = tool.write(script)
+def test_written_notebook(one):
+    script, path, written = one
+    made = written()
     first = path.read_bytes()
-    assert tool.write(script).read_bytes() == first  # the same on every run
-    made = json.loads(first)
-    assert (made["nbformat"], made["metadata"]["kernelspec"]["name"]) == (4, "python3")
-    assert [cell["id"] for cell in made["cells"]] == ["cell-01", "cell-02", "cell-03"]
-    assert ["".join(cell["source"]) for cell in made["cells"]] == [
+    assert written() == made and path.read_bytes() == first  # the same on every run
+    nbformat.validate(made)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    assert made.metadata == {"kernelspec": kernel, "language_info": {"name": "python"}}
+    assert [cell.id for cell in made.cells] == ["cell-01", "cell-02", "cell-03"]
+    assert [cell.metadata for cell in made.cells] == [{}, {"tags": ["settings"]}, {}]
+    assert [cell.source for cell in made.cells] == [
         "# Title\n\nWhat you will have at the end",
         "%matplotlib inline\nepochs = 12",
         "print(epochs)",
     ]
-    assert "epochs = 2" in tool.cells(SCRIPT, quick=True)[1].source
+    assert tool.read(script, quick=True).cells[1].source == "%matplotlib inline\nepochs = 2"
 
 
-def test_check_says_what_is_wrong(tmp_path, monkeypatch, capsys):
-    script = notebook_at(tmp_path, monkeypatch)
-    assert tool.main(["--check"]) == 1
-    assert "01_one.ipynb is missing" in capsys.readouterr().out
-    path = tool.write(script)
-    assert tool.main(["--check"]) == 1
-    assert "01_one.ipynb was not run as it stands" in capsys.readouterr().out
-    made = json.loads(path.read_text())
-    for count, cell in enumerate(made["cells"][1:], start=1):
-        cell.update(execution_count=count, outputs=[{"output_type": "stream"}])
-    path.write_text(json.dumps(made))
-    assert tool.main(["--check"]) == 0
-    script.write_text(SCRIPT.replace("# Title", "# Another title"))
-    assert tool.main(["--check"]) == 1
-    assert "01_one.ipynb is not what 01_one.py says" in capsys.readouterr().out
-    assert tool.main([]) == 0 and tool.main(["--check"]) == 0  # no code changed: outputs stay
+def test_outputs_stay_where_no_code_changed(one):
+    script, path, written = one
+    made = written()
+    printed = nbformat.v4.new_output("stream", text="12\n")
+    for count, cell in enumerate(tool.code(made), start=1):
+        cell.update(execution_count=count, outputs=[printed])
+    nbformat.write(made, path)
+    assert written("01_one") == made
+    script.write_text(SCRIPT.replace("# Title", "# Another title").replace("quick: 2", "quick: 3"))
+    again = written()
+    assert "Another title" in again.cells[0].source
+    assert tool.code(again) == tool.code(made)
     script.write_text(SCRIPT.replace("epochs = 12", "epochs = 13"))
-    assert tool.main([]) == 0 and tool.main(["--check"]) == 1  # code changed: they are dropped
-    assert "was not run" in capsys.readouterr().out
-    (path.parent / "stray.ipynb").write_text("{}")
-    assert tool.main(["--check"]) == 1
-    assert "stray.ipynb has no script" in capsys.readouterr().out
+    assert [cell.outputs for cell in tool.code(written())] == [[], []]
+    assert [cell.execution_count for cell in tool.code(written())] == [None, None]
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("import keras\n", "begins with a cell"),
-        ("# %%\n\n# %%\n1\n", "a code cell is empty"),
-        ("# %% [markdown]\ntext\n", "lines of text begin"),
-        ("# %% markdown\n# text\n", "a cell begins with"),
-    ],
-)
-def test_scripts_that_are_none(text, message):
-    with pytest.raises(ValueError, match=message):
-        tool.cells(text)
+def test_executed_notebook(one):
+    pytest.importorskip("nbclient")  # of the extra dev
+    pytest.importorskip("ipykernel")
+    script, path, written = one
+    shown = """
+import os, sys, matplotlib.pyplot as plt
+print("INFO:tensorflow:Assets written to: a folder")
+print(epochs, os.listdir(), os.environ["PYTHONPATH"], flush=True)
+print("a log", file=sys.stderr, flush=True)
+print("again")
+plt.figure(dpi=100); plt.plot([1]);
+# %%
+print("INFO:tensorflow:Assets written to: a folder")
+"""
+    script.write_text(SCRIPT.replace("\nprint(epochs)\n", shown))
+    made = written("--execute")
+    assert written() == made == tool.updated(script, path)
+    settings, first, second = tool.code(made)
+    assert [cell.execution_count for cell in (settings, first, second)] == [1, 2, 3]
+    assert settings.outputs == second.outputs == []
+    printed, picture = first.outputs
+    assert (printed.name, printed.text) == ("stdout", f"12 [] {ROOT}\nagain\n")
+    width, _ = struct.unpack(">II", base64.b64decode(picture.data["image/png"])[16:24])
+    assert 370 < width < 460  # 6.4 inches at 76 dots, less the margins
 
 
-def test_unknown_name(capsys):
-    with pytest.raises(SystemExit):
-        tool.main(["09_nothing"])
-    assert "there is no notebook 09_nothing" in capsys.readouterr().err
+def test_unknown_name(one):
+    with pytest.raises(FileNotFoundError, match="09_nothing"):
+        one[2]("09_nothing")

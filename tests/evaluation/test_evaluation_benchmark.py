@@ -233,11 +233,15 @@ def test_bad_metric():
         Evaluator([], metrics=["mCE"])
 
 
-def test_progress_tells_the_time_left(capsys):
-    measured(Recorder(name="net"), batches(), {"B": augment.Brightness(0.1)}, verbose=True)
-    first, last = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"net \[1/2\] clean +\d:\d\d, \d:\d\d left", first)
-    assert re.fullmatch(r"net \[2/2\] B 0\.1 +\d:\d\d, 0:00 left", last)
+def test_progress_tells_the_time_left(capsys, tmp_path):
+    conditions = {name: augment.Brightness(0.1) for name in "BC"}
+    options = {"out": tmp_path, "model_name": "net"}
+    measured(Recorder(), batches(), {"B": conditions["B"]}, **options, verbose=False)
+    assert capsys.readouterr().err == ""
+    measured(Recorder(), batches(), conditions, **options, verbose=True)
+    first, last = capsys.readouterr().err.splitlines()  # B was measured before
+    assert re.fullmatch(r"net:  50%\|.+\| 1/2 \[\d\d:\d\d<\d\d:\d\d, .+, clean\]", first)
+    assert re.fullmatch(r"net: 100%\|.+\| 2/2 \[\d\d:\d\d<00:00, .+, C 0\.1\]", last)
 
 
 def test_all_metrics_against_their_functions():

@@ -153,55 +153,52 @@ class Evaluator:
         predictor = self._predictor(model, classes)
         name, dataset = model_name or predictor.name, dataset or "data"
         results = Results(out, name, dataset) if out is not None else None
-        progress = Progress(1 + len(self.conditions), name) if verbose else None
-
-        clean = passes.evaluate_clean(predictor, batches, known_classes)
-        if stop_at_chance:
-            protocol.check_above_chance(
-                predictor, clean.answers, clean.first.images, clean.first.labels
-            )
-        for condition in self.conditions:
-            condition.check(predictor, clean.first.images.shape[1:])
-
-        def rows_of(condition: Condition, answers: Optional[Predictions] = None) -> list[Row]:
-            return [
-                Row(
-                    model=name,
-                    dataset=dataset,
-                    corruption=condition.name,
-                    severity=condition.severity,
-                    metric=metric,
-                    value=answers.metric(metric) if answers else 0.0,
-                    n=len(answers) if answers else 0,
-                    seed=seed,
-                    protocol={**clean.protocol, **condition.protocol(clean.first)},
-                    provenance=provenance,
+        with Progress(1 + len(self.conditions), name, verbose=verbose) as progress:
+            clean = passes.evaluate_clean(predictor, batches, known_classes)
+            if stop_at_chance:
+                protocol.check_above_chance(
+                    predictor, clean.answers, clean.first.images, clean.first.labels
                 )
-                for metric in self.metrics
-            ]
+            for condition in self.conditions:
+                condition.check(predictor, clean.first.images.shape[1:])
 
-        provenance = {**predictor.provenance, **library_versions()}
-        rows = {clean.condition: rows_of(clean.condition, clean.answers)}
-        todo = []
-        for condition in self.conditions:
-            found = results.find(rows_of(condition)) if results else None
-            if found:
-                rows[condition] = found
-            else:
-                todo.append(condition)
-        if results and not results.find(rows[clean.condition]):
-            results.add(rows[clean.condition], clean.answers)
-        if progress:
-            progress.skip(len(self.conditions) - len(todo))
+            def rows_of(condition: Condition, answers: Optional[Predictions] = None) -> list[Row]:
+                return [
+                    Row(
+                        model=name,
+                        dataset=dataset,
+                        corruption=condition.name,
+                        severity=condition.severity,
+                        metric=metric,
+                        value=answers.metric(metric) if answers else 0.0,
+                        n=len(answers) if answers else 0,
+                        seed=seed,
+                        protocol={**clean.protocol, **condition.protocol(clean.first)},
+                        provenance=provenance,
+                    )
+                    for metric in self.metrics
+                ]
+
+            provenance = {**predictor.provenance, **library_versions()}
+            rows = {clean.condition: rows_of(clean.condition, clean.answers)}
+            todo = []
+            for condition in self.conditions:
+                found = results.find(rows_of(condition)) if results else None
+                if found:
+                    rows[condition] = found
+                else:
+                    todo.append(condition)
+            if results and not results.find(rows[clean.condition]):
+                results.add(rows[clean.condition], clean.answers)
+            progress.total = 1 + len(todo)
             progress.step(CLEAN)
-        measured = passes.measure(todo, batches, predictor, seed, clean.answers.labels)
-        for condition, answers in measured:
-            rows[condition] = rows_of(condition, answers)
-            if results:
-                results.add(rows[condition], answers)
-            if progress:
+            measured = passes.measure(todo, batches, predictor, seed, clean.answers.labels)
+            for condition, answers in measured:
+                rows[condition] = rows_of(condition, answers)
+                if results:
+                    results.add(rows[condition], answers)
                 progress.step(condition.label)
-        return [row for c in (clean.condition, *self.conditions) for row in rows[c]]
+            return [row for c in (clean.condition, *self.conditions) for row in rows[c]]
 
     def _predictor(self, model: Any, classes: Optional[Sequence[int]]) -> Predictor:
         if isinstance(model, Predictor):

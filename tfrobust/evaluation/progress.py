@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any, Optional
 
+from tqdm import tqdm
 
-class Progress:
-    """One line that is written anew on a terminal, and one line per step elsewhere.
+
+class Progress(tqdm):
+    """tqdm's bar on a terminal; a line for each step elsewhere, such as in a log.
 
     Args:
         total: Number of steps.
         what: What is measured.
-        stream: Where to; default: standard error, so that results can be piped.
+        verbose: Whether anything is written.
+        file: Where to; default: standard error, so that results can be piped.
     """
 
-    def __init__(self, total: int, what: str, stream: Optional[Any] = None):
-        self._total, self._what, self._done = total, what, 0
-        self._stream = sys.stderr if stream is None else stream
-        self._started = time.monotonic()
-
-    def skip(self, steps: int) -> None:
-        """Some steps need not be done: they were done before."""
-        self._total -= steps
+    def __init__(self, total: int, what: str, *, verbose: bool = True, file: Optional[Any] = None):
+        file = sys.stderr if file is None else file
+        super().__init__(
+            total=total,
+            desc=what,
+            file=file,
+            disable=not verbose,
+            leave=file.isatty(),
+            dynamic_ncols=True,
+            mininterval=0,  # each step is shown: they take seconds
+            smoothing=0,  # the time left is by the mean of all: steps take unlike times in turn
+        )
 
     def step(self, name: str) -> None:
         """Says that a step is done."""
-        self._done += 1
-        used = time.monotonic() - self._started
-        left = used / self._done * (self._total - self._done)
-        line = (
-            f"{self._what} [{self._done:{len(str(self._total))}}/{self._total}] {name:24} "
-            f"{_clock(used)}, {_clock(left)} left"
-        )
-        terminal = self._stream.isatty()
-        end = "\n" if not terminal or self._done == self._total else ""
-        self._stream.write(f"\r\x1b[K{line}{end}" if terminal else f"{line}{end}")
-        self._stream.flush()
+        self.set_postfix_str(name, refresh=False)
+        self.update()
 
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    def display(self, msg: Optional[str] = None, pos: Optional[int] = None) -> bool:
+        """What tqdm calls to show the bar, also before the first step and, cleared, at the end."""
+        if self.leave:
+            return super().display(msg, pos)
+        if self.n and msg is None:
+            self.fp.write(f"{self}\n")
+            self.fp.flush()
+        return False

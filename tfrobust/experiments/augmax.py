@@ -545,8 +545,8 @@ class ImageNet(_OnImageNet):
     Command: `tfrobust reproduce augmax_imagenet --data-dir IMAGENET`, with
     `--set deep_augment=FOLDER,FOLDER` for the two lines with DeepAugment's images. The full
     setting is ResNet-18 for 90 epochs, 5 steps of the attack, λ = 12. It needs ImageNet and was not
-    run. Table 7 (seconds an epoch on an A6000: Normal 2,669, AugMix 3,622, AugMax 5,264) is in
-    docs/SCALE.md.
+    run. From Table 7 (seconds an epoch on an A6000: Normal 2,669, AugMix 3,622, AugMax 5,264)
+    docs/SCALE.md takes the speed of a GPU.
 
     The paper, RA / mCE: Normal 30.9 / 87.5, AugMix 34.6 / 83.1, AugMax-DuBIN 35.0 / 82.6.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.layers import feature_taps
 from tfrobust.layers.output_hooks import output_hook
-from tfrobust.losses import feature_maps
+from tfrobust.losses import fused_feature_maps
 from tfrobust.methods.base import RobustModel, Terms
 
 
@@ -71,7 +71,7 @@ class FeatureMapAugmentation(RobustModel):
         means, squares = [], []
 
         def compare(layer: Any, feature_map: tf.Tensor) -> tf.Tensor:
-            feature_map, mean, square = feature_maps.compare_halves(feature_map)
+            feature_map, mean, square = fused_feature_maps.compare_halves(feature_map)
             means.append(mean)
             squares.append(square)
             return feature_map
@@ -80,7 +80,7 @@ class FeatureMapAugmentation(RobustModel):
             clean, _ = self.forward_together(views["clean"], views["augmented"])
         return clean, {
             "cross_entropy": self.classification_loss(labels, clean),
-            "fma": feature_maps.loss_of_means(means, squares),
+            "fma": fused_feature_maps.loss_of_means(means, squares),
         }
 
     def get_config(self) -> dict[str, Any]:

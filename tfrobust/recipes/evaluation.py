@@ -134,23 +134,22 @@ def _count_flips(
     verbose: bool,
 ) -> None:
     """Adds the flip probabilities that are not there yet, one perturbation after the other."""
-    progress = Progress(len(names), f"{model}, flips") if verbose and names else None
-    for name in names:
-        every = rows.read(folder / "rows.jsonl")
-        place = (model, f"{data.name}/{split}", name, "flip_probability")
-        there = [r for r in every if (r.model, r.dataset, r.corruption, r.metric) == place]
-        provenance = {**predictor.provenance, **library_versions()}
-        if [(row.provenance, row.seed) for row in there] != [(provenance, seed)]:
-            new = flips(
-                predictor,
-                data.split(split),
-                perturbations=[name],
-                seed=seed,
-                model_name=model,
-                dataset=place[1],
-            )
-            rows.write([row for row in every if row not in there] + new, folder / "rows.jsonl")
-        if progress:
+    with Progress(len(names), f"{model}, flips", verbose=verbose and len(names) > 0) as progress:
+        for name in names:
+            every = rows.read(folder / "rows.jsonl")
+            place = (model, f"{data.name}/{split}", name, "flip_probability")
+            there = [r for r in every if (r.model, r.dataset, r.corruption, r.metric) == place]
+            provenance = {**predictor.provenance, **library_versions()}
+            if [(row.provenance, row.seed) for row in there] != [(provenance, seed)]:
+                new = flips(
+                    predictor,
+                    data.split(split),
+                    perturbations=[name],
+                    seed=seed,
+                    model_name=model,
+                    dataset=place[1],
+                )
+                rows.write([row for row in every if row not in there] + new, folder / "rows.jsonl")
             progress.step(name)
 
 

@@ -256,7 +256,7 @@ def test_a_user_s_own_folder(few_augmentations, call, tmp_path):
     described = json.loads((tmp_path / "run" / "data.json").read_text())
     assert described["class_names"] == ["dark", "light"]
     assert described["sizes"] == {"train": 32, "validation": 4, "test": 4}
-    evaluate = ["evaluate", tmp_path / "run" / "model.keras", *data, "--go-on-at-chance"]
+    evaluate = ["evaluate", tmp_path / "run" / "model.keras", *data, "--allow-chance-accuracy"]
     code, _, err = call(*evaluate, "--out", tmp_path / "none")
     assert code == 2 and "name a table with table=32, 64 or 224" in err
     asked = ["--augment", "table_1", "--out", tmp_path / "evaluation"]

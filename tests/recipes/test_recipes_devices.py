@@ -80,7 +80,7 @@ def test_wrong_strategies(monkeypatch, tmp_path, given):
 
 def test_a_worker_that_is_gone():
     gone = tf.errors.UnavailableError(None, None, "heartbeat timeout")
-    sentence = pytest.raises(ConnectionError, match="give all of them their command again")
+    sentence = pytest.raises(ConnectionError, match="restart all workers")
     with sentence, devices.others_alive():
         raise gone
 
@@ -174,7 +174,7 @@ def test_two_workers_one_of_them_killed(tmp_path):
     workers.processes[1].kill()
     told, codes = workers.finish()
     assert codes[0] != 0, told  # the other notices
-    assert "give all of them their command again" in told[0]
+    assert "restart all workers" in told[0]
     assert not (tmp_path / "cut" / "model.keras").exists()
     told, codes = Workers(tmp_path / "cut").finish()
     assert codes == [0, 0], told

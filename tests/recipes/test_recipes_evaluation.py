@@ -156,7 +156,7 @@ def test_killed_and_started_again(tmp_path):
     """SIGKILL while the second condition is measured; the same command then ends as another did."""
     keras.utils.set_random_seed(0)
     saving.save_model(nets.small_cnn(), tmp_path / "net.keras")
-    command = ["evaluate", str(tmp_path / "net.keras"), "--go-on-at-chance"]
+    command = ["evaluate", str(tmp_path / "net.keras"), "--allow-chance-accuracy"]
     command += ["--corruptions", "fog", "brightness", "contrast", "--severities", "1", "5"]
 
     def start(out):

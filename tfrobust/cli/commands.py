@@ -1,4 +1,4 @@
-"""One function a command; each imports what it needs when it runs."""
+"""One function per command; each imports what it needs when called."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     recipe = recipes.Train(**_settings(arguments, recipes.Train))
     recipes.train(recipe, arguments.out)
-    _print_note_of_run(arguments.out)
+    _print_run_note(arguments.out)
     print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
 
 
@@ -30,7 +30,7 @@ def finetune(arguments: argparse.Namespace) -> None:
     settings = _settings(arguments, recipes.Finetune)
     settings["settings"] = dict(_number(*_assignment("--set", t)) for t in arguments.settings)
     recipes.finetune(recipes.Finetune(**settings), arguments.out)
-    _print_note_of_run(arguments.out)
+    _print_run_note(arguments.out)
     print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
 
 
@@ -50,7 +50,7 @@ def tune(arguments: argparse.Namespace) -> None:
             ranges += space(arguments.method, [text])
     recipe = recipes.Tune(**{**settings, "ranges": tuple(ranges)})
     trials = recipes.tune(recipe, arguments.out)
-    if not trials:  # a worker; the chief tells
+    if not trials:  # a worker; the chief prints the results
         return
     out = pathlib.Path(arguments.out)
     about = json.loads((out / "tuning.json").read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def tune(arguments: argparse.Namespace) -> None:
     print(f"model: {out / 'model.keras'} (the best trial, after epoch {best.epoch})")
     command = recipes.finetune_command(recipe, best, f"{arguments.out}-finetuned")
     print(f"finetune with them: {command}")
-    _print_note_of_run(arguments.out)
+    _print_run_note(arguments.out)
 
 
 def reproduce(arguments: argparse.Namespace) -> None:
@@ -121,7 +121,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         _conditions(arguments),
         arguments.out,
         split=arguments.split,
-        classes=IMAGENET_R_CLASSES if outputs == ["imagenet_r"] else _whole_numbers(outputs),
+        classes=IMAGENET_R_CLASSES if outputs == ["imagenet_r"] else _class_indices(outputs),
         perturbations=PERTURBATIONS if flips == ["all"] else flips,
         baseline=arguments.baseline,
         maps=arguments.maps,
@@ -134,7 +134,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _conditions(arguments: argparse.Namespace) -> list[Any]:
-    """What the arguments ask for; the 15 common corruptions where they ask for nothing."""
+    """The requested conditions; by default the 15 common corruptions."""
     from tfrobust import augment, evaluation
     from tfrobust.augment import naming
     from tfrobust.evaluation import strength
@@ -143,7 +143,7 @@ def _conditions(arguments: argparse.Namespace) -> list[Any]:
     conditions = []
     if arguments.published:
         conditions += evaluation.published(arguments.published, arguments.published_dir, **options)
-    elif arguments.corruptions or not _asks_for_others(arguments):
+    elif arguments.corruptions or not _has_other_conditions(arguments):
         conditions += evaluation.corrupted(
             table=arguments.table, frost_folder=arguments.frost, **options
         )
@@ -153,31 +153,31 @@ def _conditions(arguments: argparse.Namespace) -> list[Any]:
     layers = {}
     for text in arguments.augment:
         for name, layer in naming.expand(text, seed=arguments.seed).items():
-            layers[_told(name, layer)] = layer
+            layers[_display_name(name, layer)] = layer
     conditions += evaluation.augmented(layers)
     for text in arguments.sweep:
         name, strengths = _assignment("--sweep", text)
         layer = naming.by_name(name, seed=arguments.seed)
         numbers = [_float("--sweep", number) for number in strengths.split(",")]
-        conditions += evaluation.swept(_told(name, layer), layer, numbers)
+        conditions += evaluation.swept(_display_name(name, layer), layer, numbers)
     known = {condition.name: condition for condition in evaluation.attacked()}
     return conditions + [known[name] for name in arguments.attacks]
 
 
-def _told(name: str, layer: Any) -> str:
-    """The name of an augmentation in tables: that of its class where a corruption has its own."""
+def _display_name(name: str, layer: Any) -> str:
+    """Name of an augmentation in tables: its class name if a corruption has the same name."""
     from tfrobust.registries import CORRUPTIONS
 
     return type(layer).__name__ if name.partition("=")[0] in CORRUPTIONS else name
 
 
-def _asks_for_others(arguments: argparse.Namespace) -> bool:
+def _has_other_conditions(arguments: argparse.Namespace) -> bool:
     asked = (arguments.strengths, arguments.augment, arguments.sweep, arguments.attacks)
     return any(asked) or bool(arguments.perturbations)
 
 
 def _selection(names: list[str]) -> Any:
-    """A word such as "all", names, or the 15 where nothing is said."""
+    """A selection such as "all", names, or by default the 15 test corruptions."""
     from tfrobust.evaluation.corruption_error import SELECTIONS
 
     if len(names) == 1 and names[0] in SELECTIONS:
@@ -185,7 +185,7 @@ def _selection(names: list[str]) -> Any:
     return names or "test"
 
 
-def _whole_numbers(texts: list[str]) -> Any:
+def _class_indices(texts: list[str]) -> Any:
     if not texts:
         return None
     try:
@@ -272,31 +272,39 @@ def datasets(arguments: argparse.Namespace) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
-#: Options of `export` that are for one kind of result only.
-_OF_FILES = ("quantization", "accuracy_on")
-_OF_FOLDERS = ("class_names", "class_names_of", "version", "image_size", "resize", "name", "rows")
+#: Options of `export` that apply to one output format only.
+_FILE_OPTIONS = ("quantization", "accuracy_on")
+_FOLDER_OPTIONS = (
+    "class_names",
+    "class_names_of",
+    "version",
+    "image_size",
+    "resize",
+    "name",
+    "rows",
+)
 
 
 def export(arguments: argparse.Namespace) -> None:
-    ending = pathlib.Path(arguments.out).suffix
-    is_file = ending in (".tflite", ".onnx")
-    for option in _OF_FOLDERS if is_file else _OF_FILES:
+    suffix = pathlib.Path(arguments.out).suffix
+    is_file = suffix in (".tflite", ".onnx")
+    for option in _FOLDER_OPTIONS if is_file else _FILE_OPTIONS:
         if getattr(arguments, option) is not None:
             kind = "SavedModels" if is_file else "files that end in .tflite or .onnx"
             raise ValueError(
                 f"--{option.replace('_', '-')} is for {kind}; received the path {arguments.out}"
             )
     if is_file:
-        _export_file(arguments, ending)
+        _export_file(arguments, suffix)
     else:
         _export_saved_model(arguments)
 
 
-def _export_file(arguments: argparse.Namespace, ending: str) -> None:
+def _export_file(arguments: argparse.Namespace, suffix: str) -> None:
     from tfrobust import datasets, saving, serving
 
     quantization, dataset = arguments.quantization or "none", arguments.accuracy_on
-    if quantization != "none" and ending == ".onnx":
+    if quantization != "none" and suffix == ".onnx":
         raise ValueError(f"--quantization is for .tflite files; received {arguments.out}")
     if quantization == "int8" and dataset is None:
         raise ValueError("int8 is calibrated with images; name their data set with --accuracy-on")
@@ -308,20 +316,24 @@ def _export_file(arguments: argparse.Namespace, ending: str) -> None:
             options["calibration"] = data.split("train")
     model = saving.load_model(arguments.model)
     try:
-        if ending == ".onnx":
-            made = serving.export_onnx(model, arguments.out, **options)
+        if suffix == ".onnx":
+            exported = serving.export_onnx(model, arguments.out, **options)
         else:
-            made = serving.export_tflite(model, arguments.out, quantization=quantization, **options)
-    except (ImportError, RuntimeError) as error:  # a package is missing; the format has not all
+            exported = serving.export_tflite(
+                model, arguments.out, quantization=quantization, **options
+            )
+    except (ImportError, RuntimeError) as error:  # a missing package or a failed conversion
         raise ValueError(str(error)) from error
-    print(f"file: {made.path}, {made.bytes:,} bytes")
-    if made.images:
+    print(f"file: {exported.path}, {exported.bytes:,} bytes")
+    if exported.images:
         print(
-            f"beside the Keras model, on {made.images:,} images: outputs differ by at most "
-            f"{made.largest_difference:.2g}, {made.agreement:.1%} get the same class"
+            f"compared with the Keras model on {exported.images:,} images: outputs differ by at "
+            f"most {exported.largest_difference:.2g}, {exported.agreement:.1%} get the same class"
         )
-    if made.accuracy is not None:
-        print(f"accuracy: {made.accuracy:.2%}; of the Keras model: {made.keras_accuracy:.2%}")
+    if exported.accuracy is not None:
+        print(
+            f"accuracy: {exported.accuracy:.2%}; of the Keras model: {exported.keras_accuracy:.2%}"
+        )
 
 
 def _export_saved_model(arguments: argparse.Namespace) -> None:
@@ -390,7 +402,7 @@ def list_names(arguments: argparse.Namespace) -> None:
 
 
 def _markdown(registry: Any) -> str:
-    """A table of a registry; of augmentations also the class, its strength and its limits."""
+    """A registry as a table; for augmentations with class, default strength and range."""
     from tfrobust.registries import AUGMENTS
 
     if registry is not AUGMENTS:
@@ -409,13 +421,13 @@ def _markdown(registry: Any) -> str:
 
 
 def _settings(arguments: argparse.Namespace, recipe: Any) -> dict[str, Any]:
-    """The arguments that are settings of a recipe."""
+    """The arguments that are fields of a recipe."""
     given = {**vars(arguments), "data_options": _data_options(arguments)}
     return {k: v for k, v in given.items() if k in recipe.__dataclass_fields__}
 
 
 def _load(arguments: argparse.Namespace, **options: Any) -> Any:
-    """The data set that the arguments name."""
+    """The data set selected by the arguments."""
     from tfrobust import datasets
 
     options.update(_data_options(arguments))
@@ -431,7 +443,7 @@ def _print_note(data: Any) -> None:
         print(f"Note on {data.name}: {data.note}.")
 
 
-def _print_note_of_run(folder: str) -> None:
+def _print_run_note(folder: str) -> None:
     described = json.loads(pathlib.Path(folder, "data.json").read_text(encoding="utf-8"))
     if described["note"]:
         print(f"Note on {described['name']}: {described['note']}.")
@@ -445,7 +457,7 @@ def _assignment(option: str, text: str) -> tuple[str, str]:
 
 
 def _value(name: str, value: str) -> tuple[str, Any]:
-    """A whole number, a number, or text."""
+    """Parses a value as int, float or text."""
     for kind in (int, float):
         try:
             return name, kind(value)
@@ -455,7 +467,7 @@ def _value(name: str, value: str) -> tuple[str, Any]:
 
 
 def _values(name: str, text: str) -> tuple[str, Any]:
-    """A value, or a tuple of those between commas."""
+    """Parses a value, or comma-separated values as a tuple."""
     if "," not in text:
         return _value(name, text)
     return name, tuple(_value(name, part)[1] for part in text.split(",") if part)
@@ -473,7 +485,7 @@ def _number(name: str, value: str) -> tuple[str, Any]:
 
 
 def _model_names(paths: list[str]) -> list[str]:
-    """A short name for each file that tells them apart: of runs/a/model.keras, "a"."""
+    """A short unique name for each file: "a" for runs/a/model.keras, for example."""
     stems = [pathlib.Path(path).stem for path in paths]
     if len(set(stems)) == len(stems):
         return stems

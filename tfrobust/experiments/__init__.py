@@ -1,4 +1,4 @@
-"""The papers' experiments: each with its full setting, a small one and a quick one."""
+"""The papers' experiments, each with a full, a small and a quick setting."""
 
 from tfrobust.experiments.experiment import (
     CONFIG_NAMES,

@@ -38,8 +38,8 @@ _CIFAR = ExperimentConfig(
     training=Training(200, 256, plan="augmax_cifar"),
     numbers={"steps": 10, "stop_after": 1, "jsd_weight": 10.0},
 )
-#: What the small settings of AugMax and NoisyMix share: from trained weights, because two cores
-#: train no net of theirs from the beginning; five steps of the attack.
+#: Shared by the small settings of AugMax and NoisyMix: pretrained weights, because two CPU cores
+#: cannot train their nets from scratch; five attack steps.
 SMALL = _CIFAR.replace(
     net="resnet_20",
     weights=RESNET_20_WEIGHTS,
@@ -60,11 +60,11 @@ QUICK = SMALL.replace(
 
 
 def augmix(seed: int, *, norm: str = "bn", weight: float = 12.0, name: str = "AugMix") -> ModelSpec:
-    """AugMix on a net with one kind of norm; with dual norms one AugMix view takes the other route.
+    """AugMix with a given norm; with dual norms one AugMix view takes the auxiliary route.
 
-    The paper routes AugMix images through the auxiliary norms where there are dual ones. Here that
-    is AugMax whose search takes no step (Algorithm 1 with n = 0): one of the two AugMix views takes
-    the auxiliary route, and the labels are used on the clean image alone.
+    With dual norms the paper routes AugMix images through the auxiliary ones. Here this is AugMax
+    without search steps (Algorithm 1 with n = 0): one of the two AugMix views takes the auxiliary
+    route, and the labels are used only on the clean images.
     """
     if norm in ("bn", "ibn"):
         return ModelSpec(
@@ -80,7 +80,7 @@ def augmix(seed: int, *, norm: str = "bn", weight: float = 12.0, name: str = "Au
 
 
 def augmax(run: Run, seed: int, *, norm: str = "dubin", name: str = "", **other: Any) -> ModelSpec:
-    """AugMax with the numbers of the setting, or `other` ones."""
+    """AugMax with the numbers of the setting, overridden by `other`."""
     numbers = {**run.setting.numbers, **other}
     attack = AugMaxAttack(steps=numbers["steps"], stop_after=numbers["stop_after"], seed=seed)
     settings = {"attack": attack, "jsd_weight": numbers["jsd_weight"], "seed": seed}
@@ -88,10 +88,10 @@ def augmax(run: Run, seed: int, *, norm: str = "dubin", name: str = "", **other:
 
 
 class _Corrupted(Experiment):
-    """Models measured clean and under the 15 corruptions.
+    """Models evaluated on clean images and the 15 corruptions.
 
-    Numbers of its own: `steps` n and `stop_after` k of the attack, and λ, `jsd_weight`. CE(x*) has
-    the paper's weight ½; the released code leaves it out.
+    Its `numbers`: `steps` n and `stop_after` k of the attack, and λ, `jsd_weight`. CE(x*) has the
+    paper's weight ½; the released code omits the term.
     """
 
     paper = "AugMax"
@@ -101,7 +101,7 @@ class _Corrupted(Experiment):
 
 
 class _OnCifar(_Corrupted):
-    #: Net to line to (SA, RA) in the paper.
+    #: Net to model to (SA, RA) in the paper.
     published: ClassVar[Mapping[str, Printed]] = {}
     title = ""
 
@@ -143,7 +143,7 @@ class Cifar10(_OnCifar):
     }  # fmt: skip
 
     def pictures(self, run: Run) -> dict[str, Any]:
-        """Figure 1: what a plainly trained net makes of images changed in four ways."""
+        """Figure 1: features of clean and changed images in a normally trained net."""
         seed = run.setting.seeds[0]
         if not run.model_file("Normal", seed).exists():
             return {}
@@ -151,10 +151,10 @@ class Cifar10(_OnCifar):
 
 
 def _figure_1(run: Run, net: keras.Model, *, per_class: int = 100, classes: int = 3) -> Any:
-    """Features of training images: as they are, AugMix, PGD and AugMax, in two dimensions.
+    """Plots features of clean, AugMix, PGD and AugMax training images in two dimensions.
 
-    One t-SNE of all four together, so that places can be compared. (The paper's standard view is
-    flipped and shifted as well.)
+    One joint t-SNE, so that positions are comparable. (The paper's standard view is flipped and
+    shifted as well.)
     """
     data = run.data(run.setting.training, seed=0)
     images, labels = (np.concatenate(part) for part in zip(*data.train.as_numpy_iterator()))
@@ -171,11 +171,11 @@ def _figure_1(run: Run, net: keras.Model, *, per_class: int = 100, classes: int 
         with embedding.recorded() as embedded:
             net(changed, training=False)
         features.append(embedded().numpy())
-    places = sklearn.manifold.TSNE(init="pca", random_state=0, perplexity=30).fit_transform(
-        np.concatenate(features)
-    )
+    embedded_points = sklearn.manifold.TSNE(
+        init="pca", random_state=0, perplexity=30
+    ).fit_transform(np.concatenate(features))
     return reports.embedding_panels(
-        dict(zip(ways, np.split(places, len(ways)))),
+        dict(zip(ways, np.split(embedded_points, len(ways)))),
         labels.numpy(),
         data.class_names[:classes],
         title="Features of training images in a plainly trained net, t-SNE (AugMax, Figure 1)",
@@ -214,12 +214,12 @@ class Cifar100(_OnCifar):
 
 
 class Statistics(_Corrupted):
-    """AugMax paper, Table 1: how much features vary on the two routes of DuBN and of DuBIN.
+    """AugMax paper, Table 1: feature variance on the two routes of DuBN and of DuBIN.
 
     Command: `tfrobust reproduce augmax_table1`. σ̄² is the mean over the channels of a batch norm's
-    moving variance. The full setting is WRN-40-2 on CIFAR-100; which of its layers "Block 1 layer
-    2" and the others are is not said, so that all layers with dual norms are measured, and the
-    table has their mean.
+    moving variance. The full setting is WRN-40-2 on CIFAR-100; the paper does not
+    identify its layers, such as "Block 1 layer 2", so all layers with dual norms are measured and
+    the table shows their mean.
 
     The paper: σ̄²_a is above σ̄²_c, by 27 to 30% in DuBN and by 11 to 16% in DuBIN.
 
@@ -247,7 +247,7 @@ class Statistics(_Corrupted):
 
 
 def _variances(run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-    """σ̄² of both routes of each dual norm, and their means; nothing for a net without any."""
+    """σ̄² of both routes of each dual norm, and their means; empty for a net without dual norms."""
     duals = [x for x in model._flatten_layers() if isinstance(x, DualBatchNormalization)]
     duals = list({id(dual): dual for dual in duals}.values())
     found = {f"norm {i}": mean_batch_variance(dual) for i, dual in enumerate(duals)}
@@ -262,19 +262,19 @@ def _variances(run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list
             run.setting.dataset,
             CLEAN,
             0.0,
-            f"variance, {place}, {route}",
+            f"variance, {norm_name}, {route}",
             value,
             n=0,
             seed=seed,
         )
-        for place, variances in found.items()
+        for norm_name, variances in found.items()
         for route, value in variances.items()
     ]
 
 
 def _table_1() -> PaperTable:
     def excess(own: Any, _: Any) -> Optional[float]:
-        """Mean over the dual norms of how far the auxiliary variance is above the clean one."""
+        """Mean relative excess of the auxiliary over the clean variance, over the dual norms."""
         ratios = [
             own[CLEAN, 0.0, name.replace("clean", "auxiliary")] / value
             for (_c, _s, name), value in own.items()
@@ -303,7 +303,7 @@ def _table_1() -> PaperTable:
 
 
 class Norms(_Corrupted):
-    """AugMax paper, Table 8: norms of the net, with AugMix and with AugMax; and Table 1 of them.
+    """AugMax paper, Table 8: norms with AugMix and with AugMax; and Table 1 for these models.
 
     Command: `tfrobust reproduce augmax_table8`. The full setting is WRN-40-2, 200 epochs, 3 seeds,
     on CIFAR-10 (`--dataset cifar100` for the other column); the small one finetunes a trained
@@ -313,8 +313,7 @@ class Norms(_Corrupted):
     AugMax-DuBIN 90.7.
 
     Ours, small, 2026-11-21, commit cdadb584e1, seed 0, RA: AugMix-BN 74.3, IBN 74.5, DuBN 72.9,
-    DuBIN 74.9; AugMax-DuBN 73.2, AugMax-DuBIN 75.8; 53 minutes on one CPU core that did other work
-    as well.
+    DuBIN 74.9; AugMax-DuBN 73.2, AugMax-DuBIN 75.8; 53 minutes on one shared CPU core.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
@@ -446,7 +445,7 @@ class Shifts(_OnCifar):
     """AugMax paper, Table 11: CIFAR-10.1 and the worst of 10 rotations and shifts (STA).
 
     Command: `tfrobust reproduce augmax_table11 --set cifar10_1=FOLDER`. The full setting is
-    ResNeXt-29 on CIFAR-10. Without the folder of CIFAR-10.1 its column stays empty.
+    ResNeXt-29 on CIFAR-10. Without a folder of CIFAR-10.1 its column stays empty.
 
     The paper, CIFAR-10.1 / STA: Normal 88.9 / 30.3, AugMix 88.9 / 54.3, AugMax-DuBIN 90.6 / 63.2.
 
@@ -484,8 +483,8 @@ class Shifts(_OnCifar):
 
 
 class _OnImageNet(_Corrupted):
-    #: What mCE is divided by: a table of errors that `evaluation.mean_corruption_error` knows, or
-    #: the name of the line.
+    #: Baseline of mCE: a table of errors known to `evaluation.mean_corruption_error`, or the name
+    #: of a line.
     baseline = "alexnet"
     published: ClassVar[Printed] = {}
     title = ""
@@ -512,7 +511,7 @@ class _OnImageNet(_Corrupted):
 
 
 def _mce(label: str, names: Sequence[str], baseline: str) -> Column:
-    """Mean corruption error, in percent of a baseline's: AlexNet's, or that of a line."""
+    """Mean corruption error in percent, relative to AlexNet or to a line."""
 
     def errors(own: Any) -> Optional[dict[str, list[float]]]:
         found = {}
@@ -543,10 +542,10 @@ class ImageNet(_OnImageNet):
     """AugMax paper, Table 4: ImageNet.
 
     Command: `tfrobust reproduce augmax_imagenet --data-dir IMAGENET`, with
-    `--set deep_augment=FOLDER,FOLDER` for the two lines with DeepAugment's images. The full
+    `--set deep_augment=FOLDER,FOLDER` for the two lines with DeepAugment images. The full
     setting is ResNet-18 for 90 epochs, 5 steps of the attack, λ = 12. It needs ImageNet and was not
-    run. From Table 7 (seconds an epoch on an A6000: Normal 2,669, AugMix 3,622, AugMax 5,264)
-    docs/SCALE.md takes the speed of a GPU.
+    run. docs/SCALE.md takes the speed of a GPU from Table 7 (seconds per epoch on an A6000: Normal
+    2,669, AugMix 3,622, AugMax 5,264).
 
     The paper, RA / mCE: Normal 30.9 / 87.5, AugMix 34.6 / 83.1, AugMax-DuBIN 35.0 / 82.6.
 
@@ -579,7 +578,7 @@ class TinyImageNet(_OnImageNet):
 
     Command: `tfrobust reproduce augmax_tiny_imagenet --data-dir FOLDER`. The full setting is
     ResNet-18 (stem of stride 2) for 200 epochs. It needs Tiny ImageNet and was not run. ANT, a line
-    of Table 6, is another paper's and not offered.
+    of Table 6, is from another paper and not included.
 
     The paper, RA / mCE: Normal 23.9 / 100, AugMix 36.9 / 83.0, AugMax-DuBIN 38.7 / 80.7.
 

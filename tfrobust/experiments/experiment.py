@@ -1,4 +1,4 @@
-"""What a published experiment is: models that are trained, measured and put into tables."""
+"""Base class of published experiments: models that are trained, measured and tabulated."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from tfrobust.recipes.base import Recipe, RunFolder
 from tfrobust.registries import NETS
 from tfrobust.seeding import seed_everything
 
-#: Images a batch in evaluation, the same everywhere: draws of augmentations depend on it.
+#: Evaluation batch size, the same everywhere: the draws of augmentations depend on it.
 EVALUATION_BATCH = 250
-#: The CIFAR ResNet-20 that small settings start from: weights of the usual PyTorch code, as
-#: `nets.import_torch_resnet` reads them. `--weights` says where the file is.
+#: Weights of the CIFAR ResNet-20 that small settings start from, in the format that
+#: `nets.import_torch_resnet` reads. `--weights` sets the path of the file.
 RESNET_20_WEIGHTS = "cifar10_resnet20.npz"
 #: Names of the settings of every experiment.
 CONFIG_NAMES = ("full", "small", "quick")
-#: What trainings can run on: the devices of one machine.
+#: Supported distribution strategies: those for one machine.
 STRATEGIES = ("none", "mirrored", "tpu")
 ROWS, HISTORY, TABLES = "rows.jsonl", "history.jsonl", "tables.md"
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """How long and how fast a model is trained.
+    """Training schedule of a model.
 
     Args:
-        epochs: Passes over the training images.
-        batch_size: Images a step.
-        plan: One of `methods.PLANS`, whose optimizer is taken, stretched to `epochs`. None: SGD of
-            momentum 0.9, the learning rate falling by a half cosine to 0.
-        learning_rate: Without a plan, the learning rate of the first step.
-        images: Training images, of each class its share; None for those of the setting.
+        epochs: Number of epochs.
+        batch_size: Global batch size.
+        plan: One of `methods.PLANS`, whose optimizer is used, stretched to `epochs`. None: SGD with
+            momentum 0.9 and cosine decay of the learning rate to 0.
+        learning_rate: Initial learning rate without a plan.
+        images: Number of training images, stratified by class; None for that of the setting.
     """
 
     epochs: int
@@ -61,28 +61,28 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class ExperimentConfig(Recipe):
-    """The numbers of an experiment: all in which a full run differs from a small one.
+    """Configuration of an experiment: everything in which a full run differs from a small one.
 
     Args:
-        seed: Seed of what is random in measuring.
-        seeds: Seeds of the trainings: initial weights, order of the images, augmentations.
+        seed: Seed of the evaluation.
+        seeds: Training seeds: initial weights, shuffling, augmentations.
         dataset: One of `DATASETS`.
-        data_dir: Where it is; see `datasets.load`.
-        images: Name of a split to the number of its images, of each class its share; others whole.
-        flips_and_crops: Whether training images are mirrored at random, and shifted by up to 4
+        data_dir: Its folder; see `datasets.load`.
+        images: Split to its number of images, stratified by class; other splits are complete.
+        flips_and_crops: Whether training images are randomly flipped, and shifted by up to 4
             pixels.
         net: One of `NETS`.
         net_options: Its arguments, such as the stem for large images.
-        weights: File of trained weights that trainings start from: the .npz of a CIFAR ResNet, or
-            for `vgg_16` Keras' .h5 or "imagenet". None: from random weights.
-        training: Trainings from the beginning.
-        finetuning: Trainings that start from another model of the table.
-        precision: Keras' policy: "float32", or "mixed_bfloat16" for processors that have it.
-        strategy: What trainings run on, one of `STRATEGIES`; `devices.STRATEGIES` says what they
-            are. The batch is that of all devices together.
-        severities: Of the common corruptions.
-        lines: Names of the models to train, and what they start from; None for all.
-        numbers: What one experiment alone has, by name.
+        weights: File of pretrained weights to start from: the .npz of a CIFAR ResNet, or for
+            `vgg_16` Keras' .h5 or "imagenet". None: random weights.
+        training: Schedule of models that start from scratch or `weights`.
+        finetuning: Schedule of models that start from another model of the table.
+        precision: Keras dtype policy: "float32", or "mixed_bfloat16" where supported.
+        strategy: Distribution strategy, one of `STRATEGIES`, described in `devices.STRATEGIES`. The
+            batch size is global.
+        severities: Severities of the common corruptions.
+        lines: Names of the models to train, along with those that they start from; None for all.
+        numbers: Experiment-specific values by name.
     """
 
     seeds: tuple[int, ...] = (0,)
@@ -107,17 +107,17 @@ class ModelSpec:
     """A model of a table.
 
     Args:
-        name: As it stands there.
+        name: Name in the table.
         method: One of `METHODS`.
         settings: Its arguments, `augment` and `attack` among them.
         net: Arguments of the net, such as `{"norm": "dubin"}`.
         start: Name of the line whose weights it starts from, which makes it a finetuning; "" for
-            the setting's.
-        once: Whether it is trained with the setting's `seed` alone, for all of its `seeds`.
-        callbacks: Made anew for each training.
-        training: Other numbers than the setting's.
+            the weights of the setting.
+        once: Whether it is trained only once, with the setting's `seed`, for all of its `seeds`.
+        callbacks: Creates the callbacks of a training.
+        training: Schedule that replaces the setting's.
         data: Further arguments of `Run.data`, as `datasets.load` takes them.
-        measured: Whether it is measured; False for a model that others start from.
+        measured: Whether it is evaluated; False for a model that is only a starting point.
     """
 
     name: str
@@ -138,7 +138,7 @@ class Run:
     Args:
         setting: The setting.
         folder: The folder.
-        say: Takes the lines that tell how it goes.
+        say: Receives progress messages.
     """
 
     def __init__(
@@ -148,15 +148,15 @@ class Run:
         self._say, self._started = say, time.monotonic()
 
     def say(self, what: str) -> None:
-        """Tells how it goes, with the seconds since the start."""
+        """Reports progress, with the seconds since the start."""
         self._say(f"[{time.monotonic() - self._started:6.0f} s] {what}")
 
     def data(
         self, training: Optional[Training] = None, seed: int = 0, **options: Any
     ) -> datasets.Data:
-        """The data for a training or, by default, for measuring.
+        """Loads the data for a training or, by default, for evaluation.
 
-        They are loaded anew, so that the order of the images depends on the seed alone.
+        They are reloaded in each call, so that the order of the images depends only on the seed.
         """
         s = self.setting
         images = dict(s.images)
@@ -173,34 +173,34 @@ class Run:
         )
 
     def model_file(self, line: str, seed: int) -> pathlib.Path:
-        """Where a trained model is, or will be."""
+        """Path of a trained model."""
         return self.folder / "models" / f"{_file_name(line)}_{seed}.keras"
 
     def model(self, line: str, seed: int) -> keras.Model:
-        """A trained model."""
+        """Loads a trained model."""
         return saving.load_model(self.model_file(line, seed))
 
     def rows_file(self, line: str, seed: int) -> pathlib.Path:
-        """Where the rows of a trained model are, or will be."""
+        """Path of the rows of a trained model."""
         return self.folder / "rows" / f"{_file_name(line)}_{seed}.jsonl"
 
     def history_file(self, line: str, seed: int) -> pathlib.Path:
-        """Where the rows measured during a training are, if there are any."""
+        """Path of the rows measured during training, if there are any."""
         return self.folder / "rows" / f"{_file_name(line)}_{seed}_history.jsonl"
 
 
 class Experiment:
-    """A published experiment. A subclass says what it trains, what it measures and what it shows.
+    """A published experiment; subclasses define its models, conditions and tables.
 
-    The three settings share every line of code.
+    The three settings differ only in their `ExperimentConfig`.
 
     Attributes:
-        paper: Which paper.
-        shows: Its tables and figures, as they are numbered there.
+        paper: Name of the paper.
+        shows: The tables and figures that it reproduces.
         full: The paper's setting.
-        small: One for two CPU cores.
-        quick: One that shows in a minute or two that it runs, on data that need no download.
-        runs: Class of its runs; another one where the data are not of `datasets.load`.
+        small: A setting for two CPU cores.
+        quick: A smoke test of a minute or two, on data that need no download.
+        runs: Class of its runs; a subclass if the data are not from `datasets.load`.
     """
 
     paper: str = ""
@@ -211,7 +211,7 @@ class Experiment:
     quick: ExperimentConfig
 
     def setting(self, name: str) -> ExperimentConfig:
-        """One of the settings.
+        """Returns a setting by name.
 
         Args:
             name: "full", "small" or "quick".
@@ -225,52 +225,52 @@ class Experiment:
         return found
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        """The models, each after the one that it starts from; made anew for each seed."""
+        """The models for a seed, each after the one that it starts from."""
         raise NotImplementedError
 
     def conditions(self, run: Run) -> list[Condition]:
-        """What the models are measured under, besides clean images."""
+        """The conditions that models are evaluated under, besides clean images."""
         raise NotImplementedError
 
     def metrics(self) -> tuple[str, ...]:
-        """What is measured under each condition."""
+        """The metrics for each condition."""
         return ("accuracy",)
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-        """What else is measured of a trained model."""
+        """Further measurements of a trained model."""
         return []
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        """The paper's tables, with its numbers."""
+        """The paper's tables with the printed numbers."""
         raise NotImplementedError
 
     def pictures(self, run: Run) -> dict[str, Any]:
-        """Name of a file to the figure in it; made after all is measured."""
+        """File name to figure, created after all models are measured."""
         return {}
 
-    # What follows is the same for all ----------------------------------------------------------
+    # Shared by all experiments ----------------------------------------------------------------
 
     def run(
         self, setting: ExperimentConfig, out: files.PathLike, *, say: Callable[[str], Any] = print
     ) -> list[rows.Row]:
-        """Trains, measures and writes; what an earlier run of the setting finished is kept.
+        """Trains and evaluates the models, and writes rows, tables and figures.
 
-        A run that was killed goes on. More lines and seeds can be added to a folder.
+        A killed run is resumed. Lines and seeds can be added to a folder later.
 
         Args:
-            setting: The numbers.
+            setting: The configuration.
             out: Output folder.
-            say: Takes the lines that tell how it goes.
+            say: Receives progress messages.
 
         Returns:
-            All rows; the training seed of each stands in its `provenance`.
+            All rows, with the training seed in their `provenance`.
 
         Raises:
             FileExistsError: `out` holds something else.
-            FileNotFoundError: The data or weights are not there.
-            ValueError: `setting.lines` names no model of the table.
+            FileNotFoundError: The data or weights are missing.
+            ValueError: `setting.lines` has a name that is not in the table.
         """
-        # Which models, and with which seeds, is not in the folder's settings: they can be added to.
+        # Lines and seeds are not part of the folder's settings, so that more can be added.
         folder = RunFolder(out, setting.replace(seeds=(), lines=None), finished=TABLES)
         run = self.runs(setting, folder, say)
         try:
@@ -280,7 +280,7 @@ class Experiment:
             raise
         evaluator: Optional[Evaluator] = None
         for each in setting.seeds:
-            for line in self._chosen(run, each):
+            for line in self._selected_lines(run, each):
                 seed = setting.seed if line.once else each
                 if run.rows_file(line.name, seed).exists():
                     continue
@@ -310,12 +310,12 @@ class Experiment:
         paths = [
             run.rows_file(line.name, run.setting.seed if line.once else seed)
             for seed in run.setting.seeds
-            for line in self._chosen(run, seed)
+            for line in self._selected_lines(run, seed)
         ]
         return [row for path in dict.fromkeys(paths) if path.exists() for row in rows.read(path)]
 
     def history(self, run: Run, line: str) -> list[rows.Row]:
-        """The rows measured while a model was trained, with the first seed."""
+        """The rows measured during the training of a model, for the first seed."""
         path = run.history_file(line, run.setting.seeds[0])
         return rows.read(path) if path.exists() else []
 
@@ -331,18 +331,18 @@ class Experiment:
         return "\n".join(parts)
 
     def started(self, run: Run, net: keras.Model, data: datasets.Data) -> keras.Model:
-        """The net that a finetuning begins with, made of the one that it starts from."""
+        """Derives the net to finetune from the one that it starts from."""
         return net
 
     def prepare(self, run: Run) -> None:
-        """What is done before the first training of a line that starts from another."""
+        """Hook that runs before a line that starts from another is trained."""
 
     def _check(self, run: Run) -> None:
-        """Finds out before anything is trained what could not be."""
+        """Checks the setting before anything is trained."""
         setting = run.setting
         validation.check_choice("strategy", setting.strategy, STRATEGIES)
         for seed in setting.seeds:
-            self._chosen(run, seed)
+            self._selected_lines(run, seed)
         if setting.weights not in (None, "imagenet") and not os.path.isfile(str(setting.weights)):
             raise FileNotFoundError(
                 f"weights must be a file of trained weights (--weights FILE); there is none at "
@@ -350,7 +350,7 @@ class Experiment:
             )
         run.data()
 
-    def _chosen(self, run: Run, seed: int) -> list[ModelSpec]:
+    def _selected_lines(self, run: Run, seed: int) -> list[ModelSpec]:
         lines = self.lines(run, seed)
         if run.setting.lines is None:
             return lines
@@ -367,7 +367,7 @@ class Experiment:
         if line.start:
             self.prepare(run)
         with chosen.scope():
-            # Made now: layers depend on what was prepared, their variables on the strategy.
+            # Built here: layers depend on `prepare`, their variables on the strategy.
             line = next(each for each in self.lines(run, seed) if each.name == line.name)
         numbers = line.training or (setting.finetuning if line.start else setting.training)
         seed_everything(seed)
@@ -451,17 +451,17 @@ class Experiment:
 
 
 def flipped_and_cropped(data: datasets.Data, seed: int) -> datasets.Data:
-    """The data with training images mirrored at random and shifted by up to 4 pixels.
+    """Adds random flips and shifts of up to 4 pixels to the training images.
 
-    This is the usual augmentation of CIFAR, which every view of an image shares. Its draws are new
-    in each epoch, and follow from the seed and the number of the epoch, as the order does.
+    This is the standard CIFAR augmentation, shared by all views of an image. Like the shuffling, it
+    is redrawn in each epoch and depends only on the seed and the epoch.
 
     Args:
         data: The data.
-        seed: Whole number.
+        seed: Integer seed.
 
     Returns:
-        The same with other training images.
+        The data with augmented training images.
     """
     layers = [PadAndCrop(4), Flip()]
     seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
@@ -469,8 +469,8 @@ def flipped_and_cropped(data: datasets.Data, seed: int) -> datasets.Data:
     def change(batch: Any, pair: tf.Tensor) -> Any:
         images, labels = batch
         pair = tf.cast(pair % (2**31 - 1), tf.int32)
-        for number, layer in enumerate(layers):
-            images = layer.apply(images, layer.draw(images, pair + number))
+        for i, layer in enumerate(layers):
+            images = layer.apply(images, layer.draw(images, pair + i))
         return images, labels
 
     train = tf.data.Dataset.zip((data.train, seeds)).map(change).prefetch(2)
@@ -481,8 +481,8 @@ def _method(line: ModelSpec, net: keras.Model) -> methods.RobustModel:
     training.check_method_settings(
         line.method, {k: v for k, v in line.settings.items() if k != "augment"}
     )
-    made: methods.RobustModel = methods.METHODS[line.method](net, **line.settings)
-    return made
+    model: methods.RobustModel = methods.METHODS[line.method](net, **line.settings)
+    return model
 
 
 def _optimizer(numbers: Training, data: datasets.Data) -> Optional[keras.optimizers.Optimizer]:
@@ -499,7 +499,7 @@ def _optimizer(numbers: Training, data: datasets.Data) -> Optional[keras.optimiz
 def _trained_net(
     setting: ExperimentConfig, data: datasets.Data, options: Mapping[str, Any]
 ) -> keras.Model:
-    """The net of a setting with trained weights, and another norm where a line wants it."""
+    """The net of a setting with pretrained weights, and its norms converted if requested."""
     options = dict(options)
     norm = options.pop("norm", "bn")
     weights = str(setting.weights)
@@ -510,11 +510,11 @@ def _trained_net(
     net = nets.import_torch_resnet(weights, **options)
     if norm == "bn":
         return net
-    return nets.convert_norms(net, norm, mixed=_first_of_early_blocks)
+    return nets.convert_norms(net, norm, mixed=_is_instance_norm)
 
 
-def _first_of_early_blocks(layer: Any) -> bool:
-    """The places of instance norm in a CIFAR ResNet: first norms, all stages but the last."""
+def _is_instance_norm(layer: Any) -> bool:
+    """Whether a CIFAR ResNet has instance norm here: first norms, all stages but the last."""
     return re.fullmatch(r"stage[12]_block\d+_norm1", layer.name) is not None
 
 

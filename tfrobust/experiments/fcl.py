@@ -33,37 +33,37 @@ Printed = Mapping[str, Sequence[Optional[float]]]
 
 
 def noises(run: Run) -> dict[str, Augment]:
-    """UN and NUN: 15% of the pixels replaced by greys, anywhere or where images vary little.
+    """UN and NUN: 15% of the pixels replaced by grey values, anywhere or where images vary little.
 
-    The paper does not say what NUN does with pixels that hardly vary. The setting's numbers hold
-    one or several `smallest_deviation`s; the first is "NUN" of the tables.
+    The paper does not say how NUN treats pixels that hardly vary. The setting has one or more
+    values of `smallest_deviation`; the first is "NUN" in the tables.
     """
     deviation = NonuniformNoise.measure(run.data().split("train"))
     floors = run.setting.numbers["smallest_deviation"]
     layers: dict[str, Augment] = {"UN": UniformNoise(0.15)}
-    for number, floor in enumerate(floors):
-        name = "NUN" if number == 0 else f"NUN, floor {floor:.3g}"
+    for i, floor in enumerate(floors):
+        name = "NUN" if i == 0 else f"NUN, floor {floor:.3g}"
         layers[name] = NonuniformNoise(0.15, deviation=deviation, smallest_deviation=floor)
     return layers
 
 
 class SyntheticMNIST(Experiment):
-    """FCL paper, Table 1 and Figure 4: rare classes that a small digit in a corner decides.
+    """FCL paper, Table 1 and Figure 4: rare classes determined by a small digit in a corner.
 
-    Command: `tfrobust reproduce fcl_table1`, on MNIST in TensorFlow Datasets' folder. The full
+    Command: `tfrobust reproduce fcl_table1`, on MNIST from TensorFlow Datasets. The full
     setting is 20 epochs, 10 seeds; the small one is the same with 3 seeds.
 
     The paper, mean of 10 runs on BAL / BAL+UN / BAL+NUN: XE 92.5 / 41.2 / 54.7, FCL
     92.1 / 63.8 / 69.0.
 
-    Numbers of its own: `weight` is λ, as printed, though Algorithm 1 sums ℓ_FCL over the batch and
-    ours is a mean: 10 and 128 times as much were worse on BAL (on images in [-1, 1]).
-    `smallest_deviation`: see `noises`. 0.1 is taken for NUN, because it brings the accuracy of XE,
-    not that of FCL, nearest the printed one; others stand beside it. The batch size is ours, the
-    paper does not print it.
+    Its `numbers`: `weight` is λ, as printed, although Algorithm 1 sums ℓ_FCL over the batch and
+    ours is a mean: 10 and 128 times this value were worse on BAL (on images in [-1, 1]).
+    `smallest_deviation`: see `noises`. 0.1 is used for NUN, because it brings the accuracy of XE,
+    not that of FCL, closest to the printed one; others are shown as well. The batch size is ours;
+    the paper does not print it.
 
     Ours, 2026-11-21, commit 9338427c04, seeds 0 to 2: XE 91.4 / 54.1 / 65.0, FCL
-    91.6 / 78.5 / 84.4; about 12 minutes a seed on one CPU core.
+    91.6 / 78.5 / 84.4; about 12 minutes per seed on one CPU core.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
@@ -127,28 +127,28 @@ class SyntheticMNIST(Experiment):
         )
         digits = [labels % 10 == digit for digit in range(10)]
         means = np.stack([images[of].mean(axis=0) for of in digits])
-        # Each image counts alike: its utilities are shown as shares of their sum.
-        shares = useful / np.maximum(useful.sum(axis=(1, 2), keepdims=True), 1e-12)
-        maps = np.stack([shares[of].mean(axis=0) for of in digits])
+        # Normalise the utilities of each image to sum 1, so that all images count equally.
+        fractions = useful / np.maximum(useful.sum(axis=(1, 2), keepdims=True), 1e-12)
+        maps = np.stack([fractions[of].mean(axis=0) for of in digits])
         found = {}
-        for first in (0, 5):  # the corner decides over the first five alone
+        for first in (0, 5):  # the corner matters only for the first five digits
             of = slice(first, first + 5)
             found[f"figure_4_from_{first}.png"] = reports.maps_figure(
                 means[of],
                 maps[of],
-                ["share in the utility"],
+                ["fraction of the utility"],
                 title=f"Mean of the digits {first} to {first + 4} (Figure 4)",
             )
         return found
 
 
 class _NoisyAndCorrupted(Experiment):
-    """XE, its baselines and FCL on one data set, clean, under UN and NUN and 19 corruptions.
+    """XE, its baselines and FCL on one data set: clean, UN, NUN and 19 corruptions.
 
-    Numbers of its own: `start`, the fraction of the epochs after which the contrastive losses
-    begin, and the `ramp` in steps (appendix B); `settings`, the entry of the method's
-    `PUBLISHED_SETTINGS`; `patch` and `sigma` of Patch Gaussian; `per_batch`, by which
-    λ is multiplied, because our loss is a mean; `smallest_deviation`, see `noises`.
+    Its `numbers`: `start`, the fraction of the epochs after which the contrastive losses begin, and
+    the `ramp` in steps (appendix B); `settings`, the entry of the method's `PUBLISHED_SETTINGS`;
+    `patch` and `sigma` of Patch Gaussian; `per_batch`, a factor of λ, because our loss is a mean;
+    `smallest_deviation`, see `noises`.
     """
 
     paper = "FCL"
@@ -201,10 +201,10 @@ class _NoisyAndCorrupted(Experiment):
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
         noisy = [accuracy("Clean", CLEAN), accuracy("UN", "UN"), accuracy("NUN", "NUN")]
-        # "All" is of 19 corruptions, the groups are of the 15: so their printed means say.
+        # "All" covers 19 corruptions, the groups only the 15, as the printed means imply.
         means = [robust("All", tuple(CORRUPTIONS))]
         means += [robust(group.capitalize(), names) for group, names in CORRUPTION_GROUPS.items()]
-        # The other four of the 19 are in the paper's mean, but not in its Table 4.
+        # The other four of the 19 are in the paper's mean but not in its Table 4.
         single = [accuracy(name, name) for name in TEST_CORRUPTIONS]
         found = [
             PaperTable(f"FCL, Table 3: {self.title}-C", means, self.corruptions),
@@ -325,8 +325,8 @@ class ImageNet(_NoisyAndCorrupted):
     """FCL paper, Tables 3 and 4 on ImageNet.
 
     Command: `tfrobust reproduce fcl_imagenet --data-dir IMAGENET`. The full setting is ResNet-v2-50
-    for 90 epochs with 1,024 images per step, 6 models, 5 seeds; the small one needs ImageNet too,
-    and was not run.
+    for 90 epochs with 1,024 images per step, 6 models, 5 seeds; the small one also needs
+    ImageNet and was not run.
 
     The paper, mean over 19 corruptions: XE 34.1, FCL 34.4, Patch Gaussian+XE 36.3, Patch
     Gaussian+FCL 36.3.

@@ -62,11 +62,11 @@ _FULL = _SMALL.replace(
 
 
 class _Calibrated(Experiment):
-    """A baseline, the strengths that cost it 10 points, and models finetuned with these.
+    """A baseline, strengths calibrated to cost it 10 points, and models finetuned with them.
 
-    Numbers of its own: `column` of Table 1, whose strengths calibration begins with; `drop` in
-    accuracy that each augmentation shall cost; `alpha` of ST, `gamma` of FMA and `clean_share` of
-    AT, which the paper does not print; `monitored` validation images for Figure 4.
+    Its `numbers`: `column` of Table 1, the starting point of the calibration; `drop`, the target
+    drop in accuracy per augmentation; `alpha` of ST, `gamma` of FMA and `clean_share` of AT, which
+    the paper does not print; `monitored`, the number of validation images for Figure 4.
     """
 
     paper = "FMA"
@@ -90,7 +90,7 @@ class _Calibrated(Experiment):
         run.say(reports.strengths_table([vars(c) for c in found]).to_text())
 
     def individual(self, run: Run) -> dict[str, StrengthAugment]:
-        """The seven augmentations, calibrated as soon as there is a baseline."""
+        """The seven augmentations, calibrated once there is a baseline."""
         path = run.folder / "strengths.json"
         if not path.exists():
             return presets.table_1(run.setting.numbers["column"])
@@ -104,7 +104,7 @@ class _Calibrated(Experiment):
     def finetunings(
         self, run: Run, augment: Augment, name: str, seed: int, **more: Any
     ) -> list[ModelSpec]:
-        """AT, ST and FMA with an augmentation, each with a copy of its own."""
+        """AT, ST and FMA with an augmentation, each with its own copy."""
         numbers = run.setting.numbers
         methods = {
             "AT": (
@@ -138,17 +138,17 @@ class _Calibrated(Experiment):
 
 
 class IndividualAugmentations(_Calibrated):
-    """FMA paper, Table 2: trained and measured with one augmentation at a time (IA).
+    """FMA paper, Table 2: trained and evaluated with one augmentation at a time (IA).
 
-    Command: `tfrobust reproduce fma_table2`. The full setting makes 21 finetunings of 30 epochs of
-    VGG-16 on CIFAR-10, from ImageNet's weights; the small one finetunes ResNet-20 for 2 epochs on
+    Command: `tfrobust reproduce fma_table2`. The full setting is 21 finetunings of VGG-16 on
+    CIFAR-10 for 30 epochs, from ImageNet weights; the small one finetunes ResNet-20 for 2 epochs on
     10,000 images, with B+, GB and GN.
 
     The paper: mean improvement on augmented images AT 6.44, ST 7.11, FMA 7.32 points; on clean
     images 0.13, 0.65, −0.03.
 
     Ours, small, 2026-11-21, commit 60873daca3, seed 0, mean of B+, GB and GN: AT 5.03, ST 4.49, FMA
-    2.39; on clean images −0.86, −0.65, −0.18; about 4 minutes a model on one CPU core.
+    2.39; on clean images −0.86, −0.65, −0.18; about 4 minutes per model on one CPU core.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
@@ -191,8 +191,8 @@ class IndividualAugmentations(_Calibrated):
         return found
 
 
-#: Table 2, augmentations in the order of `SEVEN`: accuracy under each before finetuning; after it,
-#: clean and augmented.
+#: Table 2, augmentations in the order of `SEVEN`: augmented accuracy before finetuning; then clean
+#: and augmented accuracy after it.
 _IA_BEFORE = (80.13, 80.13, 81.06, 81.17, 80.73, 80.47, 84.03)
 _IA_AFTER = {
     "AT": (
@@ -213,13 +213,13 @@ _IA_AFTER = {
 class CombinedAugmentation(_Calibrated):
     """FMA paper, Table 3 (CIFAR-10), Figures 3 and 4: one model for all augmentations (CA).
 
-    Command: `tfrobust reproduce fma_table3`. The full setting makes three finetunings of 30 epochs
-    of VGG-16; the small one finetunes ResNet-20 for 6 epochs on 10,000 images, 2 seeds each.
+    Command: `tfrobust reproduce fma_table3`. The full setting is three finetunings of VGG-16 for 30
+    epochs; the small one finetunes ResNet-20 for 6 epochs on 10,000 images, 2 seeds each.
 
     The paper: average improvement over the ten rows AT/CA 1.98, ST/CA 8.86, FMA/CA 8.94 points.
 
     Ours, small, 2026-11-21, commit 1ae6257e31, two seeds: AT/CA 3.75 ± 0.06, ST/CA 4.26 ± 0.17,
-    FMA/CA 2.35 ± 0.10 points; about 45 minutes on two CPU cores that did other work as well.
+    FMA/CA 2.35 ± 0.10 points; about 45 minutes on two shared CPU cores.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
@@ -278,7 +278,7 @@ class CombinedOnImageNet200(CombinedAugmentation):
 
     Command: `tfrobust reproduce fma_imagenet200 --data-dir IMAGENET`. The full setting is VGG-16 on
     200 classes at 224 pixels; the paper took 6 days for one finetuning on a GTX 1080 Ti. The small
-    one needs ImageNet, too, and was not run.
+    one also needs ImageNet and was not run.
 
     The paper: average improvement AT/CA 2.12, ST/CA 8.27, FMA/CA 8.04 points.
 

@@ -1,4 +1,4 @@
-"""Whether the models of a table differ by more than the choice of test images explains."""
+"""Confidence intervals for the differences between the models of a table."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from tfrobust.evaluation.results_folder import Results
 from tfrobust.reports.table import Table
 from tfrobust.rows import CLEAN, Row
 
-#: Stands in place of a corruption for the mean over all of them.
+#: Takes the place of a corruption's name for the mean over all conditions.
 ROBUST = "mean over the conditions"
 #: The metrics of a difference: the value, and the ends of its 95% confidence interval.
 METRICS = ("difference", "difference_low", "difference_high")
 
 
 def folder_of(root: files.PathLike, seed: int) -> pathlib.Path:
-    """Where the answers of the models of one training seed are, or will be."""
+    """Folder of the predictions of the models of one training seed."""
     return pathlib.Path(root) / "measured" / f"seed_{seed}"
 
 
 def differences(measured: Sequence[Row], root: files.PathLike) -> list[Row]:
-    """Accuracy of each model less that of the first one, and of the one before it, with intervals.
+    """Accuracy of each model minus that of the first and of the previous one, with intervals.
 
-    The interval is of `evaluation.paired_bootstrap`: the same test images for both models, an
-    image's score being the mean over conditions (severities first) and over training seeds. So it
-    says what other images might have given, not what another training might.
+    The intervals are from `evaluation.paired_bootstrap` on the same test images for both models;
+    the score of an image is its mean over conditions (severities first) and training seeds. They
+    reflect the choice of test images, not the variation between trainings.
 
     Args:
-        measured: The rows of the models, in the order of the table; the training seed stands in
-            their `provenance`.
-        root: The folder of the experiment, where the answers are.
+        measured: Rows of the models, in the order of the table, with the training seed in their
+            `provenance`.
+        root: Folder of the experiment, which holds the predictions.
 
     Returns:
-        Three rows, of `METRICS`, for clean images and three for the mean over the conditions, for
-        each model whose answers are there; the model that it is compared with is the `baseline` of
-        their `protocol`.
+        Three rows, one for each of `METRICS`, for clean images and three for the mean over the
+        conditions, for each model with saved predictions; the `baseline` in their `protocol` is the
+        model that it is compared with.
     """
     trained: dict[str, dict[int, list[Row]]] = {}
     for row in measured:
@@ -71,18 +71,22 @@ def _difference(
     theirs: Mapping[str, np.ndarray],
     like: Row,
 ) -> list[Row]:
-    """Rows of the difference of two models, on clean images and under what both have."""
+    """Rows for the difference of two models, on clean images and under their shared conditions."""
     shared = [name for name in mine if name in theirs]
     robust = [name for name in shared if name != CLEAN]
     found = []
     for label, names in ((CLEAN, [CLEAN]), (ROBUST, robust)):
         if not names:
             continue
-        made = difference_of_means(
+        difference = difference_of_means(
             *(np.mean([x[n] for n in names], axis=0) for x in (mine, theirs))
         )
-        protocol = {"baseline": baseline, "confidence": made.confidence, "conditions": len(names)}
-        for metric, value in zip(METRICS, (made.difference, made.low, made.high)):
+        protocol = {
+            "baseline": baseline,
+            "confidence": difference.confidence,
+            "conditions": len(names),
+        }
+        for metric, value in zip(METRICS, (difference.difference, difference.low, difference.high)):
             found.append(
                 Row(
                     model=model,
@@ -91,8 +95,8 @@ def _difference(
                     severity=0.0 if label == CLEAN else None,
                     metric=metric,
                     value=value,
-                    n=made.n,
-                    seed=made.seed,
+                    n=difference.n,
+                    seed=difference.seed,
                     protocol=protocol,
                     provenance=like.provenance,
                 )
@@ -101,20 +105,20 @@ def _difference(
 
 
 def table(measured: Iterable[Row]) -> Optional[Table]:
-    """The differences as a table, in points; None where there are none."""
+    """The differences as a table, in points; None if there are none."""
     found: dict[str, dict[tuple[str, str], dict[str, Row]]] = {}
     for row in measured:
         if row.metric in METRICS:
             baseline = (row.protocol or {})["baseline"]
-            of_pair = found.setdefault(row.model, {}).setdefault((baseline, row.corruption), {})
-            of_pair[row.metric] = row
+            pair = found.setdefault(row.model, {}).setdefault((baseline, row.corruption), {})
+            pair[row.metric] = row
     if not found:
         return None
     (first, _), some = next(iter(next(iter(found.values())).items()))
     labels = [
         label for label in (CLEAN, ROBUST) if any((first, label) in one for one in found.values())
     ]
-    before = len(found) > 1  # else the model before is the first
+    before = len(found) > 1  # else the previous model is the first
     values, texts = [], []
     for of_model in found.values():
         pairs = [of_model[first, label] for label in labels]
@@ -147,7 +151,7 @@ def _text(difference: float, low: float, high: float) -> str:
 
 
 def _scores(of_seed: Sequence[Row], root: files.PathLike, seed: int) -> Mapping[str, np.ndarray]:
-    """Condition to the score of each image: the share of the severities at which it is right."""
+    """Condition to a score per image: the fraction of the severities at which it is correct."""
     some = of_seed[0]
     if not folder_of(root, seed).is_dir():
         return {}

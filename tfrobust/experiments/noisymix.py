@@ -46,7 +46,7 @@ _QUICK = augmax.QUICK.replace(
 
 
 def noisymix(name: str, entry: str, seed: int) -> ModelSpec:
-    """NoisyMix, or what is left of it where parts are switched off (Table 4)."""
+    """NoisyMix, or an ablation of it (Table 4)."""
     if entry == "baseline":
         return ModelSpec(name)
     return ModelSpec(name, "noisymix", {**ABLATION[entry], "seed": seed})
@@ -57,17 +57,17 @@ class Cifar10(Experiment):
 
     Command: `tfrobust reproduce noisymix_cifar10`; with `--net wrn_28_2` Tables 3, 9 and 14. The
     full setting is 200 epochs, 128 images per step, 5 seeds; the small one finetunes a trained
-    ResNet-20 for 4 epochs on 10,000 images. Cutout mixtures of other papers (CutMix, PuzzleMix) are
-    not offered; AugMax-DuBIN is trained here, where the paper quotes it.
+    ResNet-20 for 4 epochs on 10,000 images. The patch mixing of other papers (CutMix, PuzzleMix)
+    is not included; AugMax-DuBIN is trained here, while the paper quotes its numbers.
 
     The paper, RA, PreAct-ResNet-18: Baseline 73.8, AugMix 88.8, AugMax 90.4, NoisyMix 91.2.
 
-    Numbers of its own: those of AugMax; `flip_images`, how many test images the flip probabilities
-    are of (None for all, 0 for none).
+    Its `numbers`: those of AugMax; `flip_images`, the number of test images for flip probabilities
+    (None for all, 0 for none).
 
     Ours, small, 2026-11-21, commit 86fd3486f8, seed 0, RA: Baseline 70.3, AugMix 76.2, AugMax-DuBIN
-    77.9, NoisyMix 70.8, and 76.0 after 12 epochs (commit 757b895b58); about 45 minutes on one CPU
-    core that did other work as well.
+    77.9, NoisyMix 70.8, and 76.0 after 12 epochs (commit 757b895b58); about 45 minutes on one
+    shared CPU core.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
@@ -155,7 +155,7 @@ class Cifar10(Experiment):
 
 
 def _flips(kind: str) -> list[Column]:
-    """Columns of the ten sequences, in percent, and of their mean."""
+    """Columns for the ten sequences, in percent, and for their mean."""
     columns = [metric(name, name, kind, scale=100.0) for name in SEQUENCES]
     return [*columns, metric("mean", "perturbations", f"mean_{kind}", scale=100.0)]
 
@@ -208,12 +208,12 @@ class Cifar100(Cifar10):
 
 
 class Ablation(Cifar10):
-    """NoisyMix paper, Table 4: parts switched off.
+    """NoisyMix paper, Table 4: ablation.
 
     Command: `tfrobust reproduce noisymix_ablation`. The full setting is WRN-28-2 on CIFAR-100, 200
     epochs; the small one finetunes a trained ResNet-20 on CIFAR-10.
 
-    The paper, CIFAR-100-C: 47.4 without all, 58.7 NFM, 66.9 AugMix and JSD, 68.6 AugMix and NFM,
+    The paper, CIFAR-100-C: 47.4 with none, 58.7 NFM, 66.9 AugMix and JSD, 68.6 AugMix and NFM,
     71.9 all.
 
     The full setting's cost is estimated in docs/SCALE.md.
@@ -250,8 +250,8 @@ class ImageNet(Experiment):
 
     Command: `tfrobust reproduce noisymix_imagenet --data-dir IMAGENET --set renditions=FOLDER`
     (ImageNet-R) `--set sequences=FOLDER` (ImageNet-P). The full setting is ResNet-50 with weight
-    decay 1e-4; the paper does not print its epochs, 90 as for AugMix are taken. It needs ImageNet
-    and was not run. The models that the paper quotes from others stand with their printed numbers.
+    decay 1e-4 for 90 epochs, as for AugMix; the paper does not print their number. It needs
+    ImageNet and was not run. Models that the paper quotes have only their printed numbers.
 
     The paper, ImageNet-C / -R / -P (mFR): Baseline 39.2 / 36.2 / 58.0, AugMix 48.3 / 41.0 / 37.6,
     NoisyMix 52.3 / 45.7 / 28.5.
@@ -360,18 +360,18 @@ class TransferRun(Run):
 
 
 class Transfer(Experiment):
-    """NoisyMix paper, Table 5: robustness that finetuned models inherit.
+    """NoisyMix paper, Table 5: robustness after transfer learning.
 
     Command: `tfrobust reproduce noisymix_transfer --set source_dir=IMAGENET`. The full setting
-    trains ResNet-50 on ImageNet with five schemes, gives it a new last layer and finetunes it on
+    trains ResNet-50 on ImageNet with five schemes, replaces its last layer and finetunes it on
     CIFAR-10 (`--dataset cifar100` for the other column) with plain cross-entropy. It needs ImageNet
-    and was not run; the small one is the same with ResNet-20 from CIFAR-100 to CIFAR-10, and was
-    not run either. How long the paper finetunes is not said; 30 epochs are taken.
+    and was not run; the small one does the same with ResNet-20 from CIFAR-100 to CIFAR-10, and was
+    not run either. The paper does not print the number of finetuning epochs; it is 30 here.
 
     The paper, CIFAR-10-C, all / noise / without noise: Baseline 77.1 / 48.8 / 86.5, AugMix
     79.9 / 53.9 / 88.6, NoisyMix 81.8 / 60.3 / 88.9.
 
-    Numbers of its own: `source`, the data set of the source models, and `source_dir`, its folder.
+    Its `numbers`: `source`, the data set of the source models, and `source_dir`, its folder.
 
     The full setting's cost is estimated in docs/SCALE.md.
     """
@@ -428,7 +428,7 @@ class Transfer(Experiment):
     def started(self, run: Run, net: keras.Model, data: datasets.Data) -> keras.Model:
         """The net for the new classes, with all weights but those of the last layer.
 
-        Images of another size are enlarged or shrunk to that which the net was trained on.
+        Images of another size are resized to the input size of the source net.
         """
         shape = net.input_shape[1:]
         new = NETS[run.setting.net](shape, data.classes, **run.setting.net_options)

@@ -1,6 +1,7 @@
-"""What the papers print for each corruption: percent, in the order of `TEST` or `SEQUENCES`.
+"""Numbers printed in the papers per corruption: percent, in the order of `TEST_CORRUPTIONS` or
+`SEQUENCES`.
 
-Two lines do not have the mean that the paper prints for them elsewhere: CutMix in Table 9 of
+The mean of two rows differs from the one that the paper prints elsewhere: CutMix in Table 9 of
 NoisyMix (72.9, not 71.6) and Stylized ImageNet in its Table 12 (41.6, not 54.4).
 """
 
@@ -15,18 +16,18 @@ SEQUENCES = (
 )  # fmt: skip
 
 
-def _read(text: str) -> Numbers:
-    """One line per model: its name and, after a colon, its numbers."""
-    found = {}
+def _parse(text: str) -> Numbers:
+    """Parses one line per model: its name and, after a colon, its numbers."""
+    parsed = {}
     for line in text.strip().splitlines():
         name, numbers = line.split(":")
-        found[name.strip()] = tuple(map(float, numbers.split()))
-    return found
+        parsed[name.strip()] = tuple(map(float, numbers.split()))
+    return parsed
 
 
-#: NoisyMix, Table 6: ImageNet-C, ResNet-50. The line of Puzzle Mix is printed with the numbers of
-#: "Adversarial Trained", which cannot be; it is left out.
-IMAGENET_C = _read("""
+#: NoisyMix, Table 6: ImageNet-C, ResNet-50. The row of Puzzle Mix is printed with the numbers of
+#: "Adversarial Trained", evidently a misprint, and is left out.
+IMAGENET_C = _parse("""
 Baseline:           29.3 27.0 23.8 38.8 26.8 38.7 36.2 32.5 38.1 45.8 68.0 39.1 45.3 44.8 53.4
 Adversarial Trained:22.4 21.0 13.1 24.6 34.8 33.7 35.2 30.6 29.6  6.2 54.4  8.5 49.4 57.3 60.5
 Stylized ImageNet:  41.3 40.3 37.2 42.9 32.3 45.5 35.8 41.0 41.6 47.0 67.4 43.3 49.5 55.6 57.7
@@ -39,7 +40,7 @@ NoisyMix:           53.1 52.5 51.7 47.1 37.5 52.2 47.2 45.0 52.6 52.9 71.1 52.6 
 """)
 
 #: NoisyMix, Table 7: CIFAR-10-C, PreAct-ResNet-18.
-CIFAR10_C_RESNET = _read("""
+CIFAR10_C_RESNET = _parse("""
 Baseline:           46.4 59.2 52.6 82.6 53.1 78.0 77.5 82.6 78.3 88.4 93.8 76.7 84.4 74.5 79.3
 Mixup:              58.6 68.3 53.9 88.2 69.2 84.0 84.0 88.5 87.9 91.2 94.4 88.5 87.6 79.8 82.1
 Manifold Mixup:     55.5 66.4 48.2 85.7 60.5 82.3 82.5 87.3 84.9 90.7 94.5 85.1 86.2 75.3 80.9
@@ -51,7 +52,7 @@ NoisyMix:           89.9 91.8 94.6 93.6 85.9 91.6 92.7 91.1 91.7 91.1 94.5 88.1 
 """)
 
 #: NoisyMix, Table 8: CIFAR-100-C, PreAct-ResNet-18.
-CIFAR100_C_RESNET = _read("""
+CIFAR100_C_RESNET = _parse("""
 Baseline:           22.1 30.3 24.6 60.2 21.3 54.5 53.8 54.8 48.9 64.5 73.4 55.1 60.6 51.8 50.6
 Mixup:              27.2 36.0 21.7 65.9 25.8 62.3 60.7 63.7 57.4 70.2 75.9 67.9 64.8 58.7 55.5
 Manifold Mixup:     24.7 33.6 27.0 65.1 23.1 60.8 60.3 63.8 57.3 69.2 76.7 62.8 64.6 57.2 54.2
@@ -63,7 +64,7 @@ NoisyMix:           65.3 69.2 77.8 76.8 58.6 73.7 75.4 71.1 69.7 71.0 76.7 68.0 
 """)
 
 #: NoisyMix, Table 9: CIFAR-10-C, WRN-28-2.
-CIFAR10_C_WRN = _read("""
+CIFAR10_C_WRN = _parse("""
 Baseline:           46.5 59.6 50.7 83.0 57.3 79.0 78.4 85.1 81.0 89.2 94.6 77.4 85.4 76.5 79.4
 Mixup:              56.5 67.9 53.4 88.7 69.8 84.9 85.4 90.4 90.2 91.9 95.3 87.9 88.3 78.8 83.3
 Manifold Mixup:     48.0 61.1 56.4 85.7 60.1 81.6 82.3 89.0 85.9 91.4 95.4 83.3 86.4 76.3 81.7
@@ -75,7 +76,7 @@ NoisyMix:           87.0 90.2 95.7 95.3 84.2 93.4 94.4 92.3 92.2 93.4 95.8 89.8 
 """)
 
 #: NoisyMix, Table 10: CIFAR-100-C, WRN-28-2.
-CIFAR100_C_WRN = _read("""
+CIFAR100_C_WRN = _parse("""
 Baseline:           18.4 27.0 19.1 60.6 18.4 54.0 54.5 55.7 48.1 64.4 74.9 54.0 60.4 51.9 50.2
 Mixup:              25.3 34.3 21.0 66.5 23.6 61.8 61.3 64.5 56.1 71.1 77.1 68.2 65.4 56.3 55.8
 Manifold Mixup:     20.5 29.7 24.2 65.7 23.9 60.9 60.9 64.8 56.8 70.6 78.2 63.3 65.1 57.2 55.3
@@ -87,7 +88,7 @@ NoisyMix:           68.4 71.9 80.0 77.2 59.5 73.8 75.6 71.7 70.7 72.2 77.7 67.1 
 """)
 
 #: NoisyMix, Table 12: flip rates on ImageNet-P, ResNet-50; the last number is of the mean.
-IMAGENET_P = _read("""
+IMAGENET_P = _parse("""
 Baseline:           59.4 57.8 64.5 72.1 63.2 61.9 44.2 51.9 56.9 48.1 58.0
 Adversarial Trained:25.6 40.1 26.9 33.1 18.3 60.6 25.7 31.3 30.5 40.4 33.3
 Stylized ImageNet:  31.1 28.8 41.8 58.1 43.1 50.3 36.7 41.2 42.9 42.1 54.4
@@ -101,7 +102,7 @@ NoisyMix:           25.1 22.8 30.2 41.5 32.4 34.1 20.5 24.5 27.7 26.3 28.5
 """)
 
 #: NoisyMix, Table 13: flip probabilities on CIFAR-10-P, PreAct-ResNet-18; the last number is of the mean.
-CIFAR10_P_RESNET = _read("""
+CIFAR10_P_RESNET = _parse("""
 Baseline:           44.6 27.6  9.2  0.4  2.5  0.5  2.1  2.8  0.8  3.1  9.4
 Mixup:              26.3 17.2  6.1  0.4  1.8  0.6  2.2  2.4  0.8  2.5  6.0
 Manifold Mixup:     33.4 21.6  7.8  0.4  2.1  0.6  2.2  2.6  0.8  2.9  7.4
@@ -113,7 +114,7 @@ NoisyMix:            6.6  4.5  2.3  0.1  0.9  0.4  1.6  1.0  0.4  1.4  1.9
 """)
 
 #: NoisyMix, Table 14: flip probabilities on CIFAR-10-P, WRN-28-2; the last number is of the mean.
-CIFAR10_P_WRN = _read("""
+CIFAR10_P_WRN = _parse("""
 Baseline:           42.7 27.6  8.2  0.3  2.1  0.4  1.4  2.4  0.6  2.6  8.8
 Mixup:              30.9 18.5  5.7  0.3  1.5  0.5  1.6  1.8  0.7  2.1  6.4
 Manifold Mixup:     43.8 26.6  7.0  0.3  1.6  0.4  1.3  1.9  0.6  2.2  8.6
@@ -125,7 +126,7 @@ NoisyMix:            6.3  4.2  2.0  0.1  0.7  0.3  1.0  0.8  0.3  1.1  1.7
 """)
 
 #: FCL, Table 4: CIFAR-10-C, ResNet-56.
-FCL_CIFAR10_C = _read("""
+FCL_CIFAR10_C = _parse("""
 XE:                 40.49 53.74 54.77 79.12 48.46 73.50 72.22 79.33 74.86 85.87 92.31 73.10 80.92 69.91 77.56
 XE+Gaussian:        50.29 62.21 61.49 79.92 51.92 73.15 73.69 80.27 77.11 86.01 92.18 72.40 81.04 71.95 77.50
 CL+Gaussian:        47.67 59.22 56.50 79.19 53.83 72.38 72.15 79.30 75.89 85.42 91.89 72.67 80.23 70.83 77.47
@@ -135,7 +136,7 @@ Patch Gaussian+FCL: 89.83 90.78 89.18 82.68 67.64 76.01 79.24 83.24 83.74 82.56 
 """)
 
 #: FCL, Table 4: CIFAR-100-C, ResNet-56.
-FCL_CIFAR100_C = _read("""
+FCL_CIFAR100_C = _parse("""
 XE:                 16.44 24.46 22.49 55.77 20.22 48.84 48.08 50.23 43.70 58.74 68.42 48.84 54.58 45.00 45.78
 XE+Gaussian:        20.24 28.16 26.67 55.57 20.55 48.12 48.07 50.61 44.03 58.25 68.05 47.93 54.31 45.82 45.85
 CL+Gaussian:        18.80 26.68 25.02 55.62 21.10 49.03 48.27 50.34 43.92 58.22 68.07 47.96 54.84 45.60 46.21
@@ -145,7 +146,7 @@ Patch Gaussian+FCL: 27.29 33.49 50.20 54.87 23.10 48.45 47.68 50.50 44.03 57.56 
 """)
 
 #: FCL, Table 4: ImageNet-C, ResNet-v2-50.
-FCL_IMAGENET_C = _read("""
+FCL_IMAGENET_C = _parse("""
 XE:                 28.60 26.51 23.35 29.45 23.12 28.44 31.63 27.73 33.04 46.95 60.83 32.73 40.96 29.98 47.63
 XE+Gaussian:        28.76 26.54 23.39 29.78 22.93 28.51 31.93 27.48 33.23 47.36 60.88 32.98 41.01 29.89 47.43
 CL+Gaussian:        28.98 26.94 23.83 29.55 22.90 28.73 31.77 27.45 33.27 47.28 60.91 33.09 40.60 29.78 47.68

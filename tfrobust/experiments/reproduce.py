@@ -1,4 +1,4 @@
-"""Runs a published experiment by its name."""
+"""Runs a published experiment by name."""
 
 from __future__ import annotations
 
@@ -21,29 +21,28 @@ def reproduce(
     say: Callable[[str], Any] = print,
     **overrides: Any,
 ) -> list[rows.Row]:
-    """Trains and measures the models of a paper's table, and writes it with both numbers.
+    """Trains and evaluates the models of a paper's table, and writes it with both results.
 
-    In the folder stand `rows.jsonl` (every number), `tables.md` (the paper's tables, our numbers
-    beside the printed ones, and the differences of the models with their intervals), the figures,
-    the models, and `measured`, what they answered to each test image. A run that was killed goes
-    on; more seeds and lines can be added to it.
+    The folder gets `rows.jsonl` (all results), `tables.md` (the paper's tables with our results
+    beside the printed ones, and the differences between the models with intervals), the figures,
+    the models, and in `measured` their predictions for each test image. A killed run is resumed;
+    seeds and lines can be added later.
 
     Args:
         name: One of `EXPERIMENTS`.
         out: Output folder.
         setting: "full" (the paper's), "small" (for two CPU cores; the default) or "quick" (a
             minute or two, to see that it runs).
-        numbers: Other values of the experiment's own numbers.
-        say: Takes the lines that tell how it goes.
-        **overrides: Other values of the fields of `ExperimentConfig`, such as `data_dir` and
-            `seeds`.
+        numbers: Overrides of the experiment-specific `numbers`.
+        say: Receives progress messages.
+        **overrides: Overrides of fields of `ExperimentConfig`, such as `data_dir` and `seeds`.
 
     Returns:
-        All rows; the training seed of each stands in its `provenance`.
+        All rows, with the training seed in their `provenance`.
 
     Raises:
         ValueError: There is no such experiment, setting, field, number, line or data set.
-        FileNotFoundError: The data or weights are not there.
+        FileNotFoundError: The data or weights are missing.
         FileExistsError: `out` holds something else.
     """
     experiment: Experiment = EXPERIMENTS[name]()
@@ -56,16 +55,16 @@ def resolved(
     numbers: Optional[Mapping[str, Any]] = None,
     **overrides: Any,
 ) -> ExperimentConfig:
-    """A setting of an experiment with other values.
+    """A setting of an experiment with overrides applied.
 
     Args:
         experiment: The experiment.
         setting: "full", "small" or "quick".
-        numbers: Other values of the experiment's own numbers.
-        **overrides: Other values of the fields of `ExperimentConfig`.
+        numbers: Overrides of the experiment-specific `numbers`.
+        **overrides: Overrides of fields of `ExperimentConfig`.
 
     Raises:
-        ValueError: There is no such setting, field or number, or a number is of another kind.
+        ValueError: There is no such setting, field or number, or a value has the wrong type.
     """
     found = experiment.setting(setting)
     unknown = sorted(set(numbers or {}) - set(found.numbers))
@@ -74,13 +73,13 @@ def resolved(
             f"{type(experiment).__name__} has no number {', '.join(unknown)}; it has: "
             f"{', '.join(sorted(found.numbers)) or 'none'}"
         )
-    given = {name: _like(name, found.numbers[name], v) for name, v in (numbers or {}).items()}
+    given = {name: _check_type(name, found.numbers[name], v) for name, v in (numbers or {}).items()}
     merged: ExperimentConfig = found.replace(**overrides, numbers={**found.numbers, **given})
     return merged
 
 
-def _like(name: str, known: Any, value: Any) -> Any:
-    """A given value, which must be of the kind that is there; for a tuple one alone will do."""
+def _check_type(name: str, known: Any, value: Any) -> Any:
+    """Checks that a value has the type of the default; a scalar may stand for a tuple."""
     if isinstance(known, tuple) and not isinstance(value, (tuple, list)):
         return (value,)
     kinds: list[tuple[Any, str]] = [
@@ -95,7 +94,7 @@ def _like(name: str, known: Any, value: Any) -> Any:
 
 
 def description(name: str, setting: Optional[ExperimentConfig] = None) -> str:
-    """What an experiment is: its docstring, and the numbers of a setting.
+    """Describes an experiment: its docstring and the values of a setting.
 
     Args:
         name: One of `EXPERIMENTS`.

@@ -1,4 +1,4 @@
-"""Stability training against data augmentation (stability-training paper): Figures 1 to 3."""
+"""Stability training versus data augmentation (stability-training paper): Figures 1 to 3."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tfrobust.reports.table import MISSING, Table
 from tfrobust.rows import CLEAN
 
 BASELINE = "Baseline"
-#: The paper's names: layer, parameter of Table 2, practical strength of Table 1, and whether it is
+#: The paper's name to layer, parameter of Table 2, practical strength of Table 1, and whether it is
 #: a transformation, for which the divergence is symmetric [6].
 DISTORTIONS: dict[str, tuple[Callable[..., Any], str, float, bool]] = {
     "Gauss": (augment.GaussianNoise, "gaussian_noise", 0.05, False),
@@ -34,7 +34,7 @@ DISTORTIONS: dict[str, tuple[Callable[..., Any], str, float, bool]] = {
     "Crops": (augment.ShiftedCrop, "shifted_crop", 3, True),
     "FGSM": (FGSM, "fgsm", 0.001, False),
 }
-#: What their strengths are.
+#: Units of their strengths.
 UNITS = {
     "Gauss": "standard deviation, images in [0, 1]",
     "JPEG": "quality",
@@ -69,7 +69,7 @@ _FULL = ExperimentConfig(
         },
     },
 )
-#: On 32 pixels one strength of each distortion that costs a trained net some points.
+#: One strength per distortion that costs a trained net some points on 32-pixel images.
 _SMALL = _FULL.replace(
     dataset="cifar10",
     net="resnet_20",
@@ -109,16 +109,16 @@ _QUICK = _SMALL.replace(
 
 
 class _Stability(Experiment):
-    """One training distortion, measured under some test distortions over their strengths.
+    """One training distortion, evaluated under test distortions of increasing strength.
 
-    A baseline, then for each strength of the training distortion one ST for each α and one DA for
-    each p, each keeping the epoch that is best on clean validation images. For transformations ST
+    A baseline, then for each strength of the training distortion one ST per α and one DA per p,
+    each keeping the epoch that is best on clean validation images. For transformations ST
     has two forms: KL [5] and, as "symmetric ST", its symmetric form [6].
 
-    Numbers of its own: `alpha` and `probability`, the grids of Table 2; `strengths` to train with,
-    `practical` strengths to compare at, and `tests`, the strengths measured, each by distortion.
-    Crops move the window over images that are cut already, mirrored at their edges; the paper
-    moves it over images of 256 pixels.
+    Its `numbers`: `alpha` and `probability`, the grids of Table 2; `strengths` for training,
+    `practical` strengths for comparison, and `tests`, the strengths evaluated, each by distortion.
+    Crops shift the window over images that are already cropped, with reflected borders; the paper
+    shifts it over images of 256 pixels.
     """
 
     paper = "stability training"
@@ -134,10 +134,12 @@ class _Stability(Experiment):
         return found
 
     def of_one(self, run: Run, name: str, strength: float, seed: int) -> list[ModelSpec]:
-        """All trainings with one distortion at one strength."""
+        """All models trained with one distortion at one strength."""
         _, _, _, transforms = DISTORTIONS[name]
         label = f"{name} {strength:g}"
-        return _pair(run, label, lambda: _layer(name, strength, seed), seed, symmetric=transforms)
+        return _st_and_da(
+            run, label, lambda: _layer(name, strength, seed), seed, symmetric=transforms
+        )
 
     def conditions(self, run: Run) -> list[Condition]:
         found: list[Condition] = []
@@ -165,9 +167,9 @@ class _Stability(Experiment):
         return title + table + "\n" + super().text(measured, setting)
 
     def bands(self, measured: Sequence[rows.Row], setting: ExperimentConfig) -> Table:
-        """At the practical strength of each test distortion: worst to best run of each method.
+        """Worst to best run of each method, at the practical strength of each test distortion.
 
-        The runs of a method differ in α or p, and in the strength they were trained with.
+        The runs of a method differ in α or p, and in the training strength.
         """
         columns = self.tables(setting)[0].columns
         found = by_seed(measured)
@@ -228,7 +230,7 @@ class Gauss(_Stability):
     """Stability-training paper, Figure 1a and supplementary Figure 1: Gaussian noise → all.
 
     Command: `tfrobust reproduce stability_gauss`. The full setting is ResNet-18 on the 200 classes
-    of Tiny ImageNet in full size: 30 epochs, then 10 for each of 12 ST and 8 DA; the small one
+    of Tiny ImageNet at full size: 30 epochs, then 10 for each of 12 ST and 8 DA; the small one
     finetunes a trained ResNet-20 for 3 epochs on 10,000 images of CIFAR-10, with σ = 0.1 alone.
 
     The paper has curves, no numbers: ST's band is narrower than DA's, and no ST falls below the
@@ -236,7 +238,7 @@ class Gauss(_Stability):
 
     Ours, small, 2026-11-21, commit cdadb584e1, seed 0, under noise of 0.1: baseline 48.1, ST with α
     0.316 75.6, DA with p = ½ 78.0; as thumbnails of 20 pixels 63.0, 68.0, 66.8, DA with p = 1 37.4;
-    38 minutes on one CPU core that did other work as well.
+    38 minutes on one shared CPU core.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
@@ -288,7 +290,7 @@ class Crops(_Stability):
     """Stability-training paper, Figure 3b and supplementary Figure 4: displaced crops → all.
 
     Command: `tfrobust reproduce stability_crops`; settings as for Gaussian noise. In the paper
-    symmetric ST is best under rotation, too.
+    symmetric ST is best under rotation as well.
 
     The full setting's cost is estimated in docs/SCALE.md.
     """
@@ -322,8 +324,8 @@ class Adversarial(_Stability):
 class GaussAndRotation(_Stability):
     """Stability-training paper, Figure 2b: Gaussian noise and rotation together → rotation.
 
-    Command: `tfrobust reproduce stability_gauss_rotation`; settings as for Gaussian noise. Beside
-    trainings with both stand those with rotation alone. In the paper symmetric ST with both is
+    Command: `tfrobust reproduce stability_gauss_rotation`; settings as for Gaussian noise. Models
+    trained with rotation alone are included for comparison. In the paper symmetric ST with both is
     best over all angles.
 
     The full setting's cost is estimated in docs/SCALE.md.
@@ -345,14 +347,14 @@ class GaussAndRotation(_Stability):
                     return augment.Sequence(layers, seed=seed)
 
                 label = f"Rotation {degrees:g} + Gauss {sigma:g}"
-                found += _pair(run, label, both, seed, symmetric=True)
+                found += _st_and_da(run, label, both, seed, symmetric=True)
         return found
 
 
-def _pair(
+def _st_and_da(
     run: Run, label: str, layer: Callable[[], Any], seed: int, *, symmetric: bool
 ) -> list[ModelSpec]:
-    """ST for each α, in both forms for transformations, and DA for each p."""
+    """One ST per α, in both forms for transformations, and one DA per p."""
     numbers = run.setting.numbers
     more: dict[str, Any] = {"start": BASELINE, "callbacks": _best_on_clean}
     found = []
@@ -367,10 +369,10 @@ def _pair(
             )
             for alpha in numbers["alpha"]
         ]
-    for share in numbers["probability"]:
-        settings = {"augment": layer(), "probability": share, "seed": seed}
+    for probability in numbers["probability"]:
+        settings = {"augment": layer(), "probability": probability, "seed": seed}
         found.append(
-            ModelSpec(f"DA {label}, p={share:g}", "augmentation_training", settings, **more)
+            ModelSpec(f"DA {label}, p={probability:g}", "augmentation_training", settings, **more)
         )
     return found
 
@@ -384,7 +386,7 @@ def _best_on_clean(data: Any) -> list[Any]:
 
 
 def _method(model: str) -> str:
-    """The method that a line's name begins with."""
+    """The method that the name of a line starts with."""
     found = [name for name in ("symmetric ST", "ST", "DA", "AT") if model.startswith(f"{name} ")]
     method = found[0] if found else model
     return f"{method}, both" if found and " + " in model else method

@@ -1,4 +1,4 @@
-"""A paper's table, with our numbers beside the printed ones."""
+"""A paper's table, with our results beside the printed ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.reports.table import MISSING, Table
 from tfrobust.rows import Row
 
-#: What was measured of one model: (condition, severity, metric) to value.
+#: Results of one model: (condition, severity, metric) to value.
 Numbers = Mapping[tuple[str, Optional[float], str], float]
-#: From the numbers of a model, and those of all models of the same seed, to a number or None.
+#: Computes a value, or None, from the results of a model and of all models of the same seed.
 Value = Callable[[Numbers, Mapping[str, Numbers]], Optional[float]]
 
 
@@ -24,8 +24,8 @@ class Column:
     """A column of a table.
 
     Args:
-        label: Its heading.
-        value: Works it out.
+        label: Heading.
+        value: Computes a cell.
     """
 
     label: str
@@ -34,16 +34,16 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class PaperTable:
-    """A table as it is printed in a paper.
+    """A table printed in a paper.
 
     Args:
-        title: Such as "FMA, Table 3 (CIFAR-10)".
-        columns: What is measured.
-        published: Name of a model to the printed number of each column; None where there is none.
-        unit: Of all numbers.
-        digits: Behind the decimal point.
-        notes: Sentences for under the table.
-        only: Models that the table has; () for those printed and all that were measured.
+        title: Title, such as "FMA, Table 3 (CIFAR-10)".
+        columns: The columns.
+        published: Model name to the printed number of each column; None where there is none.
+        unit: Unit of all numbers.
+        digits: Number of decimals.
+        notes: Sentences below the table.
+        only: Models in the table; () for all printed and measured ones.
     """
 
     title: str
@@ -56,18 +56,18 @@ class PaperTable:
 
 
 def fill(table: PaperTable, measured: Iterable[Row]) -> Table:
-    """The table with our numbers: mean over the training seeds ± standard deviation [paper's].
+    """Fills in our results: mean over the training seeds ± standard deviation [paper's].
 
-    A model that was not trained here has the paper's numbers alone, one that the paper does not
-    have ours alone.
+    A model that was not trained here shows only the paper's numbers, one that is not in the paper
+    only ours.
 
     Args:
         table: The paper's table.
-        measured: Rows with the training seed in their `provenance`; a model that was trained with
-            one seed for all counts for every seed.
+        measured: Rows with the training seed in their `provenance`; a model that was trained only
+            once counts for every seed.
 
     Returns:
-        A table, one line per model.
+        The table, one row per model.
 
     Example:
 
@@ -77,7 +77,7 @@ def fill(table: PaperTable, measured: Iterable[Row]) -> Table:
     (('92.5 [92.5]',),)
     """
     found = by_seed(measured)
-    # What was trained once, for all seeds, stands under one of them.
+    # Models that were trained only once are stored under one seed but count for all.
     once: dict[str, Numbers] = {}
     for seed in sorted(found, reverse=True):
         once.update(found[seed])
@@ -118,7 +118,7 @@ def fill(table: PaperTable, measured: Iterable[Row]) -> Table:
 
 
 def by_seed(measured: Iterable[Row]) -> dict[int, dict[str, dict[Any, float]]]:
-    """Training seed to model to numbers."""
+    """Groups results by training seed and model."""
     found: dict[int, dict[str, dict[Any, float]]] = {}
     for row in measured:
         seed = int((row.provenance or {}).get("training_seed", 0))
@@ -128,29 +128,29 @@ def by_seed(measured: Iterable[Row]) -> dict[int, dict[str, dict[Any, float]]]:
 
 
 def accuracy(label: str, condition: str, severity: Optional[float] = None) -> Column:
-    """Accuracy under a condition, in percent; of any severity where there is one only."""
-    return Column(label, lambda own, _: _percent(_of(own, condition, severity)))
+    """Accuracy under a condition, in percent; the mean over severities if none is given."""
+    return Column(label, lambda own, _: _percent(_mean_accuracy(own, condition, severity)))
 
 
 def robust(label: str = "RA", names: Sequence[str] = TEST_CORRUPTIONS) -> Column:
     """Mean accuracy over corruptions and their severities, in percent; None if one is missing."""
 
     def value(own: Numbers, _: Any) -> Optional[float]:
-        means = [_of(own, name) for name in names]
+        means = [_mean_accuracy(own, name) for name in names]
         return None if None in means else _percent(math.fsum(means) / len(means))  # type: ignore
 
     return Column(label, value)
 
 
 def improvement(label: str, conditions: Sequence[str], baseline: str) -> Column:
-    """Mean over conditions of the accuracy minus the baseline's, in points."""
+    """Mean improvement in accuracy over the baseline, in points."""
 
     def value(own: Numbers, models: Mapping[str, Numbers]) -> Optional[float]:
         if own is models.get(baseline) or baseline not in models:
             return None
         gains = []
         for name in conditions:
-            mine, theirs = _of(own, name), _of(models[baseline], name)
+            mine, theirs = _mean_accuracy(own, name), _mean_accuracy(models[baseline], name)
             if mine is None or theirs is None:
                 return None
             gains.append(mine - theirs)
@@ -160,7 +160,7 @@ def improvement(label: str, conditions: Sequence[str], baseline: str) -> Column:
 
 
 def metric(label: str, condition: str, name: str, scale: float = 1.0) -> Column:
-    """Another metric under a condition."""
+    """Any metric under a condition, multiplied by `scale`."""
 
     def value(own: Numbers, _: Any) -> Optional[float]:
         found = [v for (c, _s, m), v in own.items() if c == condition and m == name]
@@ -169,7 +169,9 @@ def metric(label: str, condition: str, name: str, scale: float = 1.0) -> Column:
     return Column(label, value)
 
 
-def _of(own: Numbers, condition: str, severity: Optional[float] = None) -> Optional[float]:
+def _mean_accuracy(
+    own: Numbers, condition: str, severity: Optional[float] = None
+) -> Optional[float]:
     found = [
         value
         for (name, level, kind), value in own.items()

@@ -1,4 +1,4 @@
-"""NoisyMix on points of the plane (NoisyMix paper, appendix A)."""
+"""NoisyMix on a two-dimensional toy problem (NoisyMix paper, appendix A)."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from tfrobust.experiments.tables import PaperTable, accuracy, by_seed
 from tfrobust.methods.noisymix import ABLATION
 from tfrobust.rows import CLEAN
 
-#: The outer shape: a star of five tips at radius 1, its notches at radius 0.6. [10, 2].
+#: Outer shape: a five-pointed star, tips at radius 1, notches at radius 0.6. [10, 2].
 STAR = np.stack(
     [
         radius * np.array([np.cos(angle), np.sin(angle)])
         for radius, angle in zip((1.0, 0.6) * 5, np.pi * (0.5 + np.arange(10) / 5))
     ]
 )
-#: The inner shape is the outer one times this.
+#: Scale of the inner shape relative to the outer one.
 FACTOR = 0.5
-#: Standard deviation of the noise on both coordinates.
+#: Standard deviation of the noise in each coordinate.
 NOISE = 0.2
-#: Where the band begins and ends, in multiples of the star.
+#: Start and end of the band, in multiples of the star.
 BAND = (2 / 3, 5 / 6)
-#: The part of the plane that becomes [0, 1], along both axes.
+#: Range of both axes that is mapped to [0, 1].
 WINDOW = (-2.0, 2.0)
 CLASS_NAMES = ("inner", "outer")
 
 
 def toy_points(seed: int, count: int = 500) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy points inside and outside of a star-shaped band.
+    """Noisy points inside and outside a star-shaped band.
 
     The paper gives the number of points, the scale factor, the noise and "a concave polygon-shaped
-    buffer band", no more. Here half of the points lie on the outline of `STAR` and half on that of
-    its copy scaled by `FACTOR`, uniformly along it; then N(0, `NOISE`²) is added to each
-    coordinate. The band is the middle third of the gap between the two outlines. A point inside of
-    it is of class 0, one outside of it of class 1, and one on it of either with probability ½. 16%
-    of the points are on the band, so that no classifier is right on more than 92% on average.
+    buffer band", but no more. Here half of the points lie on the outline of `STAR` and half on that
+    of its copy scaled by `FACTOR`, uniformly along it; then N(0, `NOISE`²) is added to each
+    coordinate. The band is the middle third of the gap between the two outlines. Points inside it
+    are of class 0, points outside it of class 1, and points on it of either with probability ½. 16%
+    of the points are on the band, so that no classifier exceeds 92% on average.
 
     Args:
-        seed: Whole number.
+        seed: Integer seed.
         count: Number of points, even. Default 500, the paper's.
 
     Returns:
@@ -74,9 +74,9 @@ def toy_points(seed: int, count: int = 500) -> tuple[np.ndarray, np.ndarray]:
 
 
 def star_size(points: np.ndarray) -> np.ndarray:
-    """How large `STAR` has to be for its outline to go through a point: [N, 2] to [N]."""
-    # In the wedge between two neighbouring vertices a and b a point is s·a + t·b with s, t ≥ 0, and
-    # lies on their edge of the star of size s + t.
+    """Scale at which the outline of `STAR` passes through each point: [N, 2] to [N]."""
+    # A point in the wedge between neighbouring vertices a and b is s·a + t·b with s, t ≥ 0, and
+    # lies on their edge of the star scaled by s + t.
     sizes = np.zeros(len(points))
     for a, b in zip(STAR, np.roll(STAR, -1, axis=0)):
         parts = points @ np.linalg.inv(np.stack([a, b]))
@@ -85,19 +85,19 @@ def star_size(points: np.ndarray) -> np.ndarray:
 
 
 def as_images(points: np.ndarray) -> np.ndarray:
-    """Points as images of one pixel with two channels, `WINDOW` as [0, 1]. [N, 1, 1, 2]."""
+    """Points as one-pixel images with two channels, `WINDOW` mapped to [0, 1]. [N, 1, 1, 2]."""
     low, high = WINDOW
     return ((points - low) / (high - low)).astype("float32")[:, np.newaxis, np.newaxis, :]
 
 
 def net_of_images(hidden: Sequence[int]) -> keras.Model:
-    """`nets.mlp` behind the way from such images back to points.
+    """`nets.mlp` after a layer that maps such images back to points.
 
-    The noise levels of NoisyMix are so in the units of the plane, where the points are about as
-    large as pixels normalised to [−1, 1].
+    The noise levels of NoisyMix thus apply to coordinates, which are of about the same size as
+    pixels normalised to [−1, 1].
 
     Args:
-        hidden: Units of each hidden layer.
+        hidden: Number of units of each hidden layer.
     """
     low, high = WINDOW
     images = keras.Input((1, 1, 2), name="images")
@@ -107,7 +107,7 @@ def net_of_images(hidden: Sequence[int]) -> keras.Model:
 
 
 class PointsRun(Run):
-    """A run on `toy_points`, drawn anew for each seed, half for training and half for test."""
+    """A run on `toy_points`, drawn for each seed; half for training and half for testing."""
 
     def data(
         self, training: Optional[Training] = None, seed: int = 0, **options: Any
@@ -126,7 +126,7 @@ class PointsRun(Run):
         return datasets.Data(
             name="toy",
             train=batches("train"),
-            validation=None,  # type: ignore[arg-type]  # nothing is chosen
+            validation=None,  # type: ignore[arg-type]  # there is no model selection
             test=batches("test"),
             class_names=CLASS_NAMES,
             image_shape=(1, 1, 2),
@@ -135,22 +135,22 @@ class PointsRun(Run):
 
 
 class ToyProblem(Experiment):
-    """NoisyMix paper, appendix A, Figure 4: six schemes on points of the plane.
+    """NoisyMix paper, appendix A, Figure 4: six training schemes on a toy problem.
 
-    Command: `tfrobust reproduce noisymix_toy`. The full setting is five seeds, of the points and of
-    the training; the small one is the same.
+    Command: `tfrobust reproduce noisymix_toy`. The full setting has five seeds, for points and
+    training; the small one is the same.
 
     The paper, one seed: Baseline 86.8, Noise injection 86.8, Manifold Mixup 87.4, NFM 87.6,
     Manifold Mixup + JSD 88.0, NoisyMix 88.8.
 
-    Numbers of its own: `hidden`, the units of the hidden layer, and `sigma`, see below.
+    Its `numbers`: `hidden`, the units of the hidden layer, and `sigma`, see below.
 
-    What is ours: the shape of the data (`toy_points`), 100 hidden units, learning rate 0.01 and 50
-    points a step, all of which the paper leaves open or our text of it lost. The paper uses no
-    augmentation here; but then the three views of the JSD are equal wherever no noise is injected,
-    and Manifold Mixup + JSD would be Manifold Mixup. So the two views of the schemes with the JSD
-    are the point plus Gaussian noise, `sigma` in the units of the plane: half of the noise of the
-    data. γ, α and the noise levels are those of the paper's other experiments.
+    Our choices, where the paper (or our text of it) leaves them open: the shape of the data
+    (`toy_points`), 100 hidden units, learning rate 0.01 and batch size 50. The paper uses no
+    augmentation here; but then the three views of the JSD are equal unless noise is injected, and
+    Manifold Mixup + JSD would be Manifold Mixup. So the two views of the schemes with the JSD are
+    the point plus Gaussian noise with standard deviation `sigma` in the plane: half of the noise of
+    the data. γ, α and the noise levels are those of the paper's other experiments.
 
     Ours, 2026-11-21, commit 6a9be48d4f, five seeds: Baseline 90.9, Noise injection 90.6, Manifold
     Mixup 88.4, NFM 88.8, Manifold Mixup + JSD 85.9, NoisyMix 73.4; minutes on one CPU core.
@@ -203,11 +203,13 @@ class ToyProblem(Experiment):
     def pictures(self, run: Run) -> dict[str, Any]:
         seed = run.setting.seeds[0]
         found = by_seed(self.measured(run))[seed]
-        images = as_images(_grid(_GRID))
+        images = as_images(_grid(_GRID_SIZE))
         probabilities, titles = [], []
         for name, numbers in found.items():
             logits = run.model(name, seed)(images, training=False)
-            probabilities.append(tf.nn.softmax(logits)[:, 1].numpy().reshape(_GRID, _GRID))
+            probabilities.append(
+                tf.nn.softmax(logits)[:, 1].numpy().reshape(_GRID_SIZE, _GRID_SIZE)
+            )
             titles.append(f"{name} ({100 * numbers[CLEAN, 0.0, 'accuracy']:.1f}%)")
         points, labels = toy_points(seed)
         half = len(points) // 2
@@ -215,7 +217,7 @@ class ToyProblem(Experiment):
             np.stack(probabilities),
             points[:half],
             labels[:half],
-            limits=_SHOWN,
+            limits=_PLOT_RANGE,
             titles=titles,
             classes=CLASS_NAMES,
             outlines=[size * STAR for size in BAND],
@@ -229,19 +231,19 @@ class ToyProblem(Experiment):
         return net_of_images(run.setting.numbers["hidden"])
 
 
-#: What the picture shows of the plane, and the values along each axis.
-_SHOWN, _GRID = (-1.6, 1.6), 161
+#: Plotted range of both axes, and the number of grid points along each.
+_PLOT_RANGE, _GRID_SIZE = (-1.6, 1.6), 161
 
 
 def _grid(values: int) -> np.ndarray:
-    """Points of a square grid over what is shown, row by row from below. [values², 2]."""
-    places = np.linspace(*_SHOWN, values)
-    x, y = np.meshgrid(places, places)
+    """Points of a square grid over the plotted range, row by row from below. [values², 2]."""
+    coordinates = np.linspace(*_PLOT_RANGE, values)
+    x, y = np.meshgrid(coordinates, coordinates)
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 def _on_outline(polygon: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """Points that are uniform along the outline of a polygon. [count, 2]."""
+    """Samples points uniformly along the outline of a polygon. [count, 2]."""
     edges = np.roll(polygon, -1, axis=0) - polygon
     lengths = np.linalg.norm(edges, axis=1)
     edge = random.choice(len(polygon), count, p=lengths / lengths.sum())

@@ -1,4 +1,4 @@
-"""Recipes: what the commands run, as frozen settings and a function."""
+"""Recipes behind the commands: frozen settings and the function that runs them."""
 
 from tfrobust.recipes.base import Recipe
 from tfrobust.recipes.evaluation import evaluate

@@ -1,4 +1,4 @@
-"""What a recipe is, and the folder that it runs in."""
+"""Base class of recipes, and the folder of a run."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ R = TypeVar("R", bound="Recipe")
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """All settings of one experiment; a subclass lists them with their defaults.
+    """All settings of one run; subclasses define them with their defaults.
 
     Args:
-        seed: Seed of the initial weights, the order of the images and the augmentations.
+        seed: Seed of the initial weights, the shuffling and the augmentations.
     """
 
     seed: int = 0
 
     def replace(self: R, **overrides: Any) -> R:
-        """A copy with other settings.
+        """A copy with some settings replaced.
 
         Raises:
-            ValueError: There is no such setting; the message names those there are.
+            ValueError: There is no such setting; the message lists the valid ones.
         """
         names = [field.name for field in dataclasses.fields(self)]
         unknown = sorted(set(overrides) - set(names))
@@ -41,19 +41,19 @@ class Recipe:
 
 
 class RunFolder:
-    """The folder of one run: settings first, then each result whole or not at all.
+    """The folder of one run: settings first, then results, each written atomically.
 
-    A result that is there is not made again. So a run that was killed goes on where it was when
-    the same command is given again.
+    Existing results are not recomputed, so that running the same command again resumes a killed
+    run.
 
     Args:
-        path: The folder; made if it does not exist.
+        path: The folder; created if it does not exist.
         recipe: The resolved settings, saved as `settings.json`.
         finished: Name of the file that is written last.
 
     Raises:
-        FileExistsError: The folder holds something else, or a run with other settings.
-        PermissionError: The folder cannot be written to.
+        FileExistsError: The folder holds something else, or a run with different settings.
+        PermissionError: The folder is not writable.
         NotADirectoryError: `path` is a file.
     """
 
@@ -64,7 +64,9 @@ class RunFolder:
         settings_file = self.path / "settings.json"
         self.resumed = settings_file.is_file()
         if self.resumed:
-            _check_same(json.loads(settings_file.read_text(encoding="utf-8")), settings, self.path)
+            _check_same_settings(
+                json.loads(settings_file.read_text(encoding="utf-8")), settings, self.path
+            )
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise FileExistsError(
                 f"output folder {self.path} exists and holds no run of tfrobust; give another one"
@@ -80,7 +82,7 @@ class RunFolder:
         self.finished = (self.path / finished).exists()
 
     def forget(self) -> None:
-        """Takes back what making it wrote: for a run that turned out to be impossible."""
+        """Removes what the constructor wrote, for a run that turns out to be invalid."""
         if not self.resumed:
             (self.path / "settings.json").unlink()
             if not any(self.path.iterdir()):
@@ -90,11 +92,11 @@ class RunFolder:
         return self.path / name
 
 
-def _check_same(found: dict[str, Any], wanted: dict[str, Any], path: pathlib.Path) -> None:
+def _check_same_settings(found: dict[str, Any], wanted: dict[str, Any], path: pathlib.Path) -> None:
     wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
-    other = [name for name in wanted if found.get(name) != wanted[name]]
-    if other:
-        name = other[0]
+    different = [name for name in wanted if found.get(name) != wanted[name]]
+    if different:
+        name = different[0]
         raise FileExistsError(
             f"{path} holds a run with {name} {found.get(name)!r}, not {wanted[name]!r}; give "
             "another output folder"

@@ -1,4 +1,4 @@
-"""What a training runs on: one device, several of one machine, several machines, a TPU."""
+"""Distribution strategies: one device, several on one machine, several machines, a TPU."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import tensorflow as tf
 
 from tfrobust import validation
 
-#: What can be chosen: name to what it is.
+#: Name of each strategy to its description.
 STRATEGIES = {
     "none": "one device: the first GPU, or the CPU",
     "mirrored": "all GPUs of this machine; without GPUs, all its logical CPU devices",
-    "multiworker": "several machines, named by TF_CONFIG",
-    "tpu": "the TPU that TensorFlow finds; not tried by us",
+    "multiworker": "several machines, named in TF_CONFIG",
+    "tpu": "the TPU that TensorFlow finds; untested",
 }
 
 
 def strategy(name: str) -> tf.distribute.Strategy:
-    """The distribution strategy of a name.
+    """Returns a distribution strategy by name.
 
-    Models are made, loaded and compiled in its `scope()`. All devices together take a batch, so
-    that loss and weights are those of one device, whatever their number: batch size and learning
-    rate stay as they are. Who makes the batch k times as large, to keep k devices busy, multiplies
-    the learning rate by k as well (the linear rule of Goyal et al., 2017, with a warm-up for large
-    k); nothing does so by itself.
+    Create, load and compile models in its `scope()`. Batch size and learning rate are global: each
+    batch is split over the devices, so that loss and weights are those of a single device. If you
+    multiply the batch size by k to keep k devices busy, multiply the learning rate by k as well
+    (the linear scaling rule of Goyal et al., 2017, with a warm-up for large k); this is not
+    automatic.
 
     Args:
         name: One of `STRATEGIES`.
 
     Returns:
-        The strategy; for "none" TensorFlow's default, which is none.
+        The strategy; TensorFlow's default strategy for "none".
 
     Raises:
         ValueError: The name is unknown, TF_CONFIG does not name the workers, or there is no TPU.
@@ -83,7 +83,7 @@ def _tpu() -> tf.distribute.Strategy:
 
 
 def is_chief(chosen: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one of its strategy that writes; else another worker does.
+    """Whether this process is the one of its strategy that writes results.
 
     Args:
         chosen: What `strategy` returned.
@@ -93,15 +93,15 @@ def is_chief(chosen: tf.distribute.Strategy) -> bool:
 
 @contextlib.contextmanager
 def others_alive() -> Iterator[None]:
-    """Makes one sentence of what TensorFlow says when another worker is gone.
+    """Turns TensorFlow's errors about a lost worker into one readable message.
 
     Raises:
-        ConnectionError: It is.
+        ConnectionError: Another worker was lost.
     """
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
         raise ConnectionError(
-            "another worker went away; give all of them their command again, and they go on from "
-            f"the last whole epoch ({' '.join(error.message.split())[:200]})"
+            "another worker was lost; restart all workers to resume after the last completed epoch "
+            f"({' '.join(error.message.split())[:200]})"
         ) from error

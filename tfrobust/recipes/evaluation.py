@@ -1,4 +1,4 @@
-"""Measures models beside each other and writes a report of them."""
+"""Evaluates models side by side and writes a report."""
 
 from __future__ import annotations
 
@@ -46,38 +46,38 @@ def evaluate(
     stop_at_chance: bool = True,
     verbose: bool = True,
 ) -> list[Row]:
-    """Measures models under conditions and writes rows, tables, pictures and `report.html`.
+    """Measures models under conditions and writes rows, tables, figures and `report.html`.
 
-    A folder may be added to: what was measured before, of these models or of others, is not
-    measured again. An evaluation that was killed goes on where it stopped.
+    Existing results in the folder, of these or other models, are reused. A killed evaluation
+    resumes where it stopped.
 
     Args:
-        models: Name in the report to model; see `tfrobust.evaluation.Predictor`. The first is what
-            the others are compared with.
-        data: What `tfrobust.datasets.load` gave.
+        models: Name in the report to model; see `tfrobust.evaluation.Predictor`. The others are
+            compared with the first.
+        data: A data set returned by `tfrobust.datasets.load`.
         conditions: As in `tfrobust.evaluation.benchmark`.
-        out: The folder.
-        split: Which split. Default "test".
-        classes: Which outputs of the models are the classes of the data. Default: all.
-        perturbations: Names of perturbation sequences along which flips of the prediction are
-            counted; see `tfrobust.evaluation.flips`. Default: none.
-        baseline: What corruption errors are divided by; see `tfrobust.evaluation.summary`.
-        examples: How many pictures that fooled it are shown of each model. Default 6.
-        maps: On how many images the utility and the sensitivity of each pixel are shown, of Keras
-            models (FCL paper; `tfrobust.attacks.utility`, `sensitivity`). Default: none.
-        seed: Seed of all draws.
+        out: Output folder.
+        split: The split. Default "test".
+        classes: Indices of the model outputs that are the classes of the data. Default: all.
+        perturbations: Names of the perturbation sequences to measure flip probabilities on; see
+            `tfrobust.evaluation.flips`. Default: none.
+        baseline: Baseline that normalises corruption errors; see `tfrobust.evaluation.summary`.
+        examples: Number of misclassified images shown per model. Default 6.
+        maps: Number of images for which the utility and sensitivity of each pixel are shown, for
+            Keras models (FCL paper; `tfrobust.attacks.utility`, `sensitivity`). Default: 0.
+        seed: Random seed.
         stop_at_chance: Whether a clean accuracy near chance is an error.
-        verbose: Whether progress is told, on standard error.
+        verbose: Whether progress is shown on standard error.
 
     Returns:
-        All rows of these models on this data: the measured ones and the summary.
+        All rows of these models on this data set, measured and summary.
 
     Raises:
         ValueError: As in `benchmark`.
     """
     folder, dataset = pathlib.Path(out), f"{data.name}/{split}"
     conditions, names = list(conditions), stability.select(perturbations) if perturbations else ()
-    summary([], baseline=baseline)  # a baseline that is not there is said before the measuring
+    summary([], baseline=baseline)  # a missing baseline fails before anything is measured
     predictors = {
         name: model if isinstance(model, Predictor) else Predictor(model, classes=classes)
         for name, model in models.items()
@@ -116,7 +116,7 @@ def evaluate(
             )
             for name, predictor in predictors.items()
         }
-        _write_worst(shown, data.class_names, folder)
+        _write_worst_examples(shown, data.class_names, folder)
     reports.write_tables(folder)
     reports.write_report(folder)
     return [row for row in every if row.model in predictors and row.dataset == dataset]
@@ -133,7 +133,7 @@ def _count_flips(
     seed: int,
     verbose: bool,
 ) -> None:
-    """Adds the flip probabilities that are not there yet, one perturbation after the other."""
+    """Measures the flip probabilities that are still missing, one perturbation at a time."""
     with Progress(len(names), f"{model}, flips", verbose=verbose and len(names) > 0) as progress:
         for name in names:
             every = rows.read(folder / "rows.jsonl")
@@ -154,13 +154,13 @@ def _count_flips(
 
 
 def _test_answers(results: Results) -> list[Predictions]:
-    """Those of the 15 corruptions at all severities; empty if one is missing."""
+    """Predictions under the 15 corruptions at all severities; empty if one is missing."""
     wanted = [(name, s) for name in TEST_CORRUPTIONS for s in range(1, SEVERITIES + 1)]
     return [results.answers(*one) for one in wanted] if all(map(results.has, wanted)) else []
 
 
 def _reliability(results: Mapping[str, Results], dataset: str) -> list[dict[str, Any]]:
-    """Curves on clean images and, where they are all there, on the 75 corrupted sets together."""
+    """Reliability curves on clean images and, if complete, on the 75 corrupted sets combined."""
     curves = []
     for name, found in results.items():
         shown: list[tuple[str, Optional[float], Predictions]] = []
@@ -173,13 +173,13 @@ def _reliability(results: Mapping[str, Results], dataset: str) -> list[dict[str,
                 key: [None if np.isnan(value) else value for value in values.tolist()]
                 for key, values in curve.items()
             }
-            place = {"dataset": dataset, "corruption": corruption, "severity": severity}
-            curves.append({"model": name, **place, **numbers})
+            condition = {"dataset": dataset, "corruption": corruption, "severity": severity}
+            curves.append({"model": name, **condition, **numbers})
     return curves
 
 
 def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str, Any]]:
-    """Intervals of the clean and robust accuracy of each model, less those of the first."""
+    """Differences in clean and robust accuracy from the first model, with intervals."""
     scores: dict[str, dict[str, np.ndarray]] = {}
     for name, found in results.items():
         scores[name] = {CLEAN: found.answers(CLEAN, 0.0).right}
@@ -211,14 +211,14 @@ def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str,
 
 
 def _write_records(made: list[dict[str, Any]], path: pathlib.Path, dataset: str) -> None:
-    """Writes records, and keeps those of other models and data sets that are there."""
+    """Writes records, keeping existing ones of other models and data sets."""
     own = {record["model"] for record in made}
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     kept = [one for one in kept if one["dataset"] != dataset or one["model"] not in own]
     files.write_json(kept + made, path)
 
 
-def _write_worst(
+def _write_worst_examples(
     shown: Mapping[str, Sequence[worst_examples.Example]],
     class_names: Sequence[str],
     folder: pathlib.Path,
@@ -230,7 +230,7 @@ def _write_worst(
         np.savez_compressed(
             temporary, **worst_examples.pictures([example for _, example in examples])
         )
-    told = [
+    records = [
         {
             "model": name,
             "corruption": example.condition.name,
@@ -241,13 +241,13 @@ def _write_worst(
         }
         for name, example in examples
     ]
-    files.write_json(told, folder / "worst.json")
+    files.write_json(records, folder / "worst.json")
 
 
 def _write_maps(
     predictors: Mapping[str, Predictor], batches: Any, folder: pathlib.Path, count: int
 ) -> None:
-    """Utility and sensitivity of the pixels of the first images: the largest over the channels."""
+    """Writes per-pixel utility and sensitivity of the first images, maximum over the channels."""
     images, labels = (np.asarray(part)[:count] for part in next(iter(batches)))
     nets = {name: one.net for name, one in predictors.items() if one.net is not None}
     if not nets:

@@ -1,4 +1,4 @@
-"""What augmentations look like: a grid of pictures."""
+"""A preview of augmentations as a grid of images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfrobust.evaluation.conditions import evaluation_seed
 from tfrobust.reports import figures
 from tfrobust.rows import CLEAN
 
-#: For a picture file; the centre of the image is cut out at this size, as for ImageNet.
+#: Size of the centre crop of an image file, as for ImageNet.
 SIDE = 224
 
 
@@ -31,27 +31,27 @@ def preview(
     draws: int = 1,
     seed: int = 0,
 ) -> pathlib.Path:
-    """Draws images and what augmentations make of them, as the FMA paper's Figure 3.
+    """Plots images and their augmented versions, as in the FMA paper's Figure 3.
 
     Args:
-        augmentations: Names, each a column: see `augment.naming.by_name` and `expand`.
+        augmentations: Names, one column each; see `augment.naming.by_name` and `expand`.
         out: PNG file to write.
-        dataset: Where the images come from: the first of its validation images (of a test set, of
-            its test images).
-        data_dir: Where it is; see `datasets.load`.
+        dataset: Data set whose first validation images (test images, if it is a test set) are
+            used.
+        data_dir: Its folder; see `datasets.load`.
         data_options: Its options; see `datasets.load`.
-        images: Picture files (JPEG, PNG) to take instead; their middle square, at 224 pixels.
-        examples: Number of images, each a row; picture files are all shown.
-        draws: How often each augmentation is drawn: so many columns.
+        images: Image files (JPEG, PNG) to use instead: their central square at 224 pixels.
+        examples: Number of images, one row each; image files are all shown.
+        draws: Number of draws, one column each, per augmentation.
         seed: Seed of the draws.
 
     Returns:
-        The path of the file.
+        Path of the file.
 
     Raises:
-        ValueError: An unknown name, a strength out of its range, or a file that is no picture.
-        FileExistsError: `out` is there already.
-        FileNotFoundError: A picture file is not there.
+        ValueError: A name is unknown, a strength out of range, or a file is not an image.
+        FileExistsError: `out` already exists.
+        FileNotFoundError: An image file does not exist.
     """
     out = pathlib.Path(out)
     if out.exists():
@@ -86,7 +86,7 @@ def preview(
 
 
 def _read(path: files.PathLike) -> tf.Tensor:
-    """The middle square of a picture file at 224 pixels: [224, 224, 3] in [0, 1]."""
+    """Reads the central square of an image file: [224, 224, 3] in [0, 1]."""
     content = pathlib.Path(path).read_bytes()
     try:
         image = tf.io.decode_image(content, channels=3, expand_animations=False)

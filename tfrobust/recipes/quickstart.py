@@ -1,4 +1,4 @@
-"""The whole job of the FMA paper in five minutes on two CPU cores."""
+"""The FMA paper's pipeline end to end, in five minutes on two CPU cores."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class Quickstart(Recipe):
     """FMA paper, Table 3, Figure 3 and Figure 4, on digits with a small net.
 
     Command: `tfrobust quickstart`. Everything is chosen on the validation images; the test images
-    are looked at once, for the table.
+    are used only once, for the table.
 
-    The augmentations are Table 1's with strengths calibrated anew. One differs: the blur's kernel
-    has 13 pixels, not 3, because an 8-pixel digit enlarged to 32 has no detail of three pixels
-    that a small kernel could take away (at 3 pixels no σ costs 10 points).
+    The augmentations are those of Table 1, recalibrated. One differs: the blur kernel has 13
+    pixels, not 3, because an 8-pixel digit enlarged to 32 has no three-pixel detail for a small
+    kernel to remove (at 3 pixels no σ costs 10 points).
 
     Args:
         dataset: One of `DATASETS`.
         net: One of `NETS`.
-        batch_size: Images a step.
+        batch_size: Global batch size.
         baseline_epochs: Epochs of the clean baseline.
-        baseline_learning_rate: Its first learning rate.
-        drop: Accuracy that each augmentation shall cost the baseline (paper: 0.10).
-        blur_kernel_size: Side of the blur's kernel in pixels.
-        finetune_epochs: Epochs of each finetuning (paper: 30), even, so that Combined+ and
-            Combined− have as many.
-        finetune_learning_rate: Their first learning rate.
+        baseline_learning_rate: Its initial learning rate.
+        drop: Drop in the baseline's accuracy that each augmentation is calibrated to (paper: 0.10).
+        blur_kernel_size: Size of the blur kernel in pixels.
+        finetune_epochs: Epochs of each finetuning (paper: 30); even, so that Combined+ and
+            Combined− get equally many.
+        finetune_learning_rate: Their initial learning rate.
         clean_share: Weight of the clean images in AT.
         alpha: Weight of the stability loss in ST.
         gamma: Weight of the FMA loss in FMA. 0.1, 0.3 and 1.0 were tried on validation images.
@@ -65,7 +65,7 @@ class Quickstart(Recipe):
 
     @property
     def finetunings(self) -> dict[str, tuple[str, dict[str, float]]]:
-        """Name in the table to method and its settings."""
+        """Name in the table to a method and its settings."""
         return {
             "AT/CA": ("augmentation_training", {"clean_share": self.clean_share}),
             "ST/CA": ("stability_training", {"alpha": self.alpha}),
@@ -80,22 +80,22 @@ def quickstart(
     savedmodels: files.PathLike = "savedmodels",
     say: Callable[[str], Any] = print,
 ) -> str:
-    """Runs the recipe; what an earlier run of the same settings has finished is not done again.
+    """Runs the recipe, or resumes it where an earlier run with the same settings stopped.
 
     Args:
         recipe: The settings.
         out: Output folder.
-        savedmodels: Folder for the SavedModel, which gets the name of `out`.
-        say: Takes the lines that tell how it goes.
+        savedmodels: Folder for the SavedModel, which is named after `out`.
+        say: Receives progress messages.
 
     Returns:
         The paper's Table 3 for this run, as text.
 
     Raises:
         FileExistsError: `out` or the SavedModel's folder holds something else.
-        PermissionError: One of them cannot be written to.
-        ValueError: The SavedModel does not give what was recorded with it.
-        RuntimeError: The SavedModel does not give the model's logits elsewhere.
+        PermissionError: One of them is not writable.
+        ValueError: The SavedModel does not reproduce its recorded outputs.
+        RuntimeError: Served from another process, the SavedModel returns other logits.
     """
     started = time.monotonic()
     exported = pathlib.Path(savedmodels) / pathlib.Path(out).name
@@ -108,7 +108,7 @@ def quickstart(
         say(f"{run.path} holds this run, finished; remove it and {exported} to run it again")
         return reports.robustness_table(rows.read(run / "rows.jsonl")).to_text()
     if run.resumed:
-        say(f"{run.path} holds this run, unfinished; going on with it")
+        say(f"{run.path} holds this run, unfinished; resuming it")
 
     def stage(number: int, what: str) -> None:
         say(f"[{time.monotonic() - started:4.0f} s] {number}/6 {what}")
@@ -130,7 +130,7 @@ def quickstart(
         cost = f"{100 * c.drop:5.2f} points{note}"
         say(f"  {c.augmentation:4}{c.parameter:12}{c.strength:+7.3f}  {cost}")
     individual = strength.augmentations_at(calibrations)
-    # One for all that is measured, so that each augmentation is traced once.
+    # Shared by all evaluations, so that each augmentation is traced once.
     augmentations = {**individual, **presets.combinations(individual)}
     evaluator = Evaluator(augmentations)
 
@@ -172,8 +172,8 @@ def quickstart(
 
 
 def _data(recipe: Quickstart) -> datasets.Data:
-    # Loaded anew for each stage: the order of the batches then does not depend on whether the
-    # stages before were run or found.
+    # Reloaded in each stage, so that the order of the batches does not depend on whether the
+    # previous stages were run or resumed.
     return datasets.load(recipe.dataset, batch_size=recipe.batch_size, seed=recipe.seed)
 
 
@@ -257,7 +257,7 @@ def _finetune(
         checkpoint=checkpoint,
     )
     rows.write(monitor.rows, _history_file(run, name))
-    saving.save_model(model, _model_file(run, name))  # says that this finetuning is done
+    saving.save_model(model, _model_file(run, name))  # marks this finetuning as finished
     checkpoint.clear()
 
 
@@ -293,7 +293,7 @@ def _write_pictures(
 
 
 def _best(history: list[rows.Row]) -> str:
-    """The model with the highest mean validation accuracy over the augmentations at its end."""
+    """The model with the highest final validation accuracy, averaged over the augmentations."""
     last = max(row.epoch or 0 for row in history)
     scores: dict[str, list[float]] = {}
     for row in history:

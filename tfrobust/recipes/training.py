@@ -1,4 +1,4 @@
-"""Training a baseline, and finetuning a model with a method."""
+"""Recipes that train a baseline and finetune a model with a method."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tfrobust.recipes.base import Recipe, RunFolder
 from tfrobust.registries import METHODS, NETS
 from tfrobust.seeding import seed_everything
 
-#: Folder of a run with what an unfinished training goes on from.
+#: Folder of a run with the checkpoints that an unfinished training resumes from.
 CHECKPOINTS = "checkpoints"
-#: What a run writes last.
+#: File that a run writes last.
 FINISHED = "model.keras"
 
 
@@ -35,17 +35,17 @@ FINISHED = "model.keras"
 class Train(Recipe):
     """Trains a net on clean images.
 
-    SGD with momentum 0.9, the learning rate falling by a half cosine to 0 over the run.
+    SGD with momentum 0.9 and cosine decay of the learning rate to 0.
 
     Args:
         dataset: One of `DATASETS`.
-        data_dir: Where it is; see `datasets.load`.
+        data_dir: Its folder; see `datasets.load`.
         data_options: Its options; see `datasets.load`.
         net: One of `NETS`.
-        epochs: Number of passes over the training images.
-        batch_size: Images a step, of all devices together.
-        learning_rate: Learning rate of the first step; it goes with the batch size, not with the
-            number of devices.
+        epochs: Number of epochs.
+        batch_size: Global batch size.
+        learning_rate: Initial learning rate, for the global batch size, whatever the number of
+            devices.
         strategy: One of `devices.STRATEGIES`.
     """
 
@@ -63,23 +63,23 @@ class Train(Recipe):
 class Finetune(Recipe):
     """Finetunes a trained model with a method.
 
-    SGD with momentum 0.9, the learning rate falling by a half cosine to 0 over the run.
+    SGD with momentum 0.9 and cosine decay of the learning rate to 0.
 
     Args:
         model: The `.keras` file to start from.
         method: One of `METHODS`.
-        augment: "combined" (Combined+ and Combined− by turns), a name of Table 1 such as "B+", or
-            one of `AUGMENTS`, "jpeg=10" for one at another strength; "fgsm" or "fgsm=0.01" for
+        augment: "combined" (alternating Combined+ and Combined−), a name from Table 1 such as "B+",
+            or one of `AUGMENTS`, optionally with a strength, "jpeg=10"; "fgsm" or "fgsm=0.01" for
             methods that take an attack.
-        strengths: A file of calibrated strengths; None takes Table 1's.
+        strengths: File of calibrated strengths; None for those of Table 1.
         settings: Further arguments of the method, such as gamma.
         dataset: One of `DATASETS`.
-        data_dir: Where it is; see `datasets.load`.
+        data_dir: Its folder; see `datasets.load`.
         data_options: Its options; see `datasets.load`.
-        epochs: Number of passes over the training images.
-        batch_size: Images a step, of all devices together.
-        learning_rate: Learning rate of the first step; it goes with the batch size, not with the
-            number of devices.
+        epochs: Number of epochs.
+        batch_size: Global batch size.
+        learning_rate: Initial learning rate, for the global batch size, whatever the number of
+            devices.
         strategy: One of `devices.STRATEGIES`; of "multiworker" see `train`.
     """
 
@@ -100,26 +100,25 @@ class Finetune(Recipe):
 def train(recipe: Train, out: files.PathLike) -> keras.Model:
     """Runs a `Train` recipe; writes model.keras, rows.jsonl (validation) and settings.json.
 
-    With strategy "multiworker" each worker runs it, with one `out` that all of them can read; the
-    first one writes. Where a worker was killed, all are started again, and go on from the last
-    whole epoch.
+    With strategy "multiworker" each worker runs it, with a shared folder `out`; the chief writes.
+    If a worker is killed, restart all of them; they resume after the last completed epoch.
 
     Args:
         recipe: The settings.
-        out: Output folder; a run that was killed goes on there.
+        out: Output folder; a killed run in it is resumed.
 
     Returns:
         The trained model.
 
     Raises:
-        ValueError: A name or number of the recipe is wrong.
+        ValueError: A name or value of the recipe is invalid.
         FileExistsError: `out` holds something else.
-        ConnectionError: Another worker went away.
+        ConnectionError: Another worker was lost.
     """
     build = NETS[recipe.net]
-    chosen = devices.strategy(recipe.strategy)  # several workers find one another before all else
-    seed_everything(recipe.seed)  # before the data: their order depends on TensorFlow's seed too
-    data = training_data(recipe)  # what is missing must not leave a folder behind
+    chosen = devices.strategy(recipe.strategy)  # workers must connect before anything else
+    seed_everything(recipe.seed)  # before loading: shuffling depends on TensorFlow's seed too
+    data = training_data(recipe)  # missing data must not leave a folder behind
     run = _run_folder(recipe, out, data) if devices.is_chief(chosen) else None
     finished = pathlib.Path(out, FINISHED)
     if finished.exists():
@@ -127,7 +126,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     with chosen.scope():
         model = METHODS["baseline"](build(data.image_shape, data.classes))
     checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS))
-    model = _fitted(model, data, recipe, checkpoint)
+    model = _fit_on_strategy(model, data, recipe, checkpoint)
     if run is None:
         return model
     measured = Evaluator({}).rows(
@@ -148,20 +147,20 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
 
     Args:
         recipe: The settings.
-        out: Output folder; a run that was killed goes on there.
+        out: Output folder; a killed run in it is resumed.
 
     Returns:
         The finetuned model.
 
     Raises:
-        ValueError: A name or number of the recipe is wrong.
-        FileNotFoundError: There is no model file.
+        ValueError: A name or value of the recipe is invalid.
+        FileNotFoundError: The model file does not exist.
         FileExistsError: `out` holds something else.
-        ConnectionError: Another worker went away.
+        ConnectionError: Another worker was lost.
     """
     chosen = devices.strategy(recipe.strategy)
     individual = individual_augmentations(recipe.strengths)
-    perturbation(recipe.augment, individual, seed=recipe.seed)  # says what is wrong
+    perturbation(recipe.augment, individual, seed=recipe.seed)  # raises an error if it is invalid
     check_method_settings(recipe.method, recipe.settings)
     seed_everything(recipe.seed)
     source = saving.load_model(recipe.model)
@@ -171,7 +170,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     if finished.exists():
         return saving.load_model(finished)
     with chosen.scope():
-        # Made here, because variables belong to the devices. (Keras 2 cannot load a model there.)
+        # Created in the scope, which owns the variables. (Keras 2 cannot load a model there.)
         augment = perturbation(recipe.augment, individual, seed=recipe.seed)
         net = getattr(source, "net", source)
         if recipe.strategy != "none":
@@ -185,7 +184,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         seed=recipe.seed,
     )
     checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS), remember=[monitor])
-    model = _fitted(model, data, recipe, checkpoint, callbacks=[monitor])
+    model = _fit_on_strategy(model, data, recipe, checkpoint, callbacks=[monitor])
     if run is None:
         return model
     rows.write(monitor.rows, run / "history.jsonl")
@@ -197,21 +196,21 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
 def _run_folder(
     recipe: Union[Train, Finetune], out: files.PathLike, data: datasets.Data
 ) -> RunFolder:
-    """The folder of a run, with what says which data it is of."""
+    """Creates the folder of a run, with a description of the data."""
     run = RunFolder(out, recipe, finished=FINISHED)
     if not run.finished:
         files.write_json(data.describe(), run / "data.json")
     return run
 
 
-def _fitted(
+def _fit_on_strategy(
     model: RobustModel,
     data: datasets.Data,
     recipe: Union[Train, Finetune],
     checkpoint: Checkpoint,
     callbacks: Any = (),
 ) -> keras.Model:
-    """The model, trained as a recipe says, on one device."""
+    """Trains a model as a recipe says and returns it on one device."""
     with devices.others_alive():
         fit(
             model,
@@ -225,7 +224,7 @@ def _fitted(
 
 
 def made_anew(net: keras.Model) -> keras.Model:
-    """The same net with variables of its own, which belong to the strategy of the scope."""
+    """A copy of a net whose variables belong to the strategy of the current scope."""
     weights = net.get_weights()
     net = type(net).from_config(net.get_config())
     net.set_weights(weights)
@@ -233,7 +232,7 @@ def made_anew(net: keras.Model) -> keras.Model:
 
 
 def on_one_device(model: keras.Model) -> keras.Model:
-    """A model without its devices. All workers take part: they hold its statistics together."""
+    """A copy of a model on one device. All workers must call it, to aggregate the statistics."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "model.keras")
         saving.save_model(model, path)
@@ -241,10 +240,10 @@ def on_one_device(model: keras.Model) -> keras.Model:
 
 
 def training_data(recipe: Union[Train, Finetune]) -> datasets.Data:
-    """The data of a recipe, which must have images to train on.
+    """Loads the data of a recipe, which must include training images.
 
     Raises:
-        ValueError: It is a test set.
+        ValueError: The data set is a test set.
     """
     data = datasets.load(
         recipe.dataset,
@@ -268,23 +267,23 @@ def fit(
     checkpoint: Optional[Checkpoint] = None,
     verbose: Optional[int] = None,
 ) -> Any:
-    """Compiles and fits a method: SGD, momentum 0.9, a half-cosine learning rate down to 0.
+    """Compiles and fits a method with SGD, momentum 0.9 and cosine decay of the learning rate.
 
-    `seed_everything` comes first, before the net is made or loaded.
+    Call `seed_everything` first, before the net is created or loaded.
 
     Args:
         model: The method.
-        data: Its data.
+        data: The data set.
         epochs: Number of passes over the training images, 1 or more.
-        learning_rate: Learning rate of the first step, above 0.
-        optimizer: Another optimizer, which then says the learning rate.
+        learning_rate: Initial learning rate, above 0.
+        optimizer: Optimizer to use instead; `learning_rate` is then ignored.
         callbacks: Further callbacks; one for alternating augmentations is added where needed.
-        checkpoint: Where an earlier process left off, and where this one leaves its epochs.
-        verbose: 0, 1 or 2, as in Keras. Default: a moving bar for people, a line an epoch for
-            files.
+        checkpoint: Checkpoint to resume from, and to save each epoch to.
+        verbose: 0, 1 or 2, as in Keras. Default: a progress bar on a terminal, else one line per
+            epoch.
 
     Returns:
-        Keras' history.
+        The Keras history.
 
     Raises:
         ValueError: `epochs` or `learning_rate` is out of range.
@@ -312,13 +311,13 @@ def fit(
         epochs=epochs,
         initial_epoch=done,
         callbacks=callbacks,
-        shuffle=False,  # the data set shuffles itself; Keras 3 warns where it is not told
+        shuffle=False,  # the data set shuffles itself; Keras 3 warns without this
         verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
     )
 
 
 def individual_augmentations(strengths: Optional[files.PathLike]) -> dict[str, StrengthAugment]:
-    """The seven augmentations at calibrated strengths, or at Table 1's."""
+    """The seven augmentations at calibrated strengths, or at those of Table 1."""
     if strengths is None:
         return presets.table_1("cifar10")
     return strength.augmentations_at(strength.read(strengths))
@@ -327,7 +326,7 @@ def individual_augmentations(strengths: Optional[files.PathLike]) -> dict[str, S
 def perturbation(
     name: str, individual: Mapping[str, StrengthAugment], *, seed: int
 ) -> Union[Augment, FGSM]:
-    """The augmentation that a text stands for, or "fgsm", "fgsm=0.01": the attack with its ε."""
+    """Parses an augmentation by name, or the attack "fgsm", with an ε as in "fgsm=0.01"."""
     attack, given, epsilon = name.partition("=")
     if attack != "fgsm":
         return naming.by_name(name, individual, seed=seed)
@@ -338,7 +337,7 @@ def perturbation(
 
 
 def check_method_settings(method: str, settings: Mapping[str, Any]) -> None:
-    """Raises a ValueError that names a method's settings where one given is not among them."""
+    """Raises a ValueError listing a method's settings if one given is unknown."""
     taken = ("self", "net", "augment", "kwargs")
     valid = [p for p in inspect.signature(METHODS[method].__init__).parameters if p not in taken]
     unknown = sorted(set(settings) - set(valid))
@@ -354,7 +353,7 @@ def build_method(
     augment: Union[Augment, FGSM, None],
     settings: Mapping[str, Any],
 ) -> RobustModel:
-    """A method on a net; the baseline takes no augmentation, adversarial training an attack."""
+    """Builds a method on a net; the baseline ignores `augment`, adversarial training takes FGSM."""
     check_method_settings(name, settings)
     method = METHODS[name]
     parameters = inspect.signature(method.__init__).parameters

@@ -1,4 +1,4 @@
-"""Tuning a method: many finetunings of one model, and the best of them."""
+"""Hyper-parameter search for a method: many finetunings of one model."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from tfrobust.tuning.search import TUNERS, load_data, objective_of
 from tfrobust.tuning.spaces import STRENGTH
 from tfrobust.tuning.trials import Trial
 
-#: What is lost at most where no floor is given: two points of the start model's clean accuracy.
+#: Default floor: at most two points below the initial model's clean accuracy.
 DEFAULT_DROP = 0.02
 START, BEST = "start model", "best trial"
 
 
 @dataclasses.dataclass(frozen=True)
 class Tune(Finetune):
-    """Finetunes a trained model many times and keeps the best, as `tuning.search` says.
+    """Finetunes a trained model many times and keeps the best; see `tuning.search`.
 
-    Each trial is the `Finetune` of the same settings and seed; its best epoch counts.
+    Each trial equals `Finetune` with the same settings and seed, scored at its best epoch.
 
     Args:
-        ranges: What is searched: settings of the method, and "strength", that of the augmentation.
-            Default: what `tuning.space` has for the method.
+        ranges: Search ranges for settings of the method, and for "strength" of the augmentation.
+            Default: those of `tuning.space` for the method.
         tuner: "grid", "random", "hyperband" or "bayesian".
-        trials: Most trials; see `tuning.search`.
-        conditions: What robust accuracy is the mean over: "table_1" (the seven augmentations of the
-            FMA paper's Table 1, at `strengths`, and Combined+ and Combined−, as `Finetune` shows
-            them) or "held_out" (the four corruptions that the benchmark holds out for validation,
-            at severity 3).
-        clean_floor: Clean accuracy on the validation images that must be kept.
-        clean_drop: The same as what may be lost of the start model's. Default: 0.02, where neither
-            is given.
-        objective: Another objective, such as "val_loss"; then there is no floor.
+        trials: Maximum number of trials; see `tuning.search`.
+        conditions: Conditions that robust accuracy is averaged over: "table_1" (the seven
+            augmentations of the FMA paper's Table 1, at `strengths`, and Combined+ and Combined−,
+            as in `Finetune`) or "held_out" (the four held-out corruptions of the benchmark, at
+            severity 3).
+        clean_floor: Minimum clean accuracy on the validation images.
+        clean_drop: The floor as the maximum drop from the initial model's clean accuracy. Default,
+            if neither is given: 0.02.
+        objective: Another objective, such as "val_loss"; there is no floor then.
     """
 
     ranges: tuple[tuning.Range, ...] = ()
@@ -62,28 +62,28 @@ class Tune(Finetune):
 def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print) -> list[Trial]:
     """Runs a `Tune` recipe.
 
-    Writes what `tuning.search` writes, the accuracies of the start model and of the best trial on
-    the validation images (rows.jsonl), and report.html. As KerasTuner's chief or worker it does so
-    with others; see `tuning.search`.
+    Writes the files of `tuning.search`, the accuracies of the initial model and of the best trial
+    on the validation images (rows.jsonl), and report.html. May be distributed over several
+    processes; see `tuning.search`.
 
     Args:
         recipe: The settings.
-        out: Output folder; a search that was killed goes on there.
-        say: Takes the lines that tell how it goes.
+        out: Output folder; a killed search in it is resumed.
+        say: Receives progress messages.
 
     Returns:
-        The trials, the best first; in a worker none.
+        The trials, best first; an empty list in a worker.
 
     Raises:
-        ValueError: A name or number of the recipe is wrong, or all trials failed.
-        FileNotFoundError: There is no model file.
+        ValueError: A name or value of the recipe is invalid, or all trials failed.
+        FileNotFoundError: The model file does not exist.
         FileExistsError: `out` holds something else.
     """
     recipe = recipe.replace(ranges=tuple(_checked_ranges(recipe)))
     individual = training.individual_augmentations(recipe.strengths)
     build = functools.partial(_build, recipe, individual)
-    for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest(recipe)):
-        build(values)  # what the method does not take is said before anything is trained
+    for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest_values(recipe)):
+        build(values)  # invalid settings fail before anything is trained
 
     def load() -> Any:
         return training.training_data(recipe)
@@ -128,7 +128,7 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
     """The command that finetunes with the values of a trial.
 
     Args:
-        recipe: What was run.
+        recipe: The recipe of the search.
         best: The trial.
         out: The output folder of the command.
 
@@ -155,7 +155,7 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
 
 
 def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
-    """The ranges that are searched; errors that need neither model nor data."""
+    """The search ranges; raises the errors that need neither model nor data."""
     validation.check_choice("tuner", recipe.tuner, TUNERS)
     validation.check_choice("conditions", recipe.conditions, ("table_1", "held_out"))
     if recipe.trials is not None:
@@ -166,11 +166,11 @@ def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
         raise ValueError(f"{recipe.method} has no hyper-parameter to tune; choose another method")
     names = [one.name for one in ranges]
     training.check_method_settings(recipe.method, {n: 0 for n in names if n != STRENGTH})
-    twice = sorted(set(names) & set(recipe.settings)) or sorted(
+    duplicates = sorted(set(names) & set(recipe.settings)) or sorted(
         {name for name in names if names.count(name) > 1}
     )
-    if twice:
-        raise ValueError(f"{twice[0]} is given twice: as a setting or range, and as a range")
+    if duplicates:
+        raise ValueError(f"{duplicates[0]} is given twice: as a setting or range, and as a range")
     for name in ("clean_floor", "clean_drop"):
         if getattr(recipe, name) is not None:
             validation.check_in_range(name, getattr(recipe, name), 0, 1)
@@ -183,21 +183,21 @@ def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
     return ranges
 
 
-def _largest(recipe: Tune) -> dict[str, Any]:
+def _largest_values(recipe: Tune) -> dict[str, Any]:
     return {one.name: one.rounded(one.end) for one in recipe.ranges}
 
 
 def _build(
     recipe: Tune, individual: Mapping[str, StrengthAugment], values: Mapping[str, Any]
 ) -> keras.Model:
-    """The method on the start model, as it is in the file, with the values of a trial."""
+    """Builds the method with the values of a trial on a fresh copy of the initial model."""
     values = dict(values)
     strength = values.pop(STRENGTH, None)
     augment = training.perturbation(recipe.augment, individual, seed=recipe.seed)
     if strength is not None and isinstance(augment, FGSM):
         augment = FGSM(strength)
     elif strength is not None:
-        # Table 1's names mean its own strengths; the command that finetunes could not say others.
+        # Names from Table 1 imply its strengths; the finetune command cannot express others.
         if recipe.augment in individual or not isinstance(augment, StrengthAugment):
             raise ValueError(
                 f"{recipe.augment} has no strength to search; choose an augmentation that has one "

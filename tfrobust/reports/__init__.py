@@ -1,8 +1,8 @@
-"""Tables, figures and one HTML page from result rows, without Keras and TensorFlow.
+"""Tables, figures and HTML reports from result rows, without Keras and TensorFlow.
 
-`ImageLogger` alone looks at a model, and needs them.
+Only `ImageLogger` needs them, to run a model.
 
-Names load on first use: the tables work where matplotlib is not installed.
+Names are imported on first use, so that the tables work without matplotlib.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Decision boundaries of classifiers of points of the plane."""
+"""Decision boundaries of classifiers of two-dimensional points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tfrobust.reports.figures import LOOK
 
-# From white to a blue that black markers can still be seen on; its lightness falls all the way.
+# From white to a blue on which black markers are still visible; lightness decreases monotonically.
 _SHADES = LinearSegmentedColormap.from_list("shades", ["white", "#56A3D0"])
 
 
@@ -28,10 +28,10 @@ def decision_boundaries(
     title: str = "",
     columns: int = 3,
 ) -> Figure:
-    """Figure 4 of the NoisyMix paper: where each of several classifiers tells two classes apart.
+    """Figure 4 of the NoisyMix paper: decision boundaries of several binary classifiers.
 
-    One panel a classifier: the probability of class 1 as a shade, the line where it is ½, and the
-    points, class 0 as white circles and class 1 as black triangles.
+    One panel per classifier: the probability of class 1 as shading, its ½ contour, and the points,
+    class 0 as white circles and class 1 as black triangles.
 
     Args:
         probabilities: float [K, S, S] in [0, 1], of class 1, on a square grid with S values from
@@ -39,17 +39,17 @@ def decision_boundaries(
         points: float [N, 2].
         labels: [N], 0 or 1.
         limits: Lower and upper limit of both axes. Points outside are not shown.
-        titles: Of the K panels.
+        titles: Titles of the K panels.
         classes: Names of the two classes.
-        outlines: Polygons to draw with dashes, each float [vertices, 2].
+        outlines: Polygons to draw dashed, each float [vertices, 2].
         title: Title of the figure.
-        columns: How many panels stand beside each other.
+        columns: Number of panels per row.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: The arrays do not fit each other, or hold values out of range.
+        ValueError: The arrays are inconsistent or out of range.
 
     Example:
 
@@ -90,14 +90,14 @@ def decision_boundaries(
 def _panel(
     axes: Axes, grid: np.ndarray, limits: tuple[float, float]
 ) -> matplotlib.cm.ScalarMappable:
-    """The shade and the boundary of one classifier."""
+    """Draws the shading and the boundary of one classifier."""
     low, high = limits
-    places = np.linspace(low, high, len(grid))
+    ticks = np.linspace(low, high, len(grid))
     image = axes.pcolormesh(
-        places, places, grid, cmap=_SHADES, vmin=0, vmax=1, shading="gouraud", rasterized=True
+        ticks, ticks, grid, cmap=_SHADES, vmin=0, vmax=1, shading="gouraud", rasterized=True
     )
     if grid.min() < 0.5 < grid.max():
-        axes.contour(places, places, grid, levels=[0.5], colors="black", linewidths=1.6)
+        axes.contour(ticks, ticks, grid, levels=[0.5], colors="black", linewidths=1.6)
     axes.set(xlim=limits, ylim=limits, aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     return image
 

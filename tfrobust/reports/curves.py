@@ -1,4 +1,4 @@
-"""Accuracy versus strength: one line per model, or the best, the worst and the band between."""
+"""Accuracy versus strength: one line per model, or bands between the worst and the best."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def strength_curves(
     unit: str | None = None,
     mixed_protocols: bool = False,
 ) -> Figure:
-    """Accuracy of several models while an augmentation or an attack gets stronger.
+    """Accuracy of several models against the strength of an augmentation or attack.
 
-    With `band` it is the figure of the stability-training paper: at each strength the best and
-    the worst of several models (of one method, say, with other settings), shaded in between.
+    With `band`, as in the stability-training paper: at each strength the best and the worst of
+    several models (such as one method with different settings), shaded in between.
 
     Args:
         rows: Result rows of one data set.
         corruption: The augmentation, attack or corruption to show.
-        band: True shows the band of all models; a mapping from a name to models, a band for each.
+        band: True for one band over all models, or a mapping from band name to models.
         title: Title of the figure; the name of the corruption by default.
-        unit: What a strength is, such as "degrees"; stands at the axis. Default "strength", for
-            attacks their size.
-        mixed_protocols: Shows models that were not measured alike; a line below says what differs.
+        unit: Unit for the axis label, such as "degrees". Default "strength", for attacks their
+            size.
+        mixed_protocols: Allows models measured under different protocols; a note says what differs.
 
     Returns:
         A matplotlib figure: strengths across, accuracy in percent upwards.
 
     Raises:
-        ValueError: Nothing was measured at a strength of `corruption`, a model of a band is not
-            there or lacks every strength, or the models were not measured alike.
+        ValueError: There are no results at a strength of `corruption`, a model of a band is missing
+            or lacks every strength, or the protocols differ.
 
     Example:
 
@@ -88,7 +88,7 @@ def strength_curves(
 
 
 def legend_below(figure: Figure, columns: int, notes: Sequence[str]) -> None:
-    """The legend below a figure, headed by what the models were not measured alike in."""
+    """Adds a legend below a figure, headed by notes on differing protocols."""
     text = "\n".join(textwrap.fill(note, 75) for note in notes)
     figure.set_figheight(figure.get_figheight() + 0.13 * len(text.splitlines()))
     legend = figure.legend(
@@ -130,7 +130,7 @@ def _draw_band(
     strengths = np.array(results.severities(corruption))
     lines = [[results.value(m, corruption, s, "accuracy") for s in strengths] for m in models]
     values = 100 * np.array(lines)
-    shared = ~np.isnan(values).any(axis=0)  # a best of fewer models is not the best of all
+    shared = ~np.isnan(values).any(axis=0)  # the best of fewer models is not comparable
     if not shared.any():
         raise ValueError(f"the models of band {label!r} share no strength of {corruption!r}")
     strengths, values = strengths[shared], values[:, shared]
@@ -150,6 +150,6 @@ def _draw_band(
 
 
 def legend_label(text: str) -> str:
-    """A name as a legend takes it."""
-    # A label that starts with _ would be left out of the legend.
+    """A name as a legend label."""
+    # Matplotlib omits labels that start with _ from the legend.
     return f" {text}" if text.startswith("_") else text

@@ -11,15 +11,15 @@ from tfrobust.rows import CLEAN
 
 
 def differences_table(records: Iterable[Mapping[str, Any]]) -> Table:
-    """Differences of the accuracies of two models on the same images, with intervals.
+    """Differences in accuracy between two models on the same images, with intervals.
 
     Args:
         records: Mappings with `model`, `baseline`, `corruption`, `severity`, `difference`, `low`,
             `high`, `level` (fractions) and `n`; as in `differences.json`.
 
     Returns:
-        The table, differences in points and the level in percent. A difference whose interval
-        holds 0 can be chance.
+        The table, with differences in points and the level in percent. A difference whose interval
+        contains 0 may be chance.
 
     Raises:
         ValueError: A record lacks a key, or its numbers are not low ≤ difference ≤ high.
@@ -38,7 +38,7 @@ def differences_table(records: Iterable[Mapping[str, Any]]) -> Table:
                 "a difference must be low <= difference <= high at a level in (0, 1); received "
                 f"{record['low']}, {record['difference']}, {record['high']}, {record['level']}"
             )
-        images = _images(names[2], names[3])
+        images = _describe_images(names[2], names[3])
         verdict = "better" if low > 0 else "worse" if high < 0 else "can be chance"
         labels.append(f"{names[0]} minus {names[1]}, {images}")
         values.append((*numbers[:3], verdict, level, count))
@@ -48,7 +48,7 @@ def differences_table(records: Iterable[Mapping[str, Any]]) -> Table:
     return Table("Difference", columns, tuple(labels), tuple(values), tuple(texts))
 
 
-def _images(corruption: str, severity: float | None) -> str:
+def _describe_images(corruption: str, severity: float | None) -> str:
     if corruption == "test":
         return "corrupted images"
     if corruption == CLEAN:

@@ -1,4 +1,4 @@
-"""Features of images as points of the plane."""
+"""Two-dimensional embeddings of image features."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def embedding_panels(
     """Figure 1 of the AugMax paper: the same images, changed in several ways, one panel each.
 
     Args:
-        points: What was done to the images, to their places [N, 2].
-        labels: Class of each image, whole numbers [N] from 0, the same in all panels.
+        points: Panel title (what was done to the images) to their coordinates [N, 2].
+        labels: Class index of each image, [N], the same in all panels.
         class_names: Names of the classes.
         title: Title of the figure.
 
     Returns:
-        A matplotlib figure; all panels have the same axes. Classes differ in colour and marker.
+        A matplotlib figure; all panels share axes. Classes differ in colour and marker.
 
     Raises:
-        ValueError: The shapes do not fit one another.
+        ValueError: The shapes are inconsistent.
 
     Example:
 
@@ -40,25 +40,25 @@ def embedding_panels(
     <Figure size ... with 1 Axes>
     """
     labels = np.asarray(labels)
-    for name, places in points.items():
-        if np.shape(places) != (len(labels), 2):
+    for name, coordinates in points.items():
+        if np.shape(coordinates) != (len(labels), 2):
             raise ValueError(
-                f"points must be [N, 2] for N labels; received {np.shape(places)} for {name!r} and "
-                f"{len(labels)} labels"
+                f"points must be [N, 2] for N labels; received {np.shape(coordinates)} for "
+                f"{name!r} and {len(labels)} labels"
             )
     with matplotlib.style.context(LOOK):
         figure = Figure(figsize=(2.7 * len(points), 3.3), layout="constrained")
         panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, (name, places) in zip(panels, points.items()):
-            for number, class_name in enumerate(class_names):
-                mine = labels == number
+        for axes, (name, coordinates) in zip(panels, points.items()):
+            for i, class_name in enumerate(class_names):
+                selected = labels == i
                 axes.scatter(
-                    places[mine, 0],
-                    places[mine, 1],
+                    coordinates[selected, 0],
+                    coordinates[selected, 1],
                     s=12,
-                    marker=_MARKERS[number % len(_MARKERS)],
-                    facecolors="none" if number % 2 else COLOURS[number % len(COLOURS)],
-                    edgecolors=COLOURS[number % len(COLOURS)],
+                    marker=_MARKERS[i % len(_MARKERS)],
+                    facecolors="none" if i % 2 else COLOURS[i % len(COLOURS)],
+                    edgecolors=COLOURS[i % len(COLOURS)],
                     linewidths=0.7,
                     label=class_name,
                 )

@@ -1,4 +1,4 @@
-"""What an evaluation's page shows of each data set, in the order in which a reader asks."""
+"""Sections of an evaluation report for each data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYS = ("model", "dataset", "corruption", "severity")
 
 
 def is_evaluation(folder: pathlib.Path, rows: Sequence[Row]) -> bool:
-    """Whether a run folder has more than the accuracies on augmented images."""
+    """Whether a run folder holds an evaluation, not only accuracies on augmented images."""
     rows = [row for row in rows if row.epoch is None]
     known = any(
         row.corruption in (*CORRUPTIONS, *ATTACKS) and row.protocol is not None for row in rows
@@ -37,13 +37,13 @@ def sections(
     Args:
         folder: The run folder.
         rows: Its rows.
-        mixed_protocols: Shows models that were not measured alike.
+        mixed_protocols: Allows models measured under different protocols.
 
     Yields:
-        Pieces of HTML.
+        Fragments of HTML.
 
     Raises:
-        ValueError: A file does not hold what its name says; the message names it.
+        ValueError: A file has the wrong content; the message names it.
     """
     rows = [row for row in rows if row.epoch is None]
     path = folder / "rows.jsonl"
@@ -84,7 +84,7 @@ def _summary(dataset: str, rows: list[Row], level: int, mixed: bool) -> Iterator
     if not evaluation_tables.has_summary(rows):
         return
     table = evaluation_tables.summary_table(rows, mixed_protocols=mixed)
-    yield page.paragraph(_lead(dataset, rows, table), kind="lead")
+    yield page.paragraph(_lead_text(dataset, rows, table), kind="lead")
     yield page.heading("Summary", level)
     yield page.paragraph(
         "Each column is a model. An arrow says which way is better: ↑ more, ↓ less. Bold marks "
@@ -100,7 +100,7 @@ def _notes(table: tables.Table) -> Iterator[str]:
         yield page.paragraph(" ".join(notes), kind="note")
 
 
-def _lead(dataset: str, rows: list[Row], table: tables.Table) -> str:
+def _lead_text(dataset: str, rows: list[Row], table: tables.Table) -> str:
     sizes = sorted({row.n for row in rows if row.corruption == CLEAN} or {row.n for row in rows})
     count = len(table.columns)
     who = f"{count} models" if count > 1 else table.columns[0]
@@ -121,14 +121,14 @@ def _lead(dataset: str, rows: list[Row], table: tables.Table) -> str:
             known = [j for j, value in enumerate(table.values[i]) if value is not None]
             names = " and ".join(table.columns[j] for j in best)
             of_whom = "" if count == 1 else f" at best ({names})" if best else ""
-            of_whom = of_whom or ("" if count == 1 else _all_of(table, known))
+            of_whom = of_whom or ("" if count == 1 else _for_whom(table, known))
             text += " " + form.format(table.texts[i][(best or known)[0]], of_whom, label=label)
     if any(note.startswith("Not measured alike") for note in table.notes):
         text += " Not all models were measured alike: see the notes under the tables."
     return text
 
 
-def _all_of(table: tables.Table, known: list[int]) -> str:
+def _for_whom(table: tables.Table, known: list[int]) -> str:
     if len(known) == len(table.columns):
         return " for every model"
     return f" ({' and '.join(table.columns[j] for j in known)})"
@@ -176,7 +176,7 @@ def _corruptions(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
 
 
 def _augmentations(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
-    """Augmentations at one strength; those with several have curves."""
+    """Augmentations at a single strength; those at several are shown as curves."""
     several = _swept(rows)
     other = {*CORRUPTIONS, *ATTACKS, *several}
     chosen = [r for r in rows if r.metric == "accuracy" and r.corruption not in other]
@@ -188,7 +188,7 @@ def _augmentations(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
 
 
 def _swept(rows: list[Row]) -> list[str]:
-    """Augmentations and attacks that were measured at several strengths."""
+    """Augmentations and attacks measured at several strengths."""
     pairs = dict.fromkeys((r.corruption, r.severity) for r in rows if r.metric == "accuracy")
     names = [name for name, strength in pairs if strength is not None]
     return [

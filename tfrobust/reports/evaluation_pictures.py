@@ -1,4 +1,4 @@
-"""Sections of an evaluation's page that are figures: calibration, flips, worst examples."""
+"""Figure sections of an evaluation report: calibration, flips, worst examples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfrobust.reports.picture_pairs import maps_figure, worst_examples
 from tfrobust.reports.reliability import curve_error, reliability_diagram
 from tfrobust.rows import CLEAN, Row
 
-#: At most so many worst examples of a model are shown.
+#: Maximum number of worst examples per model.
 WORST_SHOWN = 12
 
 
@@ -38,10 +38,10 @@ def reliability(
     if figures:
         yield page.heading("Is a model right as often as it is sure?", level)
         yield page.paragraph(
-            "Images are put together by how sure the model is of its answer. A well calibrated "
+            "Images are grouped by how sure the model is of its answer. A well calibrated "
             "model is right as often as it is sure: its bars end at the dashed line. The hatched "
-            "part is the gap; ECE is its mean over all images. The grey bars say how many images "
-            "there are."
+            "part is the gap; ECE is its mean over all images. The grey bars show how many images "
+            "each group has."
         )
         yield page.grid(figures)
 
@@ -72,7 +72,7 @@ def flips(rows: list[Row], level: int, mixed: bool) -> Iterator[str]:
 
 
 def worst(folder: pathlib.Path) -> Iterator[str]:
-    """The worst examples of every model."""
+    """The worst examples of each model."""
     path, arrays_path = folder / "worst.json", folder / "worst.npz"
     keys = ("model", "corruption", "severity", "label", "predicted", "confidence")
     records = page.read_records(path, keys)
@@ -106,19 +106,19 @@ def worst(folder: pathlib.Path) -> Iterator[str]:
 
 
 def maps(folder: pathlib.Path) -> Iterator[str]:
-    """Utility and sensitivity of the pixels of some images, of every model."""
+    """Per-pixel utility and sensitivity of some images, for each model."""
     path, arrays_path = folder / "maps.json", folder / "maps.npz"
-    told = page.read_json(path)
-    if not told:
+    description = page.read_json(path)
+    if not description:
         return
     try:
         with np.load(arrays_path, allow_pickle=False) as arrays:
             images, found = arrays["images"], arrays["maps"]
-        if len(found) != len(told["models"]):
-            raise ValueError(f"{len(found)} sets of maps and {len(told['models'])} models")
+        if len(found) != len(description["models"]):
+            raise ValueError(f"{len(found)} sets of maps and {len(description['models'])} models")
         figures = [
-            maps_figure(images / np.float32(255), one, told["maps"], title=str(model))
-            for model, one in zip(told["models"], found)
+            maps_figure(images / np.float32(255), one, description["maps"], title=str(model))
+            for model, one in zip(description["models"], found)
         ]
     except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
@@ -132,6 +132,6 @@ def maps(folder: pathlib.Path) -> Iterator[str]:
     yield page.grid(
         [
             page.figure(figure, "png", f"Utility and sensitivity of {model}.", "", kind="")
-            for model, figure in zip(told["models"], figures)
+            for model, figure in zip(description["models"], figures)
         ]
     )

@@ -1,4 +1,4 @@
-"""Tables of an evaluation, models side by side: the summary, the corruptions, a sweep."""
+"""Evaluation tables, models side by side: summary, corruptions, sweeps, attacks."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ CALIBRATION = {
     "rms_calibration_error": "RMS calibration error",
     "aurra": "AURRA",
 }
-#: A metric that is divided by a baseline: its name, and what it is when it is not divided.
+#: Metric to its name when normalised by a baseline, and when not.
 DIVIDED = {
     "mean_corruption_error": ("mCE", "Mean error on corrupted images"),
     "relative_mean_corruption_error": ("Relative mCE", "Mean error minus clean error"),
     "mean_flip_rate": ("Mean flip rate mFR", "Mean flip rate"),
 }
 
-#: Label, values, decimals, and whether more is better.
+#: Label, values, decimals, and whether higher is better.
 _Line = tuple[str, Sequence[float], int, bool]
 
 
 def summary_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Table:
-    """Everything that one number says of a model, models side by side.
+    """Summary of all single-number metrics, models side by side.
 
     Args:
-        rows: Result rows of one data set. What is not in them has no line.
-        mixed_protocols: Shows models that were not measured alike; a note then says what differs.
+        rows: Result rows of one data set. Metrics without rows are omitted.
+        mixed_protocols: Allows models measured under different protocols; a note says what differs.
 
     Returns:
-        The table. Fractions are in percent; what is divided by a baseline names it.
+        The table. Fractions are in percent; normalised metrics name their baseline.
 
     Raises:
-        ValueError: No row belongs here, a value is not what its metric allows, two rows give
-            different values for one cell, or the models were not measured alike.
+        ValueError: No row belongs in the table, a value is invalid for its metric, two rows have
+            different values for one cell, or the protocols differ.
 
     Example:
 
@@ -72,25 +72,25 @@ def summary_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Tabl
         breaks.append(len(lines))
         for line, note in section(results):
             lines.append(line)
-            there = not all(map(math.isnan, line[1]))
-            notes += [note] * (there and note not in ("", *notes))
+            has_values = not all(map(math.isnan, line[1]))
+            notes += [note] * (has_values and note not in ("", *notes))
     table = _table("Measure", results, lines, breaks)
-    notes += [*_about_missing(table), *results.notes]
+    notes += [*_missing_notes(table), *results.notes]
     return Table(**{**vars(table), "notes": tuple(notes)})
 
 
 def corruptions_table(
     rows: Iterable[Row], *, metric: str = "accuracy", mixed_protocols: bool = False
 ) -> Table:
-    """The mean over the severities of each common corruption, models side by side.
+    """Mean over the severities of each common corruption, models side by side.
 
     Args:
         rows: Result rows of one data set.
         metric: A fraction: `"accuracy"`, a calibration error or `"aurra"`.
-        mixed_protocols: Shows models that were not measured alike; a note then says what differs.
+        mixed_protocols: Allows models measured under different protocols; a note says what differs.
 
     Returns:
-        The table in percent: clean first, then the groups with rules between them.
+        The table in percent: clean first, then the groups of corruptions, separated by rules.
 
     Raises:
         ValueError: As for `summary_table`, or the metric is not a fraction.
@@ -111,25 +111,25 @@ def corruptions_table(
                 lines.append((shown_name(name), means, 2, FRACTIONS[metric]))
                 counts |= {tuple(results.severities(name, metric))} if count else set()
     table = _table("Images", results, lines, breaks, factor=100)
-    spoken = " or ".join(", ".join(f"{s:g}" for s in severities) for severities in sorted(counts))
-    notes = [f"Means over the severities {spoken}."] if counts else []
-    notes += [*_about_missing(table), *results.notes]
+    listed = " or ".join(", ".join(f"{s:g}" for s in severities) for severities in sorted(counts))
+    notes = [f"Means over the severities {listed}."] if counts else []
+    notes += [*_missing_notes(table), *results.notes]
     return Table(**{**vars(table), "notes": tuple(notes)})
 
 
 def sweep_table(rows: Iterable[Row], corruption: str, *, mixed_protocols: bool = False) -> Table:
-    """The accuracy at every strength of one augmentation or attack, models side by side.
+    """Accuracy at each strength of one augmentation or attack, models side by side.
 
     Args:
         rows: Result rows of one data set.
-        corruption: Which augmentation or attack.
-        mixed_protocols: Shows models that were not measured alike; a note then says what differs.
+        corruption: The augmentation or attack.
+        mixed_protocols: Allows models measured under different protocols; a note says what differs.
 
     Returns:
         The table in percent, clean images first.
 
     Raises:
-        ValueError: As for `summary_table`, or nothing was measured under `corruption`.
+        ValueError: As for `summary_table`, or there are no results for `corruption`.
     """
     wanted = [r for r in rows if r.metric == "accuracy" and r.corruption in (CLEAN, corruption)]
     if all(row.corruption == CLEAN for row in wanted):
@@ -145,15 +145,15 @@ def sweep_table(rows: Iterable[Row], corruption: str, *, mixed_protocols: bool =
             lines.append((label, values, 2, True))
     corner = f"{'Size' if corruption in ATTACKS else 'Strength'} of {shown_name(corruption)}"
     table = _table(corner, results, lines, factor=100)
-    return Table(**{**vars(table), "notes": (*_about_missing(table), *results.notes)})
+    return Table(**{**vars(table), "notes": (*_missing_notes(table), *results.notes)})
 
 
 def attacks_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Table:
-    """The accuracy under every attack at every size, models side by side, clean images first.
+    """Accuracy under each attack at each size, models side by side, clean images first.
 
     Args:
         rows: Result rows of one data set.
-        mixed_protocols: Shows models that were not measured alike; a note then says what differs.
+        mixed_protocols: Allows models measured under different protocols; a note says what differs.
 
     Returns:
         The table in percent.
@@ -171,11 +171,11 @@ def attacks_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Tabl
             label = f"{attack} {shown_strength(attack, size)}".strip()
             lines.append((label, results.line(attack, size, "accuracy"), 2, True))
     table = _table("Attack", results, lines, factor=100)
-    return Table(**{**vars(table), "notes": (*_about_missing(table), *results.notes)})
+    return Table(**{**vars(table), "notes": (*_missing_notes(table), *results.notes)})
 
 
 def has_summary(rows: Iterable[Row]) -> bool:
-    """Whether any of the rows belongs into the summary."""
+    """Whether any of the rows belongs in the summary."""
     return any(map(_in_summary, rows))
 
 
@@ -215,7 +215,7 @@ def _flips(results: Results) -> _Lines:
 
 
 def _divided(results: Results, metric: str, corruption: str) -> _Lines:
-    """One line for each baseline: numbers of different ones never stand in one line."""
+    """One line per baseline, so that numbers with different baselines are never mixed."""
     divided, plain = DIVIDED[metric]
     found: dict[str | None, list[float]] = {}
     for j, model in enumerate(results.models):
@@ -255,7 +255,9 @@ def _calibration(results: Results) -> _Lines:
 def _attacks(results: Results) -> _Lines:
     for attack in ATTACKS:
         sizes: list[float | None] = [None, *results.severities(attack)]
-        for size in sizes[:1] + sizes[1:][-3:]:  # of a sweep the largest; it has a figure as well
+        for size in (
+            sizes[:1] + sizes[1:][-3:]
+        ):  # only the largest sizes of a sweep, which also has a figure
             line = [100 * v for v in results.line(attack, size, "accuracy")]
             of_size = "" if size is None else f" {shown_strength(attack, size)}"
             yield (f"Accuracy under {attack}{of_size} (%) ↑", line, 2, True), ""
@@ -269,9 +271,9 @@ def _table(
     *,
     factor: float = 1,
 ) -> Table:
-    """Lines as a table; those without a number are left out, and the rules move with them."""
+    """Lines as a table, without empty lines; the rules are shifted accordingly."""
     kept = [i for i, (_, values, _, _) in enumerate(lines) if not all(map(math.isnan, values))]
-    moved = tuple(sum(i < rule for i in kept) for rule in breaks)
+    shifted = tuple(sum(i < rule for i in kept) for rule in breaks)
     labels, values, texts, higher = [], [], [], []
     for label, line, decimals, more in (lines[i] for i in kept):
         numbers = [None if math.isnan(value) else factor * value for value in line]
@@ -281,11 +283,11 @@ def _table(
         higher.append(more)
     best = best_cells(texts, higher)
     cells = (tuple(labels), tuple(values), tuple(texts), best)
-    moved = tuple(sorted({rule for rule in moved if 0 < rule < len(labels)}))
-    return Table(corner, results.models, *cells, breaks=moved)
+    shifted = tuple(sorted({rule for rule in shifted if 0 < rule < len(labels)}))
+    return Table(corner, results.models, *cells, breaks=shifted)
 
 
-def _about_missing(table: Table) -> list[str]:
+def _missing_notes(table: Table) -> list[str]:
     if not any(value is None for line in table.values for value in line):
         return []
     return [f"{MISSING} stands where a model was not measured, or lacks some of the severities."]

@@ -1,4 +1,4 @@
-"""Figures of a report: what the augmentations look like, and accuracy over the epochs."""
+"""Report figures: examples of the augmentations, and accuracy over the epochs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from matplotlib.ticker import MaxNLocator
 from tfrobust.reports import tables
 from tfrobust.rows import CLEAN, Row
 
-# The user's matplotlib settings do not change a report. The salt makes the ids inside an SVG,
-# and so the file, the same on every run.
+# Makes reports independent of the user's matplotlib settings. The salt makes the ids in an SVG,
+# and so the file, reproducible.
 LOOK: list[Any] = ["default", {"svg.hashsalt": "tfrobust", "font.size": 9, "axes.titlesize": 10}]
-# Colours of Okabe and Ito without yellow, which is lost on white. Dashes and markers differ
-# as well, so that the lines can be told apart in grey.
+# Okabe-Ito colours without yellow, which is hard to see on white. Dashes and markers differ as
+# well, so that the lines are distinguishable in greyscale.
 STYLES: dict[str, tuple[str, Any, str]] = {
     "clean": ("#000000", "-", "o"),
     "B+": ("#E69F00", "-", "^"),
@@ -32,7 +32,7 @@ STYLES: dict[str, tuple[str, Any, str]] = {
     "Combined+": ("#D55E00", "-", "*"),
     "Combined-": ("#D55E00", "--", "X"),
 }
-# For any other corruption; 7 colours, 4 dashes and 5 markers repeat only after 140 lines.
+# For all other corruptions; 7 colours, 4 dashes and 5 markers repeat only after 140 lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES, MARKERS = ("-", "--", "-.", ":"), ("p", "h", "d", "H", "8")
 
@@ -42,14 +42,14 @@ def augmentation_grid(pictures: np.ndarray, names: Sequence[str], *, title: str)
 
     Args:
         pictures: float [examples, names, H, W, 1 or 3] in [0, 1]; values outside are clipped.
-        names: What was done to the pictures of each column.
+        names: Name of each column, such as the augmentation.
         title: Title of the figure.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: The shape of `pictures` is another, or does not fit `names`.
+        ValueError: `pictures` has the wrong shape, or does not match `names`.
 
     Example:
 
@@ -69,30 +69,30 @@ def augmentation_grid(pictures: np.ndarray, names: Sequence[str], *, title: str)
         figure.suptitle(title, parse_math=False, fontsize=10.0)
         for i, line in enumerate(figure.subplots(examples, columns, squeeze=False)):
             for picture, name, axes in zip(pictures[i], names, line):
-                # One channel is repeated, because imshow would stretch the contrast of one.
+                # A single channel is repeated, because imshow would stretch its contrast.
                 picture = np.broadcast_to(np.clip(picture, 0.0, 1.0), (height, width, 3))
                 axes.imshow(picture, interpolation="nearest")
                 axes.set(xticks=[], yticks=[])
                 label = tables.with_minus_signs("Clean" if name == CLEAN else name)
-                # As large as its column is wide: a letter is about 0.55 of its size.
+                # Fit the label to the column: a letter is about 0.55 of the font size wide.
                 size_of_label = min(10.0, 79 / (0.55 * max(len(label), 1)))
                 axes.set_title(label if i == 0 else "", parse_math=False, fontsize=size_of_label)
     return figure
 
 
 def accuracy_over_epochs(rows: Iterable[Row], *, model: str, title: str) -> Figure:
-    """Figure 4 of the FMA paper: accuracy on every corruption while a model is finetuned.
+    """Figure 4 of the FMA paper: accuracy on each corruption during finetuning.
 
     Args:
-        rows: Rows with an epoch; 0 is before finetuning. Other rows are passed over.
-        model: The model to show. Other models are passed over.
+        rows: Rows with an epoch; 0 is before finetuning. Other rows are ignored.
+        model: The model to show. Other models are ignored.
         title: Title of the figure.
 
     Returns:
-        A matplotlib figure: epochs across, validation accuracy in percent upwards.
+        A matplotlib figure: validation accuracy in percent against epochs.
 
     Raises:
-        ValueError: `model` has no accuracy with an epoch, or has some on several data sets.
+        ValueError: `model` has no accuracies with an epoch, or has them on several data sets.
     """
     rows = [row for row in rows if row.epoch is not None and row.metric == "accuracy"]
     found = sorted({row.model for row in rows})
@@ -120,28 +120,30 @@ def accuracy_over_epochs(rows: Iterable[Row], *, model: str, title: str) -> Figu
             axes.plot(*zip(*points), markersize=5, markevery=len(points) // 20 + 1, **style)
             ends.append((points[-1], label, style))
         ends.sort(key=lambda end: -end[0][1])
-        _name_ends(axes, ends, line=0.17 / (figure.get_figheight() - 0.9))  # in plot heights
+        _label_curves(axes, ends, line=0.17 / (figure.get_figheight() - 0.9))  # in plot heights
     return figure
 
 
-def _name_ends(axes: Axes, ends: list[tuple[Any, str, dict[str, Any]]], line: float) -> None:
-    """Names every curve right of the plot, highest end first; close names are pushed down."""
-    low, high = axes.get_ylim()  # asked for before the limits are frozen, which drops them
+def _label_curves(axes: Axes, ends: list[tuple[Any, str, dict[str, Any]]], line: float) -> None:
+    """Labels each curve at the right of the plot; overlapping labels are pushed down."""
+    low, high = axes.get_ylim()  # read before the limits are frozen, which resets them
     axes.autoscale(False)
-    beside = axes.get_yaxis_transform()  # x in widths of the plot, y in percent
+    axes_transform = axes.get_yaxis_transform()  # x in widths of the plot, y in percent
     height = high
     for point, label, style in ends:
         height = min(point[1], height - line * (high - low))
         leader = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.6, "shrinkB": 4}
-        axes.annotate("", point, (1.05, height), textcoords=beside, arrowprops=leader)
+        axes.annotate("", point, (1.05, height), textcoords=axes_transform, arrowprops=leader)
         x, y = (1.05, 1.085, 1.12), (height, height, height)  # a sample of the line
-        axes.plot(x, y, markersize=5, markevery=[1], clip_on=False, transform=beside, **style)
+        axes.plot(
+            x, y, markersize=5, markevery=[1], clip_on=False, transform=axes_transform, **style
+        )
         label = tables.with_minus_signs(label)
-        axes.text(1.14, height, label, transform=beside, va="center", parse_math=False)
+        axes.text(1.14, height, label, transform=axes_transform, va="center", parse_math=False)
 
 
 def encoded(figure: Figure, media: str) -> bytes:
-    """The figure as the bytes of a `"png"` or `"svg+xml"` file, the same on every run."""
+    """Encodes a figure as a `"png"` or `"svg+xml"` file, reproducibly."""
     stream = io.BytesIO()
     form, metadata = ("png", None) if media == "png" else ("svg", {"Date": None})
     with matplotlib.style.context(LOOK):

@@ -1,4 +1,4 @@
-"""Flip rates: how often predictions change in sequences of slightly changed images."""
+"""Flip probabilities and rates: how often predictions change along perturbation sequences."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def flip_bars(
     title: str = "Changed predictions",
     mixed_protocols: bool = False,
 ) -> Figure:
-    """A group of horizontal bars for each perturbation, one bar per model.
+    """Grouped horizontal bars: one group per perturbation, one bar per model.
 
     Args:
         rows: Result rows of one data set.
         metric: `"flip_probability"`, shown in percent, or `"flip_rate"`, 100 for the baseline.
         title: Title of the figure.
-        mixed_protocols: Shows models that were not measured alike.
+        mixed_protocols: Allows models measured under different protocols.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: No row has the metric, or the models were not measured alike.
+        ValueError: No row has the metric, or the protocols differ.
 
     Example:
 
@@ -53,7 +53,7 @@ def flip_bars(
     }
     models, factor = results.models, 100 if metric == "flip_probability" else 1
     columns = 1 if max(map(len, models)) > 18 else 2
-    thick = 0.8 / len(models)
+    thickness = 0.8 / len(models)
     with matplotlib.style.context(LOOK):
         height = 1.1 + 0.2 * -(-len(models) // columns) + len(labels) * (0.12 + 0.13 * len(models))
         figure = Figure(figsize=(4.4, max(height, 2.2)), layout="constrained")
@@ -61,16 +61,18 @@ def flip_bars(
         axes.set_title(title, parse_math=False)
         for j, model in enumerate(models):
             values = [factor * results.value(model, *key, metric) for key in labels]
-            places = [i + (j - (len(models) - 1) / 2) * thick for i in range(len(labels))]
+            positions = [i + (j - (len(models) - 1) / 2) * thickness for i in range(len(labels))]
             style: dict[str, Any] = {
                 "color": COLOURS[j % 7],
                 "edgecolor": "white",
                 "hatch": HATCHES[j % 6] or None,
             }
             lengths = [0 if math.isnan(value) else value for value in values]
-            bars = axes.barh(places, lengths, thick, lw=0.5, label=legend_label(model), **style)
+            bars = axes.barh(
+                positions, lengths, thickness, lw=0.5, label=legend_label(model), **style
+            )
             printed = ["–" if math.isnan(value) else f"{value:.1f}" for value in values]
-            axes.bar_label(bars, printed, padding=2, fontsize=min(7, 90 * thick))
+            axes.bar_label(bars, printed, padding=2, fontsize=min(7, 90 * thickness))
         axes.set_yticks(range(len(labels)), [tables.with_minus_signs(x) for x in labels.values()])
         axes.set_ylim(len(labels) - 0.45, -0.55)
         axes.tick_params(axis="y", length=0)

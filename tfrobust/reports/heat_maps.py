@@ -1,4 +1,4 @@
-"""Heat map of one model: accuracy on every common corruption at every severity."""
+"""Heat map of a model's accuracy by common corruption and severity."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from tfrobust.rows import CLEAN, Row
 
 
 def accuracy_heat_map(rows: Iterable[Row], *, model: str, title: str | None = None) -> Figure:
-    """Corruptions downwards in their groups, severities across, the accuracy in every cell.
+    """Heat map of accuracy, one row per corruption (grouped) and one column per severity.
 
-    The colours go from 0 to 100 % in every figure, so that two of them can be compared; their
-    lightness rises with the accuracy, so that they can be read in grey.
+    The colours always span 0 to 100 %, so that figures are comparable; their lightness increases
+    with the accuracy, so that they are readable in greyscale.
 
     Args:
         rows: Result rows of one data set.
-        model: The model to show. Other models are passed over.
+        model: The model to show. Other models are ignored.
         title: Title of the figure; the model's name by default.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: `model` has no accuracy on a common corruption, or a value is no fraction.
+        ValueError: `model` has no accuracy on a common corruption, or a value is not a fraction.
 
     Example:
 
@@ -64,8 +64,8 @@ def accuracy_heat_map(rows: Iterable[Row], *, model: str, title: str | None = No
         )
         for (i, j), value in np.ndenumerate(grid):
             text = "–" if math.isnan(value) else f"{100 * value:.1f}"
-            ink = "black" if math.isnan(value) else _ink(colours(value))
-            axes.text(j, i, text, color=ink, ha="center", va="center", fontsize=8)
+            text_colour = "black" if math.isnan(value) else _text_colour(colours(value))
+            axes.text(j, i, text, color=text_colour, ha="center", va="center", fontsize=8)
         axes.set_xticks(range(len(severities)), [f"{s:g}" for s in severities])
         axes.set_yticks(range(len(shown)), [shown_name(name) for name in shown])
         axes.tick_params(length=0)
@@ -78,8 +78,8 @@ def accuracy_heat_map(rows: Iterable[Row], *, model: str, title: str | None = No
     return figure
 
 
-def _ink(colour: tuple[float, ...]) -> str:
-    """Black or white, whichever has the greater contrast (relative luminance of WCAG 2)."""
+def _text_colour(colour: tuple[float, ...]) -> str:
+    """Black or white, whichever has more contrast (relative luminance of WCAG 2)."""
     red, green, blue = (
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]
     )
@@ -92,20 +92,20 @@ def _title(title: str, results: Results) -> str:
 
 
 def _separate_groups(axes: matplotlib.axes.Axes, shown: list[str]) -> None:
-    """A white line between the groups, and the group's name beside its rows."""
+    """Draws white lines between the groups, and labels the groups."""
     for group, names in {**CORRUPTION_GROUPS, "held out": HELD_OUT_CORRUPTIONS}.items():
-        places = [i for i, name in enumerate(shown) if name in names]
-        if not places:
+        indices = [i for i, name in enumerate(shown) if name in names]
+        if not indices:
             continue
-        if places[0] > 0:
-            axes.axhline(places[0] - 0.5, color="white", linewidth=4)
-        middle = (places[0] + places[-1]) / 2
-        beside = axes.get_yaxis_transform()
+        if indices[0] > 0:
+            axes.axhline(indices[0] - 0.5, color="white", linewidth=4)
+        middle = (indices[0] + indices[-1]) / 2
+        axes_transform = axes.get_yaxis_transform()
         style: dict[str, Any] = {
             "rotation": 270,
             "fontsize": 8,
             "color": "0.25",
             "rotation_mode": "anchor",
         }
-        label = group if len(places) > 1 else ""
-        axes.text(1.03, middle, label, transform=beside, ha="center", va="bottom", **style)
+        label = group if len(indices) > 1 else ""
+        axes.text(1.03, middle, label, transform=axes_transform, ha="center", va="bottom", **style)

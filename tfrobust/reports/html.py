@@ -1,4 +1,4 @@
-"""One HTML page that shows a whole run: no network, no scripts, nothing beside the file."""
+"""Report of a run as one self-contained HTML page, without scripts or network access."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def write_report(
     path: files.PathLike | None = None,
     mixed_protocols: bool = False,
 ) -> pathlib.Path:
-    """Writes the tables and figures of a run as one HTML file that needs nothing else.
+    """Writes the tables and figures of a run as one self-contained HTML file.
 
-    Reads `rows.jsonl` and, where they are there, `strengths.json`, `pictures.npz`,
-    `history.jsonl`, `settings.json`, `data.json`, of an evaluation `differences.json`,
-    `reliability.json`, `worst.npz` and `worst.json`, and of a search `trials.jsonl` (which may
-    stand without rows) and `tuning.json`.
+    Reads `rows.jsonl` and, if they exist, `strengths.json`, `pictures.npz`, `history.jsonl`,
+    `settings.json` and `data.json`; for an evaluation `differences.json`, `reliability.json`,
+    `worst.npz` and `worst.json`; for a search `trials.jsonl` (which needs no rows) and
+    `tuning.json`.
 
     Args:
         run_folder: Folder of the run.
-        path: Where the page goes; `report.html` in the run folder by default.
-        mixed_protocols: Shows models that were not measured alike beside each other; notes then
-            say what differs.
+        path: Output file. Default: `report.html` in the run folder.
+        mixed_protocols: Allows models measured under different protocols; notes then say what
+            differs.
 
     Returns:
-        The path of the page.
+        Path of the page.
 
     Raises:
         FileNotFoundError: The folder has no `rows.jsonl`.
         IsADirectoryError: `path` is a folder.
-        ValueError: A file does not hold what its name says (the message names it), or models on
-            one data set were not measured alike.
+        ValueError: A file has the wrong content (the message names it), or models on one data set
+            have different protocols.
     """
     folder = pathlib.Path(run_folder)
     path = folder / "report.html" if path is None else pathlib.Path(path)
@@ -65,7 +65,7 @@ def write_report(
     evaluated = evaluation_page.is_evaluation(folder, rows)
     sections: list[Iterator[str]] = [_note(folder), trials.sections(folder)]
     if not has_rows:
-        pass  # a search that was not measured beyond its trials
+        pass  # a search without results beyond its trials
     elif evaluated:
         sections += [evaluation_page.sections(folder, rows, mixed_protocols=mixed_protocols)]
     else:
@@ -76,13 +76,13 @@ def write_report(
     title = escape(f"Robustness report: {folder.resolve().name}")
     text = page.PAGE.format(title=title, style=page.STYLE, body=body)
     with files.replacing(path) as temporary:
-        # A name with half a surrogate pair, which JSON allows, is no reason to have no report.
+        # JSON allows unpaired surrogates in names; they must not prevent a report.
         temporary.write_text(text, encoding="utf-8", errors="replace")
     return path
 
 
 def _note(folder: pathlib.Path) -> Iterator[str]:
-    """What must stand beside every number measured on the data."""
+    """The note that must accompany all results on the data."""
     data = page.read_json(folder / "data.json")
     data = {} if data is None else data
     if not isinstance(data, dict):
@@ -101,8 +101,8 @@ def _accuracies(folder: pathlib.Path, rows: list[Row], mixed_protocols: bool) ->
         yield page.paragraph(_summary(dataset, table), kind="lead")
         yield f"<h2>Accuracy on {escape(dataset)}</h2>"
         yield page.paragraph(
-            "Each column is a model and each row a kind of image. A number is the share of images "
-            "that the model classifies correctly. Bold marks the best model of a row."
+            "Each column is a model and each row a kind of image. A number is the fraction of "
+            "images that the model classifies correctly. Bold marks the best model of a row."
         )
         if any(model.endswith("/CA") for model in table.columns):
             yield page.paragraph(METHODS)
@@ -177,12 +177,14 @@ def _histories(folder: pathlib.Path) -> Iterator[str]:
     for model, dataset in dict.fromkeys((row.model, row.dataset) for row in rows):
         chosen = [row for row in rows if (row.model, row.dataset) == (model, dataset)]
         figure = figures.accuracy_over_epochs(chosen, model=model, title=model)
-        alt = f"Accuracy of {model} on {dataset} in percent, first to last epoch. {_ends(chosen)}."
+        alt = (
+            f"Accuracy of {model} on {dataset} in percent, first to last epoch. {_as_text(chosen)}."
+        )
         yield page.figure(figure, "svg+xml", alt, f"{model} on {dataset}.", kind="plot")
 
 
-def _ends(rows: list[Row]) -> str:
-    """The figure in words, for those who do not see it."""
+def _as_text(rows: list[Row]) -> str:
+    """The figure in words, as alternative text."""
     texts = []
     for key, label in tables.corruption_labels(rows).items():
         line = sorted((row.epoch, row.value) for row in rows if tables.corruption_key(row) == key)

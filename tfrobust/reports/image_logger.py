@@ -1,4 +1,4 @@
-"""Draws what a model sees, and what it takes it for, while it is trained."""
+"""Callback that plots images and predictions during training."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from tfrobust.rows import CLEAN
 
 
 class ImageLogger(keras.callbacks.Callback):
-    """Draws a few images, clean and augmented, with the model's answers, as epochs go by.
+    """Plots a few images, clean and augmented, with the model's predictions during training.
 
-    One row per image, its label on the left; under each picture the predicted class and its
-    probability, bold and red where it is not the label. The draws are the same each time, so that
-    a change is a change of the model (or of the augmentation: `Alternating` shows the one that is
-    on). The training's own draws are left alone.
+    One row per image, its label on the left; below each picture the predicted class and its
+    probability, bold and red if it is wrong. The draws are the same each time, so that any change
+    is due to the model (or the augmentation: `Alternating` shows the current one). The random state
+    of the training is not affected.
 
     Args:
-        images: [N, H, W, C] float32 in [0, 1], as for the model: some five of them.
-        folder: Where `epoch_0001.png` and so on are written, each whole or not at all.
-        augmentation: Layer, or None (the default) for the model's own `augment`. Of a model that
-            has none, and of attacks, clean images alone are shown.
+        images: [N, H, W, C] float32 in [0, 1], as for the model; about five.
+        folder: Folder for `epoch_0001.png` and so on, each written atomically.
+        augmentation: Layer, or None (the default) for the model's `augment`. Without one, and for
+            attacks, only clean images are shown.
         labels: [N] class indices; None (the default) shows none.
-        class_names: Name of each class. Default: its number.
-        every: A picture is drawn after each so many epochs. Default 1.
-        draws: How many draws of the augmentation. Default 2.
+        class_names: Name of each class. Default: its index.
+        every: Interval in epochs. Default 1.
+        draws: Number of draws of the augmentation. Default 2.
         seed: Seed of the draws.
-        log_dir: Folder of TensorBoard's files, to show the pictures there too. Default: none.
+        log_dir: TensorBoard log folder, to show the pictures there too. Default: none.
 
     Raises:
-        ValueError: Images outside [0, 1], labels or names that do not fit, a number out of range.
-        TypeError: Integer images, or `augmentation` is no augmentation layer.
+        ValueError: Images are outside [0, 1], labels or names do not match, or a number is out of
+            range.
+        TypeError: Images are integers, or `augmentation` is not an augmentation layer.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class ImageLogger(keras.callbacks.Callback):
         self._predictor: Any = None
 
     def __deepcopy__(self, memo: Any) -> ImageLogger:
-        # KerasTuner copies callbacks for each trial; what is drawn is shared.
+        # KerasTuner copies callbacks for each trial; the copies share images and folder.
         return ImageLogger(
             self._images,
             self._folder,
@@ -102,7 +103,7 @@ class ImageLogger(keras.callbacks.Callback):
             self.draw(epoch + 1)
 
     def draw(self, epoch: int) -> None:
-        """Draws the pictures now, as those of an epoch counted from 1."""
+        """Plots the images now, as those of an epoch counted from 1."""
         picture = figures.encoded(self._figure(epoch), "png")
         with files.replacing(self._folder / f"epoch_{epoch:04d}.png") as path:
             path.write_bytes(picture)
@@ -115,7 +116,7 @@ class ImageLogger(keras.callbacks.Callback):
     def _views(self) -> list[tuple[str, tf.Tensor]]:
         """Name and images of each column."""
         own = self._augmentation or getattr(self.model, "augment", None)
-        # A method of several perturbations has a list of them.
+        # A method with several perturbations has a list of them.
         layers = [own] if isinstance(own, Augment) else getattr(own, "augments", [])
         layers = [layer for layer in layers if isinstance(layer, Augment)]
         clean = tf.constant(self._images)
@@ -134,8 +135,8 @@ class ImageLogger(keras.callbacks.Callback):
         figure = figures.augmentation_grid(pictures, columns, title=f"Epoch {epoch}")
         width, height = figure.get_size_inches()
         figure.set_size_inches(width + 0.3, height + 0.25 * len(classes))
-        for place, axes in enumerate(figure.axes):
-            row, column = divmod(place, len(views))
+        for i, axes in enumerate(figure.axes):
+            row, column = divmod(i, len(views))
             predicted, uncertainty = classes[row, column], uncertainties[row, column]
             label = None if self._labels is None else self._labels[row]
             wrong = label is not None and predicted != label

@@ -1,4 +1,4 @@
-"""Parts of a page: its frame and style, paragraphs, scrolling boxes, figures."""
+"""Building blocks of an HTML report: template, style, paragraphs, scroll boxes, figures."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ PAGE = """<!DOCTYPE html>
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as dotted names; a list without dicts in it stays on one line."""
+    """Flattens nested settings to dotted names; a list without dicts stays on one line."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from flat(inner, f"{name}.{key}" if name else str(key))
@@ -88,15 +88,15 @@ def heading(text: str, level: int = 2) -> str:
 
 
 def details(summary: str, content: str) -> str:
-    """What is there for those who want it, closed at first."""
+    """A collapsible section, initially closed."""
     return f"<details><summary>{escape(summary)}</summary>\n{content}\n</details>"
 
 
 def read_records(path: pathlib.Path, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The mappings of a JSON file, each with the keys; none where there is no file.
+    """Reads the mappings of a JSON file, each with the keys; empty if there is no file.
 
     Raises:
-        ValueError: It holds something else; the message names the file.
+        ValueError: The file has the wrong content; the message names it.
     """
     records = read_json(path)
     if records is None:
@@ -111,7 +111,7 @@ def read_records(path: pathlib.Path, keys: Sequence[str]) -> list[dict[str, Any]
 
 
 def read_json(path: pathlib.Path) -> Any:
-    """The content of a JSON file; None where there is no file."""
+    """Reads a JSON file; None if it does not exist."""
     if not path.is_file():
         return None
     try:
@@ -125,12 +125,12 @@ def paragraph(text: str, *, kind: str = "") -> str:
 
 
 def scroll(content: str, *, kind: str = "") -> str:
-    # Reached by the tab key, so that it can be scrolled without a mouse.
+    # Focusable by the tab key, so that it can be scrolled without a mouse.
     return f'<div class="scroll {kind}" tabindex="0">\n{content}</div>'
 
 
 def grid(figures: Sequence[str]) -> str:
-    """Figures beside each other where there is room."""
+    """Figures side by side where there is room."""
     return '<div class="grid">\n' + "\n".join(figures) + "\n</div>"
 
 

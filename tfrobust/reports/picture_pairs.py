@@ -1,4 +1,4 @@
-"""Figures made of pictures: the worst examples, and maps beside the images they belong to."""
+"""Figures of images: worst examples, and maps beside their images."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def worst_examples(
     title: str = "Worst examples",
     columns: int = 2,
 ) -> Figure:
-    """Pictures that a model gets right, beside what makes it wrong and sure of it.
+    """Correctly classified images beside changed versions that are confidently misclassified.
 
     Args:
-        clean: uint8 [K, H, W, 1 or 3], the pictures.
-        changed: uint8 of the same shape, the changed pictures.
+        clean: uint8 [K, H, W, 1 or 3], the images.
+        changed: uint8 of the same shape, the changed images.
         records: K mappings with `corruption`, `severity`, `label` and `predicted` (class names)
             and `confidence` (a fraction).
         title: Title of the figure.
-        columns: How many pairs stand beside each other.
+        columns: Number of pairs per row.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: The arrays and the records do not fit each other, or a record lacks a key.
+        ValueError: The arrays and the records are inconsistent, or a record lacks a key.
 
     Example:
 
@@ -65,13 +65,13 @@ def worst_examples(
             left, right = cell.subplots(1, 2)
             try:
                 sure = f"{100 * float(record['confidence']):.1f} %"
-                what = _short(shown_name(record["corruption"]))
-                what += _of_strength(record["corruption"], record["severity"])
+                what = _truncated(shown_name(record["corruption"]))
+                what += _strength_label(record["corruption"], record["severity"])
                 names = str(record["label"]), str(record["predicted"])
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"record of a worst example: {error!r}") from error
-            _show(left, before, "clean", f"true:\n{_short(names[0])}")
-            _show(right, after, what, f"says, {sure} sure:\n{_short(names[1])}")
+            _show(left, before, "clean", f"true:\n{_truncated(names[0])}")
+            _show(right, after, what, f"says, {sure} sure:\n{_truncated(names[1])}")
     return figure
 
 
@@ -82,16 +82,16 @@ def maps_figure(
 
     Args:
         images: float [K, H, W, 1 or 3] in [0, 1]; values outside are clipped.
-        maps: float [K, H, W], or [K, M, H, W] for M maps of each image; 0 or more. Entries of the
-            channels are to be put together before, by their largest or their sum, for example.
-        titles: M names of the maps.
+        maps: float [K, H, W], or [K, M, H, W] for M maps per image; 0 or more. Reduce the channels
+            first, for example by their maximum or sum.
+        titles: Names of the M maps.
         title: Title of the figure.
 
     Returns:
         A matplotlib figure. All maps under one name share a scale that starts at 0.
 
     Raises:
-        ValueError: The shapes do not fit each other, or a map is negative or not finite.
+        ValueError: The shapes are inconsistent, or a map is negative or not finite.
 
     Example:
 
@@ -126,13 +126,13 @@ def maps_figure(
                 drawn = grid[i, j].imshow(maps[i, j - 1], interpolation="nearest", **scale)
                 grid[i, j].set(xticks=[], yticks=[])
             if j:
-                places: dict[str, Any] = {
+                layout: dict[str, Any] = {
                     "orientation": "horizontal",
                     "shrink": 0.9,
                     "aspect": 14,
                     "pad": 0.02,
                 }
-                bar = figure.colorbar(drawn, ax=list(grid[:, j]), **places)
+                bar = figure.colorbar(drawn, ax=list(grid[:, j]), **layout)
                 bar.ax.locator_params(nbins=3)
                 bar.ax.tick_params(labelsize=7)
                 bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
@@ -143,7 +143,7 @@ _UINT8 = np.dtype("uint8")
 
 
 def _show(axes: Axes, picture: np.ndarray, above: str | None = None, below: str = "") -> None:
-    # One channel is repeated, because imshow would stretch the contrast of one.
+    # A single channel is repeated, because imshow would stretch its contrast.
     axes.imshow(np.broadcast_to(picture, (*picture.shape[:2], 3)), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     if above is not None:
@@ -151,14 +151,14 @@ def _show(axes: Axes, picture: np.ndarray, above: str | None = None, below: str 
         axes.set_xlabel(below, parse_math=False, fontsize=7.5)
 
 
-def _of_strength(corruption: str, severity: float | None) -> str:
+def _strength_label(corruption: str, severity: float | None) -> str:
     if severity is None:
         return ""
     kinds = {**dict.fromkeys(CORRUPTIONS, "severity"), **dict.fromkeys(ATTACKS, "size")}
     return f"\n{kinds.get(corruption, 'strength')} {shown_strength(corruption, severity)}"
 
 
-def _short(text: str, longest: int = 17) -> str:
-    """A name cut so that it does not reach into the next picture."""
+def _truncated(text: str, longest: int = 17) -> str:
+    """Truncates a name so that it does not overlap the next image."""
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"

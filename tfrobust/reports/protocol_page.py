@@ -1,4 +1,4 @@
-"""How everything was measured: each field of the protocol and of what it was made with."""
+"""The protocol section of a report: all fields of protocol and provenance."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tfrobust.reports.protocols import NOT_GIVEN, shown
 from tfrobust.reports.table import Table
 from tfrobust.rows import Row
 
-#: A field with more values than this is not listed whole.
+#: Maximum number of values listed per field.
 LISTED = 4
 
 
 def sections(rows: Sequence[Row]) -> Iterator[str]:
-    """The section on the protocol; nothing where no row says its protocol.
+    """The section on the protocol; empty if no row has a protocol or provenance.
 
     Args:
         rows: The rows of a run.
 
     Yields:
-        Pieces of HTML.
+        Fragments of HTML.
     """
     rows = [row for row in rows if row.epoch is None]
     if not any(row.protocol is not None or row.provenance is not None for row in rows):
@@ -34,13 +34,13 @@ def sections(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def protocol_table(rows: Iterable[Row]) -> Table:
-    """Every field of `protocol` and `provenance`, with n and the seed, models side by side.
+    """All fields of `protocol` and `provenance`, with n and seed, models side by side.
 
     Args:
-        rows: Result rows, of several data sets if need be.
+        rows: Result rows, of one or more data sets.
 
     Returns:
-        A table of texts. A field that differs between the rows of a model lists its values.
+        A table of texts. A field that differs between the rows of a model lists all its values.
 
     Example:
 
@@ -68,7 +68,7 @@ def protocol_table(rows: Iterable[Row]) -> Table:
     groups = ("protocol", "made with")
     ordered = [name for name in labels if name in fields]
     ordered += [name for group in groups for name in fields if name.startswith(group)]
-    lines = tuple(tuple(_listed(fields[f].get(m, {})) for m in models) for f in ordered)
+    lines = tuple(tuple(_join_values(fields[f].get(m, {})) for m in models) for f in ordered)
     firsts = (
         next((i for i, n in enumerate(ordered) if n.startswith(group)), 0) for group in groups
     )
@@ -76,10 +76,10 @@ def protocol_table(rows: Iterable[Row]) -> Table:
 
 
 def sentences(rows: Sequence[Row]) -> Iterator[str]:
-    """What a reader must know before comparing the numbers with others."""
+    """Caveats for comparing the results with others."""
     for metric, (divided, plain) in DIVIDED.items():
-        those = [row for row in rows if row.metric == metric]
-        for name in dict.fromkeys((row.protocol or {}).get("baseline") for row in those):
+        selected = [row for row in rows if row.metric == metric]
+        for name in dict.fromkeys((row.protocol or {}).get("baseline") for row in selected):
             if name is None:
                 yield f"The rows do not say by what baseline {divided} was divided."
             elif name == NO_BASELINE:
@@ -93,7 +93,7 @@ def sentences(rows: Sequence[Row]) -> Iterator[str]:
                     f"of {shown(name)}, and 100 is as bad as {shown(name)}."
                 )
     if any(row.metric == "accuracy" for row in rows):
-        yield "Accuracies and calibration errors are not normalised: they are plain shares."
+        yield "Accuracies and calibration errors are not normalised: they are plain fractions."
     corrupted = [row for row in rows if row.corruption in CORRUPTIONS and row.metric == "accuracy"]
     frosted = [row for row in corrupted if row.corruption == "frost"]
     for chosen, field, what in (
@@ -122,7 +122,7 @@ def _fields(row: Row) -> Iterator[tuple[str, str]]:
                 yield f"{group}: {key}", shown(value)
 
 
-def _listed(values: Mapping[str, None]) -> str:
+def _join_values(values: Mapping[str, None]) -> str:
     if not values:
         return NOT_GIVEN
     first = list(values)[:LISTED]

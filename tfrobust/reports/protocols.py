@@ -1,4 +1,4 @@
-"""Whether the numbers that stand beside each other were measured alike."""
+"""Checks that results shown side by side have the same protocol."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ NOT_GIVEN = "not given"
 
 
 def corruption_key(row: Row) -> tuple[str, float | None]:
-    """What makes rows comparable; clean is clean, whatever its severity is said to be."""
+    """Key by which rows are compared; the severity of clean images is ignored."""
     return (row.corruption, None if row.corruption == CLEAN else row.severity)
 
 
 def check_alike(rows: Iterable[Row], *, mixed_protocols: bool = False) -> tuple[str, ...]:
-    """Refuses models beside each other that were not measured alike.
+    """Raises an error if models were measured under different protocols.
 
     For each data set, corruption, severity and metric the models must have the same number of
-    images, the same seed and the same protocol. An unknown protocol equals only another unknown
-    one. What a number was made with (`provenance`) may differ.
+    images, seed and protocol. An unknown protocol equals only another unknown one. The `provenance`
+    may differ.
 
     Args:
         rows: The rows of one table.
-        mixed_protocols: Returns what differs in place of refusing it.
+        mixed_protocols: Returns the differences instead of raising an error.
 
     Returns:
-        A sentence for each way in which the models differ; none where they do not.
+        A sentence for each difference; empty if there is none.
 
     Raises:
         ValueError: The models differ, and `mixed_protocols` is false.
@@ -49,17 +49,17 @@ def check_alike(rows: Iterable[Row], *, mixed_protocols: bool = False) -> tuple[
         for field in dict.fromkeys(name for fields in models.values() for name in fields):
             values = {model: fields.get(field, NOT_GIVEN) for model, fields in models.items()}
             if len(set(values.values())) > 1:
-                found.setdefault(f"{field} is {_spoken(values)}", []).append(cell)
+                found.setdefault(f"{field} is {_format_values(values)}", []).append(cell)
                 if field == "protocol":
-                    break  # of an unknown protocol every other field is unknown as well
+                    break  # the other fields of an unknown protocol are unknown as well
     if found and not mixed_protocols:
         difference, (cell, *_) = next(iter(found.items()))
         raise ValueError(
-            f"models in one table must be measured alike; for {_named(cell)}, {difference} "
+            f"models in one table must be measured alike; for {_cell_name(cell)}, {difference} "
             "(mixed_protocols=True shows them all the same, with a note)"
         )
     return tuple(
-        f"Not measured alike: {difference} ({_named(cell)}{_more(others)})."
+        f"Not measured alike: {difference} ({_cell_name(cell)}{_count_others(others)})."
         for difference, (cell, *others) in found.items()
     )
 
@@ -76,22 +76,22 @@ def _fields(row: Row) -> dict[str, str]:
 
 
 def shown(value: Any) -> str:
-    """A value of a protocol as text, the same for equal values."""
+    """A protocol value as text, identical for equal values."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
-def _spoken(values: dict[str, str]) -> str:
+def _format_values(values: dict[str, str]) -> str:
     models: dict[str, list[str]] = {}
     for model, value in values.items():
         models.setdefault(value, []).append(model)
     return ", ".join(f"{value} for {' and '.join(names)}" for value, names in models.items())
 
 
-def _named(cell: tuple[str, str, str, float | None]) -> str:
+def _cell_name(cell: tuple[str, str, str, float | None]) -> str:
     metric, dataset, corruption, severity = cell
     text = f"{metric} on {dataset}, {corruption}"
     return text if severity is None else f"{text} at severity {severity:g}"
 
 
-def _more(others: list[Any]) -> str:
+def _count_others(others: list[Any]) -> str:
     return f", and {len(others)} more" if others else ""

@@ -1,4 +1,4 @@
-"""Reliability diagram: whether a model is right as often as it is sure."""
+"""Reliability diagram: accuracy against confidence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfrobust.reports.figures import LOOK
 def reliability_diagram(
     curve: Mapping[str, Any], *, title: str = "", error: float | None = None
 ) -> Figure:
-    """Accuracy beside confidence, bin by bin, and below it how many images each bin has.
+    """Accuracy against confidence by bin, with a histogram of the confidence below.
 
     Guo et al. 2017 (arXiv:1706.04599), figure 1.
 
@@ -30,7 +30,7 @@ def reliability_diagram(
         A matplotlib figure.
 
     Raises:
-        ValueError: A key is missing, or the numbers do not fit each other.
+        ValueError: A key is missing, or the numbers are inconsistent.
 
     Example:
 
@@ -49,7 +49,7 @@ def reliability_diagram(
         right, sure = 100 * accuracy[full], 100 * confidence[full]
         style: dict[str, Any] = {"align": "edge", "width": 100 * width}
         above.bar(100 * left, right, color="#56B4E9", edgecolor="#000000", lw=0.6, **style)
-        # The gap between being sure and being right, which the calibration error adds up.
+        # The gap between confidence and accuracy, which the calibration error sums up.
         gap = {"facecolor": "none", "edgecolor": "#D55E00", "hatch": "////", "lw": 0.6}
         above.bar(100 * left, sure - right, bottom=right, **gap, **style)
         above.plot([0, 100], [0, 100], color="black", linestyle="--", lw=1)
@@ -71,7 +71,7 @@ def reliability_diagram(
 
 
 def curve_error(curve: Mapping[str, Any]) -> float:
-    """The expected calibration error of a reliability curve: Σ count / n · |accuracy − confidence|.
+    """Expected calibration error of a reliability curve: Σ count / n · |accuracy − confidence|.
 
     >>> curve_error({"edges": [0, 0.5, 1], "confidence": [None, 0.75], "accuracy": [None, 0.5],
     ...              "count": [0, 10]})

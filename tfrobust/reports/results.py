@@ -1,4 +1,4 @@
-"""The rows of one data set as cells that tables and figures look up."""
+"""Result rows of one data set, indexed for tables and figures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tfrobust.reports import protocols
 from tfrobust.reports.protocols import corruption_key
 from tfrobust.rows import CLEAN, Row
 
-#: All corruptions: those of the test set, then those held out.
+#: All corruptions: the test corruptions, then the held-out ones.
 CORRUPTIONS = (*TEST_CORRUPTIONS, *HELD_OUT_CORRUPTIONS)
 ATTACKS = ("FGSM", "PGD", "spatial")
 
-#: Metrics that are fractions, and whether more is better.
+#: Metrics that are fractions, and whether higher is better.
 FRACTIONS = {
     "accuracy": True,
     "robust_accuracy": True,
@@ -26,19 +26,19 @@ FRACTIONS = {
     "flip_probability": False,
     "mean_flip_probability": False,
 }
-#: Metrics that are 100 where a model is as bad as the baseline; less is better.
+#: Metrics that are 100 for a model as bad as the baseline; lower is better.
 RATIOS = ("mean_corruption_error", "relative_mean_corruption_error", "flip_rate", "mean_flip_rate")
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """Rows of one data set, each cell once.
+    """Results of one data set, with unique cells.
 
     Args:
         dataset: Name of the data set.
         models: Names of the models in order of first appearance.
         cells: (model, corruption, severity, metric) to row.
-        notes: In what the models were not measured alike.
+        notes: Notes on differing protocols.
     """
 
     dataset: str
@@ -47,23 +47,23 @@ class Results:
     notes: tuple[str, ...] = ()
 
     def value(self, model: str, corruption: str, severity: float | None, metric: str) -> float:
-        """The value of a cell; NaN where it is missing."""
+        """The value of a cell; NaN if it is missing."""
         row = self.cells.get((model, corruption, severity, metric))
         return math.nan if row is None else row.value
 
     def line(self, corruption: str, severity: float | None, metric: str) -> list[float]:
-        """A value for each model; NaN where it is missing."""
+        """One value per model; NaN where it is missing."""
         return [self.value(model, corruption, severity, metric) for model in self.models]
 
     def severities(self, corruption: str, metric: str = "accuracy") -> list[float]:
-        """The severities that any model was measured at."""
+        """The severities at which any model was measured."""
         found = {s for _, c, s, m in self.cells if (c, m) == (corruption, metric) and s is not None}
         return sorted(found)
 
     def mean_line(self, corruptions: Sequence[str], metric: str) -> tuple[list[float], int]:
-        """For each model the mean over all severities that any model has, and how many there are.
+        """Mean per model over the severities of all models, and their number.
 
-        A model that lacks one has NaN: a mean over fewer would be compared with one over more.
+        NaN for a model that lacks one, because means over fewer severities are not comparable.
         """
         lines = [self.line(c, s, metric) for c in corruptions for s in self.severities(c, metric)]
         means = [math.fsum(column) / len(column) for column in zip(*lines)]
@@ -71,18 +71,19 @@ class Results:
 
 
 def collect(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Results:
-    """Puts the rows of one data set into cells.
+    """Indexes the rows of one data set.
 
     Args:
-        rows: Rows of one data set; those with an epoch are passed over.
-        mixed_protocols: Takes models that were not measured alike; the notes say what differs.
+        rows: Rows of one data set; those with an epoch are ignored.
+        mixed_protocols: Allows models measured under different protocols; the notes say what
+            differs.
 
     Returns:
         The results.
 
     Raises:
-        ValueError: No rows, several data sets, a value that is no number or no fraction where
-            one is wanted, two values for one cell, or models that were not measured alike.
+        ValueError: There are no rows, several data sets, invalid values, two values for one cell,
+            or models with different protocols.
     """
     rows = [row for row in rows if row.epoch is None]
     datasets = list(dict.fromkeys(row.dataset for row in rows))
@@ -126,7 +127,7 @@ def _is_number(value: Any) -> bool:
 
 
 def shown_name(corruption: str) -> str:
-    """A corruption as it stands in tables and figures: `"JPEG compression"`."""
+    """Display name of a corruption: `"JPEG compression"`."""
     if corruption == CLEAN:
         return "Clean"
     words = corruption.replace("_", " ")
@@ -134,14 +135,14 @@ def shown_name(corruption: str) -> str:
 
 
 def shown_strength(corruption: str, severity: float | None) -> str:
-    """A severity as it stands in tables: the size of an attack on pixels in 255ths if it is some.
+    """Display text of a severity; sizes of attacks are in 255ths where possible.
 
     >>> shown_strength("PGD", 8 / 255), shown_strength("PGD", 0.03), shown_strength("B+", 0.25)
     ('8/255', '0.03', '0.25')
     """
     if severity is None:
         return ""
-    share = 255 * severity
-    if corruption in ATTACKS and round(share) >= 1 and abs(share - round(share)) < 1e-3:
-        return f"{round(share)}/255"
+    scaled = 255 * severity
+    if corruption in ATTACKS and round(scaled) >= 1 and abs(scaled - round(scaled)) < 1e-3:
+        return f"{round(scaled)}/255"
     return f"{severity:g}"

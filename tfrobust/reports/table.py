@@ -1,4 +1,4 @@
-"""A finished table and the forms it can be written in."""
+"""A table of results and its output formats."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _LATEX = {
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A finished table.
+    """A table of results.
 
     Args:
-        corner: What the labels are.
+        corner: Heading of the column of labels.
         columns: Names of the columns.
         labels: Names of the rows.
-        values: Rows of values in the units shown (accuracies in percent); None where missing.
-        texts: The same cells as printed.
+        values: Rows of values in the displayed units (accuracies in percent); None if missing.
+        texts: The same cells as displayed.
         best: `(row, column)` of the best values.
-        summary_rows: How many rows at the end are summaries.
-        notes: Sentences that belong under the table.
-        breaks: Rows before which a rule stands.
+        summary_rows: Number of summary rows at the end.
+        notes: Sentences below the table.
+        breaks: Indices of rows with a rule above them.
     """
 
     corner: str
@@ -58,12 +58,12 @@ class Table:
     breaks: tuple[int, ...] = ()
 
     def to_text(self) -> str:
-        """Aligned columns for a terminal; a star stands behind the best value of a row."""
-        blank = " " if self.best else ""  # in place of the star, so that the digits line up
+        """Plain text with aligned columns; a star marks the best value of a row."""
+        blank = " " if self.best else ""  # instead of the star, so that the digits line up
         lines = [[self.corner, *(name + blank for name in self.columns)]]
         lines += self._lines(str, "{}*", "{}" + blank)
         widths = [max(map(len, column)) for column in zip(*lines)]
-        pads = [str.ljust, *(str.ljust if words else str.rjust for words in self._wordy())]
+        pads = [str.ljust, *(str.ljust if words else str.rjust for words in self._is_text_column())]
         padded = ["  ".join(p(c, w) for p, c, w in zip(pads, line, widths)) for line in lines]
         rule = "-" * len(padded[0])
         for i in sorted({*self._rules(), 0}, reverse=True):
@@ -71,16 +71,16 @@ class Table:
         return "\n".join(line.rstrip() for line in [*padded, *self.notes]) + "\n"
 
     def to_markdown(self) -> str:
-        """A table as GitHub renders it; the best value of a row is bold."""
+        """A GitHub Markdown table; the best value of a row is bold."""
         lines = [[markdown_text(name) for name in (self.corner, *self.columns)]]
-        lines += [["---", *("---" if words else "---:" for words in self._wordy())]]
+        lines += [["---", *("---" if words else "---:" for words in self._is_text_column())]]
         lines += self._lines(markdown_text, "**{}**", "{}")
         table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
         return table + "".join(f"\n{markdown_text(note)}\n" for note in self.notes)
 
     def to_html(self, *, caption: str = "") -> str:
-        """A `<table>`, escaped, best values bold; the notes are left to the page around it."""
-        kinds = ["" if words else ' class="number"' for words in self._wordy()]
+        """An HTML table, escaped, best values bold; without the notes."""
+        kinds = ["" if words else ' class="number"' for words in self._is_text_column()]
         heads = "".join(f'<th scope="col"{k}>{_html(c)}</th>' for k, c in zip(kinds, self.columns))
         lines = [f"<caption>{_html(caption)}</caption>"] if caption else []
         corner = f'<th scope="col">{_html(self.corner)}</th>'
@@ -95,8 +95,8 @@ class Table:
         return "\n".join(["<table>", *lines, "</tbody>", "</table>"]) + "\n"
 
     def to_latex(self) -> str:
-        r"""A `tabular` that needs the package booktabs; best values bold, the notes below it."""
-        kinds = "l" + "".join("l" if words else "r" for words in self._wordy())
+        r"""A LaTeX `tabular` (needs booktabs); best values bold, notes below."""
+        kinds = "l" + "".join("l" if words else "r" for words in self._is_text_column())
         lines = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
         lines += [" & ".join(map(latex_text, (self.corner, *self.columns))) + r" \\", r"\midrule"]
         for i, line in enumerate(self._lines(latex_text, r"\textbf{{{}}}", "{}")):
@@ -107,7 +107,7 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:
-        """Comma-separated values, not rounded; empty where missing. Without the notes."""
+        """CSV with unrounded values, empty if missing; without the notes."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([self.corner, *self.columns])
@@ -115,7 +115,7 @@ class Table:
         return stream.getvalue()
 
     def to_records(self) -> list[dict[str, Any]]:
-        """Plain values for JSON: for each row its label, the values, and which are best."""
+        """Records for JSON: label, values and best columns of each row."""
         return [
             {
                 "label": label,
@@ -126,7 +126,7 @@ class Table:
         ]
 
     def _rules(self) -> set[int]:
-        """The rows with a rule before them, apart from the one under the head."""
+        """Indices of rows with a rule above them, apart from the one below the header."""
         ends = {len(self.labels) - self.summary_rows} if self.summary_rows else set()
         return {i for i in {*self.breaks, *ends} if i > 0}
 
@@ -137,22 +137,22 @@ class Table:
                 line[j + 1] = (best if (i, j) in self.best else other).format(line[j + 1])
         return lines
 
-    def _wordy(self) -> list[bool]:
-        """Per column whether it holds words, which stand left, and not numbers."""
+    def _is_text_column(self) -> list[bool]:
+        """Whether each column holds text, which is left-aligned, rather than numbers."""
         return [any(isinstance(cell, str) for cell in cells) for cells in zip(*self.values)]
 
 
 def best_cells(
     texts: Iterable[Iterable[str]], higher: Sequence[bool | None] | None = None
 ) -> frozenset[tuple[int, int]]:
-    """The best cells of each row, judged as printed, so that equal cells are marked alike.
+    """The best cells of each row, compared as displayed, so that ties are marked alike.
 
     Args:
         texts: Rows of printed numbers.
-        higher: For each row whether more is better; None where nothing is. More is, by default.
+        higher: Whether higher is better, per row; None if neither is. Default: higher is better.
 
     Returns:
-        `(row, column)` of the best cells; a row of equals has none.
+        `(row, column)` of the best cells; none for a row of equal cells.
 
     >>> sorted(best_cells([["1.0", "2.0"], ["1.0", "2.0"], ["3.0", "3.0"]], [True, False, True]))
     [(0, 1), (1, 0)]
@@ -172,15 +172,15 @@ def _html(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Text as Markdown prints it, on one line."""
+    """Escapes text for Markdown, on one line."""
     return " ".join(re.sub(r"([\\|*<`])", r"\\\1", text).split())
 
 
 def latex_text(text: str) -> str:
-    """Text as LaTeX prints it."""
+    """Escapes text for LaTeX."""
     text = with_minus_signs(" ".join(text.split()))
     text = "".join(_LATEX.get(sign, sign) for sign in text)
-    # Two of these beside each other would join to another sign.
+    # Two adjacent ones would form a ligature.
     return re.sub(r"(?<=[-'`])(?=[-'`])", "{}", text)
 
 

@@ -1,4 +1,4 @@
-"""The tables of a run as files: CSV, JSON, LaTeX and Markdown."""
+"""Writes the tables of a run as CSV, JSON, LaTeX and Markdown files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfrobust.reports.differences import differences_table
 from tfrobust.reports.table import Table, latex_text, markdown_text
 from tfrobust.rows import Row, read
 
-# Not the name of the file that it is made from, which would be overwritten.
+# Must differ from the name of its input file, which would be overwritten.
 DIFFERENCES = "differences_table"
 
 
@@ -28,23 +28,24 @@ def write_tables(
 ) -> list[pathlib.Path]:
     """Writes the tables of an evaluation as `.csv`, `.json`, `.tex` and `.md`.
 
-    `summary` has everything that one number says of a model; `corruptions` the mean of every
-    corruption; `differences_table` that of `differences.json`. A table without rows is not written.
-    CSV and JSON hold values that are not rounded; LaTeX needs the package booktabs. All tables are
-    made before the first file is written, and each file appears whole or not at all.
+    `summary` has all single-number metrics of each model; `corruptions` the mean for each
+    corruption; `differences_table` the contents of `differences.json`. Empty tables are not
+    written. CSV and JSON hold unrounded values; LaTeX needs the package booktabs. All tables are
+    created before the first file is written, and each file is written atomically.
 
     Args:
         run_folder: Folder of the run.
-        out: Where the files go; the run folder by default.
-        mixed_protocols: Shows models that were not measured alike; notes then say what differs.
+        out: Output folder. Default: the run folder.
+        mixed_protocols: Allows models measured under different protocols; notes then say what
+            differs.
 
     Returns:
-        The paths of the files.
+        Paths of the files.
 
     Raises:
         FileNotFoundError: The folder has no `rows.jsonl`.
-        ValueError: A file does not hold what its name says, or models on one data set were not
-            measured alike.
+        ValueError: A file has the wrong content, or models on one data set have different
+            protocols.
     """
     folder = pathlib.Path(run_folder)
     out = folder if out is None else pathlib.Path(out)
@@ -90,7 +91,7 @@ def _tables(folder: pathlib.Path, rows: list[Row], mixed: bool) -> dict[str, dic
 
 
 def _csv(tables: Mapping[str, Table]) -> str:
-    """One file for all data sets: a column says which, and every model has a column."""
+    """One file for all data sets, with a column for the data set and one per model."""
     columns = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Tables from result rows: models beside each other, one line per corruption."""
+"""Tables from result rows: one column per model, one row per corruption."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ORDER = (CLEAN, "B+", "B-", "GB", "GN", "SAP", "S+", "S-", "Combined+", "Combine
 
 
 def corruption_labels(rows: Iterable[Row]) -> dict[tuple[str, float | None], str]:
-    """Keys in table order with labels; a severity is named where a corruption has several."""
+    """Keys in table order with labels, which name the severity if there are several."""
     keys = list(dict.fromkeys(map(corruption_key, rows)))
     names = [name for name, _ in keys]
     order = list(dict.fromkeys([*ORDER, *names]))
@@ -66,25 +66,25 @@ def robustness_table(
     baseline: str | None = None,
     mixed_protocols: bool = False,
 ) -> Table:
-    """Table 3 of the FMA paper: accuracy of every model on clean and on corrupted images.
+    """Table 3 of the FMA paper: accuracy of each model on clean and corrupted images.
 
-    Two averages of model minus baseline end the table. The first leaves clean images out. The
-    second includes them, as the averages printed in the paper do. Both leave out a cell that
-    the model or the baseline lacks. Rows with an epoch belong to a training curve, not here.
+    The last rows are two averages of model minus baseline: without clean images, and with them as
+    in the paper. Both omit cells that the model or the baseline lacks. Rows with an epoch belong
+    to training curves and are ignored.
 
     Args:
         rows: Result rows of one data set.
-        metric: Which metric to show: a fraction in [0, 1] of which more is better.
-        baseline: Model to compare with; default: the one named `"baseline"`, else the first.
-        mixed_protocols: Shows models that were not measured alike; a note then says what differs.
+        metric: Metric to show: a fraction in [0, 1], higher is better.
+        baseline: Model to compare with. Default: the one named `"baseline"`, else the first.
+        mixed_protocols: Allows models measured under different protocols; a note says what differs.
 
     Returns:
         The table, with the models in order of first appearance.
 
     Raises:
-        ValueError: No row has the metric, there are several data sets, the baseline is not
-            there, a value is not a fraction, two rows give different values for one cell, or the
-            models were not measured alike.
+        ValueError: No row has the metric, there are several data sets, the baseline is missing, a
+            value is not a fraction, two rows have different values for one cell, or the protocols
+            differ.
 
     Example:
 
@@ -109,7 +109,7 @@ def robustness_table(
                 f"expected one value of {row.metric} for {row.model} on {row.dataset} under "
                 f"{row.corruption} (severity {row.severity}); got {value / 100:g} and {row.value:g}"
             )
-    notes_on_protocols = protocols.check_alike(rows, mixed_protocols=mixed_protocols)
+    protocol_notes = protocols.check_alike(rows, mixed_protocols=mixed_protocols)
     labels = corruption_labels(rows)
     names, lines = list(labels.values()), [[points.get((m, k)) for m in models] for k in labels]
     augmented = [key for key in labels if key[0] != CLEAN]
@@ -133,20 +133,20 @@ def robustness_table(
     notes = [f"One standard error is at most ±{error:.2f} points, n = {sizes} images."]
     if averages and len(points) < len(models) * len(labels):
         notes.append("Averages use only the corruptions that both models have.")
-    notes += notes_on_protocols
+    notes += protocol_notes
     cells = (tuple(names), tuple(map(tuple, lines)), texts, best_cells(texts))
     return Table("Images", tuple(models), *cells, len(averages), tuple(notes))
 
 
 def strengths_table(records: Iterable[Mapping[str, Any]]) -> Table:
-    """The calibrated strength of every augmentation and what it does to the baseline.
+    """The calibrated strength of each augmentation and its effect on the baseline.
 
     Args:
-        records: One mapping for each augmentation with `augmentation`, `parameter`, `strength`,
-            `reached`, `accuracy` and `drop`; `note` where there is one.
+        records: One mapping per augmentation with `augmentation`, `parameter`, `strength`,
+            `reached`, `accuracy` and `drop`, and optionally `note`.
 
     Returns:
-        The table, accuracies in percent and drops in points.
+        The table, with accuracies in percent and drops in points.
     """
     labels, values, texts = [], [], []
     for record in records:

@@ -1,4 +1,4 @@
-"""The trials of a search: a table, the best first, and accuracy against each hyper-parameter."""
+"""Table of a search's trials, and their accuracy against each hyper-parameter."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from tfrobust.reports.table import MISSING, Table
 SCORE = "score"
 _KEYS = ("number", "values", "status", "epochs")
 _COLUMNS = 3
-#: So few values stand themselves below the axis.
+#: Up to this many values become tick labels.
 _TICKS = 7
 _CLEAN, _ROBUST = "#000000", "#0072B2"
 
 
 def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any]) -> Table:
-    """The trials of a search, the best first.
+    """The trials of a search, best first.
 
     Args:
-        records: One mapping a trial, as in `trials.jsonl`.
-        about: The settings of the search, as in `tuning.json`: "objective", "direction",
-            "clean_floor" and "space" are read.
+        records: One mapping per trial, as in `trials.jsonl`.
+        about: The settings of the search, as in `tuning.json`; only "objective", "direction",
+            "clean_floor" and "space" are used.
 
     Returns:
-        The table, accuracies in percent. The note of a row says which trial is the best, which
-        lie below the floor, and which failed.
+        The table, with accuracies in percent. Notes mark the best trial, those below the floor, and
+        those that failed.
 
     Raises:
-        ValueError: There is no trial, or one lacks what is shown.
+        ValueError: There are no trials, or one lacks a required key.
 
     Example:
 
@@ -56,11 +56,11 @@ def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any])
     names = _names(found, about)
     objective = about.get("objective") or SCORE
     own = objective != SCORE
-    varied = len({record["epochs"] for record in found}) > 1  # as Hyperband does
+    varied = len({record["epochs"] for record in found}) > 1  # as with Hyperband
     labels, values, texts = [], [], []
-    for place, record in enumerate(found):
+    for rank, record in enumerate(found):
         done = record["status"] == "completed"
-        note = "best" if place == 0 and done else ""
+        note = "best" if rank == 0 and done else ""
         if not done:
             note = f"{record['status']}: {record.get('message') or 'unknown'}"
         elif record.get("keeps_floor") is False:
@@ -107,14 +107,14 @@ def trials_figure(
     """Clean and robust accuracy of all trials against each hyper-parameter.
 
     Args:
-        records: One mapping a trial, as in `trials.jsonl`.
+        records: One mapping per trial, as in `trials.jsonl`.
         about: The settings of the search, as in `tuning.json`.
         title: Title of the figure.
 
     Returns:
-        A matplotlib figure with one plot a hyper-parameter, its axis logarithmic where its range
-        is. Circles are clean, squares robust accuracy, hollow below the floor; a ring is around
-        the best. With one hyper-parameter lines join the points.
+        A matplotlib figure with one plot per hyper-parameter, logarithmic if its range is. Circles
+        show clean, squares robust accuracy, hollow below the floor; a ring marks the best trial.
+        With a single hyper-parameter lines join the points.
 
     Raises:
         ValueError: No trial was completed.
@@ -152,7 +152,7 @@ def trials_figure(
 
 
 def sections(folder: pathlib.Path) -> Iterator[str]:
-    """The part of a report that shows a search; nothing where there was none."""
+    """The section of a report on a search; empty if there was none."""
     path = folder / "trials.jsonl"
     if not path.is_file():
         return
@@ -169,7 +169,7 @@ def sections(folder: pathlib.Path) -> Iterator[str]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} must hold one trial a line; {error!r}") from error
     yield page.heading("Trials of the search")
-    yield page.paragraph(_told(about, records))
+    yield page.paragraph(_summary(about, records))
     yield page.scroll(table.to_html(caption="Trials, the best first"))
     for note in table.notes:
         yield page.paragraph(note, kind="note")
@@ -186,7 +186,7 @@ def sections(folder: pathlib.Path) -> Iterator[str]:
         yield page.figure(figure, "svg+xml", alt, caption, kind="plot")
 
 
-def _told(about: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
+def _summary(about: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
     count = len(records)
     text = f"{count} trial{'' if count == 1 else 's'}, tuner {about.get('tuner', 'unknown')}. "
     if about.get("objective", SCORE) == SCORE:
@@ -239,9 +239,11 @@ def _draw(
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     shown = sorted(found, key=lambda record: record["values"][name])
-    places = [record["values"][name] for record in shown]
-    if len(set(places)) <= _TICKS:
-        axes.set_xticks(sorted(set(places)), [f"{value:.3g}" for value in sorted(set(places))])
+    positions = [record["values"][name] for record in shown]
+    if len(set(positions)) <= _TICKS:
+        axes.set_xticks(
+            sorted(set(positions)), [f"{value:.3g}" for value in sorted(set(positions))]
+        )
     kinds = (
         ("clean_accuracy", "Clean", _CLEAN, "o", "--"),
         ("robust_accuracy", "Robust", _ROBUST, "s", "-"),
@@ -249,7 +251,7 @@ def _draw(
     for key, label, colour, marker, dashes in kinds:
         heights = [100 * record[key] for record in shown]
         axes.plot(
-            places,
+            positions,
             heights,
             color=colour,
             marker=marker,
@@ -260,7 +262,7 @@ def _draw(
         )
         below = [i for i, record in enumerate(shown) if record.get("keeps_floor") is False]
         axes.plot(
-            [places[i] for i in below],
+            [positions[i] for i in below],
             [heights[i] for i in below],
             color=colour,
             marker=marker,

@@ -1,4 +1,4 @@
-"""Searches for the best hyper-parameters, with KerasTuner."""
+"""Hyper-parameter search with KerasTuner."""
 
 from tfrobust.tuning.ranges import Range
 from tfrobust.tuning.score import FlooredScore

@@ -1,18 +1,19 @@
-"""KerasTuner's oracles, so that a search that was killed goes on where it was.
+"""KerasTuner's oracles, made resumable after a killed search.
 
-What KerasTuner 1.4 does not do, and this module does:
+Works around the following in KerasTuner 1.4:
 
-- GridSearch loses its place when it is loaded again, and ends. Here the next point of the grid is
-  the first that was not begun.
-- Its files are written in place, so that a kill may leave half of one. Here they are whole.
-- A kill between its two files leaves a trial that is finished in one and running in the other, and
-  is run again, or one that is in one of them only and never run. Here the file of the trial counts.
-- It loads the search again only if the first trial was finished.
-- BayesianOptimization draws other numbers when it is loaded again. Here they follow from the seed
-  and the number of the trial.
-- An oracle without a seed other than 0 takes one by chance.
+- GridSearch loses its position on reload and stops. Here the next grid point is the first that was
+  not started.
+- Its files are written in place, so that a kill may truncate one. Here they are written atomically.
+- A kill between writing its two files leaves a trial that is finished in one and running in the
+  other, which is rerun, or one that is in only one of them and never run. Here the trial's file is
+  authoritative.
+- It reloads a search only if the first trial was finished.
+- BayesianOptimization draws other random numbers after a reload. Here they depend only on the seed
+  and the trial number.
+- An oracle whose seed is 0 draws a random seed.
 
-KerasTuner is slow to import: this module is imported when a search begins.
+KerasTuner is slow to import, so this module is imported only when a search starts.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ from tfrobust.tuning.ranges import Range
 RUNNING, IDLE, STOPPED = "RUNNING", "IDLE", "STOPPED"
 COMPLETED, FAILED = "COMPLETED", "FAILED"
 FOLDER = "tuner"
-#: Hyper-parameters that Hyperband adds for itself.
-_OWN = "tuner/"
+#: Prefix of the hyper-parameters that Hyperband adds itself.
+_TUNER_PREFIX = "tuner/"
 
 
 class _Resumable:
-    """What all oracles are given: whole files, and order after a kill."""
+    """Mixin for all oracles: atomic writes, and a consistent state after a kill."""
 
     def save(self) -> None:
         _write(self.get_state(), self._get_oracle_fname())  # type: ignore[attr-defined]
@@ -55,8 +56,8 @@ class _Resumable:
     def reload(self) -> None:
         super().reload()  # type: ignore[misc]
         oracle: Any = self
-        # A trial that the oracle's own file does not know was killed while it was begun: it is
-        # begun again, from the same state, and so the same.
+        # A trial that is missing in the oracle's own file was killed while it was being created: it
+        # is created again from the same state, and so is identical.
         oracle.trials = {name: oracle.trials[name] for name in oracle.start_order}
         unfinished = []
         for name, trial in oracle.trials.items():
@@ -64,13 +65,13 @@ class _Resumable:
                 if name not in oracle.end_order:
                     oracle.end_order.append(name)
             else:
-                trial.metrics = type(trial.metrics)()  # else what it measures now is not taken
+                trial.metrics = type(trial.metrics)()  # else its new measurements are ignored
                 unfinished.append(name)
-        oracle._retry_queue = unfinished[::-1]  # served from its end
+        oracle._retry_queue = unfinished[::-1]  # popped from the end
 
 
 class GridOracle(_Resumable, keras_tuner.oracles.GridSearchOracle):
-    """All points of the grid, in order, the last hyper-parameter fastest."""
+    """Grid search in order, the last hyper-parameter varying fastest."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         parameters = self.hyperparameters.space
@@ -78,20 +79,20 @@ class GridOracle(_Resumable, keras_tuner.oracles.GridSearchOracle):
             values = {parameter.name: value for parameter, value in zip(parameters, point)}
             if not self._duplicate(values):
                 return {"status": RUNNING, "values": values}
-        # While others run, a worker waits: so all end at once, and the chief with them.
+        # Workers idle while trials are running, so that all of them and the chief stop together.
         return {"status": IDLE if self.ongoing_trials else STOPPED, "values": None}
 
 
 class RandomOracle(_Resumable, keras_tuner.oracles.RandomSearchOracle):
-    """Draws of their own."""
+    """Random search."""
 
 
 class HyperbandOracle(_Resumable, keras_tuner.oracles.HyperbandOracle):
-    """Many short trials, of which the best are run again for longer."""
+    """Hyperband: many short trials, of which the best are rerun for longer."""
 
 
 class BayesianOracle(_Resumable, keras_tuner.oracles.BayesianOptimizationOracle):
-    """Where a Gaussian process through the finished trials expects most."""
+    """Bayesian optimization with a Gaussian process fitted to the finished trials."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         self._random_state = np.random.RandomState((self.seed + int(trial_id)) % 2**32)
@@ -108,15 +109,15 @@ def oracle(
     objective: keras_tuner.Objective,
     seed: int,
 ) -> Any:
-    """An oracle that knows its space from the start.
+    """Creates the oracle of a tuner, with its search space fixed in advance.
 
     Args:
         tuner: "grid", "random", "hyperband" or "bayesian".
-        ranges: The space.
-        trials: Most trials; None for the whole grid, all brackets of Hyperband, or ten.
-        epochs: Epochs of a trial; of Hyperband the most.
-        objective: What is compared.
-        seed: Whole number.
+        ranges: The search space.
+        trials: Maximum number of trials; None for the whole grid, all Hyperband brackets, or 10.
+        epochs: Epochs per trial; for Hyperband the maximum.
+        objective: The objective.
+        seed: Integer seed.
 
     Returns:
         The oracle.
@@ -135,13 +136,13 @@ def oracle(
         "hyperparameters": space,
         "allow_new_entries": False,
         "seed": seed + 1,
-        # Failures are rows of the table. (And KerasTuner's chief hangs when it is to stop there.)
+        # Failed trials are part of the results. (KerasTuner's chief would hang at this limit.)
         "max_consecutive_failed_trials": 10**9,
     }
     if tuner == "hyperband":
-        made = HyperbandOracle(max_epochs=epochs, **settings)
-        made.max_trials = trials
-        return made
+        hyperband = HyperbandOracle(max_epochs=epochs, **settings)
+        hyperband.max_trials = trials
+        return hyperband
     if tuner != "grid":
         trials = 10 if trials is None else trials
     kinds = {"grid": GridOracle, "random": RandomOracle, "bayesian": BayesianOracle}
@@ -149,14 +150,15 @@ def oracle(
 
 
 class Runner(BaseTuner):
-    """KerasTuner's loop, chief and worker around a function that runs one trial.
+    """KerasTuner's search loop, for chief and workers, around a function that runs one trial.
 
     Args:
-        oracle: What `oracle` gave.
-        run: Name of the trial, values and epochs to metrics.
-        epochs: Epochs of a trial, where the oracle does not say it.
-        folder: The folder of the search.
-        after: Called after each trial that ended in this process; the chief has none.
+        oracle: An oracle created by `oracle`.
+        run: Maps trial name, values and epochs to metrics.
+        ranges: The search space.
+        epochs: Epochs per trial, unless the oracle sets them.
+        folder: Folder of the search.
+        after: Called after each trial that ended in this process; never in the chief.
     """
 
     def __init__(
@@ -171,10 +173,10 @@ class Runner(BaseTuner):
     ):
         self._run, self._epochs, self._after = run, epochs, after
         self._ranges = ranges
-        with contextlib.redirect_stdout(io.StringIO()):  # it tells what it loads
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
             super().__init__(oracle=oracle, directory=str(folder), project_name=FOLDER)
 
-    # The state is the oracle's alone; it is there from the first trial on.
+    # The oracle holds all of the state, in a file that exists from the first trial on.
     def _get_tuner_fname(self) -> str:
         return os.path.join(str(self.project_dir), "oracle.json")
 
@@ -188,7 +190,7 @@ class Runner(BaseTuner):
 
     def pre_create_trial(self) -> None:
         if self._is_worker():
-            time.sleep(0.1)  # an idle worker asks again and again
+            time.sleep(0.1)  # an idle worker polls
 
     def run_trial(self, trial: Any) -> dict[str, float]:
         values, epochs = settings_of(trial, self._ranges, self._epochs)
@@ -196,7 +198,7 @@ class Runner(BaseTuner):
             return self._run(trial.trial_id, values, epochs)
         except (FloatingPointError, tf.errors.ResourceExhaustedError) as error:
             raise keras_tuner.errors.FailedTrialError(" ".join(str(error).split())) from error
-        except Exception as error:  # a mistake, not a bad setting: KerasTuner would swallow it
+        except Exception as error:  # a bug, not a bad setting: KerasTuner would swallow it
             raise keras_tuner.errors.FatalError(str(error)) from error
 
     def on_trial_end(self, trial: Any) -> None:
@@ -205,10 +207,10 @@ class Runner(BaseTuner):
 
 
 def settings_of(trial: Any, ranges: Sequence[Range], epochs: int) -> tuple[dict[str, Any], int]:
-    """The values of a trial and its epochs."""
+    """The values and epochs of a trial."""
     found = trial.hyperparameters.values
     values = {one.name: one.rounded(found[one.name]) for one in ranges}
-    return values, int(found.get(f"{_OWN}epochs", epochs))
+    return values, int(found.get(f"{_TUNER_PREFIX}epochs", epochs))
 
 
 def _write(state: Mapping[str, Any], path: str) -> None:

@@ -1,4 +1,4 @@
-"""A range that one hyper-parameter is searched in."""
+"""The search range of one hyper-parameter."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ import numpy as np
 from tfrobust import validation
 
 SCALES = ("linear", "log")
-_FORM = "NAME=START,END,POINTS with log or linear behind it, such as gamma=0.01,1,5,log"
+_FORMAT = "NAME=START,END,POINTS, optionally with ,log or ,linear, such as gamma=0.01,1,5,log"
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The values of one hyper-parameter, written as in the stability-training paper's Table 2.
+    """The search range of a hyper-parameter, as in the stability-training paper's Table 2.
 
-    A grid takes `points` values from start to end, evenly spaced on the scale. The other tuners
-    draw anywhere between the two, uniformly on the scale.
+    A grid search uses `points` values from start to end, evenly spaced on the scale. The other
+    tuners sample uniformly on the scale between the two.
 
     Args:
-        name: What it is called where the model is built: an argument of a method, "gamma".
+        name: Name under which the model is built with it: an argument of a method, "gamma".
         start: Smallest value.
         end: Largest value.
-        points: How many values a grid takes, 1 or more; with 1 it is `start` alone, for every
-            tuner.
+        points: Number of grid values, 1 or more; with 1 every tuner uses `start` alone.
         scale: "linear" or "log".
-        whole: Whether the values are whole numbers.
-        source: Where the range is from.
+        whole: Whether the values are integers.
+        source: Origin of the range.
 
     Raises:
-        ValueError: The range is empty or upside down, has no points, or is logarithmic and does
-            not start above 0.
+        ValueError: The range is empty or reversed, has no points, or is logarithmic and does not
+            start above 0.
 
     Example:
 
@@ -68,28 +67,28 @@ class Range:
 
     @property
     def values(self) -> tuple[Union[int, float], ...]:
-        """The values of a grid, rounded to the six digits that tables and commands show."""
+        """The grid values, rounded to the six digits shown in tables and commands."""
         spaced = np.geomspace if self.scale == "log" else np.linspace
-        found = [self.rounded(value) for value in spaced(self.start, self.end, self.points)]
-        return tuple(dict.fromkeys(found))
+        values = [self.rounded(value) for value in spaced(self.start, self.end, self.points)]
+        return tuple(dict.fromkeys(values))
 
     def rounded(self, value: float) -> Union[int, float]:
-        """A value as it is used: to six digits, or whole."""
+        """Rounds a value to six significant digits, or to an integer."""
         return round(float(value)) if self.whole else float(f"{value:.6g}")
 
     @classmethod
     def parse(cls, text: str) -> Range:
-        """The range that a text stands for, as the command line takes it.
+        """Parses a range as given on the command line.
 
         Args:
-            text: "gamma=0.01,1,5,log": name, start, end, points, and the scale if it is not
-                linear.
+            text: "gamma=0.01,1,5,log": name, start, end, points, and optionally the scale
+                (default linear).
 
         Returns:
             The range.
 
         Raises:
-            ValueError: The text has another form, or the range is none.
+            ValueError: The text is malformed, or the range invalid.
 
         Example:
 
@@ -103,5 +102,5 @@ class Range:
                 raise ValueError
             start, end, points = float(parts[0]), float(parts[1]), int(parts[2])
         except ValueError:
-            raise ValueError(f"a range is written {_FORM}; received {text!r}") from None
+            raise ValueError(f"a range is written {_FORMAT}; received {text!r}") from None
         return cls(name, start, end, points, "".join(parts[3:]) or "linear")

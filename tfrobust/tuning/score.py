@@ -1,4 +1,4 @@
-"""Robust accuracy with a floor on clean accuracy, as one number."""
+"""Robust accuracy with a floor on clean accuracy, as a single score."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import keras
 
 from tfrobust import validation
 
-#: What it is called in the logs and the history.
+#: Its name in the logs and the history.
 SCORE = "score"
 CLEAN, ROBUST = "val_accuracy", "val_robust_accuracy"
-#: Accuracies are float32, so that a floor may be missed by rounding.
-_ROUNDING = 1e-6
+#: Accuracies are float32, so that rounding may put them just below a floor.
+_TOLERANCE = 1e-6
 
 
 class FlooredScore(keras.callbacks.Callback):
-    """Adds `score` to the logs: robust accuracy, but below 0 under a floor of clean accuracy.
+    """Logs `score`: robust accuracy, or a negative value below a floor of clean accuracy.
 
         score = robust accuracy              where clean accuracy ≥ floor
-        score = clean accuracy − floor − 1   elsewhere
+        score = clean accuracy − floor − 1   otherwise
 
-    So whatever misses the floor ranks below all that keep it, and the nearer to the floor the
-    higher, which tells a tuner the way. Put it behind `RobustnessMonitor`.
+    Models below the floor thus rank below all others, and higher the nearer they are to it, which
+    guides the tuner. Must come after `RobustnessMonitor` in the list of callbacks.
 
     Args:
         clean_floor: Accuracy in [0, 1]; None for no floor.
 
     Raises:
-        ValueError: The floor is not in [0, 1]; or, at the end of an epoch, an accuracy is not in
-            the logs.
+        ValueError: The floor is not in [0, 1]; or, at the end of an epoch, the logs lack an
+            accuracy.
 
     Example:
 
@@ -63,5 +63,5 @@ class FlooredScore(keras.callbacks.Callback):
 
 
 def keeps_floor(clean_accuracy: float, clean_floor: Optional[float]) -> bool:
-    """Whether an accuracy is at the floor or above; NaN is not."""
-    return clean_floor is None or clean_accuracy >= clean_floor - _ROUNDING
+    """Whether an accuracy is at or above the floor; NaN is not."""
+    return clean_floor is None or clean_accuracy >= clean_floor - _TOLERANCE

@@ -1,4 +1,4 @@
-"""A search for the best hyper-parameters."""
+"""Hyper-parameter search with KerasTuner."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Say = Callable[[str], Any]
 
 
 class _Pair:
-    """What a pair of data sets is in the place of `Data`."""
+    """Wraps a pair of data sets in the interface of `Data`."""
 
     name = "data"
 
@@ -42,8 +42,8 @@ class _Pair:
         self.train, self.validation = train, validation
 
 
-class _FiniteLoss(keras.callbacks.Callback):
-    """Ends a training whose loss is NaN before the model is looked at further."""
+class _StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raises an error at the end of an epoch whose loss is not finite."""
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
@@ -68,55 +68,56 @@ def search(
     seed: int = 0,
     say: Say = print,
 ) -> list[Trial]:
-    """Trains a model for each of many settings and keeps the best, with KerasTuner.
+    """Trains one model per trial of a KerasTuner search and keeps the best.
 
-    By default the best is the one of the highest robust accuracy on the validation images, among
-    those that keep a floor of clean accuracy (`FlooredScore`). Of each trial its best epoch counts.
+    By default the best model has the highest robust accuracy on the validation images among those
+    that keep a floor of clean accuracy (`FlooredScore`). Each trial is scored at its best epoch.
 
-    A trial depends on its values and the seed alone: everything is seeded, and the data are loaded,
-    anew for each. A search that was killed goes on when it is called again with the same settings:
-    finished trials are not repeated, and one that was running is run again from its beginning.
-    (What the functions given here do is not recorded: after changing them take another folder.)
+    A trial depends only on its values and the seed: each trial reseeds everything and reloads the
+    data. A killed search resumes when it is called again with the same settings: finished trials
+    are not repeated, and a trial that was running starts over. (The functions passed in are not
+    recorded: use another folder after changing them.)
 
     **Several processes**: run the same script once as KerasTuner's chief, which trains nothing, and
-    in any number of workers, with one folder that all of them can reach: KERASTUNER_ORACLE_IP and
-    KERASTUNER_ORACLE_PORT say where the chief listens, KERASTUNER_TUNER_ID is "chief" in the chief
-    and a name of its own in each worker. A worker that was killed is started again under its name;
-    the chief waits for it. Results are returned and written by the chief.
+    in any number of workers, with a shared folder: KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT
+    are the address of the chief, KERASTUNER_TUNER_ID is "chief" for the chief and a unique name
+    for each worker. Restart a killed worker under the same name; the chief waits for it. The chief
+    returns and writes the results.
 
-    Writes into `out`: `tuning.json` (settings), `trials.jsonl` (one line per trial, after each),
-    `model.keras` (of the best trial, with the weights of its best epoch), and KerasTuner's own
-    files in `tuner/`. `tfrobust.reports.write_report` shows them.
+    Writes into `out`: `tuning.json` (settings), `trials.jsonl` (one line per trial, updated after
+    each), `model.keras` (the best trial, at its best epoch), and KerasTuner's own files in
+    `tuner/`. `tfrobust.reports.write_report` shows them.
 
     Args:
-        build: Values by name to a model: a tfrobust method, or any Keras model with the metric
-            "accuracy". Compiled, unless `fit` does it.
+        build: Maps hyper-parameter values by name to a model: a tfrobust method, or any Keras
+            model with the metric "accuracy". Compiled, unless `fit` does that.
         data: A function without arguments that loads the data: `datasets.Data`, or a pair of
             batched `tf.data.Dataset` objects, train and validation.
-        space: The ranges, such as those of `space("feature_map_augmentation")`.
-        out: The folder.
+        space: The search ranges, such as `space("feature_map_augmentation")`.
+        out: Output folder.
         tuner: "grid" (all points of the ranges), "random", "bayesian" (Gaussian process), or
-            "hyperband", whose trials begin with few epochs; the best are run again with more, each
-            time from the start, so that a falling learning rate falls to its end.
-        trials: Most trials. Default: the whole grid; all brackets of Hyperband; 10 of the others.
-        epochs: Epochs of a trial; of Hyperband the most.
-        objective: "val_loss" or another number of the logs whose name says what is better, or a
+            "hyperband", whose trials start with few epochs; the best are rerun with more, each time
+            from scratch, so that a learning-rate schedule always runs to its end.
+        trials: Maximum number of trials. Default: the whole grid, all Hyperband brackets, or 10.
+        epochs: Epochs per trial; for Hyperband the maximum.
+        objective: "val_loss" or another logged metric whose name implies its direction, or a
             `keras_tuner.Objective`. Default: the score described above.
-        clean_floor: Clean accuracy on the validation images, in [0, 1], that must be kept. Default
-            None: no floor. It goes with the default objective.
-        conditions: What robust accuracy is the mean over; see `RobustnessMonitor`. Default: the
-            four corruptions that the benchmark holds out for validation, at severity 3.
+        clean_floor: Minimum clean accuracy on the validation images, in [0, 1]; for the default
+            objective only. Default None: no floor.
+        conditions: Conditions that robust accuracy is averaged over; see `RobustnessMonitor`.
+            Default: the four held-out corruptions of the benchmark, at severity 3.
         callbacks: Further callbacks; copied for each trial.
-        fit: `fit(model, data, epochs=..., callbacks=...)`, which returns Keras' history. Default:
-            the model's own, with what alternating augmentations need.
-        seed: Seed of every trial, and of the tuner's draws.
-        say: Takes one line per trial.
+        fit: `fit(model, data, epochs=..., callbacks=...)`, which returns a Keras history. Default:
+            `model.fit`, with the callback that alternating augmentations need.
+        seed: Seed of every trial and of the tuner.
+        say: Receives one line per trial.
 
     Returns:
-        The trials, the best first; in a worker none.
+        The trials, best first; an empty list in a worker.
 
     Raises:
-        ValueError: An argument is wrong, the data have no validation images, or all trials failed.
+        ValueError: An argument is invalid, the data have no validation images, or all trials
+            failed.
         FileExistsError: `out` holds something else, or a search with other settings.
 
     Example:
@@ -133,15 +134,15 @@ def search(
     ...
     ValueError: trials must be a whole number from 1 to 1000000; received 0
     """
-    ranges = _checked(build, data, space, tuner, trials, epochs, seed)
+    ranges = _check_arguments(build, data, space, tuner, trials, epochs, seed)
     name, direction = objective_of(objective, clean_floor)
     if not (conditions is None or isinstance(conditions, (Mapping, Evaluator))):
         conditions = list(conditions)
     role = distributed.role()
     if role == "worker":
         distributed.wait_for(pathlib.Path(out, SETTINGS_FILE))
-    load_data(data)  # before anything is written
-    folder = _folder(
+    load_data(data)  # fails before anything is written
+    folder = _open_folder(
         out,
         {
             "tuner": tuner,
@@ -157,9 +158,9 @@ def search(
     if role != "alone" and (folder / MODEL).is_file():
         return [] if role == "worker" else ranked(read(folder / TRIALS), direction=direction)
 
-    def run(trial: str, values: Mapping[str, Any], of_epochs: int) -> dict[str, float]:
+    def run(trial: str, values: Mapping[str, Any], trial_epochs: int) -> dict[str, float]:
         seed_everything(seed)
-        loaded = load_data(data)  # after the seeds, which tf.data takes part of its own from
+        loaded = load_data(data)  # after seeding, which tf.data's own seeds depend on
         model = build(dict(values))
         monitor = RobustnessMonitor(
             loaded.validation,
@@ -169,15 +170,15 @@ def search(
             before_training=False,
         )
         best = RestoreBest(name, direction)
-        added = [_FiniteLoss(), monitor, FlooredScore(clean_floor), best]
+        added = [_StopOnNonFiniteLoss(), monitor, FlooredScore(clean_floor), best]
         history = (fit or _fit)(
-            model, loaded, epochs=of_epochs, callbacks=[*copy.deepcopy(list(callbacks)), *added]
+            model, loaded, epochs=trial_epochs, callbacks=[*copy.deepcopy(list(callbacks)), *added]
         ).history
         if best.best_epoch is None:
             raise FloatingPointError(f"{name} was NaN in each epoch")
         saving.save_model(model, _model_file(folder, int(trial) + 1))
         del model
-        gc.collect()  # a model of Keras is a circle of references
+        gc.collect()  # Keras models contain reference cycles
         at = best.best_epoch - 1
         measured = {metric: float(history[metric][at]) for metric in {name, CLEAN, ROBUST}}
         return {**measured, "best_epoch": float(best.best_epoch)}
@@ -191,15 +192,15 @@ def search(
     oracle.verbose = 0
 
     def records() -> list[Trial]:
-        return [_record(t, ranges, epochs, name, clean_floor) for t in oracle.trials.values()]
+        return [_to_trial(t, ranges, epochs, name, clean_floor) for t in oracle.trials.values()]
 
     def after(trial: Any) -> None:
         if role == "worker":
             say(f"trial {int(trial.trial_id) + 1} ended")
             return
         known = records()
-        _keep(folder, known, direction)
-        say(_line(next(t for t in known if t.number == int(trial.trial_id) + 1)))
+        _save_trials(folder, known, direction)
+        say(_trial_line(next(t for t in known if t.number == int(trial.trial_id) + 1)))
 
     runner = oracles.Runner(oracle, run, ranges=ranges, epochs=epochs, folder=folder, after=after)
     try:
@@ -209,7 +210,7 @@ def search(
     if role == "worker":
         return []
     known = ranked(records(), direction=direction)
-    _keep(folder, known, direction)
+    _save_trials(folder, known, direction)
     if not known or known[0].status != COMPLETED:
         why = known[0].message if known else "there was none"
         raise ValueError(f"no trial of {len(known)} could be trained to its end; the first: {why}")
@@ -219,16 +220,16 @@ def search(
 
 
 def load_data(load: Callable[[], Loaded]) -> Any:
-    """What a function loads, which must have training and validation images.
+    """Calls a loading function and checks that there are training and validation images.
 
     Args:
         load: The function.
 
     Returns:
-        Something with `name`, `train` and `validation`.
+        An object with `name`, `train` and `validation`.
 
     Raises:
-        ValueError: It has no validation images, or is something else.
+        ValueError: There are no validation images, or the result is of another type.
     """
     found = load()
     if isinstance(found, (tuple, list)) and len(found) == 2:
@@ -249,7 +250,7 @@ def load_data(load: Callable[[], Loaded]) -> Any:
     return found
 
 
-def _checked(
+def _check_arguments(
     build: Any, data: Any, space: Any, tuner: str, trials: Any, epochs: Any, seed: Any
 ) -> list[Range]:
     validation.check_choice("tuner", tuner, TUNERS)
@@ -260,7 +261,7 @@ def _checked(
     for what, thing in (("build", build), ("data", data)):
         if not callable(thing):
             raise ValueError(
-                f"{what} must be a function, which is called anew for each trial; received "
+                f"{what} must be a function, which is called for each trial; received "
                 f"{type(thing).__name__}"
             )
     ranges = list(space)
@@ -274,17 +275,17 @@ def _checked(
 
 
 def objective_of(objective: Any, clean_floor: Optional[float]) -> tuple[str, str]:
-    """Name and direction of what is compared.
+    """Name and direction of the objective.
 
     Args:
         objective: As for `search`.
         clean_floor: As for `search`.
 
     Returns:
-        The name of a number of the logs; "max" or "min".
+        The name of a logged metric; "max" or "min".
 
     Raises:
-        ValueError: One of them is wrong, or a floor is given with another objective.
+        ValueError: One of them is invalid, or a floor is given with another objective.
     """
     if objective is None:
         FlooredScore(clean_floor)
@@ -311,8 +312,8 @@ def objective_of(objective: Any, clean_floor: Optional[float]) -> tuple[str, str
     return name, validation.check_choice("direction of the objective", direction, ("max", "min"))
 
 
-def _folder(out: files.PathLike, settings: dict[str, Any]) -> pathlib.Path:
-    """The folder with the settings in it, which must be those of an earlier call."""
+def _open_folder(out: files.PathLike, settings: dict[str, Any]) -> pathlib.Path:
+    """Creates the folder with the settings, or checks them against those of an earlier call."""
     folder = pathlib.Path(out)
     files.check_writable(folder)
     path = folder / SETTINGS_FILE
@@ -346,19 +347,19 @@ def _fit(model: Any, data: Any, *, epochs: int, callbacks: Sequence[Any]) -> Any
     )
 
 
-def _record(
+def _to_trial(
     trial: Any, ranges: Sequence[Range], epochs: int, objective: str, floor: Optional[float]
 ) -> Trial:
-    """A trial as it is written, of what KerasTuner keeps."""
+    """Converts a KerasTuner trial to the record that is written."""
     from tfrobust.tuning.oracles import settings_of
 
-    values, of_epochs = settings_of(trial, ranges, epochs)
+    values, trial_epochs = settings_of(trial, ranges, epochs)
     number = int(trial.trial_id) + 1
     if trial.status != "COMPLETED":
         lines = (trial.message or "").strip().splitlines() or [""]
         message = lines[-1].partition("FailedTrialError: ")[2] or lines[-1]
         status = FAILED if trial.status == "FAILED" else "running"
-        return Trial(number, values, status, of_epochs, message=message)
+        return Trial(number, values, status, trial_epochs, message=message)
 
     def measured(name: str) -> float:
         return round(float(trial.metrics.get_last_value(name)), 6)
@@ -368,7 +369,7 @@ def _record(
         number,
         values,
         COMPLETED,
-        of_epochs,
+        trial_epochs,
         epoch=int(measured("best_epoch")),
         clean_accuracy=clean,
         robust_accuracy=measured(ROBUST),
@@ -381,15 +382,15 @@ def _model_file(folder: pathlib.Path, number: int) -> pathlib.Path:
     return folder / "models" / f"trial_{number}.keras"
 
 
-def _keep(folder: pathlib.Path, trials: list[Trial], direction: str) -> None:
-    """Writes the trials, and removes the models of all but the best."""
+def _save_trials(folder: pathlib.Path, trials: list[Trial], direction: str) -> None:
+    """Writes the trials and removes all models but the best."""
     ended = [trial for trial in trials if trial.status in (COMPLETED, FAILED)]
     write(sorted(ended, key=lambda trial: trial.number), folder / TRIALS)
     for trial in ranked([t for t in ended if t.status == COMPLETED], direction=direction)[1:]:
         _model_file(folder, trial.number).unlink(missing_ok=True)
 
 
-def _line(trial: Trial) -> str:
+def _trial_line(trial: Trial) -> str:
     values = ", ".join(f"{name} {value:g}" for name, value in trial.values.items())
     start = f"trial {trial.number}: {values}"
     if trial.status != COMPLETED:

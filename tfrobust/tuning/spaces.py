@@ -1,4 +1,4 @@
-"""What there is to tune: the ranges of each method, and of the strengths of augmentations."""
+"""Search spaces: default ranges for each method, and for the strengths of augmentations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfrobust.augment.presets import STABILITY_GRIDS
 from tfrobust.registries import METHODS
 from tfrobust.tuning.ranges import Range
 
-#: What the strength of the augmentation is called among the values of a trial.
+#: Name of the augmentation's strength among the values of a trial.
 STRENGTH = "strength"
 
 _TABLE_2 = "stability-training paper, Table 2"
@@ -19,15 +19,15 @@ _TABLE_9 = "our steps; they cover λ = 1, 10, 15 of the AugMax paper's Table 9, 
 
 
 def _table_2(entry: str, name: str, **kwargs: Any) -> Range:
-    # The paper writes JPEG's quality from 90 down to 10, in order of the damage.
+    # The paper lists JPEG's quality from 90 down to 10, in order of severity.
     start, end, points, scale = STABILITY_GRIDS[entry]
     scale = "log" if scale == "logarithmic" else "linear"
-    ends = min(start, end), max(start, end)
-    return Range(name, *ends, points, scale, source=_TABLE_2, **kwargs)
+    bounds = min(start, end), max(start, end)
+    return Range(name, *bounds, points, scale, source=_TABLE_2, **kwargs)
 
 
 _JSD_WEIGHT = Range("jsd_weight", 1, 16, 5, "log", source=_TABLE_9)
-_SHARE = Range(
+_ADVERSARIAL_WEIGHT = Range(
     "adversarial_share",
     0,
     0.5,
@@ -35,7 +35,7 @@ _SHARE = Range(
     source="0 is the released code of AugMax, 0.5 the paper's equation 5",
 )
 
-#: Method to what is searched unless something else is asked for.
+#: Method to the ranges that are searched by default.
 SPACES: dict[str, tuple[Range, ...]] = {
     "baseline": (),  # cross-entropy alone has no weight
     "augmentation_training": (_table_2("probability", "probability"),),
@@ -68,13 +68,13 @@ SPACES: dict[str, tuple[Range, ...]] = {
     "advmax": (_JSD_WEIGHT,),
 }
 
-#: Method to further ranges, searched where they are asked for by name.
+#: Method to further ranges, searched only if requested by name.
 FURTHER: dict[str, tuple[Range, ...]] = {
     "augmentation_training": (
         Range("clean_share", 0.25, 0.75, 3, source="around the mean over clean and augmented"),
     ),
     "feature_contrastive": (
-        # The paper's list, 2, 1, 0.5, 0.1, is nearly this.
+        # Close to the paper's list, 2, 1, 0.5, 0.1.
         Range("temperature", 0.1, 2, 4, "log", source=_FCL_SWEEP),
         Range("k", 256, 2048, 4, "log", whole=True, source=_FCL_SWEEP),
         Range("sigma", 0.1, 0.5, 3, source=_FCL_SWEEP),
@@ -83,13 +83,13 @@ FURTHER: dict[str, tuple[Range, ...]] = {
         Range("sparse", 0.35, 0.95, 3, source="around the released code's 0.65"),
         Range("jsd_weight", 1, 16, 5, "log", source="our steps; the released code has 12"),
     ),
-    "augmax": (_SHARE,),
-    "augmix_pgdat": (_SHARE,),
-    "advmix": (_SHARE,),
-    "advmax": (_SHARE,),
+    "augmax": (_ADVERSARIAL_WEIGHT,),
+    "augmix_pgdat": (_ADVERSARIAL_WEIGHT,),
+    "advmix": (_ADVERSARIAL_WEIGHT,),
+    "advmax": (_ADVERSARIAL_WEIGHT,),
 }
 
-#: Augmentation or attack to the strengths that the paper trains with.
+#: Augmentation or attack to the strengths used for training in the paper.
 STRENGTHS: dict[str, Range] = {
     name: _table_2(name, STRENGTH, whole=name in ("jpeg", "thumbnail", "shifted_crop"))
     for name in ("gaussian_noise", "jpeg", "thumbnail", "fgsm", "rotation", "shifted_crop")
@@ -97,18 +97,18 @@ STRENGTHS: dict[str, Range] = {
 
 
 def space(method: str, names: Optional[Sequence[str]] = None) -> list[Range]:
-    """The ranges that a method is tuned in; each says in its `source` where it is from.
+    """The search space of a method; the `source` of each range says where it is from.
 
     Args:
         method: One of `METHODS`.
-        names: Which hyper-parameters. Default: those of the method's weights: γ of FMA, α of ST,
-            λ of FCL and AugMax, both levels of noise of NoisyMix, p of data augmentation.
+        names: Hyper-parameters to search. Default: the method's weights: γ of FMA, α of ST, λ of
+            FCL and AugMax, both noise levels of NoisyMix, p of data augmentation.
 
     Returns:
-        One range for each; none for the baseline, which has nothing to tune.
+        One range per hyper-parameter; none for the baseline, which has nothing to tune.
 
     Raises:
-        ValueError: There is no such method, or no published range of that name.
+        ValueError: The method is unknown, or has no range of that name.
 
     Example:
 
@@ -136,7 +136,7 @@ def strength_range(augment: str) -> Range:
         augment: "gaussian_noise", "jpeg", "thumbnail", "fgsm", "rotation" or "shifted_crop".
 
     Returns:
-        The range, named "strength". That of JPEG goes from 10 to 90, the table's other way round.
+        The range, named "strength". For JPEG it goes from 10 to 90, the reverse of the table.
 
     Raises:
         ValueError: The table has no such augmentation.

@@ -1,4 +1,4 @@
-"""What is known of each trial of a search."""
+"""Records of the trials of a search."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ COMPLETED, FAILED = "completed", "failed"
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One training with one setting of the hyper-parameters.
+    """The record of one trial.
 
     Args:
-        number: Of the trial, from 1, in the order in which they were begun.
+        number: Number of the trial, from 1, in the order in which they started.
         values: Hyper-parameter to value.
-        status: "completed", or "failed" where the loss was not finite or the memory too small.
-        epochs: Epochs trained.
-        epoch: The best of them, counted from 1, that the accuracies are of; None where it failed.
-        clean_accuracy: On the validation images.
-        robust_accuracy: Mean over the conditions, on the validation images.
-        score: What trials are ranked by.
-        keeps_floor: Whether the clean accuracy is at the floor or above.
-        message: Why it failed; "" where it did not.
+        status: "completed", or "failed" if the loss was not finite or memory ran out.
+        epochs: Number of epochs trained.
+        epoch: Best epoch, counted from 1, which the accuracies are from; None if the trial failed.
+        clean_accuracy: Clean accuracy on the validation images.
+        robust_accuracy: Mean accuracy over the conditions, on the validation images.
+        score: Score that ranks the trials.
+        keeps_floor: Whether the clean accuracy is at or above the floor.
+        message: Reason for a failure, else "".
     """
 
     number: int
@@ -43,14 +43,14 @@ class Trial:
 
 
 def ranked(trials: Iterable[Trial], *, direction: str = "max") -> list[Trial]:
-    """The trials, the best first, those that failed last; equal ones in the order of their numbers.
+    """Sorts trials from best to worst, failed ones last, ties by number.
 
     Args:
         trials: In any order.
         direction: "max" or "min": whether a larger or a smaller score is better.
 
     Returns:
-        All of them.
+        The sorted trials.
 
     Example:
 
@@ -67,11 +67,11 @@ def ranked(trials: Iterable[Trial], *, direction: str = "max") -> list[Trial]:
 
 
 def write(trials: Iterable[Trial], path: files.PathLike) -> None:
-    """Writes one JSON object a line, whole or not at all.
+    """Writes trials as JSON lines, atomically.
 
     Args:
         trials: The trials.
-        path: The file.
+        path: Output file.
     """
     lines = [json.dumps(dataclasses.asdict(t), allow_nan=False) + "\n" for t in trials]
     with files.replacing(path) as temporary:
@@ -79,7 +79,7 @@ def write(trials: Iterable[Trial], path: files.PathLike) -> None:
 
 
 def read(path: files.PathLike) -> list[Trial]:
-    """Reads what `write` wrote.
+    """Reads trials written by `write`.
 
     Args:
         path: The file.
@@ -88,13 +88,13 @@ def read(path: files.PathLike) -> list[Trial]:
         The trials.
 
     Raises:
-        ValueError: The file holds something else; the message names it and the line.
+        ValueError: A line is not a trial; the message names the file and the line.
     """
-    found = []
+    trials = []
     with open(path, encoding="utf-8") as lines:
         for i, line in enumerate(lines):
             try:
-                found.append(Trial(**json.loads(line)))
+                trials.append(Trial(**json.loads(line)))
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{path}, line {i + 1}, is no trial: {error}") from error
-    return found
+    return trials

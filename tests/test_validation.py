@@ -81,7 +81,11 @@ def test_good_labels(labels, classes):
         (np.eye(3), 4, r"\[batch, 4\] .*; received shape \(3, 3\)"),
         (3, 4, r"received shape \(\)"),
         (np.zeros([2, 2, 2]), 4, r"received shape \(2, 2, 2\)"),
-        ([[0.5, 0.5], [0.5, 0.75]], 2, "shares that sum to 1; received a row that sums to 1.25"),
+        (
+            [[0.5, 0.5], [0.5, 0.75]],
+            2,
+            "probabilities that sum to 1; received a row that sums to 1.25",
+        ),
         ([[0, 0], [0, 1]], 2, "received a row that sums to 0"),
         ([[float("nan"), 1.0]], 2, "received a row that sums to nan"),
         ([[1.5, -0.5]], 2, "answers must"),

@@ -70,7 +70,7 @@ def check_images(images: Any, what: str = "images") -> None:
 
 
 def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
-    """Checks labels: whole numbers in 0..classes-1, or one row of `classes` shares an image.
+    """Checks labels: integers in 0..classes-1, or one row of `classes` probabilities per image.
 
     Args:
         labels: Array or eager tensor: [B] or [B, 1] class indices, or [B, classes] one-hot or
@@ -94,11 +94,13 @@ def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
     if labels.ndim == 2 and labels.shape[1] == classes and classes > 1:
         sums = labels.sum(axis=1)
         if labels.min() < 0:
-            raise ValueError(f"{what} must be shares of 0 or more; received {labels.min():g}")
+            raise ValueError(
+                f"{what} must be probabilities of 0 or more; received {labels.min():g}"
+            )
         if not np.allclose(sums, 1, atol=1e-3):
             raise ValueError(
-                f"{what} given as one row per image must be shares that sum to 1; received a row "
-                f"that sums to {sums[np.argmax(np.abs(sums - 1))]:.4g}"
+                f"{what} given as one row per image must be probabilities that sum to 1; received "
+                f"a row that sums to {sums[np.argmax(np.abs(sums - 1))]:.4g}"
             )
         return
     if not (labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)):

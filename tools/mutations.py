@@ -87,7 +87,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gradient of feature maps is half of it",
-        "losses/feature_maps.py",
+        "losses/fused_feature_maps.py",
         "by_square = tf.reshape(2.0 / count * by_square, column)",
         "by_square = tf.reshape(1.0 / count * by_square, column)",
         "losses/test_losses_feature_maps.py",
@@ -189,8 +189,8 @@ MUTATIONS = (
     Mutation(
         "labels are mixed by the partner's share",
         "augment/mixup.py",
-        'return mixing.mix_pairs(labels, draws["partner"], draws["share"])',
-        'return mixing.mix_pairs(labels, draws["partner"], 1.0 - draws["share"])',
+        'return mixing.mix_pairs(labels, draws["partner"], draws["mixing_weight"])',
+        'return mixing.mix_pairs(labels, draws["partner"], 1.0 - draws["mixing_weight"])',
         "augment/test_augment_mixup.py",
     ),
     # Corruptions ----------------------------------------------------------------------------
@@ -645,7 +645,7 @@ MUTATIONS = (
     Mutation(
         "goes on in a folder of other settings",
         "recipes/base.py",
-        "other = [name for name in wanted if found.get(name) != wanted[name]]",
+        "different = [name for name in wanted if found.get(name) != wanted[name]]",
         "other: list[str] = []",
         "recipes/test_recipes_base.py",
     ),

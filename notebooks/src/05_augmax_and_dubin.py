@@ -44,7 +44,7 @@ print(f"validation accuracy: {100 * history.history['val_accuracy'][-1]:.2f}%")
 # %% [markdown]
 # ## The worst mixture
 #
-# AugMix mixes three chains with weights $w$, and the result with the image by a share $m$, both
+# AugMix mixes three chains with weights $w$, and the result with the image by a weight $m$, both
 # drawn at random. AugMax raises the net's loss by a few steps along the sign of its gradient, for
 # $m$ and $w$; the chains stay.
 #
@@ -53,10 +53,10 @@ print(f"validation accuracy: {100 * history.history['val_accuracy'][-1]:.2f}%")
 images, labels = (part[:6] for part in next(iter(data.validation)))
 attack = attacks.AugMaxAttack(steps=steps, stop=None)
 chains = attack.augmix.chains(images, attack.augmix.draw(images))
-share, scores = attack.start(len(images), tf.constant([0, 1]))
-random_mix = mix(images, chains, share, tf.nn.softmax(scores))
-share, scores = attack.ascend(net, images, chains, labels, share, scores)
-worst_mix = mix(images, chains, share, tf.nn.softmax(scores))
+blend, scores = attack.start(len(images), tf.constant([0, 1]))
+random_mix = mix(images, chains, blend, tf.nn.softmax(scores))
+blend, scores = attack.ascend(net, images, chains, labels, blend, scores)
+worst_mix = mix(images, chains, blend, tf.nn.softmax(scores))
 reports.augmentation_grid(
     tf.stack([images, *tf.unstack(chains, axis=1), random_mix, worst_mix], axis=1),
     ["clean", "chain 1", "chain 2", "chain 3", "random mix", "worst mix"],

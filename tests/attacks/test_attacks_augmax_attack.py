@@ -31,8 +31,8 @@ def problem(linear):
     chains = np.clip(images[:, None] + 0.3 * random.standard_normal([B, 3, *SHAPE]), 0, 1)
     guesses = linear_net.logits(images, kernel, bias).argmax(axis=1)
     labels = np.where(np.arange(B) % 4, guesses, (guesses + 1) % 4)
-    share, scores = random.random(B), random.random([B, 3])
-    start = [v.astype("float32") for v in (share, scores)]
+    blend, scores = random.random(B), random.random([B, 3])
+    start = [v.astype("float32") for v in (blend, scores)]
     return net, (kernel, bias), (images, chains.astype("float32"), labels, *start)
 
 
@@ -94,9 +94,9 @@ def test_one_step_by_hand():
     images = tf.constant([[[[0.5, 0.5]]]] * 3)
     chains = tf.constant([[[[[0.8, 0.5]]], [[[0.5, 0.9]]]]] * 3)
     attack = AugMaxAttack(AugMix(width=2), steps=1, stop=None)
-    labels, share = tf.constant([0, 0, 1]), tf.constant([0.5, 0.95, 0.02])
-    share, scores = attack.ascend(net, images, chains, labels, share, tf.zeros([3, 2]))
-    np.testing.assert_allclose(share, [0.6, 1.0, 0.0], atol=1e-6)  # clipped to [0, 1]
+    labels, blend = tf.constant([0, 0, 1]), tf.constant([0.5, 0.95, 0.02])
+    blend, scores = attack.ascend(net, images, chains, labels, blend, tf.zeros([3, 2]))
+    np.testing.assert_allclose(blend, [0.6, 1.0, 0.0], atol=1e-6)  # clipped to [0, 1]
     np.testing.assert_allclose(scores, [[-0.1, 0.1], [-0.1, 0.1], [0.1, -0.1]], atol=1e-6)
 
 
@@ -112,10 +112,10 @@ def test_two_classes_reach_the_worst_corner(linear, hard):
     start = random.random(B).astype("float32"), random.random([B, 3]).astype("float32")
     attack = AugMaxAttack(steps=20, step_size=1.0, stop=None)
     given = (images, chains, np.zeros(B, int), *start)
-    share, scores = ascended(attack, net, given)
-    worst = module.mix(*map(tf.constant, (images, chains, share)), tf.nn.softmax(scores))
+    blend, scores = ascended(attack, net, given)
+    worst = module.mix(*map(tf.constant, (images, chains, blend)), tf.nn.softmax(scores))
     best = chains[np.arange(B), amounts[..., 0, 0, 0].argmax(axis=1)] if hard else images
-    np.testing.assert_array_equal(share, 1.0 if hard else 0.0)
+    np.testing.assert_array_equal(blend, 1.0 if hard else 0.0)
     np.testing.assert_allclose(worst, best, atol=1e-5)
 
 
@@ -131,12 +131,12 @@ def test_ascent_equals_the_reference(problem, stop, fixed_shapes, stop_after):
     attack = AugMaxAttack(
         steps=6, stop=stop, stop_after=stop_after, fixed_shapes=fixed_shapes, step_size=0.1
     )
-    share, scores, looks = reference.ascend(
+    blend, scores, looks = reference.ascend(
         *given, *weights, steps=6, stop=stop, stop_after=stop_after
     )
     counted = Counted(net)
     found = ascended(attack, counted, given)
-    np.testing.assert_allclose(found[0], share, atol=1e-6)
+    np.testing.assert_allclose(found[0], blend, atol=1e-6)
     np.testing.assert_allclose(found[1], scores, atol=1e-6)
     if stop == "image":
         assert len(set(looks)) > 2  # images stop one by one
@@ -149,17 +149,17 @@ def test_ascent_equals_the_reference(problem, stop, fixed_shapes, stop_after):
 
 def test_slopes_of_the_reference(problem):
     """The chain rule that is written out here and there, against differences."""
-    _, weights, (images, chains, labels, share, scores) = problem
+    _, weights, (images, chains, labels, blend, scores) = problem
 
     def loss(m, q):
         mixed = reference.mix(images[0].astype("float64"), chains[0], m, q)[np.newaxis]
         guess = linear_net.logits(mixed, *weights)
         return np.log(np.exp(guess).sum()) - guess[0, labels[0]]
 
-    first = images[0], chains[0], labels[0], share[0], scores[0]
-    for_share, for_scores = reference.slopes(*first, *weights)
-    m, q = np.float64(share[0]), scores[0].astype("float64")
-    assert for_share == pytest.approx((loss(m + 1e-5, q) - loss(m - 1e-5, q)) / 2e-5, rel=1e-4)
+    first = images[0], chains[0], labels[0], blend[0], scores[0]
+    for_blend, for_scores = reference.slopes(*first, *weights)
+    m, q = np.float64(blend[0]), scores[0].astype("float64")
+    assert for_blend == pytest.approx((loss(m + 1e-5, q) - loss(m - 1e-5, q)) / 2e-5, rel=1e-4)
     for i, step in enumerate(1e-5 * np.eye(3)):
         difference = (loss(m, q + step) - loss(m, q - step)) / 2e-5
         assert for_scores[i] == pytest.approx(difference, rel=1e-4)
@@ -173,10 +173,10 @@ def test_whole_attack_equals_the_reference(linear):
     attack = AugMaxAttack(AugMix(10, width=2), steps=4, seed=3)
     drawn = draws_of(attack, images)
     found = attack.perturb(net, images, labels).numpy()
-    share, scores, _ = reference.ascend(
+    blend, scores, _ = reference.ascend(
         images, drawn[0], labels, *drawn[1:], kernel, bias, steps=4, stop="image"
     )
-    expected = [reference.mix(*one) for one in zip(images, drawn[0], share, scores)]
+    expected = [reference.mix(*one) for one in zip(images, drawn[0], blend, scores)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.abs(found - images).max() > 0.1
 
@@ -185,8 +185,8 @@ def test_whole_attack_equals_the_reference(linear):
 
 
 def fooled_from_the_start(given, weights):
-    images, chains, _, share, scores = given
-    mixed = np.stack([reference.mix(*one) for one in zip(images, chains, share, scores)])
+    images, chains, _, blend, scores = given
+    mixed = np.stack([reference.mix(*one) for one in zip(images, chains, blend, scores)])
     return (linear_net.logits(mixed, *weights).argmax(axis=1) + 1) % 4
 
 
@@ -197,9 +197,9 @@ def test_all_fooled_at_the_start(problem, stop, fixed_shapes):
     given = (*given[:2], wrong, *given[3:])
     counted = Counted(net)
     attack = AugMaxAttack(steps=5, stop=stop, fixed_shapes=fixed_shapes)
-    share, scores = ascended(attack, counted, given)
+    blend, scores = ascended(attack, counted, given)
     assert len(counted.sizes) == (1 if stop else 5)  # one look, no step
-    assert np.array_equal(share, given[3]) == np.array_equal(scores, given[4]) == bool(stop)
+    assert np.array_equal(blend, given[3]) == np.array_equal(scores, given[4]) == bool(stop)
 
 
 @pytest.mark.parametrize("stop", ["image", "batch"])
@@ -217,16 +217,16 @@ def test_fooled_images_rest_or_wait_for_the_batch(problem, stop):
 def test_no_step_is_a_random_mixture(problem, stop):
     net, _, given = problem
     counted = Counted(net)
-    share, scores = ascended(AugMaxAttack(steps=0, stop=stop), counted, given)
-    np.testing.assert_array_equal(share, given[3])
+    blend, scores = ascended(AugMaxAttack(steps=0, stop=stop), counted, given)
+    np.testing.assert_array_equal(blend, given[3])
     np.testing.assert_array_equal(scores, given[4])
     assert counted.sizes == []
 
 
 def test_start_is_uniform():
-    share, scores = AugMaxAttack(AugMix(width=4)).start(2000, tf.constant([1, 2]))
-    assert share.shape == [2000] and scores.shape == [2000, 4]
-    for values in (share.numpy(), scores.numpy()):
+    blend, scores = AugMaxAttack(AugMix(width=4)).start(2000, tf.constant([1, 2]))
+    assert blend.shape == [2000] and scores.shape == [2000, 4]
+    for values in (blend.numpy(), scores.numpy()):
         assert 0 <= values.min() < 0.01 and 0.99 < values.max() < 1
         assert abs(values.mean() - 0.5) < 5 / np.sqrt(12 * values.size)
 
@@ -245,8 +245,8 @@ def test_the_loss_rises(stop):
     losses = []
     for steps in (0, 1, 10):
         attack = AugMaxAttack(steps=steps, stop=stop)
-        share, scores = ascended(attack, net, (*given[:2], labels, *given[2:]))
-        worst = module.mix(*map(tf.constant, (*given[:2], share)), tf.nn.softmax(scores))
+        blend, scores = ascended(attack, net, (*given[:2], labels, *given[2:]))
+        worst = module.mix(*map(tf.constant, (*given[:2], blend)), tf.nn.softmax(scores))
         losses.append(cross_entropy(tf.constant(labels), net(worst)).numpy())
     first, *later = losses
     assert all(loss.mean() > first.mean() for loss in later)
@@ -305,8 +305,8 @@ def test_extreme_images_and_logits(linear, problem):
     for pixel, part in zip((0.0, 0.5, 1.0), np.array_split(np.arange(B), 3)):
         images[part] = pixel
     for made in (chains, np.repeat(images[:, np.newaxis], 3, axis=1)):  # chains that change nothing
-        share, scores = ascended(AugMaxAttack(steps=3, stop=None), net, (images, made, *rest))
-        assert np.isfinite(scores).all() and share.min() >= 0 and share.max() <= 1
+        blend, scores = ascended(AugMaxAttack(steps=3, stop=None), net, (images, made, *rest))
+        assert np.isfinite(scores).all() and blend.min() >= 0 and blend.max() <= 1
 
 
 def test_half_precision_keeps_the_direction(linear, problem):
@@ -315,9 +315,9 @@ def test_half_precision_keeps_the_direction(linear, problem):
     kinds = [keras.layers.Rescaling(1.0, dtype="float16"), keras.layers.Flatten(dtype="float16")]
     half = keras.Sequential([keras.Input(SHAPE), *kinds, keras.layers.Dense(4, dtype="float16")])
     half.set_weights(full.get_weights())
-    images, chains, _, share, scores = problem[2]
+    images, chains, _, blend, scores = problem[2]
     labels = linear_net.logits(images, kernel, bias).argmax(axis=1)
-    given = (images, chains, labels, share, scores)
+    given = (images, chains, labels, blend, scores)
     attack = AugMaxAttack(steps=1, stop=None)
     (m, q), (m_half, q_half) = (ascended(attack, net, given) for net in (full, half))
     assert m_half.dtype == np.float32 and np.mean(np.isclose(m, m_half, atol=1e-6)) > 0.8
@@ -342,21 +342,21 @@ def test_targets(problem, target):
     np.testing.assert_array_equal(uphill, np.where(own, 1, -1))
     assert (goal == 2).all() and own.any() if target == 2 else not own.any()
     assert len(set(goal - labels)) > 2 or target == 2
-    share, scores = attack.ascend(net, *map(tf.constant, given), seed=(3, 4))
+    blend, scores = attack.ascend(net, *map(tf.constant, given), seed=(3, 4))
 
     def loss(m, q):
         mixed = np.stack([reference.mix(*one) for one in zip(*given[:2], m, q)])
         guess = linear_net.logits(mixed, kernel, bias)
         return np.log(np.exp(guess).sum(1)) - guess[np.arange(B), goal]
 
-    change = loss(share.numpy(), scores.numpy()) - loss(*given[3:])
+    change = loss(blend.numpy(), scores.numpy()) - loss(*given[3:])
     assert (uphill * change).mean() > 0.1 and np.mean(uphill * change > -1e-6) > 0.9
 
 
 def test_target_stops_when_it_is_reached(problem):
     net, weights, given = problem
-    images, chains, labels, share, scores = given
-    mixed = np.stack([reference.mix(*one) for one in zip(images, chains, share, scores)])
+    images, chains, labels, blend, scores = given
+    mixed = np.stack([reference.mix(*one) for one in zip(images, chains, blend, scores)])
     guess = linear_net.logits(mixed, *weights).argmax(axis=1)
     found = ascended(AugMaxAttack(steps=1, target=1), net, given)
     rests = np.where(labels == 1, guess != 1, guess == 1)
@@ -371,13 +371,13 @@ def test_worst_levels():
     found = attack.perturb(net, images, labels).numpy()
     seed = sampling.seed_pair(1, 0)
     draws = attack.augmix.draw(images, sampling.fold_in(seed, "chains"))
-    share, scores = attack.start(6, sampling.fold_in(seed, "start"))
+    blend, scores = attack.start(6, sampling.fold_in(seed, "start"))
     losses, mixed = [], []
     for i in range(3):
         again = attack.augmix.draw(images, sampling.fold_in(sampling.fold_in(seed, "levels"), i))
         assert not np.array_equal(again["operators"], draws["operators"])
         chains = attack.augmix.chains(images, {**draws, "levels": again["levels"]})
-        mixed.append(module.mix(images, chains, share, tf.nn.softmax(scores)).numpy())
+        mixed.append(module.mix(images, chains, blend, tf.nn.softmax(scores)).numpy())
         losses.append(cross_entropy(tf.constant(labels), net(mixed[-1])).numpy())
     which = np.argmax(losses, axis=0)
     assert len(set(which)) > 1

@@ -129,7 +129,7 @@ def test_widths_and_depths(options, shape):
 
 
 def test_gradients_that_augmax_takes():
-    """To the weights and the share; and to the image, through the part that is not mixed."""
+    """To the weights and the blend; and to the image, through the part that is not mixed."""
     layer = AugMix()
     draws = layer.draw(IMAGES)
     words, place = layer._chain_words(IMAGES, draws)
@@ -137,12 +137,12 @@ def test_gradients_that_augmax_takes():
         lambda x, w, m: chains.mix(x, words, place, w, m), IMAGES, draws["weights"], draws["mix"]
     )
     assert all(np.isfinite(slope).all() for slope in slopes)
-    share = np.asarray(draws["mix"]).reshape(-1, 1, 1, 1)
+    blend = np.asarray(draws["mix"]).reshape(-1, 1, 1, 1)
     inner = (layer.apply(IMAGES, draws).numpy() > 0) & (layer.apply(IMAGES, draws).numpy() < 1)
-    expected = np.broadcast_to(1 - share, IMAGES.shape)
+    expected = np.broadcast_to(1 - blend, IMAGES.shape)
     np.testing.assert_allclose(slopes[0][inner], expected[inner], atol=1e-6)
     made = layer.chains(IMAGES, draws).numpy()
-    expected = np.where(inner[:, np.newaxis], made, 0).sum((2, 3, 4)) * share[:, :, 0, 0]
+    expected = np.where(inner[:, np.newaxis], made, 0).sum((2, 3, 4)) * blend[:, :, 0, 0]
     np.testing.assert_allclose(slopes[1], expected, rtol=1e-3, atol=1e-2)
 
 

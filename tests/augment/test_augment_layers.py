@@ -21,7 +21,7 @@ CASES = {
     "brightness": (0.25, (-0.5, 0.25), {}),
     "saturation": (4.0, (0.25, 6.0), {}),
     "gaussian_noise": (0.1, (0.0, 0.2), {}),
-    "salt_and_pepper": (0.3, (0.1, 0.9), {"salt_share": 0.75, "amplitude": 0.25}),
+    "salt_and_pepper": (0.3, (0.1, 0.9), {"salt_fraction": 0.75, "amplitude": 0.25}),
     "gaussian_blur": (0.8, (0.2, 2.0), {"kernel_size": 5}),
     "contrast": (0.4, (0.25, 2.0), {}),
     "color": (0.4, (0.25, 2.0), {}),
@@ -113,7 +113,7 @@ def test_limits_are_allowed_and_have_a_finite_gradient(name):
         assert np.isfinite(slope).all()
 
 
-@pytest.mark.parametrize("option", ["salt_share", "amplitude"])
+@pytest.mark.parametrize("option", ["salt_fraction", "amplitude"])
 @pytest.mark.parametrize("wrong", [-0.25, 1.25])
 def test_bad_salt_and_pepper(option, wrong):
     with pytest.raises(ValueError, match=rf"{option} must be .*\[0, 1\]; received {wrong}"):

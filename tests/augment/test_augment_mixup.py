@@ -20,7 +20,7 @@ both = pytest.mark.parametrize("per_image", [False, True])
 
 def shares_of(layer, batch):
     """λ of the images of one large batch."""
-    return layer.draw(tf.zeros([batch, 1, 1, 1]), tf.constant([7, 8]))["share"].numpy()
+    return layer.draw(tf.zeros([batch, 1, 1, 1]), tf.constant([7, 8]))["mixing_weight"].numpy()
 
 
 def several_draws(layer, batch, count):
@@ -34,27 +34,27 @@ def several_draws(layer, batch, count):
 def test_mixes_with_its_draws(per_image):
     layer = augment.Mixup(alpha=0.8, per_image=per_image)
     draws = layer.draw(IMAGES)
-    share, partner = draws["share"].numpy(), draws["partner"].numpy()
-    assert share.shape == partner.shape == (6,) and partner.dtype == np.int32
+    mixing_weight, partner = draws["mixing_weight"].numpy(), draws["partner"].numpy()
+    assert mixing_weight.shape == partner.shape == (6,) and partner.dtype == np.int32
     assert sorted(partner) == list(range(6)) and list(partner) != list(range(6))
-    assert len(set(share)) == (6 if per_image else 1)
+    assert len(set(mixing_weight)) == (6 if per_image else 1)
     following = layer.draw(IMAGES)
-    assert (following["share"] != share).numpy().all()
+    assert (following["mixing_weight"] != mixing_weight).numpy().all()
     assert list(following["partner"].numpy()) != list(partner)
-    expected = [s * x + (1 - s) * IMAGES[p] for s, p, x in zip(share, partner, IMAGES)]
+    expected = [s * x + (1 - s) * IMAGES[p] for s, p, x in zip(mixing_weight, partner, IMAGES)]
     np.testing.assert_allclose(layer.apply(IMAGES, draws), expected, atol=1e-6)
-    expected = [s * y + (1 - s) * LABELS[p] for s, p, y in zip(share, partner, LABELS)]
+    expected = [s * y + (1 - s) * LABELS[p] for s, p, y in zip(mixing_weight, partner, LABELS)]
     labels = layer.mix_labels(LABELS, draws).numpy()
     np.testing.assert_allclose(labels, expected, atol=1e-6)
     np.testing.assert_allclose(labels.sum(axis=-1), 1, atol=1e-6)
 
 
 def test_share_1_is_exactly_the_identity():
-    draws = {"share": tf.ones([6]), "partner": tf.range(5, -1, -1)}
+    draws = {"mixing_weight": tf.ones([6]), "partner": tf.range(5, -1, -1)}
     layer = augment.Mixup()
     np.testing.assert_array_equal(layer.apply(IMAGES, draws), IMAGES)
     np.testing.assert_array_equal(layer.mix_labels(LABELS, draws), LABELS)
-    draws["share"] = tf.zeros([6])
+    draws["mixing_weight"] = tf.zeros([6])
     np.testing.assert_array_equal(layer.apply(IMAGES, draws), IMAGES[::-1])
 
 
@@ -66,7 +66,7 @@ def test_every_order_is_as_likely():
     _, kinds, counts = np.unique(orders, axis=0, return_inverse=True, return_counts=True)
     assert len(counts) == 6
     assert np.abs(counts / count - 1 / 6).max() < 5 * (5 / 36 / count) ** 0.5
-    shares = np.array([d["share"][0] for d in draws])
+    shares = np.array([d["mixing_weight"][0] for d in draws])
     for kind in range(6):
         mean = shares[kinds.ravel() == kind].mean()
         assert abs(mean - 0.5) < 5 / (12 * counts[kind]) ** 0.5
@@ -78,7 +78,7 @@ def test_share_is_beta(alpha, per_image):
     if per_image:
         shares = shares_of(layer, 2000)
     else:
-        shares = np.array([draws["share"][0] for draws in several_draws(layer, 2, 300)])
+        shares = np.array([draws["mixing_weight"][0] for draws in several_draws(layer, 2, 300)])
     distance = scipy.stats.kstest(shares, scipy.stats.beta(alpha, alpha).cdf).statistic
     assert distance < 2.5 / shares.size**0.5
 
@@ -114,7 +114,7 @@ def test_gradient_goes_to_both_images():
 
 def test_labels_of_other_kinds():
     layer = augment.Mixup()
-    draws = {"share": tf.fill([6], 0.75), "partner": tf.range(5, -1, -1)}
+    draws = {"mixing_weight": tf.fill([6], 0.75), "partner": tf.range(5, -1, -1)}
     whole = layer.mix_labels(LABELS.astype("int32"), draws)
     assert whole.dtype == tf.float32
     np.testing.assert_array_equal(whole, layer.mix_labels(LABELS, draws))
@@ -156,7 +156,7 @@ def test_compiles():
     draws = draw(tf.constant([1, 2]))
     assert sorted(draws["partner"].numpy()) == list(range(999))
     expected = scipy.stats.beta(0.4, 0.4).cdf
-    assert scipy.stats.kstest(draws["share"], expected).statistic < 2.5 / 999**0.5
+    assert scipy.stats.kstest(draws["mixing_weight"], expected).statistic < 2.5 / 999**0.5
 
 
 def test_config_comes_back_from_a_file():
@@ -167,7 +167,9 @@ def test_config_comes_back_from_a_file():
     ):
         assert twin.get_config() == layer.get_config()
         assert (twin.alpha, twin.per_image, twin.seed, twin.name) == (0.25, True, 9, "mine")
-        np.testing.assert_array_equal(twin.draw(IMAGES)["share"], layer.draw(IMAGES)["share"])
+        np.testing.assert_array_equal(
+            twin.draw(IMAGES)["mixing_weight"], layer.draw(IMAGES)["mixing_weight"]
+        )
         twin.set_weights([np.zeros([], "int64")])
         layer.set_weights([np.zeros([], "int64")])
 

@@ -17,8 +17,8 @@ IMAGES = np.random.default_rng(0).random([4, 7, 9, 3], "float32")
 DEVIATION = np.random.default_rng(1).uniform(0.01, 0.4, [7, 9])
 
 
-def nonuniform(share=0.15, **options):
-    return augment.NonuniformNoise(share, deviation=DEVIATION, **options)
+def nonuniform(probability=0.15, **options):
+    return augment.NonuniformNoise(probability, deviation=DEVIATION, **options)
 
 
 MAKERS = {
@@ -35,7 +35,10 @@ def test_layers_are_their_ops():
     for layer, op in (
         (augment.SpeckleNoise(0.3), ops.speckle_noise),
         (augment.UniformNoise(0.4), ops.uniform_noise),
-        (nonuniform(0.4), lambda x, share, seed: ops.nonuniform_noise(x, share, places, seed)),
+        (
+            nonuniform(0.4),
+            lambda x, probability, seed: ops.nonuniform_noise(x, probability, places, seed),
+        ),
     ):
         draws = layer.draw(IMAGES)
         strengths = draws[layer.parameter]
@@ -85,7 +88,7 @@ def test_speckle_default_is_gaussian_noise_at_one_half():
 
 
 def test_nonuniform_without_deviation_is_uniform():
-    draws = {"share": tf.fill([4], 0.4), "seed": tf.constant([1, 2])}
+    draws = {"probability": tf.fill([4], 0.4), "seed": tf.constant([1, 2])}
     expected = augment.UniformNoise().apply(IMAGES, draws)
     np.testing.assert_array_equal(augment.NonuniformNoise().apply(IMAGES, draws), expected)
     assert augment.NonuniformNoise().get_config()["deviation"] is None
@@ -125,13 +128,13 @@ def test_smallest_deviation():
 
 
 def test_nonuniform_meets_a_drawn_share():
-    """In each image the share is the one drawn for it, and the places are those of the map."""
+    """Each image has the probability drawn for it, and the places are those of the map."""
     count = 3000
     layer = nonuniform((0.05, 0.9))
     grey = tf.fill([count, 7, 9, 1], 2.0)
     draws = layer.draw(grey)
     hit = layer.apply(grey, draws).numpy()[..., 0] != 2
-    shares = draws["share"].numpy()
+    shares = draws["probability"].numpy()
     expected = np.array([reference.replacement_probability(DEVIATION, s) for s in shares[:200]])
     errors = np.sqrt((expected * (1 - expected)).sum(axis=(1, 2))) / 63
     assert (np.abs(hit[:200].mean(axis=(1, 2)) - shares[:200]) <= 5 * errors).all()
@@ -220,12 +223,12 @@ def given_to_the_op(monkeypatch, layer, shape):
 
 def even(numbers, low, high):
     """Whether all whole numbers from low to high are there, each as often within five errors."""
-    share = 1 / (high - low + 1)
+    probability = 1 / (high - low + 1)
     values, counts = np.unique(numbers, return_counts=True)
-    error = (share * (1 - share) / len(numbers)) ** 0.5
+    error = (probability * (1 - probability) / len(numbers)) ** 0.5
     return (
         list(values) == list(range(low, high + 1))
-        and (np.abs(counts / len(numbers) - share) <= 5 * error).all()
+        and (np.abs(counts / len(numbers) - probability) <= 5 * error).all()
     )
 
 

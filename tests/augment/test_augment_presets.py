@@ -26,7 +26,7 @@ PAPER = {
         "GB": (augment.GaussianBlur, {"sigma": 0.675, "kernel_size": 3}),
         "SAP": (
             augment.SaltAndPepper,
-            {"probability": 0.025, "salt_share": 0.5, "amplitude": 0.5},
+            {"probability": 0.025, "salt_fraction": 0.5, "amplitude": 0.5},
         ),
     },
     "imagenet200": {
@@ -38,7 +38,7 @@ PAPER = {
         "GB": (augment.GaussianBlur, {"sigma": 1.175, "kernel_size": 3}),
         "SAP": (
             augment.SaltAndPepper,
-            {"probability": 0.01, "salt_share": 0.7, "amplitude": 0.7},
+            {"probability": 0.01, "salt_fraction": 0.7, "amplitude": 0.7},
         ),
     },
 }

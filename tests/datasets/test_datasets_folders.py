@@ -84,8 +84,11 @@ def test_extra_folders_hold_nothing_made_of_validation_images(tmp_path):
         ({"data_dir": "missing"}, "there is none at"),
         ({"data_dir": "one"}, "for each of 2 classes or more; it holds cat"),
         ({"data_dir": "two", "crop": 300}, "crop must be a whole number from 1 to 256"),
-        ({"data_dir": "two", "validation_share": 2}, r"share must be a number in \[0, 1\]"),
-        ({"data_dir": "two", "size": 3}, "no option size; it has: resize, crop, validation_share"),
+        ({"data_dir": "two", "validation_fraction": 2}, r"fraction must be a number in \[0, 1\]"),
+        (
+            {"data_dir": "two", "size": 3},
+            "no option size; it has: resize, crop, validation_fraction",
+        ),
     ],
 )
 def test_folder_refuses(options, said, tmp_path, monkeypatch):
@@ -191,7 +194,7 @@ def place(request, tmp_path, monkeypatch):
 
 
 def test_imagenet(place, names):
-    load = {"data_dir": place, "validation_share": 1 / 3, **SMALL}
+    load = {"data_dir": place, "validation_fraction": 1 / 3, **SMALL}
     data = datasets.load("imagenet", **load)
     assert data.class_names == names and not data.chosen
     assert data.sizes == {"train": 2000, "validation": 1000, "test": 1000}
@@ -209,7 +212,7 @@ def test_imagenet(place, names):
 
 
 def test_imagenet_200(place, names):
-    options = {"data_dir": place, "classes": 4, "validation_share": 1 / 3, **SMALL}
+    options = {"data_dir": place, "classes": 4, "validation_fraction": 1 / 3, **SMALL}
     data = datasets.load("imagenet200", **options)
     assert data.classes == 4 and list(data.class_names) == sorted(data.class_names)
     assert data.chosen == {"classes": list(data.class_names)}

@@ -8,16 +8,16 @@ from tfrobust.datasets import splitting
 LABELS = np.random.default_rng(0).integers(0, 7, 1000)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25, 1 / 3, 0.5, 0.999])
-def test_split_off(share):
-    rest, part = splitting.split_off(LABELS, share)
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 1 / 3, 0.5, 0.999])
+def test_split_off(fraction):
+    rest, part = splitting.split_off(LABELS, fraction)
     assert sorted([*rest, *part]) == list(range(1000))
     counts = np.bincount(LABELS)
     taken = np.bincount(LABELS[part])
-    assert (np.abs(taken - share * counts) < 1).all() or share > 0.99
+    assert (np.abs(taken - fraction * counts) < 1).all() or fraction > 0.99
     assert (taken >= 1).all() and (taken < counts).all()
-    if share < 0.99:
-        assert len(part) == round(1000 * share)
+    if fraction < 0.99:
+        assert len(part) == round(1000 * fraction)
 
 
 def test_seeds():
@@ -32,12 +32,12 @@ def test_classes_without_images_do_not_matter():
 
 
 @pytest.mark.parametrize(
-    "labels, share, said",
-    [([0, 0, 1], 0.5, "class 1 has one"), ([0, 0], 1.5, r"share must be a number in \[0, 1\]")],
+    "labels, fraction, said",
+    [([0, 0, 1], 0.5, "class 1 has one"), ([0, 0], 1.5, r"fraction must be a number in \[0, 1\]")],
 )
-def test_refused(labels, share, said):
+def test_refused(labels, fraction, said):
     with pytest.raises(ValueError, match=said):
-        splitting.split_off(np.array(labels), share)
+        splitting.split_off(np.array(labels), fraction)
 
 
 def test_pick():
@@ -49,7 +49,7 @@ def test_pick():
     hits = np.zeros(8)
     for seed in range(2000):
         hits[splitting.pick(np.array([0, 1, 0, 0, 1, 0, 0, 1]), np.array([2, 1]), seed)] += 1
-    share = np.where(np.array([0, 1, 0, 0, 1, 0, 0, 1]) == 0, 2 / 5, 1 / 3)
-    assert (np.abs(hits / 2000 - share) < 5 * np.sqrt(share * (1 - share) / 2000)).all()
+    fraction = np.where(np.array([0, 1, 0, 0, 1, 0, 0, 1]) == 0, 2 / 5, 1 / 3)
+    assert (np.abs(hits / 2000 - fraction) < 5 * np.sqrt(fraction * (1 - fraction) / 2000)).all()
     with pytest.raises(ValueError, match="class 1 has 2 of 3"):
         splitting.pick(np.array([0, 0, 1, 1]), np.array([1, 3]))

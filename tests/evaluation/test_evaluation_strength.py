@@ -227,7 +227,7 @@ def test_round_trip(tmp_path):
         "B-": Brightness(),
         "GB": GaussianBlur(kernel_size=5),
         "GN": GaussianNoise(),
-        "SAP": SaltAndPepper(salt_share=0.75, amplitude=0.25),
+        "SAP": SaltAndPepper(salt_fraction=0.75, amplitude=0.25),
         "S-": Saturation(),
     }
     data = batched(np.random.default_rng(0).random([16, 8, 8, 3]) * 0.4 + 0.3, 1)
@@ -242,7 +242,7 @@ def test_round_trip(tmp_path):
         assert type(layer) is type(layers[calibration.augmentation])
         assert layer.strength == calibration.strength
     assert rebuilt["GB"].kernel_size == 5
-    assert (rebuilt["SAP"].salt_share, rebuilt["SAP"].amplitude) == (0.75, 0.25)
+    assert (rebuilt["SAP"].salt_fraction, rebuilt["SAP"].amplitude) == (0.75, 0.25)
 
 
 @pytest.mark.parametrize(

@@ -251,10 +251,12 @@ def test_each_route_is_a_batch_norm_of_keras():
 # Half of the channels --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share, channels, first", [(0.5, 8, 4), (0.5, 7, 3), (0.25, 6, 1)])
-def test_dubin_sends_the_first_channels_to_instance_norm(share, channels, first):
+@pytest.mark.parametrize(
+    "instance_fraction, channels, first", [(0.5, 8, 4), (0.5, 7, 3), (0.25, 6, 1)]
+)
+def test_dubin_sends_the_first_channels_to_instance_norm(instance_fraction, channels, first):
     x = features(5, 4, 4, channels)
-    layer = built(DuBIN, x.shape[1:], share=share)
+    layer = built(DuBIN, x.shape[1:], instance_fraction=instance_fraction)
     assert layer.part_sizes(channels) == [first, channels - first]
     for name in ROUTES:
         outputs = forward(layer, x, name)
@@ -279,12 +281,12 @@ def test_ibn_is_half_instance_half_batch_norm():
 
 @pytest.mark.parametrize("cls", [HalfInstanceNorm, DuBIN])
 def test_too_few_channels_for_two_parts(cls):
-    with pytest.raises(ValueError, match=r"received 1 channels with share 0\.5"):
+    with pytest.raises(ValueError, match=r"received 1 channels with instance_fraction 0\.5"):
         cls()(tf.zeros([2, 4, 4, 1]))
-    with pytest.raises(ValueError, match="received 4 channels with share 1"):
-        cls(share=1)(tf.zeros([2, 4, 4, 4]))
-    with pytest.raises(ValueError, match=r"share must be a number in \[0, 1\]"):
-        cls(share=2)
+    with pytest.raises(ValueError, match="received 4 channels with instance_fraction 1"):
+        cls(instance_fraction=1)(tf.zeros([2, 4, 4, 4]))
+    with pytest.raises(ValueError, match=r"instance_fraction must be a number in \[0, 1\]"):
+        cls(instance_fraction=2)
 
 
 # All of them -----------------------------------------------------------------------------------
@@ -296,7 +298,7 @@ def test_config_round_trip(cls):
     if cls is not InstanceNormalization:
         options.update(momentum=0.5, synchronized=False)
     if issubclass(cls, HalfInstanceNorm):
-        options["share"] = 0.25
+        options["instance_fraction"] = 0.25
     layer = cls(**options, name="norm", trainable=False)
     again = cls.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()

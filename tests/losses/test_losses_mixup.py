@@ -23,14 +23,16 @@ def test_worked():
     np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.0, 1.0, (0.0, 0.2, 0.9, 1.0, 0.5)])
+@pytest.mark.parametrize("mixing_weight", [0.3, 0.0, 1.0, (0.0, 0.2, 0.9, 1.0, 0.5)])
 @pytest.mark.parametrize("form", ["indices", "column", "one_hot"])
-def test_is_the_loss_of_mixed_labels(form, share):
+def test_is_the_loss_of_mixed_labels(form, mixing_weight):
     one_hot = np.eye(4)[LABELS]
-    shares = np.broadcast_to(share, 5)[:, None]
+    shares = np.broadcast_to(mixing_weight, 5)[:, None]
     expected = reference.cross_entropy(shares * one_hot + (1 - shares) * one_hot[PARTNER], LOGITS)
     given = {"indices": LABELS, "column": LABELS[:, None], "one_hot": one_hot}[form]
-    result = mixup_loss(cross_entropy, tf.constant(given), LOGITS, tf.constant(PARTNER), share)
+    result = mixup_loss(
+        cross_entropy, tf.constant(given), LOGITS, tf.constant(PARTNER), mixing_weight
+    )
     assert result.shape == [5]
     np.testing.assert_allclose(result, expected, rtol=1e-5)
 

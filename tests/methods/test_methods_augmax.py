@@ -69,7 +69,7 @@ def passes_of(net, views):
 
 def test_terms():
     net = dual_net()
-    model = methods.AugMax(net, jsd_weight=2.5, adversarial_share=0.25, **darker())
+    model = methods.AugMax(net, jsd_weight=2.5, adversarial_weight=0.25, **darker())
     labels = tf.constant(LABELS)
     views = model.views(tf.constant(photos()), labels)
     np.testing.assert_array_equal(views["clean"], photos())
@@ -203,9 +203,9 @@ def trained(model, epochs=1, images=None):
 @pytest.mark.parametrize(
     "settings, stop",
     [
-        ({"jsd_weight": 10.0, "adversarial_share": 0.5}, "image"),  # the paper's
-        ({"jsd_weight": 12.0, "adversarial_share": 0.0}, "batch"),  # the released code's
-        ({"jsd_weight": 0.0, "adversarial_share": 1.0}, None),
+        ({"jsd_weight": 10.0, "adversarial_weight": 0.5}, "image"),  # the paper's
+        ({"jsd_weight": 12.0, "adversarial_weight": 0.0}, "batch"),  # the released code's
+        ({"jsd_weight": 0.0, "adversarial_weight": 1.0}, None),
     ],
 )
 def test_one_step_of_augmax_in_numpy(settings, stop):
@@ -233,8 +233,8 @@ def test_one_step_of_augmax_in_numpy(settings, stop):
     upstream = [settings["jsd_weight"] * one for one in consistency]
     shares = np.eye(4)[labels]
     for place, weight in (
-        (0, 1 - settings["adversarial_share"]),
-        (2, settings["adversarial_share"]),
+        (0, 1 - settings["adversarial_weight"]),
+        (2, settings["adversarial_weight"]),
     ):
         upstream[place] += weight * linear_net.cross_entropy_gradient(logits[place], shares)
     expected = linear_net.updated(kernel, bias, 0.1, list(zip(views, upstream)))
@@ -260,7 +260,7 @@ def test_gradients_of_the_reference():
 
 def test_without_its_terms_it_is_the_baseline(make_net, images, labels):
     weights = []
-    nothing = {"jsd_weight": 0, "adversarial_share": 0, "dual_norms": False}
+    nothing = {"jsd_weight": 0, "adversarial_weight": 0, "dual_norms": False}
     for model in (methods.Baseline(make_net()), methods.AugMax(make_net(), **darker(nothing))):
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), run_eagerly=True)
         model.fit(images, labels, batch_size=4, epochs=2, shuffle=False, verbose=0)
@@ -275,7 +275,7 @@ def test_without_its_terms_the_clean_route_is_the_baselines():
     nets = dual_net(), dual_net()
     start = [w.numpy() for w in nets[0].trainable_weights]
     trained(methods.Baseline(nets[0]), epochs=2)
-    trained(methods.AugMax(nets[1], jsd_weight=0, adversarial_share=0, **darker()), epochs=2)
+    trained(methods.AugMax(nets[1], jsd_weight=0, adversarial_weight=0, **darker()), epochs=2)
     pairs = list(zip(nets[0].trainable_weights, nets[1].trainable_weights))
     for a, b in pairs:
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
@@ -297,7 +297,7 @@ def test_batch_of_one_and_uneven_batches():
 
 
 def test_config_round_trip():
-    settings = {"jsd_weight": 1.0, "adversarial_share": 0.0, "one_clean_batch": True, "seed": 3}
+    settings = {"jsd_weight": 1.0, "adversarial_weight": 0.0, "one_clean_batch": True, "seed": 3}
     model = methods.AugMax(dual_net(), **settings)
     again = methods.AugMax.from_config(model.get_config())
     assert again.get_config() == model.get_config()
@@ -309,7 +309,7 @@ def test_config_round_trip():
     "settings, error, words",
     [
         ({"jsd_weight": -1}, ValueError, r"jsd_weight must be a number in .*received -1"),
-        ({"adversarial_share": 1.5}, ValueError, r"adversarial_share must be .*received 1.5"),
+        ({"adversarial_weight": 1.5}, ValueError, r"adversarial_weight must be .*received 1.5"),
         ({"attack": augment.Flip()}, TypeError, r"attack must be an attack.*received Flip"),
         ({"augment": 0.1}, TypeError, r"augment must be an augmentation layer.*received float"),
         ({"augment": augment.Mixup()}, ValueError, r"labels true; received Mixup"),

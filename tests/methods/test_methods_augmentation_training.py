@@ -22,7 +22,7 @@ def run(model, images, labels, epochs=1, **settings):
     "setting, weights",
     [
         ({}, (0.5, 0.5)),
-        ({"clean_share": 0.25}, (0.25, 0.75)),
+        ({"clean_weight": 0.25}, (0.25, 0.75)),
         ({"augmented_weight": 3.0}, (1.0, 3.0)),
         ({"augmented_weight": 0.0}, (1.0, 0.0)),
         ({"probability": 0.0}, (1.0, 0.0)),
@@ -105,7 +105,7 @@ def test_adversarial_training_is_one_form_of_it(make_net, images, labels):
     attack = {"attack": attacks.FGSM(0.05)}
     models = [
         methods.AdversarialTraining(make_net(), mu=0.3, **attack),
-        methods.AugmentationTraining(make_net(), augment=attacks.FGSM(0.05), clean_share=0.3),
+        methods.AugmentationTraining(make_net(), augment=attacks.FGSM(0.05), clean_weight=0.3),
     ]
     for a, b in zip(*(run(model, images, labels)[0] for model in models)):
         np.testing.assert_array_equal(a, b)
@@ -133,9 +133,9 @@ def test_a_compiled_step(linear_net_of, images, labels):
         ({"augmented_weight": -1}, "augmented_weight must be a number .*received -1"),
         ({"probability": 1.5}, r"probability must be a number in \[0, 1\]; received 1.5"),
         ({"probability": 0.5, "seed": -1}, "seed must be a whole number .*received -1"),
-        ({"probability": 0.5, "augmented_weight": 1}, "only one of .*received clean_share=0.5"),
-        ({"clean_share": 1, "augmented_weight": 1}, "only one of .*received clean_share=1"),
-        ({"clean_share": 0.2, "probability": 1}, "only one of .*received clean_share=0.2"),
+        ({"probability": 0.5, "augmented_weight": 1}, "only one of .*received clean_weight=0.5"),
+        ({"clean_weight": 1, "augmented_weight": 1}, "only one of .*received clean_weight=1"),
+        ({"clean_weight": 0.2, "probability": 1}, "only one of .*received clean_weight=0.2"),
     ],
 )
 def test_bad_settings(make_net, setting, words):

@@ -173,9 +173,9 @@ def test_draws():
     drawn = [{name: value.numpy() for name, value in draw().items()} for _ in range(count)]
     point = np.array([d["point"] for d in drawn])
     assert set(point) == {0, 1} and abs(point.mean() - 0.5) < 5 * 0.5 / np.sqrt(count)
-    share = np.array([d["share"] for d in drawn])
-    assert share.shape == (count,) and share.min() >= 0 and share.max() <= 1
-    assert abs(share.mean() - 0.5) < 5 * np.sqrt(1 / 12 / count)
+    mixing_weight = np.array([d["mixing_weight"] for d in drawn])
+    assert mixing_weight.shape == (count,) and mixing_weight.min() >= 0 and mixing_weight.max() <= 1
+    assert abs(mixing_weight.mean() - 0.5) < 5 * np.sqrt(1 / 12 / count)
     for d in drawn:
         assert sorted(d["partner"]) == list(range(6))
     where = np.mean([d["partner"] == np.arange(6) for d in drawn])

@@ -44,7 +44,7 @@ def test_baseline(make_net, images, labels):
 def test_augmentation_training(make_net, images, labels):
     net = make_net()
     (_, clean), (_, dark) = passes(net, images)
-    model = methods.AugmentationTraining(net, clean_share=0.25, **DARKER)
+    model = methods.AugmentationTraining(net, clean_weight=0.25, **DARKER)
     logits, terms = terms_of(model, images, labels)
     np.testing.assert_allclose(logits, clean, atol=1e-5)
     np.testing.assert_allclose(terms["cross_entropy"], cross_entropy(labels, clean), atol=1e-5)
@@ -83,7 +83,7 @@ def test_feature_map_augmentation(make_net, images, labels):
 @pytest.mark.parametrize(
     "method, setting",
     [
-        (methods.AugmentationTraining, {"clean_share": 1.0}),
+        (methods.AugmentationTraining, {"clean_weight": 1.0}),
         (methods.StabilityTraining, {"alpha": 0.0}),
         (methods.FeatureMapAugmentation, {"gamma": 0.0}),
     ],
@@ -101,7 +101,7 @@ def test_without_its_own_term_a_method_is_the_baseline(make_net, images, labels,
 @pytest.mark.parametrize(
     "method, setting",
     [
-        (methods.AugmentationTraining, {"clean_share": 1.5}),
+        (methods.AugmentationTraining, {"clean_weight": 1.5}),
         (methods.StabilityTraining, {"alpha": -1}),
         (methods.StabilityTraining, {"alpha": float("nan")}),
         (methods.FeatureMapAugmentation, {"gamma": "0.1"}),

@@ -193,10 +193,10 @@ def test_mix_is_the_reference():
     chain_images = random.integers(0, 256, [15, 6, 7, 3]) / np.float32(255)
     place = random.permutation(15).reshape(5, 3).astype("int32")
     weights = random.dirichlet([1, 1, 1], 5).astype("float32")
-    share = np.array([0, 1, 0.25, 0.5, 0.9], "float32")
-    result = chains.mix(images, pixels.pack(chain_images), place, weights, share)
+    blend = np.array([0, 1, 0.25, 0.5, 0.9], "float32")
+    result = chains.mix(images, pixels.pack(chain_images), place, weights, blend)
     for i in range(5):
-        expected = reference.mix(images[i], chain_images[place[i]], weights[i], share[i])
+        expected = reference.mix(images[i], chain_images[place[i]], weights[i], blend[i])
         np.testing.assert_allclose(result[i], expected, atol=1e-6)
 
 

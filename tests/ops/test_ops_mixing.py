@@ -23,12 +23,12 @@ def test_worked():
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 10), (4, 7, 9, 3), (4, 2, 3, 4, 5)])
-@pytest.mark.parametrize("share", [0.3, (0.0, 0.2, 0.9, 1.0)])
-def test_any_rank(shape, share):
+@pytest.mark.parametrize("mixing_weight", [0.3, (0.0, 0.2, 0.9, 1.0)])
+def test_any_rank(shape, mixing_weight):
     values = random_values(*shape)
-    shares = np.broadcast_to(share, 4)
+    shares = np.broadcast_to(mixing_weight, 4)
     expected = [s * v + (1 - s) * values[p] for s, v, p in zip(shares, values, PARTNER)]
-    result = ops.mix_pairs(values, tf.constant(PARTNER), share)
+    result = ops.mix_pairs(values, tf.constant(PARTNER), mixing_weight)
     assert result.dtype == tf.float32
     np.testing.assert_allclose(result, expected, atol=1e-6)
 
@@ -70,14 +70,14 @@ def test_graph_and_empty_batch():
 
 
 def test_gradient():
-    """To each value as itself and as a partner, and to the share."""
+    """To each value as itself and as a partner, and to the weight."""
     values = random_values(4, 5)
     shares = np.array([0.1, 0.2, 0.9, 1.0], "float32")
     slope, by_share = gradient(
         lambda v, s: ops.mix_pairs(v, tf.constant(PARTNER), s), values, shares
     )
     expected = shares.copy()
-    for share, partner in zip(shares, PARTNER):
-        expected[partner] += 1 - share
+    for mixing_weight, partner in zip(shares, PARTNER):
+        expected[partner] += 1 - mixing_weight
     np.testing.assert_allclose(slope, np.repeat(expected[:, None], 5, axis=1), atol=1e-6)
     np.testing.assert_allclose(by_share, (values - values[PARTNER]).sum(axis=1), atol=1e-5)

@@ -22,9 +22,9 @@ PIXELS = 8 * 32 * 32
 DEVIATION = np.random.default_rng(1).uniform(0.01, 0.4, [7, 9])
 
 
-def share_error(share, n=PIXELS):
-    """Five standard errors of a share of n values."""
-    return 5 * math.sqrt(share * (1 - share) / n)
+def share_error(probability, n=PIXELS):
+    """Five standard errors of a probability of n values."""
+    return 5 * math.sqrt(probability * (1 - probability) / n)
 
 
 def uniform_numbers(shape):
@@ -113,22 +113,22 @@ def test_speckle_identity_and_gradient():
 # Uniform.
 
 
-@pytest.mark.parametrize("share", [0.15, 1.0, (0.0, 0.1, 0.5, 1.0)])
-def test_uniform_is_the_reference(share):
+@pytest.mark.parametrize("probability", [0.15, 1.0, (0.0, 0.1, 0.5, 1.0)])
+def test_uniform_is_the_reference(probability):
     expected = reference.replace_pixels(
-        IMAGES, np.reshape(share, [-1, 1, 1]), uniform_numbers([4, 7, 9])
+        IMAGES, np.reshape(probability, [-1, 1, 1]), uniform_numbers([4, 7, 9])
     )
-    result = ops.uniform_noise(IMAGES, share, SEED)
+    result = ops.uniform_noise(IMAGES, probability, SEED)
     np.testing.assert_allclose(result, expected, atol=1e-6)
     kept = expected == IMAGES
     np.testing.assert_array_equal(result.numpy()[kept], IMAGES[kept])
 
 
-@pytest.mark.parametrize("share", [0.01, 0.15, 0.6])
-def test_uniform_share_and_greys(share):
-    result = ops.uniform_noise(TWO, share, SEED).numpy()
+@pytest.mark.parametrize("probability", [0.01, 0.15, 0.6])
+def test_uniform_share_and_greys(probability):
+    result = ops.uniform_noise(TWO, probability, SEED).numpy()
     hit = result[..., 0] != 2
-    assert abs(hit.mean() - share) < share_error(share)
+    assert abs(hit.mean() - probability) < share_error(probability)
     np.testing.assert_array_equal(result, np.repeat(result[..., :1], 3, axis=-1))  # greys
     greys = result[hit][:, 0]
     assert scipy.stats.kstest(greys, "uniform").statistic < 2.5 / math.sqrt(len(greys))
@@ -145,21 +145,21 @@ def test_uniform_share_0_and_1():
 
 
 def test_uniform_gradient():
-    """1 where the pixel stays, 0 where it is replaced; none to the share."""
+    """1 where the pixel stays, 0 where it is replaced; none to the probability."""
     (slope,) = gradient(lambda x: ops.uniform_noise(x, 0.3, SEED), TWO)
     np.testing.assert_array_equal(slope, ops.uniform_noise(TWO, 0.3, SEED) == 2)
     assert 0.6 < slope.mean() < 0.8
     with tf.GradientTape() as tape:
-        share = tf.Variable([0.0, 1e-30, 0.5, 1.0])
-        result = ops.uniform_noise(IMAGES, share, SEED)
-    assert tape.gradient(result, share) is None
+        probability = tf.Variable([0.0, 1e-30, 0.5, 1.0])
+        result = ops.uniform_noise(IMAGES, probability, SEED)
+    assert tape.gradient(result, probability) is None
 
 
 # Non-uniform.
 
 
 @pytest.mark.parametrize(
-    "share, expected",
+    "probability, expected",
     [
         (0, [[0, 0], [0, 0]]),
         (0.225, [[0.4, 0.2], [0.2, 0.1]]),  # 1/s is 10, 5, 5, 2.5, and c 0.04
@@ -168,9 +168,9 @@ def test_uniform_gradient():
         (1, [[1, 1], [1, 1]]),
     ],
 )
-def test_probability_worked(share, expected):
+def test_probability_worked(probability, expected):
     places = ops.PlacesByDeviation([[0.1, 0.2], [0.2, 0.4]])
-    np.testing.assert_allclose(places.probability(share)[0], expected, atol=1e-6)
+    np.testing.assert_allclose(places.probability(probability)[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("dead", [0, 5, 40])
@@ -183,7 +183,7 @@ def test_probability_is_the_reference(dead):
     np.testing.assert_allclose(result, expected, atol=1e-5)
     np.testing.assert_allclose(result.mean(axis=(1, 2)), shares, atol=1e-6)
     assert result.min() >= 0 and result.max() <= 1
-    assert (np.diff(result, axis=0) > -1e-6).all()  # no pixel is spared when the share grows
+    assert (np.diff(result, axis=0) > -1e-6).all()  # no pixel is spared when the probability grows
 
 
 def test_probability_of_deviations_that_do_not_differ():
@@ -202,21 +202,21 @@ def test_one_8_bit_level_is_the_smallest_deviation():
 
 
 def test_probability_of_a_large_map():
-    """float32 look-ups in 50,000 steps still meet the share."""
+    """float32 look-ups in 50,000 steps still meet the probability."""
     deviation = np.random.default_rng(2).gamma(2, 0.1, [224, 224])
     shares = [1e-4, 0.15, 0.5, 0.99]
     result = ops.PlacesByDeviation(deviation).probability(shares).numpy()
     np.testing.assert_allclose(result.mean(axis=(1, 2), dtype="float64"), shares, rtol=1e-5)
 
 
-@pytest.mark.parametrize("share", [0.15, (0.0, 0.1, 0.5, 1.0)])
-def test_nonuniform_is_the_reference(share):
+@pytest.mark.parametrize("probability", [0.15, (0.0, 0.1, 0.5, 1.0)])
+def test_nonuniform_is_the_reference(probability):
     places = ops.PlacesByDeviation(DEVIATION)
     probability = [
-        reference.replacement_probability(DEVIATION, s) for s in np.broadcast_to(share, 4)
+        reference.replacement_probability(DEVIATION, s) for s in np.broadcast_to(probability, 4)
     ]
     expected = reference.replace_pixels(IMAGES, probability, uniform_numbers([4, 7, 9]))
-    result = ops.nonuniform_noise(IMAGES, share, places, SEED)
+    result = ops.nonuniform_noise(IMAGES, probability, places, SEED)
     np.testing.assert_allclose(result, expected, atol=1e-4)
     kept = expected == IMAGES
     np.testing.assert_array_equal(result.numpy()[kept], IMAGES[kept])

@@ -27,14 +27,14 @@ def fields(shape, seed=SEED):
     return [sampling.uniform(sampling.fold_in(seed, i), shape).numpy() for i in (0, 1)]
 
 
-def expected_of(values, streams, partner=None, share=1.0, sparse=0.0, **levels):
+def expected_of(values, streams, partner=None, mixing_weight=1.0, sparse=0.0, **levels):
     draws = {
         name: np.broadcast_to(levels[name], [streams]) if name in levels else None
         for name in LEVELS
     }
     m, a = reference.noise(values.shape, streams, draws, sparse, fields(values.shape))
     order = np.arange(len(values) // streams) if partner is None else partner
-    return m * reference.mixed(values, streams, order, share) + a
+    return m * reference.mixed(values, streams, order, mixing_weight) + a
 
 
 def test_worked(monkeypatch):
@@ -58,7 +58,7 @@ def test_is_the_reference(shape, parts, streams):
     settings = {"sparse": 0.65}
     if parts in ("mix", "all"):
         partner = PARTNER if streams == 3 else np.random.default_rng(1).permutation(12)
-        settings.update(partner=partner, share=0.3)
+        settings.update(partner=partner, mixing_weight=0.3)
     for name in LEVELS:
         if parts == "all" or name.startswith(parts[:3]):
             settings[name] = LEVELS[name][:streams]
@@ -71,10 +71,12 @@ def test_is_the_reference(shape, parts, streams):
 
 def test_streams_are_not_mixed_with_one_another():
     values = np.repeat([0.0, 100.0, 200.0], 4).astype("float32")[:, None]
-    result = ops.noisy_feature_mixup(values, SEED, streams=3, partner=PARTNER, share=0.4)
+    result = ops.noisy_feature_mixup(values, SEED, streams=3, partner=PARTNER, mixing_weight=0.4)
     np.testing.assert_allclose(result, values, rtol=1e-6)
     alike = np.tile(random_values(4, 6), [3, 1])
-    result = ops.noisy_feature_mixup(alike, SEED, streams=3, partner=PARTNER, share=0.4).numpy()
+    result = ops.noisy_feature_mixup(
+        alike, SEED, streams=3, partner=PARTNER, mixing_weight=0.4
+    ).numpy()
     # A compiled loop rounds a product and its sum once or twice, as the place in a vector has it.
     np.testing.assert_allclose(result[:4], result[4:8], atol=1e-6)
     np.testing.assert_allclose(result[:4], result[8:], atol=1e-6)
@@ -126,11 +128,11 @@ def test_each_stream_has_its_own_strength():
     [
         {},
         {"sparse": 1.0, "additive": 0.5, "multiplicative": 0.5},
-        {"partner": PARTNER, "share": 1.0},
-        {"partner": np.arange(4), "share": 0.25},
+        {"partner": PARTNER, "mixing_weight": 1.0},
+        {"partner": np.arange(4), "mixing_weight": 0.25},
         {"additive": 0.0, "multiplicative": 0.0},
     ],
-    ids=["nothing", "sparse", "share", "itself", "strength"],
+    ids=["nothing", "sparse", "mixing_weight", "itself", "strength"],
 )
 def test_identity(settings):
     values = random_values(4, 5, 3)
@@ -151,7 +153,7 @@ def test_seed():
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_computed_in_full(dtype):
     values = tf.cast(random_values(12, 6), dtype)
-    settings = {"streams": 3, "partner": PARTNER, "share": 0.3, "sparse": 0.65, **LEVELS}
+    settings = {"streams": 3, "partner": PARTNER, "mixing_weight": 0.3, "sparse": 0.65, **LEVELS}
     result = ops.noisy_feature_mixup(values, SEED, **settings)
     full = ops.noisy_feature_mixup(tf.cast(values, "float32"), SEED, **settings)
     assert result.dtype == values.dtype
@@ -180,25 +182,25 @@ def test_gradient(parts):
         m, _ = reference.noise(values.shape, 3, levels, 0.5, fields(values.shape))
     settings, expected = {"sparse": 0.5, **levels}, m * weights
     if parts != "multiply":
-        settings.update(partner=PARTNER, share=0.3)
+        settings.update(partner=PARTNER, mixing_weight=0.3)
         expected = reference.mixed_gradient(expected, 3, PARTNER, 0.3)
     np.testing.assert_allclose(gradient_of(values, weights, **settings), expected, atol=1e-5)
 
 
 def test_no_gradient_to_the_draws():
-    share, level = tf.Variable(0.3), tf.Variable(0.5)
+    mixing_weight, level = tf.Variable(0.3), tf.Variable(0.5)
     with tf.GradientTape() as tape:
         result = ops.noisy_feature_mixup(
-            random_values(4, 3), SEED, partner=PARTNER, share=share, additive=level
+            random_values(4, 3), SEED, partner=PARTNER, mixing_weight=mixing_weight, additive=level
         )
-    assert tape.gradient(result, [share, level]) == [None, None]
+    assert tape.gradient(result, [mixing_weight, level]) == [None, None]
 
 
 @pytest.mark.parametrize("jit", [False, True])
 def test_inside_a_branch(jit):
     """Value and gradient, where the branch is taken and where it is not."""
     values = random_values(12, 4)
-    settings = {"streams": 3, "share": 0.3, "sparse": 0.5, **LEVELS}
+    settings = {"streams": 3, "mixing_weight": 0.3, "sparse": 0.5, **LEVELS}
 
     @tf.function(jit_compile=jit)
     def run(take, images, order):
@@ -231,12 +233,12 @@ def test_graph_with_any_batch(batch):
     @tf.function(input_signature=[tf.TensorSpec([None, 7, 9, 3]), tf.TensorSpec([None], tf.int32)])
     def run(values, partner):
         return ops.noisy_feature_mixup(
-            values, SEED, streams=3, partner=partner, share=0.3, sparse=0.65, **LEVELS
+            values, SEED, streams=3, partner=partner, mixing_weight=0.3, sparse=0.65, **LEVELS
         )
 
     values, partner = random_values(3 * batch, 7, 9, 3), np.arange(batch, dtype="int32")[::-1]
     expected = ops.noisy_feature_mixup(
-        values, SEED, streams=3, partner=partner, share=0.3, sparse=0.65, **LEVELS
+        values, SEED, streams=3, partner=partner, mixing_weight=0.3, sparse=0.65, **LEVELS
     )
     result = run(values, partner)
     assert result.shape == values.shape
@@ -258,7 +260,7 @@ def test_the_ends_of_the_uniform_numbers_are_finite(monkeypatch, sparse, draw):
 @pytest.mark.parametrize("value", [0.0, 1e30, -1e30])
 def test_extreme_values(value):
     values = np.full([4, 3], value, "float32")
-    settings = {"partner": PARTNER, "share": 0.3, "additive": 0.5, "multiplicative": 0.5}
+    settings = {"partner": PARTNER, "mixing_weight": 0.3, "additive": 0.5, "multiplicative": 0.5}
     assert np.isfinite(ops.noisy_feature_mixup(values, SEED, **settings)).all()
     slope = gradient(lambda x: ops.noisy_feature_mixup(x, SEED, **settings), values)[0]
     assert np.isfinite(slope).all() and np.abs(slope).min() > 0.1
@@ -269,7 +271,7 @@ def test_runs_on_a_gpu():
         with tf.GradientTape() as tape:
             tape.watch(values)
             result = ops.noisy_feature_mixup(
-                values, SEED, streams=3, partner=partner, share=0.3, sparse=0.65, **LEVELS
+                values, SEED, streams=3, partner=partner, mixing_weight=0.3, sparse=0.65, **LEVELS
             )
         return tape.gradient(result, values)
 

@@ -43,7 +43,7 @@ def run_killed(folder, monkeypatch):
             run(folder)
         assert not (folder / "run" / "rows.jsonl").exists()
         table, said = run(folder)
-    assert "going on with it" in said
+    assert "resuming it" in said
     first, *others = SMALL.finetunings
     assert calls == [first, others[0], *others]
     return table, said

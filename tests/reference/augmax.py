@@ -8,28 +8,28 @@ import scipy.special
 from tests.reference import linear_net
 
 
-def mix(image, chains, share, scores):
+def mix(image, chains, blend, scores):
     """(1 − m)·x + m·Σ softmax(q)_i·chain_i of one image, not clipped."""
     weights = scipy.special.softmax(scores)
-    return (1 - share) * image + share * np.tensordot(weights, chains, 1)
+    return (1 - blend) * image + blend * np.tensordot(weights, chains, 1)
 
 
-def slopes(image, chains, label, share, scores, kernel, bias):
+def slopes(image, chains, label, blend, scores, kernel, bias):
     """∂L/∂m and ∂L/∂q of one image, by the chain rule through the mixed image."""
     weights = scipy.special.softmax(scores)
-    mixed = mix(image, chains, share, scores)
+    mixed = mix(image, chains, blend, scores)
     slope = linear_net.image_gradient(mixed[np.newaxis], np.array([label]), kernel, bias)[0]
-    for_share = np.sum(slope * (np.tensordot(weights, chains, 1) - image))
-    for_weights = np.array([np.sum(slope * share * chain) for chain in chains])
+    for_blend = np.sum(slope * (np.tensordot(weights, chains, 1) - image))
+    for_weights = np.array([np.sum(slope * blend * chain) for chain in chains])
     jacobian = np.diag(weights) - np.outer(weights, weights)
-    return for_share, jacobian @ for_weights
+    return for_blend, jacobian @ for_weights
 
 
 def ascend(
-    images, chains, labels, share, scores, kernel, bias, *, steps, stop, stop_after=1, size=0.1
+    images, chains, labels, blend, scores, kernel, bias, *, steps, stop, stop_after=1, size=0.1
 ):
     """m and q after the steps, and how often the net looked at each image."""
-    share, scores = np.array(share, "float64"), np.array(scores, "float64")
+    blend, scores = np.array(blend, "float64"), np.array(scores, "float64")
     images, chains = images.astype("float64"), chains.astype("float64")
     seen, looks = np.zeros(len(images), int), np.zeros(len(images), int)
     done = np.zeros(len(images), bool)
@@ -37,7 +37,7 @@ def ascend(
         for b in np.flatnonzero(~done):
             looks[b] += 1
             guess = linear_net.logits(
-                mix(images[b], chains[b], share[b], scores[b])[np.newaxis], kernel, bias
+                mix(images[b], chains[b], blend[b], scores[b])[np.newaxis], kernel, bias
             )
             seen[b] += guess.argmax() != labels[b]
         if stop == "image":
@@ -45,10 +45,10 @@ def ascend(
         elif stop == "batch":
             done[:] = np.all(seen >= stop_after)
         for b in np.flatnonzero(~done):
-            up = slopes(images[b], chains[b], labels[b], share[b], scores[b], kernel, bias)
-            share[b] = np.clip(share[b] + size * np.sign(up[0]), 0, 1)
+            up = slopes(images[b], chains[b], labels[b], blend[b], scores[b], kernel, bias)
+            blend[b] = np.clip(blend[b] + size * np.sign(up[0]), 0, 1)
             scores[b] += size * np.sign(up[1])
-    return share, scores, looks
+    return blend, scores, looks
 
 
 def jensen_shannon_gradients(*logits):

@@ -64,7 +64,7 @@ def chain(names, pixels, levels):
     return pixels
 
 
-def mix(image, chains, weights, share):
+def mix(image, chains, weights, blend):
     """(1 − m)·x + m·Σ w_i·chain_i in float64; chains in [0, 1]."""
     mixture = sum(w * c for w, c in zip(np.float64(weights), np.float64(chains)))
-    return (1 - share) * np.float64(image) + share * mixture
+    return (1 - blend) * np.float64(image) + blend * mixture

@@ -21,13 +21,13 @@ def replace_pixels(images, probability, draws):
     return result
 
 
-def replacement_probability(deviation, share):
-    """min(1, c/s) with mean `share`; c is found by bisection."""
+def replacement_probability(deviation, probability):
+    """min(1, c/s) with mean `probability`; c is found by bisection."""
     deviation = np.maximum(np.asarray(deviation, "float64"), SMALLEST_DEVIATION)
     low, high = 0.0, float(deviation.max())
     for _ in range(200):
         middle = (low + high) / 2
-        if np.minimum(1, middle / deviation).mean() < share:
+        if np.minimum(1, middle / deviation).mean() < probability:
             low = middle
         else:
             high = middle

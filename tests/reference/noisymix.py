@@ -20,24 +20,24 @@ def summand(uniform, deviation, sparse):
     return np.where(uniform < sparse, 0, deviation * scipy.special.ndtri(quantile))
 
 
-def mixed(values, streams, partner, share):
+def mixed(values, streams, partner, mixing_weight):
     """Each stream mixed within itself."""
     size = len(values) // streams
     result = np.array(values, "float64")
     for first in range(0, len(values), size):
         for i in range(size):
             own, other = values[first + i], values[first + partner[i]]
-            result[first + i] = share * own.astype("float64") + (1 - share) * other
+            result[first + i] = mixing_weight * own.astype("float64") + (1 - mixing_weight) * other
     return result
 
 
-def mixed_gradient(upstream, streams, partner, share):
-    """Of `mixed`: each image gets its own share, and that of the one it is the partner of."""
+def mixed_gradient(upstream, streams, partner, mixing_weight):
+    """Of `mixed`: each image gets its own weight, and that of the one whose partner it is."""
     size = len(upstream) // streams
-    result = share * upstream
+    result = mixing_weight * upstream
     for first in range(0, len(upstream), size):
         for i in range(size):
-            result[first + partner[i]] += (1 - share) * upstream[first + i]
+            result[first + partner[i]] += (1 - mixing_weight) * upstream[first + i]
     return result
 
 
@@ -80,11 +80,11 @@ def step(weights, views, labels, draws, *, sparse, jsd_weight, rate, fields):
     w1, b1, w2, b2 = (w.astype("float64") for w in weights)
     streams, batch = len(views), len(labels)
     partner = np.arange(batch) if draws["partner"] is None else draws["partner"]
-    share = float(draws["share"])
+    mixing_weight = float(draws["mixing_weight"])
 
     def changed(values):
         m, a = noise(values.shape, streams, draws, sparse, fields(values.shape))
-        return m * mixed(values, streams, partner, share) + a, m
+        return m * mixed(values, streams, partner, mixing_weight) + a, m
 
     x = np.concatenate([np.reshape(view, [batch, -1]) for view in views]).astype("float64")
     m = 1.0
@@ -96,7 +96,7 @@ def step(weights, views, labels, draws, *, sparse, jsd_weight, rate, fields):
         passed, m = changed(hidden)
     logits = np.split(passed @ w2 + b2, streams)
     shares = np.eye(w2.shape[1])[labels]
-    shares = share * shares + (1 - share) * shares[partner]
+    shares = mixing_weight * shares + (1 - mixing_weight) * shares[partner]
     loss = divergence.cross_entropy(shares, logits[0])
     slopes = np.zeros([streams, *logits[0].shape])
     slopes[0] = divergence.softmax(logits[0]) - shares
@@ -106,7 +106,7 @@ def step(weights, views, labels, draws, *, sparse, jsd_weight, rate, fields):
     slopes = np.concatenate(slopes) / batch
     back = slopes @ w2.T
     if draws["point"] == 1:
-        back = mixed_gradient(m * back, streams, partner, share)
+        back = mixed_gradient(m * back, streams, partner, mixing_weight)
     back = back * (hidden > 0)
     new = (w1 - rate * x.T @ back, b1 - rate * back.sum(axis=0))
     new += (w2 - rate * passed.T @ slopes, b2 - rate * slopes.sum(axis=0))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.attacks.base import Attack
-from tfrobust.attacks.gradient_sign import is_wrong, label_shares, scaled_gradient
+from tfrobust.attacks.gradient_sign import is_wrong, label_distribution, scaled_gradient
 from tfrobust.attacks.groups import fill_up
 from tfrobust.augment.augmix import AugMix
 from tfrobust.losses.classification import cross_entropy
@@ -115,11 +115,11 @@ class AugMaxAttack(Attack):
             tf.convert_to_tensor(labels),
         )
         seed = self.next_seed()
-        share, scores = self.start(tf.shape(images)[0], sampling.fold_in(seed, "start"))
-        chains = self._worst_chains(net, images, labels, share, scores, seed)
+        blend, scores = self.start(tf.shape(images)[0], sampling.fold_in(seed, "start"))
+        chains = self._worst_chains(net, images, labels, blend, scores, seed)
         seed = sampling.fold_in(seed, "target")
-        share, scores = self.ascend(net, images, chains, labels, share, scores, seed)
-        worst = mix(images, chains, share, _weights(scores))
+        blend, scores = self.ascend(net, images, chains, labels, blend, scores, seed)
+        worst = mix(images, chains, blend, _weights(scores))
         # The weights sum to 1 up to rounding.
         return tf.stop_gradient(tf.clip_by_value(worst, 0.0, 1.0))
 
@@ -141,7 +141,7 @@ class AugMaxAttack(Attack):
         images: tf.Tensor,
         chains: tf.Tensor,
         labels: tf.Tensor,
-        share: tf.Tensor,
+        blend: tf.Tensor,
         scores: tf.Tensor,
         seed: Any = (0, 0),
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -152,7 +152,7 @@ class AugMaxAttack(Attack):
             images: [B, H, W, C] in [0, 1].
             chains: [B, width, H, W, C] in [0, 1].
             labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
-            share: m, [B].
+            blend: m, [B].
             scores: q, [B, width].
             seed: int32[2] of the random targets.
 
@@ -165,46 +165,46 @@ class AugMaxAttack(Attack):
         # Without early stopping nothing is seen often enough to stop.
         enough = self.stop_after if self.stop else self.steps + 1
 
-        def step(i, rows, seen, share, scores):
+        def step(i, rows, seen, blend, scores):
             """`rows` are the images that are still looked at, all of them if not grouped."""
             filled = fill_up(rows, batch) if grouped else None
 
             def of(values):
                 return values if filled is None else tf.gather(values, filled)
 
-            parts = [of(v) for v in (images, chains, goals, uphill, share, scores)]
-            fooled, up_share, up_scores = (v[: tf.shape(rows)[0]] for v in _slopes(net, *parts))
+            parts = [of(v) for v in (images, chains, goals, uphill, blend, scores)]
+            fooled, up_blend, up_scores = (v[: tf.shape(rows)[0]] for v in _slopes(net, *parts))
             seen += tf.cast(fooled, tf.int32)
             moves = seen < enough
             if self.stop == "batch":
                 moves = tf.fill(tf.shape(moves), tf.reduce_any(moves))
             if grouped:
                 rows, seen = tf.boolean_mask(rows, moves), tf.boolean_mask(seen, moves)
-                up_share = _spread(tf.boolean_mask(up_share, moves), rows, batch)
+                up_blend = _spread(tf.boolean_mask(up_blend, moves), rows, batch)
                 up_scores = _spread(tf.boolean_mask(up_scores, moves), rows, batch)
             else:
-                up_share *= tf.cast(moves, tf.float32)
+                up_blend *= tf.cast(moves, tf.float32)
                 up_scores *= tf.cast(moves, tf.float32)[:, tf.newaxis]
-            share = tf.clip_by_value(share + self.step_size * up_share, 0.0, 1.0)
-            return i + 1, rows, seen, share, scores + self.step_size * up_scores
+            blend = tf.clip_by_value(blend + self.step_size * up_blend, 0.0, 1.0)
+            return i + 1, rows, seen, blend, scores + self.step_size * up_scores
 
         any_number = tf.TensorShape([None] if grouped else images.shape[:1])
-        *_, share, scores = tf.while_loop(
+        *_, blend, scores = tf.while_loop(
             lambda i, rows, seen, *_: tf.logical_and(i < self.steps, tf.reduce_any(seen < enough)),
             step,
-            (tf.constant(0), tf.range(batch), tf.zeros([batch], tf.int32), share, scores),
+            (tf.constant(0), tf.range(batch), tf.zeros([batch], tf.int32), blend, scores),
             shape_invariants=(
                 tf.TensorShape([]),
                 any_number,
                 any_number,
-                share.shape,
+                blend.shape,
                 scores.shape,
             ),
             parallel_iterations=1,
         )
-        return share, scores
+        return blend, scores
 
-    def _worst_chains(self, net, images, labels, share, scores, seed):
+    def _worst_chains(self, net, images, labels, blend, scores, seed):
         """Chains [B, width, H, W, C], of the draw of levels with the highest loss."""
         draws = self.augmix.draw(images, sampling.fold_in(seed, "chains"))
         if self.level_draws == 1:
@@ -215,7 +215,7 @@ class AugMaxAttack(Attack):
             # Operators and depths stay; everything is drawn again, but only the levels are taken.
             again = self.augmix.draw(images, sampling.fold_in(sampling.fold_in(seed, "levels"), i))
             chains = self.augmix.chains(images, {**draws, "levels": again["levels"]})
-            logits = net(mix(images, chains, share, weights), training=False)
+            logits = net(mix(images, chains, blend, weights), training=False)
             loss = cross_entropy(labels, logits)
             higher = tf.logical_or(tf.equal(i, 0), loss > highest)
             worst = tf.where(tf.reshape(higher, [-1, 1, 1, 1, 1]), chains, worst)
@@ -241,7 +241,7 @@ class AugMaxAttack(Attack):
         if self.target is None:
             return labels, tf.ones(tf.shape(labels)[:1])
         classes = net.output_shape[-1]
-        shares = label_shares(labels, classes)
+        shares = label_distribution(labels, classes)
         label = tf.argmax(shares, axis=-1, output_type=tf.int32)
         if self.target == "random":
             away = sampling.integers(seed, tf.shape(label), 1, classes)
@@ -271,21 +271,21 @@ class AugMaxAttack(Attack):
         return cls(**{**config, "augmix": augmix})
 
 
-def mix(images: tf.Tensor, chains: tf.Tensor, share: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+def mix(images: tf.Tensor, chains: tf.Tensor, blend: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """(1 − m)·x + m·Σ_i w_i·chain_i, not clipped.
 
     Args:
         images: [B, H, W, C].
         chains: [B, width, H, W, C].
-        share: m, [B].
+        blend: m, [B].
         weights: w, [B, width], each row summing to 1.
 
     Returns:
         [B, H, W, C].
     """
     # Products of a few numbers, not matrices: GPUs round those to ten bits.
-    total = tf.reshape(1.0 - share, [-1, 1, 1, 1]) * images
-    weights *= share[:, tf.newaxis]
+    total = tf.reshape(1.0 - blend, [-1, 1, 1, 1]) * images
+    weights *= blend[:, tf.newaxis]
     for i in range(chains.shape[1]):
         total += tf.reshape(weights[:, i], [-1, 1, 1, 1]) * chains[:, i]
     return total
@@ -297,11 +297,11 @@ def _weights(scores: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax(tf.ensure_shape(scores, scores.shape))
 
 
-def _slopes(net, images, chains, goals, uphill, share, scores):
+def _slopes(net, images, chains, goals, uphill, blend, scores):
     """Whether an image is fooled, and the signs of the gradients of m and q."""
     weights = _weights(scores)
     # A positive factor of the gradient leaves the signs.
-    slope, logits = scaled_gradient(net, mix(images, chains, share, weights), goals)
+    slope, logits = scaled_gradient(net, mix(images, chains, blend, weights), goals)
     # What a chain instead of the image would add to the loss: ∂L/∂m = Σ w_i·rise_i, and
     # ∂L/∂q_j = m·w_j·(rise_j − Σ w_i·rise_i).
     rise = tf.stack(
@@ -313,7 +313,7 @@ def _slopes(net, images, chains, goals, uphill, share, scores):
     )
     rise *= uphill[:, tf.newaxis]
     mean = tf.reduce_sum(weights * rise, axis=1)
-    up_scores = tf.sign(share)[:, tf.newaxis] * tf.sign(rise - mean[:, tf.newaxis])
+    up_scores = tf.sign(blend)[:, tf.newaxis] * tf.sign(rise - mean[:, tf.newaxis])
     wrong = is_wrong(logits, goals)
     fooled = tf.where(uphill > 0, wrong, tf.logical_not(wrong))
     return fooled, tf.sign(mean), up_scores

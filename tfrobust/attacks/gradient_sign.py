@@ -59,7 +59,7 @@ def scaled_gradient(net: Any, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.
     return gradient, tf.stop_gradient(logits)
 
 
-def label_shares(labels: tf.Tensor, classes: int) -> tf.Tensor:
+def label_distribution(labels: tf.Tensor, classes: int) -> tf.Tensor:
     """Labels of any form as [B, classes] float32."""
     labels = tf.convert_to_tensor(labels)
     if labels.shape.rank == 2 and (labels.shape[-1] != 1 or classes == 1):
@@ -69,13 +69,13 @@ def label_shares(labels: tf.Tensor, classes: int) -> tf.Tensor:
 
 def is_wrong(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Whether the most likely class is not the label's (of soft labels, the largest). bool [B]."""
-    shares = label_shares(labels, logits.shape[-1])
+    shares = label_distribution(labels, logits.shape[-1])
     return tf.not_equal(tf.argmax(logits, axis=-1), tf.argmax(shares, axis=-1))
 
 
 def _logits_gradient(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """p − y times a positive number: each image's largest entry is ±1 (0 where all are 0)."""
-    shares = label_shares(labels, logits.shape[-1])
+    shares = label_distribution(labels, logits.shape[-1])
     # Where the net is sure of the label's class, its p − 1 and all other p are rounded to 0. With
     # one class for a label the p of the others, divided by their sum, point the same way.
     certain = shares >= 1.0

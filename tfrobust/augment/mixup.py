@@ -38,7 +38,7 @@ class Mixup(Augment):
 
     >>> layer = Mixup(alpha=1.0)
     >>> images = tf.constant([0.0, 1.0], shape=[2, 1, 1, 1])
-    >>> draws = {"share": tf.constant([0.75, 0.75]), "partner": tf.constant([1, 0])}
+    >>> draws = {"mixing_weight": tf.constant([0.75, 0.75]), "partner": tf.constant([1, 0])}
     >>> layer.apply(images, draws).numpy().ravel()
     array([0.25, 0.75], dtype=float32)
     >>> layer.mix_labels(tf.eye(2), draws).numpy()
@@ -60,12 +60,12 @@ class Mixup(Augment):
         seed = self._own_seed(seed)
         batch = tf.shape(images)[0]
         count = batch if self.per_image else 1
-        share = sampling.beta(sampling.fold_in(seed, 0), [count], self.alpha, self.alpha)
+        mixing_weight = sampling.beta(sampling.fold_in(seed, 0), [count], self.alpha, self.alpha)
         order = tf.argsort(sampling.uniform(sampling.fold_in(seed, 1), [batch]))
-        return {"share": tf.broadcast_to(share, [batch]), "partner": order}
+        return {"mixing_weight": tf.broadcast_to(mixing_weight, [batch]), "partner": order}
 
     def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
-        return mixing.mix_pairs(images, draws["partner"], draws["share"])
+        return mixing.mix_pairs(images, draws["partner"], draws["mixing_weight"])
 
     def mix_labels(self, labels: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
         """Mixes labels as `apply` mixes the images.
@@ -88,7 +88,7 @@ class Mixup(Augment):
             )
         if not labels.dtype.is_floating:
             labels = tf.cast(labels, tf.float32)
-        return mixing.mix_pairs(labels, draws["partner"], draws["share"])
+        return mixing.mix_pairs(labels, draws["partner"], draws["mixing_weight"])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "alpha": self.alpha, "per_image": self.per_image}

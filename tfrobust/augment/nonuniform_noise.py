@@ -22,11 +22,10 @@ class NonuniformNoise(StrengthAugment):
 
     A pixel is replaced with a probability inversely proportional to its standard deviation over
     the training images, p = min(1, c/s), by one grey in all channels, uniform from black to white.
-    c is such that the mean of p over the image is `share`, for every share, so that the share is
-    met on average.
+    c is such that the mean of p over the image is `probability`.
 
     Args:
-        share: Mean probability in [0, 1], or a (low, high) pair to draw from for each image.
+        probability: Mean probability in [0, 1], or a (low, high) pair to draw from for each image.
             Default 0.15, as in the paper.
         deviation: [H, W] standard deviation s ≥ 0 of each pixel; `from_images` measures it. None,
             the default, is the same for all pixels: uniform noise.
@@ -37,30 +36,30 @@ class NonuniformNoise(StrengthAugment):
         seed: Whole number.
 
     Raises:
-        ValueError: `share` is not in [0, 1], `smallest_deviation` out of range, or `deviation` not
-            of this form; when called: the images have another height or width.
+        ValueError: `probability` is not in [0, 1], `smallest_deviation` out of range, or
+            `deviation` not of this form; when called: the images have another height or width.
 
     Example:
 
-    >>> layer = NonuniformNoise(share=0.5, deviation=[[0.1, 0.4], [0.0, 0.4]])
+    >>> layer = NonuniformNoise(probability=0.5, deviation=[[0.1, 0.4], [0.0, 0.4]])
     >>> noisy = layer(tf.fill([1000, 2, 2, 1], 0.5), training=True).numpy()
     >>> np.mean(noisy != 0.5, axis=0)[..., 0].round(1)
     array([[0.6, 0.2], [1. , 0.2]])
     """
 
-    parameter = "share"
+    parameter = "probability"
     limits = (0.0, 1.0)
 
     def __init__(
         self,
-        share: Strength = 0.15,
+        probability: Strength = 0.15,
         *,
         deviation: Any = None,
         smallest_deviation: float = _SMALLEST,
         seed: int = 0,
         **kwargs: Any,
     ):
-        super().__init__(share, seed=seed, **kwargs)
+        super().__init__(probability, seed=seed, **kwargs)
         self.smallest_deviation = validation.check_in_range(
             "smallest_deviation", smallest_deviation, 1e-6, 1
         )
@@ -76,20 +75,20 @@ class NonuniformNoise(StrengthAugment):
 
     @classmethod
     def from_images(
-        cls, images: Any, share: Strength = 0.15, *, seed: int = 0, **kwargs: Any
+        cls, images: Any, probability: Strength = 0.15, *, seed: int = 0, **kwargs: Any
     ) -> NonuniformNoise:
         """A layer for images like these.
 
         Args:
             images: The training images, as for `measure`.
-            share: As for the layer.
+            probability: As for the layer.
             seed: As for the layer.
             **kwargs: As for the layer, `smallest_deviation` among them.
 
         Returns:
             A layer with their standard deviations.
         """
-        return cls(share, deviation=cls.measure(images), seed=seed, **kwargs)
+        return cls(probability, deviation=cls.measure(images), seed=seed, **kwargs)
 
     @staticmethod
     def measure(images: Any) -> np.ndarray:

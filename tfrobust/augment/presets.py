@@ -46,7 +46,7 @@ def table_1(column: str = "cifar10") -> dict[str, StrengthAugment]:
 
     Example:
 
-    >>> table_1("imagenet200")["SAP"].salt_share
+    >>> table_1("imagenet200")["SAP"].salt_fraction
     0.7
     """
     if column not in TABLE_1_COLUMNS:
@@ -59,7 +59,7 @@ def table_1(column: str = "cifar10") -> dict[str, StrengthAugment]:
             "B-": Brightness(-0.36),
             "GB": GaussianBlur(0.675, kernel_size=3),
             "GN": GaussianNoise(0.075),
-            "SAP": SaltAndPepper(0.025, salt_share=0.5, amplitude=0.5),
+            "SAP": SaltAndPepper(0.025, salt_fraction=0.5, amplitude=0.5),
             "S+": Saturation(6.0),
             "S-": Saturation(0.0),
         }
@@ -68,7 +68,7 @@ def table_1(column: str = "cifar10") -> dict[str, StrengthAugment]:
         "B-": Brightness(-0.32),
         "GB": GaussianBlur(1.175, kernel_size=3),
         "GN": GaussianNoise(0.08),
-        "SAP": SaltAndPepper(0.01, salt_share=0.7, amplitude=0.7),
+        "SAP": SaltAndPepper(0.01, salt_fraction=0.7, amplitude=0.7),
         "S+": Saturation(4.0),
         "S-": Saturation(0.2),
     }

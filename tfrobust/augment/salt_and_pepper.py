@@ -21,7 +21,7 @@ class SaltAndPepper(StrengthAugment):
 
     Args:
         probability: p in [0, 1], or a (low, high) pair to draw from for each image.
-        salt_share: q in [0, 1].
+        salt_fraction: q in [0, 1].
         amplitude: ρ in [0, 1].
         seed: Whole number.
 
@@ -32,7 +32,7 @@ class SaltAndPepper(StrengthAugment):
 
     Example:
 
-    >>> layer = SaltAndPepper(probability=1.0, salt_share=1.0, amplitude=0.25)
+    >>> layer = SaltAndPepper(probability=1.0, salt_fraction=1.0, amplitude=0.25)
     >>> layer(tf.fill([1, 1, 1, 3], 0.5), training=True).numpy()
     array([[[[0.75, 0.75, 0.75]]]], dtype=float32)
     """
@@ -44,21 +44,21 @@ class SaltAndPepper(StrengthAugment):
         self,
         probability: Strength = 0.025,
         *,
-        salt_share: float = 0.5,
+        salt_fraction: float = 0.5,
         amplitude: float = 0.5,
         seed: int = 0,
         **kwargs: Any,
     ):
         super().__init__(probability, seed=seed, **kwargs)
-        self.salt_share = validation.check_in_range("salt_share", salt_share, 0, 1)
+        self.salt_fraction = validation.check_in_range("salt_fraction", salt_fraction, 0, 1)
         self.amplitude = validation.check_in_range("amplitude", amplitude, 0, 1)
 
     def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return noise.salt_and_pepper(images, strengths, self.salt_share, self.amplitude, seed)
+        return noise.salt_and_pepper(images, strengths, self.salt_fraction, self.amplitude, seed)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "salt_share": self.salt_share,
+            "salt_fraction": self.salt_fraction,
             "amplitude": self.amplitude,
         }

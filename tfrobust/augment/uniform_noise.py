@@ -13,31 +13,31 @@ from tfrobust.ops import noise
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class UniformNoise(StrengthAugment):
-    """Replaces a share of the pixels by random greys (FCL paper, section 4.1; UN).
+    """Replaces random pixels by random greys (FCL paper, section 4.1; UN).
 
-    Each pixel on its own, with the probability `share`, by one grey in all channels, uniform from
-    black to white. The share of the paper is met on average, not in every image.
+    Each pixel independently, with probability p, by one grey in all channels, uniform from black to
+    white. The paper's "15% of the pixels" is met on average, not in every image.
 
     Args:
-        share: Probability in [0, 1], or a (low, high) pair to draw from for each image. Default
-            0.15, as in the paper.
+        probability: p in [0, 1], or a (low, high) pair to draw from for each image. Default 0.15,
+            as in the paper.
         seed: Whole number.
 
     Raises:
-        ValueError: `share` is not in [0, 1].
+        ValueError: `probability` is not in [0, 1].
 
     Example:
 
-    >>> noisy = UniformNoise(share=0.15)(tf.fill([8, 32, 32, 3], 0.5), training=True)
+    >>> noisy = UniformNoise(probability=0.15)(tf.fill([8, 32, 32, 3], 0.5), training=True)
     >>> round(float(tf.reduce_mean(tf.cast(noisy != 0.5, tf.float32))), 2)
     0.15
     """
 
-    parameter = "share"
+    parameter = "probability"
     limits = (0.0, 1.0)
 
-    def __init__(self, share: Strength = 0.15, *, seed: int = 0, **kwargs: Any):
-        super().__init__(share, seed=seed, **kwargs)
+    def __init__(self, probability: Strength = 0.15, *, seed: int = 0, **kwargs: Any):
+        super().__init__(probability, seed=seed, **kwargs)
 
     def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return noise.uniform_noise(images, strengths, seed)

@@ -27,8 +27,8 @@ def folder(
     *,
     resize: int = 256,
     crop: int = 224,
-    validation_share: float = 0.1,
-    test_share: float = 0.1,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.1,
     extra: Sequence[PathLike] = (),
 ) -> Source:
     """A folder of your own images: JPEG, PNG, GIF or BMP.
@@ -43,9 +43,9 @@ def folder(
         data_dir: The folder.
         resize: Pixels of the shorter side. Default 256, as for ImageNet.
         crop: Pixels of both sides of the result. Default 224.
-        validation_share: Share of the training images that is for validation, unless there is a
+        validation_fraction: Share of the training images that is for validation, unless there is a
             folder of it.
-        test_share: Share of all images that is for test, if there is no folder of splits.
+        test_fraction: Share of all images that is for test, if there is no folder of splits.
         extra: Further folders of training images with the same subfolders, such as those that
             DeepAugment makes. Of an image that is for validation (or test), images of the same
             class and name in these folders are left out.
@@ -67,13 +67,13 @@ def folder(
     paths, labels = class_images(train, names)
     images = {"train": (paths, labels)}
     if places["train"] is None:
-        images["train"], images["test"] = _split(images["train"], test_share)
+        images["train"], images["test"] = _split(images["train"], test_fraction)
     for split in ("validation", "test"):
         own = places[split]
         if own is not None and places["train"] is not None:
             images[split] = class_images(own, names)
     if "validation" not in images:
-        images["train"], images["validation"] = _split(images["train"], validation_share)
+        images["train"], images["validation"] = _split(images["train"], validation_fraction)
     return source(images, names, resize=resize, crop=crop, extra=extra)
 
 
@@ -159,10 +159,10 @@ def _subfolder(place: pathlib.Path, names: Sequence[str]) -> Optional[pathlib.Pa
     return next((place / name for name in names if (place / name).is_dir()), None)
 
 
-def _split(images: Images, share: float) -> tuple[Images, Images]:
+def _split(images: Images, fraction: float) -> tuple[Images, Images]:
     paths, labels = images
     first, second = (
-        ([paths[i] for i in part], labels[part]) for part in splitting.split_off(labels, share)
+        ([paths[i] for i in part], labels[part]) for part in splitting.split_off(labels, fraction)
     )
     return first, second
 

@@ -27,7 +27,7 @@ def imagenet(
     *,
     resize: int = 256,
     crop: int = 224,
-    validation_share: float = 0.02,
+    validation_fraction: float = 0.02,
     extra: Sequence[PathLike] = (),
 ) -> Source:
     """ImageNet (ILSVRC2012): photographs of 1,000 classes.
@@ -43,8 +43,8 @@ def imagenet(
             `imagenet` of `TFROBUST_DATA_DIR` or `~/tfrobust_datasets`.
         resize: Pixels of the shorter side. Default 256.
         crop: Pixels of both sides of the result. Default 224.
-        validation_share: Share of the training images that is for validation. Default 0.02: about
-            26 of each class.
+        validation_fraction: Fraction of the training images held out for validation. Default 0.02:
+            about 26 per class.
         extra: Further folders of training images, one subfolder per class, such as DeepAugment's
             (with ImageNet as folders only); see `folder`.
 
@@ -52,7 +52,7 @@ def imagenet(
         FileNotFoundError: ImageNet is not there, or a class is missing.
         ValueError: An argument is out of range.
     """
-    return _imagenet("imagenet", data_dir, None, None, resize, crop, validation_share, extra)
+    return _imagenet("imagenet", data_dir, None, None, resize, crop, validation_fraction, extra)
 
 
 def imagenet200(
@@ -62,7 +62,7 @@ def imagenet200(
     choice_seed: int = 0,
     resize: int = 256,
     crop: int = 224,
-    validation_share: float = 0.05,
+    validation_fraction: float = 0.05,
     extra: Sequence[PathLike] = (),
 ) -> Source:
     """200 classes of ImageNet, chosen by chance (FMA paper, section 4).
@@ -76,7 +76,7 @@ def imagenet200(
         choice_seed: Seed of the choice.
         resize: As for `imagenet`.
         crop: As for `imagenet`.
-        validation_share: As for `imagenet`; default 0.05.
+        validation_fraction: As for `imagenet`; default 0.05.
         extra: As for `imagenet`.
 
     Raises:
@@ -86,7 +86,9 @@ def imagenet200(
     validation.check_whole("classes", classes, 2, 1000)
     validation.check_whole("choice_seed", choice_seed, 0, 2**31 - 1)
     choose = functools.partial(_choose, count=classes, seed=choice_seed)
-    return _imagenet("imagenet200", data_dir, choose, None, resize, crop, validation_share, extra)
+    return _imagenet(
+        "imagenet200", data_dir, choose, None, resize, crop, validation_fraction, extra
+    )
 
 
 def tifs(
@@ -143,16 +145,16 @@ def _imagenet(
     counts: Optional[tuple[int, int]],
     resize: int,
     crop: int,
-    validation_share: float,
+    validation_fraction: float,
     extra: Sequence[PathLike],
 ) -> Source:
     folders.check_crop(resize, crop)
-    validation.check_in_range("validation_share", validation_share, 0, 1)
+    validation.check_in_range("validation_fraction", validation_fraction, 0, 1)
 
     def split(labels: np.ndarray) -> dict[str, np.ndarray]:
         """Places of the images of each split."""
         if counts is None:
-            train, validation = splitting.split_off(labels, validation_share)
+            train, validation = splitting.split_off(labels, validation_fraction)
         else:
             drawn = splitting.pick(labels, np.full(labels.max() + 1, sum(counts)))
             first, second = splitting.split_off(labels[drawn], counts[1] / sum(counts))

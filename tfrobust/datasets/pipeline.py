@@ -21,9 +21,9 @@ from tfrobust.files import Digest
 
 #: Decoded images are kept in memory where they take at most this part of what is free. Training,
 #: validation and test images each ask for themselves.
-CACHE_SHARE = 0.25
+CACHE_FRACTION = 0.25
 
-#: Most bytes of images in files that wait for being shuffled, or `CACHE_SHARE` where that is less.
+#: Maximum bytes of images in files that wait to be shuffled, or `CACHE_FRACTION` if that is less.
 SHUFFLE_BYTES = 2**30
 
 #: Batches that are made at the same time, and that wait to be used. Fixed numbers, because what
@@ -56,7 +56,7 @@ class PipelineOptions:
             (`tf.random.set_seed`), where that was set before; None keeps the order.
         cache: Whether images that were read from files are kept decoded: True in memory, a path in
             files whose names begin so (delete them when the images change), False not at all. None,
-            the default, in memory where they take at most `CACHE_SHARE` of what is free.
+            the default, in memory where they take at most `CACHE_FRACTION` of what is free.
             Arrays are in memory already, and memory-mapped ones are read from their file unless
             this is True.
         deterministic: Whether images come in an order that follows from the seed alone. False lets
@@ -140,7 +140,7 @@ def from_arrays(
             f"there must be a label for each image; received {len(images)} images and "
             f"{len(labels)} labels"
         )
-    labels = labels.astype("float32" if _are_shares(labels, classes) else "int32")
+    labels = labels.astype("float32" if _are_probabilities(labels, classes) else "int32")
     place = None if settings.cache is True else _place_in_file(images)
     if place is None:
         data = _gathered(images, labels, settings)
@@ -261,7 +261,7 @@ def _finished(data: tf.data.Dataset, settings: PipelineOptions) -> tf.data.Datas
 # Arrays
 
 
-def _are_shares(labels: np.ndarray, classes: int) -> bool:
+def _are_probabilities(labels: np.ndarray, classes: int) -> bool:
     return labels.ndim == 2 and labels.shape[1] == classes and classes > 1
 
 
@@ -333,7 +333,7 @@ def _batches(
     shape = _image_shape(read)
     keep = settings.cache
     if keep is None:
-        keep = count * math.prod(shape) <= CACHE_SHARE * _free_memory()
+        keep = count * math.prod(shape) <= CACHE_FRACTION * _free_memory()
     if keep is False:
         elements = _shuffled(elements, _buffer_size(elements, count, settings), settings)
     size = settings.batch_size if keep is False else reading.CHUNK
@@ -378,7 +378,7 @@ def _buffer_size(elements: tf.data.Dataset, count: int, settings: PipelineOption
 
 def _most_waiting(size: float) -> int:
     """How many elements of so many bytes may wait for being shuffled."""
-    most = min(SHUFFLE_BYTES, CACHE_SHARE * _free_memory())
+    most = min(SHUFFLE_BYTES, CACHE_FRACTION * _free_memory())
     return max(int(most / (size + _ELEMENT_BYTES)), 1)
 
 

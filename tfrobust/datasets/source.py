@@ -31,7 +31,7 @@ class Arrays:
 
     def take(self, count: int) -> Arrays:
         """So many of the images, of each class its share, always the same ones."""
-        places = splitting.pick_share(self.labels, count)
+        places = splitting.pick_stratified(self.labels, count)
         return Arrays(self.images[places], self.labels[places])
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
@@ -58,7 +58,7 @@ class Files:
 
     def take(self, count: int) -> Files:
         """So many of the images, of each class its share, always the same ones."""
-        places = splitting.pick_share(self.labels, count)
+        places = splitting.pick_stratified(self.labels, count)
         paths = [self.paths[place] for place in places]
         return Files(paths, self.labels[places], self.read)
 

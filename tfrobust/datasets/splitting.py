@@ -7,22 +7,22 @@ import numpy as np
 from tfrobust import validation
 
 
-def split_off(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def split_off(labels: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Divides images into two parts with the same mix of classes.
 
-    round(share · N) images go to the second part, of each class its share to the nearest image
-    above or below, at least one and never all.
+    round(fraction · N) images go to the second part, stratified: from each class in proportion to
+    the nearest image above or below, at least one and never all.
 
     Args:
         labels: [N] class indices.
-        share: Share of the second part, between 0 and 1.
+        fraction: Share of the second part, between 0 and 1.
         seed: Which images.
 
     Returns:
         Places of the first and of the second part, each in increasing order.
 
     Raises:
-        ValueError: A class has one image only; `share` is not between 0 and 1.
+        ValueError: A class has one image only; `fraction` is not between 0 and 1.
 
     Example:
 
@@ -30,16 +30,16 @@ def split_off(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarr
     >>> len(rest), len(part)
     (6, 2)
     """
-    validation.check_in_range("share", share, 0, 1)
+    validation.check_in_range("fraction", fraction, 0, 1)
     counts = np.bincount(labels)
     if (counts == 1).any():
         raise ValueError(
             "a class must have 2 images or more to be split into training and validation; class "
             f"{int(np.argmax(counts == 1))} has one"
         )
-    taken = np.floor(share * counts)
-    left = int(round(share * len(labels)) - taken.sum())
-    nearest = np.argsort(taken - share * counts, kind="stable")  # the largest remainder first
+    taken = np.floor(fraction * counts)
+    left = int(round(fraction * len(labels)) - taken.sum())
+    nearest = np.argsort(taken - fraction * counts, kind="stable")  # the largest remainder first
     taken[nearest[: max(left, 0)]] += 1
     taken = np.clip(taken, np.minimum(counts, 1), np.maximum(counts - 1, 0)).astype(int)
     part = pick(labels, taken, seed)
@@ -77,8 +77,8 @@ def pick(labels: np.ndarray, counts: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.sort(order[place < np.repeat(counts, sizes)])
 
 
-def pick_share(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """Draws so many images, of each class its share to the nearest image above or below.
+def pick_stratified(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Draws a stratified sample: from each class in proportion, to the nearest image.
 
     Args:
         labels: [N] class indices.
@@ -93,7 +93,7 @@ def pick_share(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
 
     Example:
 
-    >>> places = pick_share(np.array([0, 1, 0, 1, 0, 0]), 3)
+    >>> places = pick_stratified(np.array([0, 1, 0, 1, 0, 0]), 3)
     >>> len(places), int(np.array([0, 1, 0, 1, 0, 0])[places].sum())
     (3, 1)
     """

@@ -108,8 +108,8 @@ class Predictor:
         images = tf.cast(images, tf.float32)
         if self.output is None:
             self._check_outputs(images.shape[1:])
-        classes, uncertainties, are_shares = self._answers(images)
-        output = "probabilities" if are_shares else "logits"
+        classes, uncertainties, are_probabilities = self._answers(images)
+        output = "probabilities" if are_probabilities else "logits"
         self.output = self.output or output
         if output != self.output and not np.isnan(uncertainties).any():
             raise ValueError(
@@ -184,19 +184,21 @@ class Predictor:
         outputs = tf.cast(self._forward(images), tf.float32)
         # Seen before classes are chosen: those of some classes do not sum to 1.
         sums = tf.reduce_sum(outputs, axis=1)
-        are_shares = tf.reduce_all(outputs >= 0) & tf.reduce_all(tf.abs(sums - 1) <= _SUM_TOLERANCE)
+        are_probabilities = tf.reduce_all(outputs >= 0) & tf.reduce_all(
+            tf.abs(sums - 1) <= _SUM_TOLERANCE
+        )
         if self.classes is not None:
             outputs = tf.gather(outputs, self.classes, axis=1)
         chosen = tf.argmax(outputs, axis=1, output_type=tf.int32)
         largest = tf.reduce_max(outputs, axis=1, keepdims=True)
-        shares = tf.where(are_shares, outputs, tf.exp(outputs - largest))
+        shares = tf.where(are_probabilities, outputs, tf.exp(outputs - largest))
         others = shares * (1 - tf.one_hot(chosen, tf.shape(shares)[1]))
         uncertainty = tf.reduce_sum(others, axis=1) / tf.reduce_sum(shares, axis=1)
         finite = tf.reduce_all(tf.math.is_finite(outputs), axis=1)
         uncertainty = tf.where(
             finite, uncertainty, tf.fill(tf.shape(uncertainty), np.float32(np.nan))
         )
-        return chosen, uncertainty, are_shares
+        return chosen, uncertainty, are_probabilities
 
 
 def _check_classes(classes: Optional[Sequence[int]]) -> Optional[np.ndarray]:

@@ -73,7 +73,7 @@ def augmix(seed: int, *, norm: str = "bn", weight: float = 12.0, name: str = "Au
     settings = {
         "attack": AugMaxAttack(steps=0, seed=seed),
         "jsd_weight": weight,
-        "adversarial_share": 0.0,
+        "adversarial_weight": 0.0,
         "seed": seed,
     }
     return ModelSpec(name, "augmax", settings, {"norm": norm})

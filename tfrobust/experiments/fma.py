@@ -38,7 +38,7 @@ _SMALL = ExperimentConfig(
     finetuning=Training(6, 128, learning_rate=0.01, images=10_000),
     seeds=(0, 1),
     numbers={
-        "column": "cifar10", "drop": 0.10, "alpha": 1.0, "gamma": 0.1, "clean_share": 0.5,
+        "column": "cifar10", "drop": 0.10, "alpha": 1.0, "gamma": 0.1, "clean_weight": 0.5,
         "monitored": 500,
     },
 )  # fmt: skip
@@ -65,7 +65,7 @@ class _Calibrated(Experiment):
     """A baseline, strengths calibrated to cost it 10 points, and models finetuned with them.
 
     Its `numbers`: `column` of Table 1, the starting point of the calibration; `drop`, the target
-    drop in accuracy per augmentation; `alpha` of ST, `gamma` of FMA and `clean_share` of AT, which
+    drop in accuracy per augmentation; `alpha` of ST, `gamma` of FMA and `clean_weight` of AT, which
     the paper does not print; `monitored`, the number of validation images for Figure 4.
     """
 
@@ -109,7 +109,7 @@ class _Calibrated(Experiment):
         methods = {
             "AT": (
                 "augmentation_training",
-                {"clean_share": numbers["clean_share"], "seed": seed},
+                {"clean_weight": numbers["clean_weight"], "seed": seed},
             ),
             "ST": ("stability_training", {"alpha": numbers["alpha"]}),
             "FMA": ("feature_map_augmentation", {"gamma": numbers["gamma"]}),

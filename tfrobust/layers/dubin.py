@@ -14,13 +14,13 @@ from tfrobust.layers.half_instance_norm import HalfInstanceNorm
 class DuBIN(HalfInstanceNorm):
     """The first channels through instance norm, the others through dual batch norm.
 
-    y = [IN(x₁ … xₖ), DuBN(xₖ₊₁ … x_C)] with k = ⌊share · C⌋, joined in this order (AugMax, section
-    3.3 and Figure 3). Both routes share the instance norm, its scale and its offset; of the two
-    batch norms `route` picks one, "clean" if nothing is said.
+    y = [IN(x₁ … xₖ), DuBN(xₖ₊₁ … x_C)] with k = ⌊f · C⌋, joined in this order (AugMax,
+    section 3.3 and Figure 3). Both routes share the instance norm, its scale and its offset;
+    `route` picks one of the two batch norms, by default "clean".
 
     Args:
-        share: Share of the channels for instance norm, between 0 and 1. Default 0.5, as in the
-            paper.
+        instance_fraction: f, the fraction of the channels for instance norm, between 0 and 1.
+            Default 0.5, as in the paper.
         **kwargs: As for `HalfInstanceNorm`: axis, momentum, epsilon, center, scale,
             beta_regularizer, gamma_regularizer, synchronized, name.
 

@@ -16,12 +16,12 @@ from tfrobust.layers.norm_bases import MovingNorm
 class HalfInstanceNorm(MovingNorm):
     """The first channels through instance norm, the others through batch norm (IBN).
 
-    y = [IN(x₁ … xₖ), BN(xₖ₊₁ … x_C)] with k = ⌊share · C⌋, joined in this order (Pan et al.,
+    y = [IN(x₁ … xₖ), BN(xₖ₊₁ … x_C)] with k = ⌊f · C⌋, joined in this order (Pan et al.,
     arXiv:1807.09441, IBN-a).
 
     Args:
-        share: Share of the channels for instance norm, between 0 and 1. Default 0.5, as in the
-            paper.
+        instance_fraction: f, the fraction of the channels for instance norm, between 0 and 1.
+            Default 0.5, as in the paper.
         axis: Axis of the channels. Default -1.
         momentum: Share of the moving statistics that stays at each step. Default 0.9.
         epsilon: Added to variances, above 0. Default 1e-5.
@@ -50,9 +50,11 @@ class HalfInstanceNorm(MovingNorm):
     #: What the channels go through that do not go through instance norm.
     batch_norm_class: ClassVar[Any] = keras.layers.BatchNormalization
 
-    def __init__(self, *, share: float = 0.5, **kwargs: Any):
+    def __init__(self, *, instance_fraction: float = 0.5, **kwargs: Any):
         super().__init__(**kwargs)
-        self.share = validation.check_in_range("share", share, 0, 1)
+        self.instance_fraction = validation.check_in_range(
+            "instance_fraction", instance_fraction, 0, 1
+        )
         self.instance_norm = InstanceNormalization(name="instance_norm", **self._options())
         self.batch_norm = self.batch_norm_class(
             name="batch_norm", **self._options(), **self._moving()
@@ -64,8 +66,8 @@ class HalfInstanceNorm(MovingNorm):
         if min(sizes) < 1:
             raise ValueError(
                 f"{self.name} needs a channel or more for each of its two parts; received "
-                f"{channels} channels with share {self.share:g}, of which instance norm gets "
-                f"{sizes[0]}"
+                f"{channels} channels with instance_fraction {self.instance_fraction:g}, of which "
+                f"instance norm gets {sizes[0]}"
             )
         for norm, size in zip((self.instance_norm, self.batch_norm), sizes):
             shape = list(input_shape)
@@ -85,8 +87,8 @@ class HalfInstanceNorm(MovingNorm):
 
     def part_sizes(self, channels: int) -> list[int]:
         """How many of the channels go through instance norm, and how many do not."""
-        instance = int(channels * self.share)
+        instance = int(channels * self.instance_fraction)
         return [instance, channels - instance]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "share": self.share}
+        return {**super().get_config(), "instance_fraction": self.instance_fraction}

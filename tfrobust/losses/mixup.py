@@ -13,7 +13,7 @@ def mixup_loss(
     labels: tf.Tensor,
     logits: tf.Tensor,
     partner: tf.Tensor,
-    share: Any,
+    mixing_weight: Any,
 ) -> tf.Tensor:
     """λ·loss(y) + (1 − λ)·loss(y[partner]) on the logits of mixed images (mixup; NoisyMix).
 
@@ -25,7 +25,7 @@ def mixup_loss(
         labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
         logits: [B, classes] of λ·x + (1 − λ)·x[partner].
         partner: int32 [B], the index of each image's partner.
-        share: λ in [0, 1], scalar or [B].
+        mixing_weight: λ in [0, 1], scalar or [B].
 
     Returns:
         [B], as `loss`.
@@ -41,5 +41,5 @@ def mixup_loss(
     Reference: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     """
     own, other = loss(labels, logits), loss(tf.gather(labels, partner), logits)
-    share = tf.cast(share, own.dtype)
-    return share * own + (1.0 - share) * other
+    mixing_weight = tf.cast(mixing_weight, own.dtype)
+    return mixing_weight * own + (1.0 - mixing_weight) * other

@@ -30,7 +30,7 @@ class AugMax(RoutedModel):
             has `AugMaxAttack(steps=5)`.
         augment: Makes x̃. Default: `AugMix` with the settings of the attack's.
         jsd_weight: λ ≥ 0. Default 10 (ImageNet 12; ResNet-18 on CIFAR-100 1).
-        adversarial_share: s in [0, 1]. Default ½.
+        adversarial_weight: s in [0, 1]. Default ½.
         dual_norms: Whether x* takes the auxiliary route. False sends all through the clean one,
             for nets without dual norms (BN and IBN in Table 8). Default True.
         one_clean_batch: Whether x and x̃ go through the net as one batch of 2B, so that batch norm

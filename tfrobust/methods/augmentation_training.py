@@ -35,7 +35,7 @@ class AugmentationTraining(RobustModel):
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
         augment: Augmentation layer, or attack, that makes x̃.
-        clean_share: s in [0, 1]. Default 0.5.
+        clean_weight: s in [0, 1]. Default 0.5.
         augmented_weight: w ≥ 0. Default None: the form with s.
         probability: p in [0, 1]. Default None: the form with s. The stability-training paper takes
             0.5 and 1.
@@ -56,22 +56,22 @@ class AugmentationTraining(RobustModel):
         net: keras.Model,
         *,
         augment: keras.layers.Layer,
-        clean_share: float = 0.5,
+        clean_weight: float = 0.5,
         augmented_weight: Optional[float] = None,
         probability: Optional[float] = None,
         seed: int = 0,
         **kwargs: Any,
     ):
-        clean_share = validation.check_in_range("clean_share", clean_share, 0, 1)
+        clean_weight = validation.check_in_range("clean_weight", clean_weight, 0, 1)
         given = {"augmented_weight": augmented_weight, "probability": probability}
         given = {name: value for name, value in given.items() if value is not None}
-        if len(given) + (clean_share != 0.5) > 1:
+        if len(given) + (clean_weight != 0.5) > 1:
             raise ValueError(
-                "only one of clean_share, augmented_weight and probability can be given; received "
-                f"clean_share={clean_share:g}, "
+                "only one of clean_weight, augmented_weight and probability can be given; received "
+                f"clean_weight={clean_weight:g}, "
                 + ", ".join(f"{name}={value!r}" for name, value in given.items())
             )
-        weights = {"cross_entropy": clean_share, "augmented_cross_entropy": 1 - clean_share}
+        weights = {"cross_entropy": clean_weight, "augmented_cross_entropy": 1 - clean_weight}
         if augmented_weight is not None:
             augmented_weight = validation.check_in_range(
                 "augmented_weight", augmented_weight, 0, 1e6
@@ -81,7 +81,7 @@ class AugmentationTraining(RobustModel):
             probability = validation.check_in_range("probability", probability, 0, 1)
             weights = {"cross_entropy": 1.0}
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
-        self.clean_share = clean_share
+        self.clean_weight = clean_weight
         self.augmented_weight = augmented_weight
         self.probability = probability
         self.seed = validation.check_whole("seed", seed, 0, 2**31 - 1)
@@ -109,7 +109,7 @@ class AugmentationTraining(RobustModel):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "clean_share": self.clean_share,
+            "clean_weight": self.clean_weight,
             "augmented_weight": self.augmented_weight,
             "probability": self.probability,
             "seed": self.seed,

@@ -23,7 +23,7 @@ class AugMixPGDAT(RoutedModel):
         attack: Makes x*. Default `PGD()`: 10 steps of 2/255 within 8/255.
         augment: Makes x̃. Default `AugMix()`.
         jsd_weight: λ ≥ 0. Default 10.
-        adversarial_share: s in [0, 1]. Default ½.
+        adversarial_weight: s in [0, 1]. Default ½.
         dual_norms: Whether x* takes the auxiliary route. False sends all through the clean one,
             for nets without dual norms. Default True.
         one_clean_batch: Whether x and x̃ go through the net as one batch of 2B. Default False.

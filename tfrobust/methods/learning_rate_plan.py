@@ -237,8 +237,8 @@ class LinearWarmUp(keras.optimizers.schedules.LearningRateSchedule):
         self.steps = validation.check_whole("steps", steps, 1, 2**31 - 1)
 
     def __call__(self, step: Any) -> Any:
-        share = tf.minimum(tf.cast(step, tf.float32) / float(self.steps), 1.0)
-        return share * tf.cast(self.schedule(step), tf.float32)
+        progress = tf.minimum(tf.cast(step, tf.float32) / float(self.steps), 1.0)
+        return progress * tf.cast(self.schedule(step), tf.float32)
 
     def get_config(self) -> dict[str, Any]:
         return {

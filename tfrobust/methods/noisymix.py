@@ -126,17 +126,17 @@ class NoisyMix(AugMixTraining):
             streams: Number of views of each.
 
         Returns:
-            "point": k, int32; "share": λ; "partner": π, int32 [B], or None where nothing is mixed;
-            "additive" and "multiplicative": strength of the noise, [streams], or None where there
-            is none; "seed": int32[2], of the noise.
+            "point": k, int32; "mixing_weight": λ; "partner": π, int32 [B], or None where nothing is
+            mixed; "additive" and "multiplicative": strength of the noise, [streams], or None where
+            there is none; "seed": int32[2], of the noise.
         """
         seed = self.seeds.next_seed()
         seeds = [sampling.fold_in(seed, i) for i in range(6)]
-        draws: dict[str, Any] = {"share": 1.0, "partner": None, "seed": seeds[5]}
+        draws: dict[str, Any] = {"mixing_weight": 1.0, "partner": None, "seed": seeds[5]}
         place = sampling.integers(seeds[0], [], 0, len(self.mixing_points))
         draws["point"] = tf.gather(tf.constant(self.mixing_points), place)
         if self.alpha:
-            draws["share"] = sampling.beta(seeds[1], [], self.alpha, self.alpha)
+            draws["mixing_weight"] = sampling.beta(seeds[1], [], self.alpha, self.alpha)
             draws["partner"] = tf.argsort(sampling.uniform(seeds[2], [batch]))
         levels = {"additive": self.additive, "multiplicative": self.multiplicative}
         for i, (name, level) in enumerate(levels.items()):
@@ -166,7 +166,7 @@ class NoisyMix(AugMixTraining):
                 draws["seed"],
                 streams=streams,
                 partner=draws["partner"],
-                share=draws["share"],
+                mixing_weight=draws["mixing_weight"],
                 additive=draws["additive"],
                 multiplicative=draws["multiplicative"],
                 sparse=self.sparse,
@@ -184,7 +184,7 @@ class NoisyMix(AugMixTraining):
         if draws["partner"] is None:
             return self.classification_loss(labels, logits)
         loss = self.classification_loss
-        return mixup_loss(loss, labels, logits, draws["partner"], draws["share"])
+        return mixup_loss(loss, labels, logits, draws["partner"], draws["mixing_weight"])
 
     def get_config(self) -> dict[str, Any]:
         return {

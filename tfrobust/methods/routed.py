@@ -30,7 +30,7 @@ class RoutedModel(RobustModel):
         attack: Makes x*; it looks at the net on the route that x* takes. Default: the method's.
         augment: Makes x̃. Default: AugMix with the attack's settings, or its defaults.
         jsd_weight: λ ≥ 0. Default 10.
-        adversarial_share: s in [0, 1]. Default ½.
+        adversarial_weight: s in [0, 1]. Default ½.
         dual_norms: Whether x* takes the auxiliary route. False sends everything through the clean
             one, for nets without dual norms. Default True.
         one_clean_batch: Whether x and x̃ go through the net as one batch of 2B. Default False.
@@ -48,7 +48,7 @@ class RoutedModel(RobustModel):
         attack: Optional[Attack] = None,
         augment: Optional[keras.layers.Layer] = None,
         jsd_weight: float = 10.0,
-        adversarial_share: float = 0.5,
+        adversarial_weight: float = 0.5,
         dual_norms: bool = True,
         one_clean_batch: bool = False,
         seed: int = 0,
@@ -56,7 +56,7 @@ class RoutedModel(RobustModel):
     ):
         seed = validation.check_whole("seed", seed, 0, 2**31 - 1)
         jsd_weight = validation.check_in_range("jsd_weight", jsd_weight, 0, 1e6)
-        share = validation.check_in_range("adversarial_share", adversarial_share, 0, 1)
+        share = validation.check_in_range("adversarial_weight", adversarial_weight, 0, 1)
         attack = self.default_attack(seed) if attack is None else attack
         if not isinstance(attack, Attack):
             raise TypeError(
@@ -78,7 +78,7 @@ class RoutedModel(RobustModel):
                 "tfrobust.nets.convert_norms(net, 'dubn'); dual_norms=False trains without)"
             )
         self.attack = attack
-        self.jsd_weight, self.adversarial_share = jsd_weight, share
+        self.jsd_weight, self.adversarial_weight = jsd_weight, share
         self.dual_norms, self.one_clean_batch = bool(dual_norms), bool(one_clean_batch)
         self.seed = seed
 
@@ -113,7 +113,7 @@ class RoutedModel(RobustModel):
         return "auxiliary" if self.dual_norms else "clean"
 
     def get_config(self) -> dict[str, Any]:
-        names = ("jsd_weight", "adversarial_share", "dual_norms", "one_clean_batch", "seed")
+        names = ("jsd_weight", "adversarial_weight", "dual_norms", "one_clean_batch", "seed")
         return {
             **super().get_config(),
             "attack": keras.saving.serialize_keras_object(self.attack),

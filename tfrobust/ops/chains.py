@@ -257,7 +257,7 @@ _FUNCTIONS: dict[str, Callable[..., tf.Tensor]] = {
 
 @compiled
 def mix(
-    images: tf.Tensor, words: tf.Tensor, place: tf.Tensor, weights: tf.Tensor, share: tf.Tensor
+    images: tf.Tensor, words: tf.Tensor, place: tf.Tensor, weights: tf.Tensor, blend: tf.Tensor
 ) -> tf.Tensor:
     """Mixes chains into their images: (1 − m)·x + m·Σ_i w_i·chain_i.
 
@@ -265,14 +265,14 @@ def mix(
         images: [B, H, W, C].
         words, place: What `run` returned.
         weights: w, [B, width], each row summing to 1.
-        share: m, [B].
+        blend: m, [B].
 
     Returns:
         [B, H, W, C].
     """
     channels = images.shape[-1]
-    weights = weights * share[:, tf.newaxis] / 255.0
-    total = tf.reshape(1.0 - share, [-1, 1, 1, 1]) * images
+    weights = weights * blend[:, tf.newaxis] / 255.0
+    total = tf.reshape(1.0 - blend, [-1, 1, 1, 1]) * images
     for i in range(place.shape[1]):
         chain = pixels.values(tf.gather(words, place[:, i]), channels)
         total += tf.reshape(weights[:, i], [-1, 1, 1, 1]) * tf.cast(chain, tf.float32)

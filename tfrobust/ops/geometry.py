@@ -283,9 +283,9 @@ def _neighbours(points: tf.Tensor, side: int, dtype: tf.DType) -> list[tuple[tf.
     The two weights never sum to more than 1, so that the blend needs no clipping.
     """
     before = tf.floor(points)
-    share = points - before
+    fraction = points - before
     pairs = []
-    for place, weight in ((before, 1.0 - share), (before + 1.0, share)):
+    for place, weight in ((before, 1.0 - fraction), (before + 1.0, fraction)):
         place, inside = _inside(place, side)
         weight = tf.cast(tf.where(inside, weight, 0.0), dtype)
         pairs.append((place, weight[..., tf.newaxis]))

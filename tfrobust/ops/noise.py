@@ -27,7 +27,7 @@ def gaussian_noise(images: tf.Tensor, sigma: Any, seed: tf.Tensor) -> tf.Tensor:
 
 
 def salt_and_pepper(
-    images: tf.Tensor, probability: Any, salt_share: Any, amplitude: Any, seed: tf.Tensor
+    images: tf.Tensor, probability: Any, salt_fraction: Any, amplitude: Any, seed: tf.Tensor
 ) -> tf.Tensor:
     """Additive salt and pepper (FMA paper, section 4.2.2).
 
@@ -37,7 +37,7 @@ def salt_and_pepper(
     Args:
         images: [B, H, W, C] in [0, 1].
         probability: p in [0, 1], scalar or [B].
-        salt_share: q in [0, 1], scalar or [B].
+        salt_fraction: q in [0, 1], scalar or [B].
         amplitude: ρ ≥ 0, scalar or [B].
         seed: int32[2]; the same seed gives the same noise.
 
@@ -47,7 +47,7 @@ def salt_and_pepper(
     # One uniform number decides all: [0, pq) is salt, [pq, p) is pepper, the rest is left alone.
     draw = tf.cast(sampling.uniform(seed, tf.shape(images)), images.dtype)
     hit = sampling.per_image(probability, images)
-    salt = hit * sampling.per_image(salt_share, images)
+    salt = hit * sampling.per_image(salt_fraction, images)
     return _add_sign(images, draw, salt, hit, sampling.per_image(amplitude, images))
 
 
@@ -75,36 +75,37 @@ def speckle_noise(images: tf.Tensor, sigma: Any, seed: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(images * (1.0 + sampling.per_image(sigma, images) * noise), 0.0, 1.0)
 
 
-def uniform_noise(images: tf.Tensor, share: Any, seed: tf.Tensor) -> tf.Tensor:
-    """Replaces a share of the pixels by random greys (FCL paper, section 4.1; UN).
+def uniform_noise(images: tf.Tensor, probability: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Replaces random pixels by random greys (FCL paper, section 4.1; UN).
 
-    Each pixel is replaced on its own with the probability `share`, by one grey, the same in all
-    channels, uniform in [0, 1). The paper says "15% of the pixels": here that is the mean; the
+    Each pixel is replaced independently with probability p, by one grey, the same in all channels,
+    uniform in [0, 1). The paper says "15% of the pixels": here that is the mean; the
     number in one image varies around it.
 
     Args:
         images: [B, H, W, C] in [0, 1].
-        share: Probability in [0, 1], scalar or [B]. The greys have steps of 2⁻²³/share: from a
-            millionth downwards they are no longer uniform.
+        probability: p in [0, 1], scalar or [B]. The greys have steps of 2⁻²³/p: from a millionth
+            downwards they are no longer uniform.
         seed: int32[2]; the same seed gives the same noise.
 
     Returns:
         [B, H, W, C] in [0, 1]. The other pixels are exactly as they were.
     """
-    return _replace_pixels(images, sampling.per_image(share, images), seed)
+    return _replace_pixels(images, sampling.per_image(probability, images), seed)
 
 
 def nonuniform_noise(
-    images: tf.Tensor, share: Any, places: PlacesByDeviation, seed: tf.Tensor
+    images: tf.Tensor, probability: Any, places: PlacesByDeviation, seed: tf.Tensor
 ) -> tf.Tensor:
     """Replaces pixels by random greys, rarely where images vary (FCL paper, section 4.1; NUN).
 
     A pixel is replaced with a probability inversely proportional to its standard deviation over
-    the training images, p = min(1, c/s); c is such that the mean of p over the image is `share`.
+    the training images, p = min(1, c/s); c is such that the mean of p over the image is
+    `probability`.
 
     Args:
         images: [B, H, W, C] in [0, 1].
-        share: Mean probability in [0, 1], scalar or [B].
+        probability: Mean probability in [0, 1], scalar or [B].
         places: The standard deviations, made ready by `PlacesByDeviation`.
         seed: int32[2]; the same seed gives the same noise.
 
@@ -120,16 +121,16 @@ def nonuniform_noise(
             f"the standard deviations are those of {height}x{width} pixels, and the images must "
             f"be as large; received images of {images.shape[1]}x{images.shape[2]} pixels"
         )
-    probability = places.probability(share)[..., tf.newaxis]  # [B, H, W, 1]
+    probability = places.probability(probability)[..., tf.newaxis]  # [B, H, W, 1]
     return _replace_pixels(images, tf.cast(probability, images.dtype), seed)
 
 
 class PlacesByDeviation:
-    """Where the non-uniform noise goes: p = min(1, c/s), for any share.
+    """Where the non-uniform noise goes: p = min(1, c/s), for any probability.
 
     The mean of p over the pixels is a concave, piecewise linear function of c, bent wherever one
-    more pixel reaches 1. Its inverse, c as a function of the share, is worked out once, in float64;
-    after that any share, also one per image, costs a look-up.
+    more pixel reaches 1. Its inverse, c as a function of the mean, is computed once, in
+    float64; after that any mean, also one per image, costs a look-up.
 
     Args:
         deviation: [H, W] standard deviations s ≥ 0 of each pixel. Those below `SMALLEST` count as
@@ -173,24 +174,24 @@ class PlacesByDeviation:
         scales = np.append(0, 1 / steps)
         slopes = inverse.size / onwards
         self.inverse = inverse.astype("float32")
-        #: Upper ends of the pieces; the last has none, so that a share of 1 is in it.
+        #: Upper ends of the pieces; the last has none, so that a probability of 1 is in it.
         self.ends = np.append(shares[1:-1], np.inf).astype("float32")
-        #: Of each piece the share and the c where it starts, and the slope of c.
+        #: Of each piece the probability and the c where it starts, and the slope of c.
         self.pieces = np.stack([shares[:-1], scales[:-1], slopes], axis=1).astype("float32")
 
-    def probability(self, share: Any) -> tf.Tensor:
+    def probability(self, probability: Any) -> tf.Tensor:
         """The probability of each pixel.
 
         Args:
-            share: Mean probability in [0, 1], scalar or [B].
+            probability: Mean probability in [0, 1], scalar or [B].
 
         Returns:
             [B, H, W], or [1, H, W] for a scalar.
         """
-        share = tf.reshape(tf.cast(share, tf.float32), [-1])
-        piece = tf.gather(self.pieces, tf.searchsorted(self.ends, share, side="right"))
+        probability = tf.reshape(tf.cast(probability, tf.float32), [-1])
+        piece = tf.gather(self.pieces, tf.searchsorted(self.ends, probability, side="right"))
         low, start, slope = tf.unstack(piece, axis=1)
-        scale = tf.reshape(start + (share - low) * slope, [-1, 1, 1])
+        scale = tf.reshape(start + (probability - low) * slope, [-1, 1, 1])
         return tf.minimum(scale * self.inverse, 1.0)
 
 

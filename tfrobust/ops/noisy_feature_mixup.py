@@ -24,7 +24,7 @@ def noisy_feature_mixup(
     *,
     streams: int = 1,
     partner: Optional[tf.Tensor] = None,
-    share: Any = 1.0,
+    mixing_weight: Any = 1.0,
     additive: Any = None,
     multiplicative: Any = None,
     sparse: float = 0.0,
@@ -43,7 +43,7 @@ def noisy_feature_mixup(
         seed: int32[2]; the same seed gives the same noise.
         streams: Number of views in `values`, one after the other.
         partner: int32 [B], the indices 0 to B − 1 in some order; None mixes nothing.
-        share: λ in [0, 1], a scalar.
+        mixing_weight: λ in [0, 1], a scalar.
         additive: Standard deviation of a, scalar or [streams]; None adds nothing.
         multiplicative: Largest distance of m from 1, scalar or [streams]; None multiplies nothing.
         sparse: Probability in [0, 1]. Normal noise ends at 5.3 standard deviations where it is 0,
@@ -57,7 +57,7 @@ def noisy_feature_mixup(
     >>> values = tf.constant([[0.0], [1.0], [10.0], [20.0]])  # two streams of two
     >>> swapped = tf.constant([1, 0])
     >>> noisy_feature_mixup(
-    ...     values, tf.constant([1, 2]), streams=2, partner=swapped, share=0.75
+    ...     values, tf.constant([1, 2]), streams=2, partner=swapped, mixing_weight=0.75
     ... ).numpy().ravel()
     array([ 0.25,  0.75, 12.5 , 17.5 ], dtype=float32)
     """
@@ -84,7 +84,7 @@ def noisy_feature_mixup(
     if multiplicative is not None:
         draw = sampling.uniform(sampling.fold_in(seed, 1), tf.shape(flat))
         multiplying = scale(multiplicative), draw
-    share = tf.stop_gradient(tf.cast(share, tf.float32))
+    mixing_weight = tf.stop_gradient(tf.cast(mixing_weight, tf.float32))
 
     # The gradient of a gather would be a scatter; as the partners are an order of the batch, it is
     # another gather. And the noise is worked out again from its uniform numbers, not kept.
@@ -95,11 +95,11 @@ def noisy_feature_mixup(
             # forward pass may have been.
             kept = tf.nest.map_structure(
                 lambda tensor: None if tensor is None else tf.identity(tensor),
-                (inverse, share, multiplying),
+                (inverse, mixing_weight, multiplying),
             )
             return _backward(upstream, *kept, sparse)
 
-        return _forward(values, places, share, adding, multiplying, sparse), gradient
+        return _forward(values, places, mixing_weight, adding, multiplying, sparse), gradient
 
     return tf.ensure_shape(tf.reshape(change(flat), shape), values.shape)
 
@@ -112,9 +112,14 @@ def _in_streams(places: tf.Tensor, streams: int) -> tf.Tensor:
 
 @_compiled
 def _forward(
-    values: tf.Tensor, places: Any, share: tf.Tensor, adding: Any, multiplying: Any, sparse: float
+    values: tf.Tensor,
+    places: Any,
+    mixing_weight: tf.Tensor,
+    adding: Any,
+    multiplying: Any,
+    sparse: float,
 ) -> tf.Tensor:
-    result = _mixed(tf.cast(values, tf.float32), places, share)
+    result = _mixed(tf.cast(values, tf.float32), places, mixing_weight)
     if multiplying is not None:
         result *= _factor(multiplying, sparse)
     if adding is not None:
@@ -127,18 +132,18 @@ def _forward(
 
 @_compiled
 def _backward(
-    upstream: tf.Tensor, inverse: Any, share: tf.Tensor, multiplying: Any, sparse: float
+    upstream: tf.Tensor, inverse: Any, mixing_weight: tf.Tensor, multiplying: Any, sparse: float
 ) -> tf.Tensor:
     result = tf.cast(upstream, tf.float32)
     if multiplying is not None:
         result *= _factor(multiplying, sparse)
-    return tf.cast(_mixed(result, inverse, share), upstream.dtype)
+    return tf.cast(_mixed(result, inverse, mixing_weight), upstream.dtype)
 
 
-def _mixed(values: tf.Tensor, places: Any, share: tf.Tensor) -> tf.Tensor:
+def _mixed(values: tf.Tensor, places: Any, mixing_weight: tf.Tensor) -> tf.Tensor:
     if places is None:
         return values
-    return share * values + (1.0 - share) * tf.gather(values, places)
+    return mixing_weight * values + (1.0 - mixing_weight) * tf.gather(values, places)
 
 
 def _factor(multiplying: tuple[tf.Tensor, tf.Tensor], sparse: float) -> tf.Tensor:

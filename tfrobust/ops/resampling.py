@@ -163,7 +163,7 @@ def _weights(size: tf.Tensor, side: int, places: np.ndarray) -> tf.Tensor:
 @compiled
 def _two_triangles(
     centres: list[tf.Tensor],
-    share: tf.Tensor,
+    fraction: tf.Tensor,
     slope: tf.Tensor,
     places: tf.Tensor,
     inside: tf.Tensor,
@@ -174,5 +174,5 @@ def _two_triangles(
         far = tf.abs(places - centre[..., tf.newaxis]) * slope[..., tf.newaxis]
         triangle = tf.maximum(1 - far, 0.0) * inside
         triangles.append(triangle / tf.reduce_sum(triangle, axis=-1, keepdims=True))
-    share = share[..., tf.newaxis]
-    return (1 - share) * triangles[0] + share * triangles[1]
+    fraction = fraction[..., tf.newaxis]
+    return (1 - fraction) * triangles[0] + fraction * triangles[1]

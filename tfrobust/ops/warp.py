@@ -167,12 +167,12 @@ def _blend(
     return to_words([tf.where(inside, value, 0) for value in values])
 
 
-def _lerp(near: tf.Tensor, far: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    return _lerp_float(tf.cast(near, tf.float32), tf.cast(far, tf.float32), share)
+def _lerp(near: tf.Tensor, far: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
+    return _lerp_float(tf.cast(near, tf.float32), tf.cast(far, tf.float32), fraction)
 
 
-def _lerp_float(near: tf.Tensor, far: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    return near + (far - near) * share
+def _lerp_float(near: tf.Tensor, far: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
+    return near + (far - near) * fraction
 
 
 def _to_8_bits(values: tf.Tensor) -> tf.Tensor:

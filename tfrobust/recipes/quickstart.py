@@ -45,7 +45,7 @@ class Quickstart(Recipe):
         finetune_epochs: Epochs of each finetuning (paper: 30); even, so that Combined+ and
             Combined− get equally many.
         finetune_learning_rate: Their initial learning rate.
-        clean_share: Weight of the clean images in AT.
+        clean_weight: Weight of the clean images in AT.
         alpha: Weight of the stability loss in ST.
         gamma: Weight of the FMA loss in FMA. 0.1, 0.3 and 1.0 were tried on validation images.
     """
@@ -59,7 +59,7 @@ class Quickstart(Recipe):
     blur_kernel_size: int = 13
     finetune_epochs: int = 6
     finetune_learning_rate: float = 0.05
-    clean_share: float = 0.5
+    clean_weight: float = 0.5
     alpha: float = 1.0
     gamma: float = 0.1
 
@@ -67,7 +67,7 @@ class Quickstart(Recipe):
     def finetunings(self) -> dict[str, tuple[str, dict[str, float]]]:
         """Name in the table to a method and its settings."""
         return {
-            "AT/CA": ("augmentation_training", {"clean_share": self.clean_share}),
+            "AT/CA": ("augmentation_training", {"clean_weight": self.clean_weight}),
             "ST/CA": ("stability_training", {"alpha": self.alpha}),
             "FMA/CA": ("feature_map_augmentation", {"gamma": self.gamma}),
         }

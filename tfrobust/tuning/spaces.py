@@ -28,7 +28,7 @@ def _table_2(entry: str, name: str, **kwargs: Any) -> Range:
 
 _JSD_WEIGHT = Range("jsd_weight", 1, 16, 5, "log", source=_TABLE_9)
 _ADVERSARIAL_WEIGHT = Range(
-    "adversarial_share",
+    "adversarial_weight",
     0,
     0.5,
     2,
@@ -71,7 +71,7 @@ SPACES: dict[str, tuple[Range, ...]] = {
 #: Method to further ranges, searched only if requested by name.
 FURTHER: dict[str, tuple[Range, ...]] = {
     "augmentation_training": (
-        Range("clean_share", 0.25, 0.75, 3, source="around the mean over clean and augmented"),
+        Range("clean_weight", 0.25, 0.75, 3, source="around the mean over clean and augmented"),
     ),
     "feature_contrastive": (
         # Close to the paper's list, 2, 1, 0.5, 0.1.

@@ -646,7 +646,7 @@ MUTATIONS = (
         "goes on in a folder of other settings",
         "recipes/base.py",
         "different = [name for name in wanted if found.get(name) != wanted[name]]",
-        "other: list[str] = []",
+        "different: list[str] = []",
         "recipes/test_recipes_base.py",
     ),
     Mutation(

@@ -28,7 +28,7 @@ FLOORS = [
     ["corruptions"],
     ["ops"],
     ["rows", "validation", "provenance", "seeding"],
-    ["files", "registries"],
+    ["files", "registries", "dataset_facts"],
     ["version"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

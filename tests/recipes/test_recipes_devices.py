@@ -89,7 +89,7 @@ def test_a_worker_that_does_not_write(small_job, few_augmentations, tmp_path, mo
     """It trains like the others, and leaves what is written to the first of them."""
     settings = {"epochs": 1, "batch_size": 96}
     recipes.train(recipes.Train(**settings), tmp_path / "first")
-    monkeypatch.setattr(devices, "writes", lambda chosen: False)
+    monkeypatch.setattr(devices, "is_chief", lambda chosen: False)
     model = recipes.train(recipes.Train(**settings), tmp_path / "second")
     for a, b in zip(_weights(tmp_path / "first" / "model.keras"), model.net.get_weights()):
         np.testing.assert_array_equal(a, b)  # the same program, the same seed

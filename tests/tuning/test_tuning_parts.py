@@ -25,7 +25,7 @@ def test_a_range_as_text():
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("gamma", r"a range is written NAME=START,END,POINTS .*; received 'gamma'"),
+        ("gamma", r"a range is written NAME=START,END,POINTS.*; received 'gamma'"),
         ("gamma=1,2", "a range is written"),
         ("gamma=1,2,3,log,5", "a range is written"),
         ("gamma=a,2,3", "a range is written"),

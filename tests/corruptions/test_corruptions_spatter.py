@@ -119,10 +119,9 @@ def script(image, noise, location, scale, sigma, threshold, intensity, mode):
     return image + water[..., None] / max(water.max(), 1) * intensity * np.array([175, 238, 238])
 
 
-@pytest.mark.parametrize(
-    "size, table, severity", [((32, 32), 32, 3), ((33, 47), 224, 1), ((33, 47), 224, 5)]
-)
-def test_equals_the_script(size, table, severity):
+@pytest.mark.parametrize("table, severity", [(32, 3), (224, 1), (224, 5)])
+def test_equals_the_script(table, severity):
+    size = (33, 47)
     arguments = TABLES[table]["spatter"][severity - 1]
     images = photographs(4, *size)
     image_keys = keys(4, severity)
@@ -248,9 +247,9 @@ def test_dry_images_stay():
         np.testing.assert_array_equal(result, images)
 
 
-@pytest.mark.parametrize("severity, size", [(3, (7, 9)), (3, (1, 1)), (5, (1, 1))])
-def test_small_images(severity, size):
-    images = tf.zeros([2, *size, 3]) + 255
+@pytest.mark.parametrize("severity", [3, 5])
+def test_one_pixel(severity):
+    images = tf.zeros([2, 1, 1, 3]) + 255
     arguments = TABLES[32]["spatter"][severity - 1]
     result = spatter.spatter(images, keys(2), *arguments).numpy()
     assert result.shape == images.shape and np.isfinite(result).all()

@@ -11,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrobust.nets.keras_weights import load_keras_vgg_16
 from tfrobust.nets.lenet import lenet
@@ -214,12 +215,18 @@ def test_published_weights_are_those_of_keras(head, name, saved, monkeypatch):
 
     for module in (keras.utils, *modules_of_keras()):
         monkeypatch.setattr(module, "get_file", get_file)
+    # Drawing 138 million numbers takes its time.
+    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
     with contextlib.suppress(ValueError):  # of Keras, as the file holds a small net
         keras.applications.VGG16(include_top=head == "wide")
     net = small(classes=4, head=head)
     with pytest.warns(UserWarning, match="logits"):
         load_keras_vgg_16(net)
     assert calls[0] == calls[1] and calls[0][0] == name
+
+
+def zeros(self, shape, dtype=None, **kwargs):
+    return tf.zeros(shape, dtype or "float32")
 
 
 def modules_of_keras():

@@ -1,4 +1,4 @@
-"""ResNet v2: published size, shapes and options; tests of tf-slim's checkpoints compare logits."""
+"""ResNet v2: shapes and options; tests of tf-slim's checkpoints compare logits."""
 
 from __future__ import annotations
 
@@ -9,40 +9,33 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.layers import relu_layers
 from tfrobust.nets.resnet_v2 import resnet_v2, resnet_v2_50
 
 FEW = (4, 6, 6, 8)  # channels of small nets
 
-#: A small net with every kind of shortcut: as it is, subsampled, projected with and without stride.
-small = functools.partial(resnet_v2, (2, 1, 2, 1), (32, 40, 3), 5, filters=FEW)
+
+@functools.cache
+def small():
+    """A small net with every kind of shortcut, made once: as it is, subsampled, projected."""
+    return resnet_v2((2, 1, 2, 1), (32, 40, 3), 5, filters=FEW, weight_decay=0.2)
+
+
+@pytest.fixture
+def net():
+    """Its weights are put back after the test."""
+    before = small().get_weights()
+    yield small()
+    small().set_weights(before)
 
 
 def some_images(net, count=3):
     return np.random.default_rng(1).random([count, *net.input_shape[1:]], "float32")
 
 
-def test_published_number_of_weights():
-    net = resnet_v2_50()
-    trainable, other = (
-        sum(int(np.prod(weight.shape)) for weight in weights)
-        for weights in (net.trainable_weights, net.non_trainable_weights)
-    )
-    # Together the 25,613,800 of Keras' ResNet50V2. Not trained are mean and variance of the inputs
-    # of each block, of its two inner convolutions, and of the last stage's output.
-    norms = (64 + 2 * 256) + (256 + 3 * 512) + (512 + 5 * 1024) + (1024 + 2 * 2048) + 2048
-    norms += 2 * (3 * 64 + 4 * 128 + 6 * 256 + 3 * 512)
-    assert (trainable, other) == (25_568_360, 2 * norms)
-    assert trainable + other == 25_613_800
-    assert net.name == "resnet_v2_50" and len(relu_layers(net)) == 3 * 16 + 1
-
-
 @pytest.mark.parametrize(
     "size, sizes",
     [
-        ((224, 224), [(28, 28), (14, 14), (7, 7), (7, 7)]),
-        ((225, 300), [(29, 38), (15, 19), (8, 10), (8, 10)]),
-        ((32, 33), [(4, 5), (2, 3), (1, 2), (1, 2)]),
+        ((224, 300), [(28, 38), (14, 19), (7, 10), (7, 10)]),
         ((None, 64), [(None, 8), (None, 4), (None, 2), (None, 2)]),
     ],
 )
@@ -55,15 +48,14 @@ def test_sizes_at_the_mixing_points(size, sizes):
 
 
 def test_the_last_block_of_a_stage_halves():
-    net = resnet_v2_50((64, 64, 3), filters=FEW)
-    names = {layer.name for layer in net.layers}
+    names = {layer.name for layer in small().layers}
     assert {name for name in names if "subsample" in name or name.endswith("_pad")} == {
         "stem_conv_pad",
-        *(
-            f"stage{stage}_block{block}_{part}"
-            for stage, block in ((1, 3), (2, 4), (3, 6))
-            for part in ("shortcut_subsample", "conv2_pad")
-        ),
+        "stage1_block2_shortcut_subsample",
+        "stage1_block2_conv2_pad",
+        "stage2_block1_conv2_pad",  # where the shortcut is projected too
+        "stage3_block2_shortcut_subsample",
+        "stage3_block2_conv2_pad",
     }
     # Stage 3 has no other number of channels than stage 2.
     projected = {f"stage{stage}_block1_shortcut_conv" for stage in (1, 2, 4)}
@@ -71,21 +63,15 @@ def test_the_last_block_of_a_stage_halves():
 
 
 def test_biases_where_no_norm_follows():
-    net = small()
-    biased = {
-        layer.name
-        for layer in net.layers
-        if isinstance(layer, keras.layers.Conv2D) and layer.use_bias
-    }
+    convolutions = [x for x in small().layers if isinstance(x, keras.layers.Conv2D)]
+    biased = {layer.name for layer in convolutions if layer.use_bias}
     kinds = ("stem_conv", "shortcut_conv", "conv3")
-    convolutions = {x.name for x in net.layers if isinstance(x, keras.layers.Conv2D)}
-    assert biased == {name for name in convolutions if name.endswith(kinds)}
+    assert biased == {x.name for x in convolutions if x.name.endswith(kinds)}
     assert len(biased) == 1 + 3 + 6
 
 
-def test_stage_of_zeroed_blocks_is_its_shortcut():
+def test_stage_of_zeroed_blocks_is_its_shortcut(net):
     """Where its blocks add 0, stage 3 takes every second pixel of what it gets."""
-    net = small()
     for block in (1, 2):
         layer = net.get_layer(f"stage3_block{block}_conv3")
         layer.set_weights([0 * weight for weight in layer.get_weights()])
@@ -101,38 +87,15 @@ def test_default_normalization():
     np.testing.assert_allclose(result, np.broadcast_to([-1, 0, 1], pixels.shape), atol=1e-6)
 
 
-def test_one_step_changes_every_weight():
-    net = small()
-    before = net.get_weights()
-    net.compile(
-        keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
-    net.train_on_batch(some_images(net, 4), np.array([0, 1, 2, 3]))
-    for weight, old, new in zip(net.weights, before, net.get_weights()):
-        assert np.isfinite(new).all() and not np.array_equal(old, new), weight.name
-
-
-@pytest.mark.parametrize("norm", ["bn", "dubin"])
-def test_weight_decay_is_on_every_trainable_weight(norm):
-    net = small(norm=norm, weight_decay=0.2)
+def test_weight_decay_is_on_every_trainable_weight(net):
+    assert len(net.losses) == len(net.trainable_weights)
     for weight in net.trainable_weights:
         weight.assign(tf.random.stateless_normal(weight.shape, [1, 2]))
     squares = sum(float(tf.reduce_sum(tf.square(weight))) for weight in net.trainable_weights)
     assert sum(map(float, net.losses)) == pytest.approx(0.1 * squares, rel=1e-5)
-    assert not small(norm=norm).losses
 
 
-def test_saving_keeps_every_logit(tmp_path):
-    net = small(weight_decay=1e-4, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
-    net.save(tmp_path / "net.keras")
-    again = keras.models.load_model(tmp_path / "net.keras")
-    images = some_images(net)
-    np.testing.assert_array_equal(net(images), again(images))
-    assert len(again.losses) == len(net.losses) == len(net.trainable_weights)
-
-
-def test_extreme_images():
-    net = small()
+def test_extreme_images(net):
     spot = np.zeros([1, 32, 40, 3], "float32")
     spot[0, 3, 4] = 1
     images = tf.constant(np.concatenate([0 * spot, 0 * spot + 1, 0 * spot + 0.5, spot]))

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from tests.reference import resnet as reference
+from tfrobust.nets import torch_weights
+from tfrobust.nets.cifar_resnet import cifar_resnet
 from tfrobust.nets.torch_weights import MEAN, STD, import_torch_resnet
 
 ARRAYS = reference.cifar_arrays(8)
@@ -24,6 +26,22 @@ def saved(tmp_path):
         return tmp_path / name
 
     return save
+
+
+@pytest.fixture
+def made_once(monkeypatch):
+    """For tests in which the net only says what shapes it has: making it takes the time."""
+    monkeypatch.setattr(torch_weights, "cifar_resnet", once)
+
+
+MADE = {}
+
+
+def once(*arguments, **options):
+    made = repr((arguments, options))
+    if made not in MADE:
+        MADE[made] = cifar_resnet(*arguments, **options)
+    return MADE[made]
 
 
 @pytest.mark.parametrize("depth, classes, filters", [(20, 10, (16, 32, 64)), (8, 7, (4, 4, 10))])
@@ -130,14 +148,14 @@ def test_left_over(saved, name):
         ("linear.bias", (10,), (11,)),
     ],
 )
-def test_shapes(saved, name, has, received):
+def test_shapes(saved, made_once, name, has, received):
     said = f"{name} of {{path}} must have shape {has}, as the net has; received {received}"
     path = saved({**ARRAYS, name: np.ones(received, "float32")})
     with pytest.raises(ValueError, match=re.escape(said.format(path=path))):
         import_torch_resnet(path)
 
 
-def test_values(saved):
+def test_values(saved, made_once):
     broken = ARRAYS["bn1.bias"].copy()
     broken[3:5] = np.nan, np.inf
     for array, said in (

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrobust.nets.preact_resnet import preact_resnet_18
 from tfrobust.nets.resnext import resnext_29
-from tfrobust.nets.wide_resnet import wide_resnet, wrn_28_2, wrn_28_4, wrn_40_2
+from tfrobust.nets.wide_resnet import wide_resnet, wrn_28_2, wrn_40_2
 
 # The same nets with few channels, for 10 classes.
 SMALL = {
@@ -23,9 +23,9 @@ SMALL = {
 
 
 @functools.cache
-def built(make, **options):
+def built(kind):
     """The net, made once; tests that change it make their own."""
-    return make(**options)
+    return SMALL[kind]()
 
 
 def parameters(net):
@@ -33,15 +33,18 @@ def parameters(net):
     return tuple(sum(int(np.prod(weight.shape)) for weight in weights) for weights in counts)
 
 
-def preact_stage(inputs, width, blocks):
+def preact_stage(inputs, width, blocks, halves):
     """Kernels of 3×3 and one shortcut; norms of (trainable = non-trainable) numbers."""
     kernels = 9 * inputs * width + 9 * width * width * (2 * blocks - 1)
-    kernels += inputs * width if inputs != width else 0
+    kernels += inputs * width if halves or inputs != width else 0
     return kernels, 2 * (inputs + width) + 4 * width * (blocks - 1)
 
 
 def preact_parameters(stem, widths, blocks, classes, final_norm):
-    stages = [preact_stage(i, w, blocks) for i, w in zip((stem, *widths), widths)]
+    stages = [
+        preact_stage(inputs, width, blocks, halves=place > 0)
+        for place, (inputs, width) in enumerate(zip((stem, *widths), widths))
+    ]
     norm = sum(n for _, n in stages) + 2 * widths[-1] * final_norm
     output = (widths[-1] + 1) * classes
     return 27 * stem + sum(k for k, _ in stages) + norm + output, norm
@@ -60,46 +63,45 @@ def resnext_parameters(filters, inner, groups, classes):
 
 
 # Trainable weights: 11,171,146 is NoisyMix' PreAct-ResNet-18, 2,243,546 AugMix' WRN-40-2. Of a
-# batch norm two weights are trained and two are not.
+# batch norm two weights are trained and two are not. The registered nets are built and counted in
+# tests/contracts/test_nets.py.
 @pytest.mark.parametrize(
-    ("make", "counts", "formula"),
+    ("counts", "formula"),
     [
-        (
-            functools.partial(preact_resnet_18, final_norm=False),
-            (11_171_146, 6_784),
-            preact_parameters(64, (64, 128, 256, 512), 2, 10, False),
-        ),
-        (
-            preact_resnet_18,
-            (11_171_146 + 1024, 6_784 + 1024),
-            preact_parameters(64, (64, 128, 256, 512), 2, 10, True),
-        ),
-        (wrn_28_2, (1_467_610, 3_616), preact_parameters(16, (32, 64, 128), 4, 10, True)),
-        (wrn_28_4, (5_849_050, 7_200), preact_parameters(16, (64, 128, 256), 4, 10, True)),
-        (wrn_40_2, (2_243_546, 5_408), preact_parameters(16, (32, 64, 128), 6, 10, True)),
-        (
-            resnext_29,
-            (6_807_882, 25_216),
-            resnext_parameters((64, 128, 256), (128, 256, 512), 4, 10),
-        ),
+        ((11_171_146, 6_784), preact_parameters(64, (64, 128, 256, 512), 2, 10, False)),
+        ((1_467_610, 3_616), preact_parameters(16, (32, 64, 128), 4, 10, True)),
+        ((5_849_050, 7_200), preact_parameters(16, (64, 128, 256), 4, 10, True)),
+        ((2_243_546, 5_408), preact_parameters(16, (32, 64, 128), 6, 10, True)),
+        ((6_807_882, 25_216), resnext_parameters((64, 128, 256), (128, 256, 512), 4, 10)),
     ],
 )
-def test_parameter_counts(make, counts, formula):
+def test_formulas_give_the_published_counts(counts, formula):
     assert counts == formula
-    assert parameters(built(make)) == counts
 
 
 @pytest.mark.parametrize(
-    ("make", "shapes"),
+    ("kind", "counts"),
     [
-        (preact_resnet_18, [(32, 32, 3), (32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 512)]),
-        (wrn_40_2, [(32, 32, 3), (32, 32, 32), (16, 16, 64), (8, 8, 128)]),
-        (wrn_28_4, [(32, 32, 3), (32, 32, 64), (16, 16, 128), (8, 8, 256)]),
-        (resnext_29, [(32, 32, 3), (32, 32, 256), (16, 16, 512), (8, 8, 1024)]),
+        ("preact", preact_parameters(4, (4, 6, 6, 8), 2, 10, True)),
+        ("released", preact_parameters(4, (4, 6, 6, 8), 2, 10, False)),
+        ("wide", preact_parameters(4, (8, 8, 12), 2, 10, True)),
+        ("resnext", resnext_parameters((4, 4, 8), (4, 4, 8), 2, 10)),
     ],
 )
-def test_stages_end_at_the_mixing_points(make, shapes):
-    net = built(make)
+def test_parameter_counts(kind, counts):
+    assert parameters(built(kind)) == counts
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes"),
+    [
+        ("preact", [(32, 32, 3), (32, 32, 4), (16, 16, 6), (8, 8, 6), (4, 4, 8)]),
+        ("wide", [(32, 32, 3), (32, 32, 8), (16, 16, 8), (8, 8, 12)]),
+        ("resnext", [(32, 32, 3), (32, 32, 16), (16, 16, 16), (8, 8, 32)]),
+    ],
+)
+def test_stages_end_at_the_mixing_points(kind, shapes):
+    net = built(kind)
     points = [layer for layer in net.layers if layer.name.startswith("mixing_point")]
     assert [point.name for point in points] == [f"mixing_point_{i}" for i in range(len(shapes))]
     assert [tuple(point.output.shape[1:]) for point in points] == shapes
@@ -207,11 +209,11 @@ def test_forward_pass_is_that_of_numpy(kind, sizes):
 
 
 @pytest.mark.parametrize(
-    ("make", "relus"), [(preact_resnet_18, 17), (wrn_40_2, 37), (resnext_29, 28)]
+    ("kind", "relus"), [("preact", 17), ("released", 16), ("wide", 13), ("resnext", 28)]
 )
-def test_details_of_layers(make, relus):
+def test_details_of_layers(kind, relus):
     """ReLUs: two a block and the last; three a block and the first."""
-    net = built(make)
+    net = built(kind)
     for layer in net.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             assert layer.momentum == 0.9 and layer.epsilon == 1e-5
@@ -220,10 +222,17 @@ def test_details_of_layers(make, relus):
     assert sum(isinstance(layer, keras.layers.ReLU) for layer in net.layers) == relus
 
 
-@pytest.mark.parametrize("make", [preact_resnet_18, resnext_29, wrn_28_2])
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(preact_resnet_18, filters=(16, 24, 32, 48)),
+        functools.partial(resnext_29, filters=(16, 32, 48), base_width=8),
+        functools.partial(wide_resnet, 10, 2),
+    ],
+)
 def test_convolutions_start_with_fan_out(make):
     """Variance 2/(filters · 9) of 3×3 kernels, grouped ones too; mean 0."""
-    for layer in built(make).layers:
+    for layer in make().layers:
         if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size[0] == 3:
             kernel = layer.get_weights()[0]
             ratio = np.var(kernel) * 9 * layer.filters / 2

@@ -212,10 +212,10 @@ def test_probability_of_a_large_map():
 @pytest.mark.parametrize("probability", [0.15, (0.0, 0.1, 0.5, 1.0)])
 def test_nonuniform_is_the_reference(probability):
     places = ops.PlacesByDeviation(DEVIATION)
-    probability = [
-        reference.replacement_probability(DEVIATION, s) for s in np.broadcast_to(probability, 4)
+    by_pixel = [
+        reference.replacement_probability(DEVIATION, p) for p in np.broadcast_to(probability, 4)
     ]
-    expected = reference.replace_pixels(IMAGES, probability, uniform_numbers([4, 7, 9]))
+    expected = reference.replace_pixels(IMAGES, by_pixel, uniform_numbers([4, 7, 9]))
     result = ops.nonuniform_noise(IMAGES, probability, places, SEED)
     np.testing.assert_allclose(result, expected, atol=1e-4)
     kept = expected == IMAGES

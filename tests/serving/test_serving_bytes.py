@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfrobust import nets, serving
 from tfrobust.layers import route
 from tfrobust.ops import image_decoding
-from tfrobust.serving import decoding as served_decoding
+from tfrobust.serving import batch_decoder as served_decoding
 
 NAMES = ["cat", "dog", "fox", "owl"]
 

@@ -99,9 +99,8 @@ def test_quick_settings_are_settings(script):
 def test_code_names_what_there_is(script):
     """What the cells take from the package, and give it, exists; `test_runs` runs them."""
     reader = Reader()
-    for cell in tool.cells(script.read_text(encoding="utf-8"), quick=True):
-        if cell.kind == "code":
-            reader.read(re.sub(r"^%.*", "", cell.source, flags=re.MULTILINE))
+    for cell in tool.code(tool.read(script, quick=True)):
+        reader.read(re.sub(r"^%.*", "", cell.source, flags=re.MULTILINE))
     assert not reader.wrong
     assert reader.checked > 50
 

@@ -123,7 +123,7 @@ def write_worst(folder, models, *, examples=6, size=32, name=str):
     records = [
         {
             "model": model,
-            "corruption": CORRUPTIONS[(5 * i) % 19],
+            "corruption": list(CORRUPTIONS)[(5 * i) % 19],
             "severity": 1 + i % 5,
             "label": name("automobile"),
             "predicted": name("ship"),

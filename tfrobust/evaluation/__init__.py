@@ -1,5 +1,6 @@
 """How robust a model is: metrics, and benchmarks that return result rows."""
 
+from tfrobust.evaluation import strength
 from tfrobust.evaluation.baselines import BASELINES, FLIP_BASELINES
 from tfrobust.evaluation.benchmark import Evaluator, benchmark
 from tfrobust.evaluation.calibration_error import (
@@ -69,6 +70,7 @@ __all__ = [
     "reliability_curve",
     "rms_calibration_error",
     "robust_accuracy",
+    "strength",
     "summary",
     "swept",
 ]

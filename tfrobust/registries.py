@@ -273,6 +273,7 @@ CORRUPTION_GROUPS = {
     "weather": ("snow", "frost", "fog", "brightness"),
     "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
 }
+#: The fifteen in one row, in the order of the papers' tables.
 TEST_CORRUPTIONS = tuple(name for group in CORRUPTION_GROUPS.values() for name in group)
 #: The four that are held out, for choosing settings.
 HELD_OUT_CORRUPTIONS = ("speckle_noise", "gaussian_blur", "spatter", "saturate")

@@ -1,9 +1,10 @@
 """Runs the tests: `python tools/run_tests.py quick | slow | all`.
 
-"quick" are the tests that are not marked slow, "slow" the others and those that stand in for other
-processors, "all" both. They run in groups, each in a process of its own, because XLA keeps what it
-has compiled until its process ends: in one process all tests together would need 20 GB. Two groups
-run at a time, the longest first, because one test leaves much of two cores idle.
+"quick" are the tests that are not marked slow, "slow" the others, "all" both, and once more with
+other kernels what is calculated: they stand in for other processors. They run in groups, each in a
+process of its own, because XLA keeps what it has compiled until its process ends: in one process
+all tests together would need 20 GB. Two groups run at a time, the longest first, because one test
+leaves much of two cores idle.
 
 A group's output is printed when it has ended; the last lines are the slowest tests and the times.
 With the variable JUNIT set, each group writes its results to a file whose name begins so.
@@ -27,20 +28,27 @@ import xml.etree.ElementTree
 #: The longest first; what no group names is in the last one.
 GROUPS = [
     "tests/contracts/test_methods.py",
+    "tests/evaluation tests/cli",
+    "tests/nets",
+    "tests/experiments tests/reports",
+    "tests/recipes",
     "tests/methods",
-    "tests/recipes tests/tuning",
-    "tests/contracts/test_nets.py tests/nets",
+    "tests/contracts/test_nets.py",
+    "tests/datasets",
     "tests/contracts/test_augments.py tests/augment",
+    "tests/ops tests/losses",
+    "tests/tuning",
+    "tests/serving tests/callbacks tests/saving",
     "tests/corruptions",
-    "tests/evaluation tests/serving tests/callbacks tests/saving tests/cli",
-    "tests/attacks tests/ops tests/layers tests/losses",
+    "tests/attacks tests/layers",
 ]
 #: The slow tests are others, and other groups of them take long.
 SLOW_GROUPS = [
     "tests/methods",
     "tests/test_notebooks.py",
-    "tests/test_documents.py",
     "tests/recipes",
+    "tests/test_documents.py",
+    "tests/contracts",
     "tests/corruptions tests/tuning",
 ]
 #: Each of them makes the same processor choose other kernels, as another processor would: other
@@ -67,11 +75,12 @@ def jobs_of(kind: str) -> list[tuple[str, list[str], dict[str, str]]]:
         return [*chosen, ("all others", [*rest, *marker], {})]
 
     quick, slow = parts(GROUPS, "not slow"), parts(SLOW_GROUPS, "slow")
+    others = []
     for variables in OTHER_PROCESSORS:
         name = " ".join(f"{key}={value}" for key, value in variables.items())
         arguments = [*CALCULATING.split(), "-m", "not slow"]
-        slow.append((f"{CALCULATING} with {name}", arguments, variables))
-    return {"quick": quick, "slow": slow, "all": [*slow, *quick]}[kind]
+        others.append((f"{CALCULATING} with {name}", arguments, variables))
+    return {"quick": quick, "slow": slow, "all": [*slow, *quick, *others]}[kind]
 
 
 def run_group(arguments: list[str], variables: dict[str, str], results: pathlib.Path) -> tuple:

@@ -167,7 +167,7 @@ def test_killed_and_started_again(tmp_path):
 
     killed = start(tmp_path / "a")
     for line in killed.stderr:
-        if "[3/7]" in line:
+        if " 3/7 [" in line:
             killed.send_signal(signal.SIGKILL)
             break
     killed.communicate()

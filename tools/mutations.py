@@ -623,23 +623,23 @@ MUTATIONS = (
     # Recipes, tuning and the command line ---------------------------------------------------
     Mutation(
         "killed training begins anew",
-        "recipes/training.py",
+        "trainer.py",
         "done = checkpoint.restore(model, data.train)",
         "done = 0",
         "recipes/test_recipes_training.py",
     ),
     Mutation(
         "test images choose for the validation images",
-        "recipes/training.py",
+        "trainer.py",
         "validation_data=data.validation,",
         "validation_data=data.test,",
         "recipes",
     ),
     Mutation(
         "model stays on all devices",
-        "recipes/training.py",
-        'return model if recipe.strategy == "none" else on_one_device(model)',
-        "return model",
+        "trainer.py",
+        "model = _on_one_device(model)",
+        "pass",
         "recipes/test_recipes_devices.py",
     ),
     Mutation(

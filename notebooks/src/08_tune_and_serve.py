@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import tensorflow as tf
 
 from tfrobust import augment, datasets, evaluation, methods, nets, reports, saving, serving, tuning
-from tfrobust.recipes.training import fit
+from tfrobust.trainer import fit
 
 keras.utils.set_random_seed(0)
 # %% tags=["settings"]

@@ -18,6 +18,7 @@ FLOORS = [
     ["recipes"],
     ["tuning"],
     ["reports"],
+    ["trainer"],
     ["evaluation"],
     ["saving"],
     ["methods"],
@@ -27,7 +28,7 @@ FLOORS = [
     ["layers", "datasets"],
     ["corruptions"],
     ["ops"],
-    ["rows", "validation", "provenance", "seeding"],
+    ["rows", "validation", "provenance", "seeding", "devices"],
     ["files", "registries", "dataset_facts"],
     ["version"],
 ]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import cli, datasets, rows, saving
+from tfrobust import cli, datasets, rows, saving, trainer
 from tfrobust.augment import GaussianNoise
 from tfrobust.evaluation import swept
 from tfrobust.evaluation.predictions import Predictions
@@ -171,7 +171,7 @@ def test_killed_runs_go_on(whole, tmp_path, monkeypatch):
     """Killed in the middle of a training, then before its model is measured."""
     # The line that is asked for brings the one that it starts from.
     setting = Small.small.replace(lines=("AT",))
-    end_of_epoch = experiment.Checkpoint.on_epoch_end
+    end_of_epoch = trainer.Checkpoint.on_epoch_end
 
     def killed(self, epoch, logs=None):
         end_of_epoch(self, epoch, logs)
@@ -179,7 +179,7 @@ def test_killed_runs_go_on(whole, tmp_path, monkeypatch):
 
     folder = shutil.copytree(whole["base"], tmp_path / "killed")
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
-        context.setattr(experiment.Checkpoint, "on_epoch_end", killed)
+        context.setattr(trainer.Checkpoint, "on_epoch_end", killed)
         Small().run(setting, folder, say=lambda line: None)
     assert len(list((folder / "rows").glob("*"))) == 1  # of the baseline
     assert not (folder / "models/at_0.keras").exists()

@@ -49,7 +49,7 @@ import tensorflow as tf
 
 from tfrobust import attacks, augment, corruptions, datasets, nets
 from tfrobust import methods as m
-from tfrobust.recipes.training import fit
+from tfrobust.trainer import fit
 
 IMAGES = 360  # every digit once; of its other two colourings clean accuracy alone is measured
 SEVERITIES = (3, 5)

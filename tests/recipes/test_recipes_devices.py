@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import methods, nets, recipes, rows, saving
-from tfrobust.recipes import devices
+from tfrobust import devices, methods, nets, recipes, rows, saving
 
 #: Few steps: each multiplies what rounding makes different, until the end is another one.
 SETTINGS = {"net": "lenet", "epochs": 2, "batch_size": 512, "learning_rate": 0.01}
@@ -103,7 +102,7 @@ def test_a_worker_that_does_not_write(small_job, few_augmentations, tmp_path, mo
     assert isinstance(model, methods.AugmentationTraining)
     for name in ("second", "second_finetuned"):
         written = {path.name for path in (tmp_path / name).iterdir()}
-        assert written <= {"checkpoints"}  # says for itself who writes it
+        assert written <= {"model_checkpoints"}  # says for itself who writes it
 
 
 def _free_ports(count):
@@ -167,7 +166,7 @@ def test_two_workers_one_of_them_killed(tmp_path):
     assert len(shown) == 4 and abs(shown[1] - accuracies[1]) < 1e-3 and shown[:2] == shown[2:]
 
     workers = Workers(tmp_path / "cut")
-    first = tmp_path / "cut" / "checkpoints" / "epoch_000001.npz"
+    first = tmp_path / "cut" / "model_checkpoints" / "epoch_000001.npz"
     deadline = time.monotonic() + 200
     while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.02)

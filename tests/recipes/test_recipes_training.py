@@ -79,7 +79,7 @@ def test_stopped_and_resumed(tmp_path, capsys, monkeypatch, few_augmentations):
         told = capsys.readouterr().out
         assert ("Epoch 1/3" in told) == (out == "whole")
         assert "Epoch 3/3" in told
-        assert not (tmp_path / out / "checkpoints").exists()  # no longer good for anything
+        assert not (tmp_path / out / "model_checkpoints").exists()  # no longer good for anything
     _assert_same(tmp_path)
     history = rows.read(tmp_path / "cut" / "history.jsonl")
     assert [row.corruption for row in history if row.epoch == 3] == few_augmentations
@@ -97,7 +97,7 @@ def test_killed_and_started_again(tmp_path):
 
     cut = start("cut")
     deadline = time.monotonic() + 300
-    while not (tmp_path / "cut" / "checkpoints" / "epoch_000001.npz").exists():
+    while not (tmp_path / "cut" / "model_checkpoints" / "epoch_000001.npz").exists():
         assert cut.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     cut.send_signal(signal.SIGKILL)
@@ -109,5 +109,5 @@ def test_killed_and_started_again(tmp_path):
         assert process.returncode == 0, errors
         assert ("Epoch 1/3" in told) == (out == "whole")
         assert "Epoch 3/3" in told
-        assert not (tmp_path / out / "checkpoints").exists()
+        assert not (tmp_path / out / "model_checkpoints").exists()
     _assert_same(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import gc
+import functools
 import os
 import pathlib
 import re
@@ -15,14 +15,13 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust import datasets, files, methods, nets, rows, saving, validation
+from tfrobust import datasets, devices, files, methods, nets, rows, saving, trainer, validation
 from tfrobust.augment import Flip, PadAndCrop
-from tfrobust.callbacks import Checkpoint
 from tfrobust.evaluation import Evaluator
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import intervals
 from tfrobust.experiments.tables import PaperTable, fill
-from tfrobust.recipes import devices, training
+from tfrobust.recipes import training
 from tfrobust.recipes.base import Recipe, RunFolder
 from tfrobust.registries import NETS
 from tfrobust.seeding import seed_everything
@@ -371,43 +370,22 @@ class Experiment:
             line = next(each for each in self.lines(run, seed) if each.name == line.name)
         numbers = line.training or (setting.finetuning if line.start else setting.training)
         seed_everything(seed)
-        keras.mixed_precision.set_global_policy(setting.precision)
-        try:
-            data = run.data(numbers, seed, **line.data)
-            if setting.flips_and_crops:
-                data = flipped_and_cropped(data, seed)
-            net = self._net(run, line, seed, data, numbers)
-            with chosen.scope():
-                if setting.strategy != "none":
-                    net = training.made_anew(net)
-                model = _method(line, net)
-                optimizer = _optimizer(numbers, data)
-            callbacks = line.callbacks(data)
-            remembered = [c for c in callbacks if hasattr(c, "get_state")]
-            checkpoint = Checkpoint(
-                run.folder / "models" / f"{_file_name(line.name)}_{seed}_checkpoints",
-                remember=remembered,
-            )
-            training.fit(
-                model,
-                data,
-                epochs=numbers.epochs,
-                learning_rate=numbers.learning_rate,
-                optimizer=optimizer,
-                callbacks=callbacks,
-                checkpoint=checkpoint,
-            )
-        finally:
-            keras.mixed_precision.set_global_policy("float32")
-        history = [row for c in callbacks for row in getattr(c, "rows", [])]
-        if history:
-            rows.write(history, run.history_file(line.name, seed))
-        if setting.strategy != "none":
-            model = training.on_one_device(model)
-        saving.save_model(model, run.model_file(line.name, seed))
-        checkpoint.clear()
-        del model, net
-        gc.collect()
+        data = run.data(numbers, seed, **line.data)
+        if setting.flips_and_crops:
+            data = flipped_and_cropped(data, seed)
+        trainer.train_to(
+            run.model_file(line.name, seed),
+            lambda: self._net(run, line, seed, data, numbers),
+            lambda net: _method(line, net),
+            data,
+            epochs=numbers.epochs,
+            learning_rate=numbers.learning_rate,
+            optimizer=_optimizer(numbers, data),
+            callbacks=line.callbacks(data),
+            history=run.history_file(line.name, seed),
+            precision=setting.precision,
+            strategy=chosen,
+        )
 
     def _net(
         self, run: Run, line: ModelSpec, seed: int, data: datasets.Data, numbers: Training
@@ -485,10 +463,11 @@ def _method(line: ModelSpec, net: keras.Model) -> methods.RobustModel:
     return model
 
 
-def _optimizer(numbers: Training, data: datasets.Data) -> Optional[keras.optimizers.Optimizer]:
+def _optimizer(numbers: Training, data: datasets.Data) -> Optional[Callable[[], Any]]:
     if numbers.plan is None:
         return None
-    return methods.plan_optimizer(
+    return functools.partial(
+        methods.plan_optimizer,
         numbers.plan,
         steps_per_epoch=int(data.train.cardinality()),
         epochs=numbers.epochs,

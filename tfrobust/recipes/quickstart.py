@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tfrobust import datasets, files, methods, nets, reports, rows, saving, serving
+from tfrobust import datasets, files, methods, nets, reports, rows, saving, serving, trainer
 from tfrobust.augment import GaussianBlur, presets
 from tfrobust.augment.base import Augment, StrengthAugment
-from tfrobust.callbacks import Checkpoint
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.ops import sampling
 from tfrobust.recipes import training
@@ -185,10 +184,6 @@ def _history_file(run: RunFolder, name: str) -> pathlib.Path:
     return run / "models" / f"{_file_name(name)}_history.jsonl"
 
 
-def _checkpoints(run: RunFolder, name: str) -> pathlib.Path:
-    return run / "models" / f"{_file_name(name)}_{training.CHECKPOINTS}"
-
-
 def _file_name(name: str) -> str:
     return name.lower().replace("/", "_")
 
@@ -196,17 +191,14 @@ def _file_name(name: str) -> str:
 def _train_baseline(recipe: Quickstart, run: RunFolder) -> None:
     seed_everything(recipe.seed)
     data = _data(recipe)
-    model = methods.Baseline(nets.NETS[recipe.net](data.image_shape, data.classes))
-    checkpoint = Checkpoint(_checkpoints(run, BASELINE))
-    training.fit(
-        model,
+    trainer.train_to(
+        _model_file(run, BASELINE),
+        lambda: nets.NETS[recipe.net](data.image_shape, data.classes),
+        methods.Baseline,
         data,
         epochs=recipe.baseline_epochs,
         learning_rate=recipe.baseline_learning_rate,
-        checkpoint=checkpoint,
     )
-    saving.save_model(model, _model_file(run, BASELINE))
-    checkpoint.clear()
 
 
 def _calibrate(recipe: Quickstart, run: RunFolder) -> None:
@@ -234,12 +226,7 @@ def _finetune(
     seed_everything(recipe.seed)
     data = _data(recipe)
     method, settings = recipe.finetunings[name]
-    model = training.build_method(
-        method,
-        saving.load_model(_model_file(run, BASELINE)).net,
-        presets.combined(individual, seed=recipe.seed),
-        settings,
-    )
+    augment = presets.combined(individual, seed=recipe.seed)
     monitor = RobustnessMonitor(
         data.validation,
         evaluator,
@@ -247,18 +234,16 @@ def _finetune(
         dataset=f"{data.name}/validation",
         seed=recipe.seed,
     )
-    checkpoint = Checkpoint(_checkpoints(run, name), remember=[monitor])
-    training.fit(
-        model,
+    trainer.train_to(
+        _model_file(run, name),
+        lambda: saving.load_model(_model_file(run, BASELINE)).net,
+        lambda net: training.build_method(method, net, augment, settings),
         data,
         epochs=recipe.finetune_epochs,
         learning_rate=recipe.finetune_learning_rate,
         callbacks=[monitor],
-        checkpoint=checkpoint,
+        history=_history_file(run, name),
     )
-    rows.write(monitor.rows, _history_file(run, name))
-    saving.save_model(model, _model_file(run, name))  # marks this finetuning as finished
-    checkpoint.clear()
 
 
 def _evaluate(recipe: Quickstart, run: RunFolder, evaluator: Evaluator) -> list[rows.Row]:

@@ -5,30 +5,23 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pathlib
-import sys
-import tempfile
 from collections.abc import Mapping
 from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import datasets, files, rows, saving
+from tfrobust import datasets, devices, files, rows, saving, trainer
 from tfrobust.attacks import FGSM
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
-from tfrobust.augment.combine import alternates
-from tfrobust.callbacks import AlternateAugmentations, Checkpoint
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.methods.base import RobustModel
-from tfrobust.recipes import devices
 from tfrobust.recipes.base import Recipe, RunFolder
 from tfrobust.registries import METHODS, NETS
 from tfrobust.seeding import seed_everything
 
-#: Folder of a run with the checkpoints that an unfinished training resumes from.
-CHECKPOINTS = "checkpoints"
-#: File that a run writes last.
-FINISHED = "model.keras"
+#: The trained model, in the folder of a run.
+MODEL = "model.keras"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,25 +113,24 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     seed_everything(recipe.seed)  # before loading: shuffling depends on TensorFlow's seed too
     data = training_data(recipe)  # missing data must not leave a folder behind
     run = _run_folder(recipe, out, data) if devices.is_chief(chosen) else None
-    finished = pathlib.Path(out, FINISHED)
-    if finished.exists():
-        return saving.load_model(finished)
-    with chosen.scope():
-        model = METHODS["baseline"](build(data.image_shape, data.classes))
-    checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS))
-    model = _fit_on_strategy(model, data, recipe, checkpoint)
-    if run is None:
-        return model
-    measured = Evaluator({}).rows(
-        model,
-        data.validation,
-        model_name="baseline",
-        dataset=f"{data.name}/validation",
-        seed=recipe.seed,
+    model = trainer.train_to(
+        pathlib.Path(out, MODEL),
+        lambda: build(data.image_shape, data.classes),
+        METHODS["baseline"],
+        data,
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        strategy=chosen,
     )
-    rows.write(measured, run / "rows.jsonl")
-    saving.save_model(model, finished)
-    checkpoint.clear()
+    if run is not None and not (run / "rows.jsonl").exists():
+        measured = Evaluator({}).rows(
+            model,
+            data.validation,
+            model_name="baseline",
+            dataset=f"{data.name}/validation",
+            seed=recipe.seed,
+        )
+        rows.write(measured, run / "rows.jsonl")
     return model
 
 
@@ -165,17 +157,13 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     seed_everything(recipe.seed)
     source = saving.load_model(recipe.model)
     data = training_data(recipe)
-    run = _run_folder(recipe, out, data) if devices.is_chief(chosen) else None
-    finished = pathlib.Path(out, FINISHED)
-    if finished.exists():
-        return saving.load_model(finished)
-    with chosen.scope():
-        # Created in the scope, which owns the variables. (Keras 2 cannot load a model there.)
+    if devices.is_chief(chosen):
+        _run_folder(recipe, out, data)
+
+    def method(net: keras.Model) -> RobustModel:
         augment = perturbation(recipe.augment, individual, seed=recipe.seed)
-        net = getattr(source, "net", source)
-        if recipe.strategy != "none":
-            net = made_anew(net)
-        model = build_method(recipe.method, net, augment, recipe.settings)
+        return build_method(recipe.method, net, augment, recipe.settings)
+
     monitor = RobustnessMonitor(
         data.validation,
         {**individual, **presets.combinations(individual)},
@@ -183,60 +171,27 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         dataset=f"{data.name}/validation",
         seed=recipe.seed,
     )
-    checkpoint = Checkpoint(pathlib.Path(out, CHECKPOINTS), remember=[monitor])
-    model = _fit_on_strategy(model, data, recipe, checkpoint, callbacks=[monitor])
-    if run is None:
-        return model
-    rows.write(monitor.rows, run / "history.jsonl")
-    saving.save_model(model, finished)
-    checkpoint.clear()
-    return model
+    return trainer.train_to(
+        pathlib.Path(out, MODEL),
+        lambda: getattr(source, "net", source),
+        method,
+        data,
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        callbacks=[monitor],
+        history=pathlib.Path(out, "history.jsonl"),
+        strategy=chosen,
+    )
 
 
 def _run_folder(
     recipe: Union[Train, Finetune], out: files.PathLike, data: datasets.Data
 ) -> RunFolder:
     """Creates the folder of a run, with a description of the data."""
-    run = RunFolder(out, recipe, finished=FINISHED)
+    run = RunFolder(out, recipe, finished=MODEL)
     if not run.finished:
         files.write_json(data.describe(), run / "data.json")
     return run
-
-
-def _fit_on_strategy(
-    model: RobustModel,
-    data: datasets.Data,
-    recipe: Union[Train, Finetune],
-    checkpoint: Checkpoint,
-    callbacks: Any = (),
-) -> keras.Model:
-    """Trains a model as a recipe says and returns it on one device."""
-    with devices.others_alive():
-        fit(
-            model,
-            data,
-            epochs=recipe.epochs,
-            learning_rate=recipe.learning_rate,
-            callbacks=callbacks,
-            checkpoint=checkpoint,
-        )
-        return model if recipe.strategy == "none" else on_one_device(model)
-
-
-def made_anew(net: keras.Model) -> keras.Model:
-    """A copy of a net whose variables belong to the strategy of the current scope."""
-    weights = net.get_weights()
-    net = type(net).from_config(net.get_config())
-    net.set_weights(weights)
-    return net
-
-
-def on_one_device(model: keras.Model) -> keras.Model:
-    """A copy of a model on one device. All workers must call it, to aggregate the statistics."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "model.keras")
-        saving.save_model(model, path)
-        return saving.load_model(path)
 
 
 def training_data(recipe: Union[Train, Finetune]) -> datasets.Data:
@@ -254,66 +209,6 @@ def training_data(recipe: Union[Train, Finetune]) -> datasets.Data:
     )
     data.split("train")
     return data
-
-
-def fit(
-    model: RobustModel,
-    data: datasets.Data,
-    *,
-    epochs: int,
-    learning_rate: float = 0.05,
-    optimizer: Optional[keras.optimizers.Optimizer] = None,
-    callbacks: Any = (),
-    checkpoint: Optional[Checkpoint] = None,
-    verbose: Optional[int] = None,
-) -> Any:
-    """Compiles and fits a method with SGD, momentum 0.9 and cosine decay of the learning rate.
-
-    Call `seed_everything` first, before the net is created or loaded.
-
-    Args:
-        model: The method.
-        data: The data set.
-        epochs: Number of passes over the training images, 1 or more.
-        learning_rate: Initial learning rate, above 0.
-        optimizer: Optimizer to use instead; `learning_rate` is then ignored.
-        callbacks: Further callbacks; one for alternating augmentations is added where needed.
-        checkpoint: Checkpoint to resume from, and to save each epoch to.
-        verbose: 0, 1 or 2, as in Keras. Default: a progress bar on a terminal, else one line per
-            epoch.
-
-    Returns:
-        The Keras history.
-
-    Raises:
-        ValueError: `epochs` or `learning_rate` is out of range.
-    """
-    if epochs < 1:
-        raise ValueError(f"epochs must be 1 or more; received {epochs}")
-    if not 0 < learning_rate < 100:
-        raise ValueError(f"learning_rate must be above 0 and below 100; received {learning_rate}")
-    with model.distribute_strategy.scope():
-        if optimizer is None:
-            steps = epochs * int(data.train.cardinality())
-            schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-            optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
-        model.compile(optimizer, metrics=["accuracy"])
-    callbacks = list(callbacks)
-    if alternates(model.augment):
-        callbacks.insert(0, AlternateAugmentations())
-    done = 0
-    if checkpoint is not None:
-        done = checkpoint.restore(model, data.train)
-        callbacks.append(checkpoint)
-    return model.fit(
-        data.train,
-        validation_data=data.validation,
-        epochs=epochs,
-        initial_epoch=done,
-        callbacks=callbacks,
-        shuffle=False,  # the data set shuffles itself; Keras 3 warns without this
-        verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
-    )
 
 
 def individual_augmentations(strengths: Optional[files.PathLike]) -> dict[str, StrengthAugment]:

@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 import keras
 
-from tfrobust import files, reports, rows, saving, tuning, validation
+from tfrobust import files, reports, rows, saving, trainer, tuning, validation
 from tfrobust.attacks import FGSM
 from tfrobust.augment import presets
 from tfrobust.augment.base import StrengthAugment
@@ -112,7 +112,7 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
         objective=recipe.objective,
         clean_floor=floor,
         conditions=_conditions(recipe, individual),
-        fit=functools.partial(training.fit, learning_rate=recipe.learning_rate),
+        fit=functools.partial(trainer.fit, learning_rate=recipe.learning_rate),
         seed=recipe.seed,
         say=say,
     )

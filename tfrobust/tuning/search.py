@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import json
 import math
@@ -14,9 +15,8 @@ from typing import Any, Optional, Union
 import keras
 import tensorflow as tf
 
-from tfrobust import files, saving, validation
-from tfrobust.augment.combine import alternates
-from tfrobust.callbacks import AlternateAugmentations, RestoreBest
+from tfrobust import files, saving, trainer, validation
+from tfrobust.callbacks import RestoreBest
 from tfrobust.datasets import Data
 from tfrobust.evaluation import RobustnessMonitor
 from tfrobust.evaluation.benchmark import Conditions, Evaluator
@@ -171,9 +171,9 @@ def search(
         )
         best = RestoreBest(name, direction)
         added = [_StopOnNonFiniteLoss(), monitor, FlooredScore(clean_floor), best]
-        history = (fit or _fit)(
-            model, loaded, epochs=trial_epochs, callbacks=[*copy.deepcopy(list(callbacks)), *added]
-        ).history
+        train = fit or functools.partial(trainer.fit, learning_rate=None, verbose=0)
+        every = [*copy.deepcopy(list(callbacks)), *added]
+        history = train(model, loaded, epochs=trial_epochs, callbacks=every).history
         if best.best_epoch is None:
             raise FloatingPointError(f"{name} was NaN in each epoch")
         saving.save_model(model, _model_file(folder, int(trial) + 1))
@@ -331,20 +331,6 @@ def _open_folder(out: files.PathLike, settings: dict[str, Any]) -> pathlib.Path:
             f"{wanted[other[0]]!r}; give another output folder"
         )
     return folder
-
-
-def _fit(model: Any, data: Any, *, epochs: int, callbacks: Sequence[Any]) -> Any:
-    callbacks = list(callbacks)
-    if alternates(getattr(model, "augment", None)):
-        callbacks.insert(0, AlternateAugmentations())
-    return model.fit(
-        data.train,
-        validation_data=data.validation,
-        epochs=epochs,
-        callbacks=callbacks,
-        shuffle=False,  # the data set shuffles itself
-        verbose=0,
-    )
 
 
 def _to_trial(

@@ -82,6 +82,16 @@ def _tpu() -> tf.distribute.Strategy:
     return tf.distribute.TPUStrategy(resolver)
 
 
+def is_distributed(chosen: tf.distribute.Strategy) -> bool:
+    """Whether a strategy is more than TensorFlow's default of one device.
+
+    Args:
+        chosen: What `strategy` returned.
+    """
+    with chosen.scope():
+        return bool(tf.distribute.has_strategy())
+
+
 def is_chief(chosen: tf.distribute.Strategy) -> bool:
     """Whether this process is the one of its strategy that writes results.
 

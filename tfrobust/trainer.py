@@ -1,0 +1,172 @@
+"""The one way to train: compile, fit, resume, save."""
+
+from __future__ import annotations
+
+import gc
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
+
+import keras
+import tensorflow as tf
+
+from tfrobust import datasets, devices, files, rows, saving, validation
+from tfrobust.augment.combine import alternates
+from tfrobust.callbacks import AlternateAugmentations, Checkpoint
+
+
+def fit(
+    model: keras.Model,
+    data: datasets.Data,
+    *,
+    epochs: int,
+    learning_rate: Optional[float] = 0.05,
+    optimizer: Optional[keras.optimizers.Optimizer] = None,
+    callbacks: Sequence[Any] = (),
+    checkpoint: Optional[Checkpoint] = None,
+    verbose: Optional[int] = None,
+) -> keras.callbacks.History:
+    """Compiles and fits a method with SGD, momentum 0.9 and cosine decay of the learning rate.
+
+    Call `seed_everything` first, before the data are loaded and the net is created or loaded.
+
+    Args:
+        model: The method.
+        data: The data set.
+        epochs: Number of passes over the training images, 1 or more.
+        learning_rate: Initial learning rate, above 0; None for a model that is compiled already.
+        optimizer: Optimizer to use instead; `learning_rate` is then ignored.
+        callbacks: Further callbacks; one for alternating augmentations is added where needed.
+        checkpoint: Checkpoint to resume from, and to save each epoch to.
+        verbose: 0, 1 or 2, as in Keras. Default: a progress bar on a terminal, else one line per
+            epoch.
+
+    Returns:
+        The Keras history.
+
+    Raises:
+        ValueError: `epochs` or `learning_rate` is out of range.
+    """
+    validation.check_whole("epochs", epochs, 1, 1_000_000)
+    if learning_rate is not None and not 0 < learning_rate < 100:
+        raise ValueError(f"learning_rate must be above 0 and below 100; received {learning_rate}")
+    if optimizer is not None or learning_rate is not None:
+        with model.distribute_strategy.scope():
+            if optimizer is None:
+                steps = epochs * int(data.train.cardinality())
+                schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+                optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
+            model.compile(optimizer, metrics=["accuracy"])
+    callbacks = list(callbacks)
+    if alternates(getattr(model, "augment", None)):
+        callbacks.insert(0, AlternateAugmentations())
+    done = 0
+    if checkpoint is not None:
+        done = checkpoint.restore(model, data.train)
+        callbacks.append(checkpoint)
+    return model.fit(
+        data.train,
+        validation_data=data.validation,
+        epochs=epochs,
+        initial_epoch=done,
+        callbacks=callbacks,
+        shuffle=False,  # the data set shuffles itself; Keras 3 warns without this
+        verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
+    )
+
+
+def train_to(
+    file: files.PathLike,
+    net: Callable[[], keras.Model],
+    method: Callable[[keras.Model], keras.Model],
+    data: datasets.Data,
+    *,
+    epochs: int,
+    learning_rate: float = 0.05,
+    optimizer: Optional[Callable[[], keras.optimizers.Optimizer]] = None,
+    callbacks: Sequence[Any] = (),
+    history: Optional[files.PathLike] = None,
+    precision: str = "float32",
+    strategy: Optional[tf.distribute.Strategy] = None,
+) -> keras.Model:
+    """Trains a model and saves it; a killed training resumes after its last completed epoch.
+
+    Call `seed_everything` first, before the data are loaded. If the file exists, it is loaded and
+    nothing is trained. Until then, checkpoints are beside it, in a folder that is named after it.
+    Under a strategy of several workers each of them calls this with the same file; one writes.
+
+    Args:
+        file: The `.keras` file to write.
+        net: Creates or loads the net.
+        method: Builds the method on that net, or on a copy whose variables belong to `strategy`.
+        data: The data set.
+        epochs: As for `fit`.
+        learning_rate: As for `fit`.
+        optimizer: Creates the optimizer to use instead.
+        callbacks: Callbacks; the state of those with `get_state` is part of the checkpoints.
+        history: File for the `rows` of the callbacks, such as those of `RobustnessMonitor`.
+        precision: Keras dtype policy during the training.
+        strategy: What `devices.strategy` returned. Default: one device.
+
+    Returns:
+        The trained model, on one device.
+
+    Raises:
+        ValueError: An argument is out of range.
+        ConnectionError: Another worker was lost.
+    """
+    file = pathlib.Path(file)
+    if file.exists():
+        return saving.load_model(file)
+    strategy = strategy or devices.strategy("none")
+    distributed = devices.is_distributed(strategy)
+    checkpoint = Checkpoint(
+        file.with_name(f"{file.stem}_checkpoints"),
+        remember=[callback for callback in callbacks if hasattr(callback, "get_state")],
+    )
+    before = keras.mixed_precision.global_policy().name
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        # Created outside the scope: Keras 2 cannot load a model inside.
+        created = net()
+        with strategy.scope():
+            model = method(_made_anew(created) if distributed else created)
+            chosen = None if optimizer is None else optimizer()
+        with devices.others_alive():
+            fit(
+                model,
+                data,
+                epochs=epochs,
+                learning_rate=learning_rate,
+                optimizer=chosen,
+                callbacks=callbacks,
+                checkpoint=checkpoint,
+            )
+            if distributed:  # all workers take part, to aggregate the statistics of batch norm
+                model = _on_one_device(model)
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+    if devices.is_chief(strategy):
+        measured = [row for callback in callbacks for row in getattr(callback, "rows", [])]
+        if history is not None and measured:
+            rows.write(measured, history)
+        saving.save_model(model, file)
+        checkpoint.clear()
+    gc.collect()  # Keras models contain reference cycles
+    return model
+
+
+def _made_anew(net: keras.Model) -> keras.Model:
+    """A copy of a net whose variables belong to the strategy of the current scope."""
+    copy = type(net).from_config(net.get_config())
+    copy.set_weights(net.get_weights())
+    return copy
+
+
+def _on_one_device(model: keras.Model) -> keras.Model:
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "model.keras")
+        saving.save_model(model, path)
+        return saving.load_model(path)

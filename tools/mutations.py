@@ -633,7 +633,7 @@ MUTATIONS = (
         "trainer.py",
         "validation_data=data.validation,",
         "validation_data=data.test,",
-        "recipes",
+        "test_trainer.py",
     ),
     Mutation(
         "model stays on all devices",

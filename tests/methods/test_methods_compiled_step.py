@@ -140,3 +140,19 @@ def test_layers_of_all_devices_together_are_refused(make, images, labels, device
     with pytest.raises(ValueError, match="XLA cannot compile a layer that all devices work on"):
         model.fit(images, labels, verbose=0)
     assert int(model.optimizer.iterations.numpy()) == 0
+
+
+def test_xla_is_asked_for(make_net, images, labels, monkeypatch):
+    """That a function is made for it is seen above; here, that TensorFlow is told to compile it."""
+    asked, make = [], tf.function
+
+    def watched(function=None, **settings):
+        if "forward_backward" in getattr(function, "__name__", ""):  # Keras has some of its own
+            asked.append(settings.get("jit_compile"))
+        return make(function, **settings)
+
+    monkeypatch.setattr(tf, "function", watched)
+    for jit_compile in (True, False):
+        asked.clear()
+        compiled(make_net(), jit_compile=jit_compile).fit(images, labels, verbose=0)
+        assert asked and all(asked) if jit_compile else not any(asked)

@@ -155,3 +155,24 @@ def test_crops_of_larger_images(whole):
     model.compile("sgd", run_eagerly=True)
     history = model.fit(images, np.arange(8) % 4, batch_size=8, verbose=0).history
     assert np.isfinite(history["loss"]).all()
+
+
+def test_evaluation_leaves_the_net_as_it_is(images, labels):
+    """Batch norm uses its stored statistics, and does not update them."""
+    net = keras.Sequential(
+        [
+            keras.Input([16, 16, 3]),
+            keras.layers.BatchNormalization(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+        ]
+    )
+    before = net.get_weights()
+    model = methods.Baseline(net)
+    model.compile("sgd", metrics=["accuracy"])
+    measured = model.evaluate(images, labels, batch_size=4, verbose=0, return_dict=True)
+    for now, then in zip(net.get_weights(), before):
+        np.testing.assert_array_equal(now, then)
+    expected = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss = float(expected(labels, net(images, training=False)))
+    assert measured["loss"] == pytest.approx(loss, rel=1e-5)

@@ -5,15 +5,6 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    """Nothing is seeded here, as it is elsewhere before each test.
-
-    Attacks draw from seeds of their own, and when TensorFlow's seed is set it forgets what it has
-    prepared to run. A test whose net has random weights seeds them itself.
-    """
-
-
 @pytest.fixture
 def linear():
     """Makes a linear net of given size, and returns it with its weights in float64."""

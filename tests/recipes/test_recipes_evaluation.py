@@ -26,7 +26,7 @@ def small_data(count=24):
     labels = np.arange(count) % 3
     bright = np.eye(3, dtype=int)[labels][:, None, None]
     images = (random.integers(40, 110, [count, 32, 32, 3]) + 60 * bright) / 255
-    test = tf.data.Dataset.from_tensor_slices((np.float32(images), labels)).batch(10)
+    test = tf.data.Dataset.from_tensor_slices((np.float32(images), labels)).batch(12)
     sizes = {"test": count}
     return datasets.Data("toy", None, None, test, ("red", "green", "blue"), (32, 32, 3), sizes)
 

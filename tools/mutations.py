@@ -88,8 +88,8 @@ MUTATIONS = (
     Mutation(
         "gradient of feature maps is half of it",
         "losses/fused_feature_maps.py",
-        "by_square = tf.reshape(2.0 / count * by_square, column)",
-        "by_square = tf.reshape(1.0 / count * by_square, column)",
+        "square_gradient = tf.reshape(2.0 / count * square_gradient, column)",
+        "square_gradient = tf.reshape(1.0 / count * square_gradient, column)",
         "losses/test_losses_feature_maps.py",
     ),
     Mutation(

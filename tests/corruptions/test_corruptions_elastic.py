@@ -88,7 +88,7 @@ def test_moving_all_three_points_shifts_the_image():
     moves = tf.tile(tf.constant([[[2.0, -1.0]]]), [1, 3, 1])  # 2 to the right, 1 up
     steps = elastic._affine_steps(moves, (12, 15))
     image = tf.constant(photographs(1, 12, 15))
-    corners = elastic._fetch(pixels.pack_whole(image), *elastic._affine_places(*steps))
+    corners = elastic._gather_pixels(pixels.pack_whole(image), *elastic._affine_places(*steps))
     result = pixels.unpack_whole(elastic._affine_words(*corners, *steps), 3).numpy()[0]
     mirrored = np.pad(image.numpy()[0], [[0, 1], [2, 0], [0, 0]], mode="reflect")
     np.testing.assert_array_equal(result, mirrored[1:, :-2])

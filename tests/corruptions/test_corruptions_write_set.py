@@ -19,7 +19,7 @@ LABELS = np.arange(11) % 10
 def small_batches(monkeypatch):
     module = sys.modules["tfrobust.corruptions.write_set"]
     monkeypatch.setattr(module, "_BATCH_PIXELS", 4 * 32 * 32)
-    monkeypatch.setattr(module, "_BATCHES_A_MARK", 2)
+    monkeypatch.setattr(module, "_BATCHES_PER_MARK", 2)
 
 
 def contents(folder):
@@ -126,7 +126,7 @@ def test_killed_process_leaves_a_set_that_goes_on(tmp_path):
 import sys, numpy as np
 from tfrobust import corruptions
 sys.modules["tfrobust.corruptions.write_set"]._BATCH_PIXELS = 4 * 32 * 32
-sys.modules["tfrobust.corruptions.write_set"]._BATCHES_A_MARK = 2
+sys.modules["tfrobust.corruptions.write_set"]._BATCHES_PER_MARK = 2
 images = np.random.default_rng(0).integers(0, 256, [11, 32, 32, 3], "uint8")
 def slow(done, total):
     import time

@@ -1,4 +1,4 @@
-"""What the tests of attacks share: a net that they can compute by hand."""
+"""Fixtures of the attacks' tests: a net that can be computed by hand."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Nothing is seeded here, as it is elsewhere before each test.
+    """Overrides the seeding before each test, which is not needed here.
 
     Attacks draw from seeds of their own, and when TensorFlow's seed is set it forgets what it has
     prepared to run. A test whose net has random weights seeds them itself.

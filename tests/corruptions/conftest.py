@@ -1,11 +1,11 @@
-"""What the tests of corruptions share."""
+"""Fixtures of the corruptions' tests."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Nothing is seeded here, as it is elsewhere before each test.
+    """Overrides the seeding before each test, which is not needed here.
 
     Corruptions draw from seeds of their own, and when TensorFlow's seed is set it forgets what it
     has prepared to run: every function is optimised anew, which takes most of a short test.

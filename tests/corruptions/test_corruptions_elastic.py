@@ -38,7 +38,7 @@ def read(image, rows, columns, mode):
 
 
 def affine_warp(image, moves):
-    """The map of three points as the solution of linear equations; read in steps of 1/32."""
+    """The map of three points by solving linear equations; positions in steps of 1/32."""
     height, width = image.shape[:2]
     side = min(height, width) // 3
     centre = np.array([height // 2, width // 2])
@@ -114,7 +114,7 @@ def test_mirrors_as_often_as_needed(places, edge, expected):
 
 
 @pytest.mark.parametrize("sigma", [0, 0.3, 2.44, 5, 19.5, 171])
-def test_smooths_as_scipy(sigma):
+def test_smoothing_matches_scipy(sigma):
     maps = np.random.default_rng(0).uniform(-1, 1, [2, 9, 50])
     result = elastic._smooth(tf.constant(maps, tf.float32), sigma).numpy()
     for i in range(2):
@@ -133,7 +133,7 @@ def test_moments_of_the_noise():
 
 
 def test_wide_waves_do_not_depend_on_the_batch():
-    """Others have the contract tests of all corruptions."""
+    """Other settings are covered by the contract tests of all corruptions."""
     images, image_keys = tf.constant(photographs(4, *SIZE)), keys(4)
     whole = elastic_transform(images, image_keys, 50.0, 9.0, 2.0).numpy()
     chosen = [2, 0]

@@ -1,4 +1,4 @@
-"""A corrupted set on disk."""
+"""Corrupted data sets on disk."""
 
 import json
 import subprocess
@@ -73,7 +73,7 @@ def test_interrupted_and_called_again_gives_the_same_bytes(tmp_path, after):
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
-def test_damaged_file_is_begun_anew(tmp_path):
+def test_damaged_file_is_started_again(tmp_path):
     write_set(IMAGES, LABELS, tmp_path / "whole", names=NAMES[1:])
 
     def stop(done, total):
@@ -121,7 +121,7 @@ def test_wrong_input_is_refused_before_anything_is_written(
     assert not (tmp_path / "set").exists()
 
 
-def test_killed_process_leaves_a_set_that_goes_on(tmp_path):
+def test_killed_process_leaves_a_set_that_can_be_resumed(tmp_path):
     code = """
 import sys, numpy as np
 from tfrobust import corruptions

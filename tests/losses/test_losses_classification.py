@@ -50,7 +50,7 @@ def test_half_precision_is_computed_in_float32():
     )
 
 
-def test_shift_of_the_logits_changes_nothing():
+def test_invariant_to_a_shift_of_the_logits():
     shifted = losses.cross_entropy(tf.constant(LABELS), LOGITS + 64)
     unshifted = losses.cross_entropy(tf.constant(LABELS), LOGITS)
     np.testing.assert_allclose(shifted, unshifted, atol=1e-4)

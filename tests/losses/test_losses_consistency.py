@@ -48,7 +48,7 @@ def test_nonnegative_and_zero_for_equal_predictions(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_shift_of_the_logits_changes_nothing(name):
+def test_invariant_to_a_shift_of_the_logits(name):
     divergence = getattr(losses, name)
     np.testing.assert_allclose(divergence(P + 64, Q - 64), divergence(P, Q), atol=1e-3)
 

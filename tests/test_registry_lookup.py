@@ -1,4 +1,4 @@
-"""Names, and what they stand for."""
+"""Registries: names and the objects that they stand for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ every = pytest.mark.parametrize("kind", ALL)
 
 
 @every
-def test_every_name_stands_for_something(kind):
+def test_every_name_resolves(kind):
     registry = ALL[kind]
     assert len(registry) == len(list(registry)) > 0
     for name in registry:
@@ -48,7 +48,7 @@ def test_unknown_name(kind, name):
         assert str(caught.value) == wanted
 
 
-def test_registry_of_ones_own():
+def test_custom_registry():
     registry = Registry("thing", {"row": ("rows:Row", "a row"), "lost": ("nowhere:X", "not there")})
     assert list(registry) == ["row", "lost"] and registry["row"] is tfrobust.rows.Row
     assert registry.describe("lost") == "not there"

@@ -101,7 +101,7 @@ def test_no_one_hot_labels():
         validation.check_labels(np.zeros([0, 10]), 10)
 
 
-def test_message_on_a_negative_share():
+def test_message_on_a_negative_probability():
     with pytest.raises(ValueError, match=r"-0\.5"):
         validation.check_labels([[1.5, -0.5]], 2)
 

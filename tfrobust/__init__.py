@@ -1,7 +1,6 @@
 """Robust image classifiers in Keras and TensorFlow.
 
-`import tfrobust` is cheap: a subpackage, and TensorFlow with it, is imported when one of its
-names is first used.
+`import tfrobust` is cheap: subpackages, and TensorFlow with them, are imported on first use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What can be chosen by name. Reading the names imports neither TensorFlow nor the things named.
+"""Registries of everything that can be chosen by name.
 
-The registries feed the command line, the tuner, the contract tests and the tables: a new method,
-augmentation, net or data set is one file and one line here.
+Reading the names imports neither TensorFlow nor the registered objects. The registries feed the
+command line, the tuner, the contract tests and the tables: a new method, augmentation, net or data
+set takes one file and one line here.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import Any
 
 
 class Registry(Mapping[str, Any]):
-    """Names to the classes or functions that they stand for, imported on first use.
+    """Mapping from names to classes or functions, which are imported on first use.
 
     Args:
-        kind: What one entry is, for messages: `"augmentation"`.
-        entries: Name to `(where, what it is)`: `"package.module:attribute"` below tfrobust, and
-            one line of description.
+        kind: What an entry is called in messages, such as `"augmentation"`.
+        entries: Maps each name to its location, `"package.module:attribute"` below tfrobust, and a
+            one-line description.
 
     Raises:
-        ValueError: On look-up: the name is not registered; the message lists those that are.
+        ValueError: On look-up, if the name is not registered; the message lists the valid names.
 
     Example:
 
@@ -35,7 +36,7 @@ class Registry(Mapping[str, Any]):
         self._entries = entries
 
     def __getitem__(self, name: str) -> Any:
-        # ValueError, not KeyError: Mapping.get would swallow a KeyError, and print quotes round it.
+        # Not a KeyError: Mapping.get would swallow it, and its message is printed in quotes.
         if name not in self._entries:
             raise ValueError(f"unknown {self.kind} {name!r}; choose from: {', '.join(self)}")
         module, attribute = self._entries[name][0].split(":")
@@ -51,7 +52,7 @@ class Registry(Mapping[str, Any]):
         return len(self._entries)
 
     def describe(self, name: str) -> str:
-        """The one-line description of an entry."""
+        """Returns the one-line description of an entry."""
         return self._entries[name][1]
 
 
@@ -104,7 +105,7 @@ AUGMENTS = Registry(
     },
 )
 
-#: Functions that make nets.
+#: Functions that build nets.
 NETS = Registry(
     "net",
     {
@@ -181,7 +182,7 @@ METHODS = Registry(
     },
 )
 
-#: Attacks, for training and for measuring.
+#: Attacks, for training and evaluation.
 ATTACKS = Registry(
     "attack",
     {
@@ -196,7 +197,7 @@ ATTACKS = Registry(
     },
 )
 
-#: Data sets; `datasets.load` takes their names.
+#: Data sets, by the names that `datasets.load` accepts.
 DATASETS = Registry(
     "data set",
     {
@@ -239,8 +240,8 @@ DATASETS = Registry(
     },
 )
 
-#: Common corruptions, in the order of the papers: the fifteen of the test set, then the four that
-#: are held out.
+#: Common corruptions in the order of the papers: the fifteen of the benchmark, then the four held
+#: out.
 CORRUPTIONS = Registry(
     "corruption",
     {
@@ -266,30 +267,30 @@ CORRUPTIONS = Registry(
     },
 )
 
-#: The fifteen corruptions that results are reported on, in their groups.
+#: The fifteen corruptions that results are reported on, by group.
 CORRUPTION_GROUPS = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
     "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
     "weather": ("snow", "frost", "fog", "brightness"),
     "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
 }
-#: The fifteen in one row, in the order of the papers' tables.
+#: The fifteen corruptions that results are reported on, in the order of the papers' tables.
 TEST_CORRUPTIONS = tuple(name for group in CORRUPTION_GROUPS.values() for name in group)
-#: The four that are held out, for choosing settings.
+#: The four held-out corruptions, for choosing settings.
 HELD_OUT_CORRUPTIONS = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
 
-#: The perturbation sequences of the -P benchmarks, over which the mean flip rate goes.
+#: The perturbation sequences of the -P benchmarks; the mean flip rate averages over them.
 PERTURBATIONS = (
     *("gaussian_noise", "shot_noise", "motion_blur", "zoom_blur", "snow"),
     *("brightness", "translate", "rotate", "tilt", "scale"),
 )
-#: The sequences that are held out, for choosing settings.
+#: The held-out sequences, for choosing settings.
 HELD_OUT_PERTURBATIONS = ("speckle_noise", "gaussian_blur", "spatter", "shear")
-#: The sequences of noise. Their frames are independent, so a prediction is compared with that of
-#: the first frame, the clean image; in the others with that of the frame before.
+#: The noise sequences. Their frames are independent, so each prediction is compared with the one
+#: for the first frame, the clean image; in the other sequences, with the one for the frame before.
 NOISE_PERTURBATIONS = ("gaussian_noise", "shot_noise", "speckle_noise")
 
-#: The papers' experiments, as `tfrobust reproduce` takes them.
+#: The papers' experiments, by the names that `tfrobust reproduce` accepts.
 EXPERIMENTS = Registry(
     "experiment",
     {

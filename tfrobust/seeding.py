@@ -1,4 +1,4 @@
-"""Makes a training or a search repeat."""
+"""Reproducible runs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import tensorflow as tf
 
 
 def seed_everything(seed: int) -> None:
-    """Makes what follows in this process repeat: seeds, and operations without races.
+    """Seeds every generator and enables deterministic operations in this process.
 
-    It comes first of all: the order of a shuffled `tf.data` depends on TensorFlow's seed too.
+    Call it before anything else: the order of a shuffled `tf.data` also depends on TensorFlow's
+    seed.
 
     Args:
-        seed: Whole number from 0 to 2³² − 1.
+        seed: Integer from 0 to 2³² − 1.
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     if keras.__version__.startswith("2."):
-        # Layers made from now on draw from generators whose state a checkpoint can hold.
+        # Layers created from now on use generators whose state can be checkpointed.
         keras.backend.experimental.enable_tf_random_generator()

@@ -1,4 +1,4 @@
-"""Checks of images and labels: what was wrong, what is allowed, what was received."""
+"""Checks of arguments, with messages that say what was wrong, allowed and received."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
-#: float32 interpolation and file round trips overshoot [0, 1] by rounding, never by more.
+#: Tolerance around [0, 1]: float32 interpolation and file round trips overshoot by rounding only.
 RANGE_TOLERANCE = 1e-3
 
 
 def check_image_spec(shape: Any, dtype: Any, what: str = "images") -> None:
-    """Checks what is known before the values are: rank and dtype.
+    """Checks rank and dtype of images, which are known before their values.
 
     Args:
         shape: Static shape; unknown dimensions are None.
         dtype: A NumPy or TensorFlow dtype.
-        what: What to call the images in the message.
+        what: Name of the images in the message.
 
     Raises:
         ValueError: The rank is not 4.
-        TypeError: The dtype is not a floating one.
+        TypeError: The dtype is not a floating-point type.
     """
     rank = getattr(shape, "rank", None) if hasattr(shape, "rank") else len(shape)
     if rank is not None and rank != 4:
@@ -37,15 +37,15 @@ def check_image_spec(shape: Any, dtype: Any, what: str = "images") -> None:
 
 
 def check_images(images: Any, what: str = "images") -> None:
-    """Checks a batch of images: rank 4, floating point, finite, in [0, 1], not empty.
+    """Checks that a batch of images has rank 4, is not empty, and holds finite floats in [0, 1].
 
     Args:
         images: Array or eager tensor.
-        what: What to call the images in the message.
+        what: Name of the images in the message.
 
     Raises:
         ValueError: Wrong rank, no image, NaN or infinite values, or values outside [0, 1].
-        TypeError: The dtype is not a floating one.
+        TypeError: The dtype is not a floating-point type.
 
     Example:
 
@@ -70,16 +70,17 @@ def check_images(images: Any, what: str = "images") -> None:
 
 
 def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
-    """Checks labels: integers in 0..classes-1, or one row of `classes` probabilities per image.
+    """Checks that labels are class indices, or one row of `classes` probabilities per image.
 
     Args:
         labels: Array or eager tensor: [B] or [B, 1] class indices, or [B, classes] one-hot or
             soft labels.
         classes: Number of classes of the net.
-        what: What to call the labels in the message.
+        what: Name of the labels in the message.
 
     Raises:
-        ValueError: Wrong shape, class index out of range, or rows that do not sum to one.
+        ValueError: Wrong shape, a class index out of range or not whole, or rows that are not
+            probabilities summing to 1.
 
     Example:
 
@@ -118,7 +119,7 @@ def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
 
 
 def check_in_range(name: str, value: Any, low: float, high: float) -> float:
-    """Checks one number of a configuration and returns it as a float.
+    """Checks that a setting is a number in [low, high] and returns it as a float.
 
     Raises:
         ValueError: `value` is not a number in [low, high].
@@ -137,7 +138,7 @@ def check_in_range(name: str, value: Any, low: float, high: float) -> float:
 
 
 def check_whole(name: str, value: Any, low: int, high: int) -> int:
-    """Checks one whole number of a configuration and returns it as an int.
+    """Checks that a setting is a whole number from `low` to `high` and returns it as an int.
 
     Raises:
         ValueError: `value` is not a whole number from low to high.
@@ -155,18 +156,18 @@ def check_whole(name: str, value: Any, low: int, high: int) -> int:
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """Checks that a setting is one of a few words, and returns it.
+    """Checks that a setting is one of the allowed words and returns it.
 
     Args:
-        name: What to call the setting in the message.
-        value: The word to check.
-        choices: The words allowed.
+        name: Name of the setting in the message.
+        value: The value to check.
+        choices: The allowed words.
 
     Returns:
         `value`.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: `value` is not in `choices`.
 
     Example:
 
@@ -181,6 +182,6 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    # A text that spells a number, and a bool, are more likely mistakes than numbers.
+    # Strings that spell a number and bools are more likely mistakes than numbers.
     number = isinstance(value, (int, float, np.integer, np.floating))
     return number and not isinstance(value, bool)

@@ -88,8 +88,8 @@ MUTATIONS = (
     Mutation(
         "gradient of feature maps is half of it",
         "losses/fused_feature_maps.py",
-        "by_square = tf.reshape(2.0 / count * by_square, column)",
-        "by_square = tf.reshape(1.0 / count * by_square, column)",
+        "square_gradient = tf.reshape(2.0 / count * square_gradient, column)",
+        "square_gradient = tf.reshape(1.0 / count * square_gradient, column)",
         "losses/test_losses_feature_maps.py",
     ),
     Mutation(
@@ -211,8 +211,8 @@ MUTATIONS = (
     Mutation(
         "all severities have the same random numbers",
         "corruptions/fields.py",
-        "key = _hashed(seed, word, tf.constant([severity], tf.uint32))",
-        "key = _hashed(seed, word, tf.constant([1], tf.uint32))",
+        "key = _hash(seed, word, tf.constant([severity], tf.uint32))",
+        "key = _hash(seed, word, tf.constant([1], tf.uint32))",
         "corruptions",
     ),
     Mutation(
@@ -232,8 +232,8 @@ MUTATIONS = (
     Mutation(
         "glass is mirrored",
         "corruptions/glass.py",
-        "source = place + tf.where(turn, dy * width + dx, 0)",
-        "source = place + tf.where(turn, dy * width - dx, 0)",
+        "source = place + tf.where(inside, dy * width + dx, 0)",
+        "source = place + tf.where(inside, dy * width - dx, 0)",
         "corruptions/test_corruptions_glass.py corruptions/test_corruptions_oracle.py",
     ),
     Mutation(

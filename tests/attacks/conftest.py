@@ -1,4 +1,4 @@
-"""What the tests of attacks share: a net that they can compute by hand."""
+"""Fixtures of the attacks' tests: a net that can be computed by hand."""
 
 import keras
 import numpy as np

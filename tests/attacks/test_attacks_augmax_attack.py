@@ -1,4 +1,4 @@
-"""The search of AugMax: against NumPy on a linear net, its ways to stop, what it leaves alone."""
+"""The attack of AugMax: NumPy on a linear net, early stopping, and invariants."""
 
 import functools
 
@@ -52,7 +52,7 @@ class Counted:
 
 
 def draws_of(attack, images):
-    """What a new attack draws, made again: chains and start."""
+    """The chains and the start that a new attack draws."""
     seed = sampling.seed_pair(attack.seed, 0)
     draws = attack.augmix.draw(images, sampling.fold_in(seed, "chains"))
     start = attack.start(len(images), sampling.fold_in(seed, "start"))
@@ -65,7 +65,7 @@ def photos(batch=6):
 
 @functools.cache
 def curved_net(classes=4):
-    """A net with a little of everything, which is neither sure nor blind."""
+    """A small net with all kinds of layers, neither saturated nor insensitive."""
     keras.utils.set_random_seed(1)
     return keras.Sequential(
         [
@@ -126,7 +126,7 @@ def test_two_classes_reach_the_worst_corner(linear, hard):
     "stop, fixed_shapes, stop_after",
     [*((*way, after) for way in STOPS[:3] for after in (1, 2)), (None, False, 1)],
 )
-def test_ascent_equals_the_reference(problem, stop, fixed_shapes, stop_after):
+def test_ascent_matches_reference(problem, stop, fixed_shapes, stop_after):
     net, weights, given = problem
     attack = AugMaxAttack(
         steps=6, stop=stop, stop_after=stop_after, fixed_shapes=fixed_shapes, step_size=0.1
@@ -148,7 +148,7 @@ def test_ascent_equals_the_reference(problem, stop, fixed_shapes, stop_after):
 
 
 def test_slopes_of_the_reference(problem):
-    """The chain rule that is written out here and there, against differences."""
+    """The chain rule, in the attack and in the reference, against finite differences."""
     _, weights, (images, chains, labels, blend, scores) = problem
 
     def loss(m, q):
@@ -165,7 +165,7 @@ def test_slopes_of_the_reference(problem):
         assert for_scores[i] == pytest.approx(difference, rel=1e-4)
 
 
-def test_whole_attack_equals_the_reference(linear):
+def test_whole_attack_matches_reference(linear):
     """With the chains and the start that it draws."""
     net, kernel, bias = linear(SHAPE, scale=0.3)
     images = photos()
@@ -203,7 +203,7 @@ def test_all_fooled_at_the_start(problem, stop, fixed_shapes):
 
 
 @pytest.mark.parametrize("stop", ["image", "batch"])
-def test_fooled_images_rest_or_wait_for_the_batch(problem, stop):
+def test_fooled_images_freeze_or_wait_for_the_batch(problem, stop):
     net, weights, given = problem
     wrong = fooled_from_the_start(given, weights)
     labels = np.where(np.arange(B) < 5, given[2], wrong)
@@ -281,7 +281,7 @@ def test_ascent_is_compiled_with_fixed_shapes(problem, stop):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_route_that_is_on_is_taken_in_a_graph(problem):
+def test_uses_the_current_route_in_a_graph(problem):
     norm = norm_layer("dubn")
     keras.utils.set_random_seed(0)
     net = keras.Sequential(
@@ -310,7 +310,7 @@ def test_extreme_images_and_logits(linear, problem):
 
 
 def test_half_precision_keeps_the_direction(linear, problem):
-    """In float16 the gradient of an image that the net is sure of would vanish."""
+    """In float16 the gradient of a confidently classified image would vanish."""
     full, kernel, bias = linear(SHAPE, scale=0.5)
     kinds = [keras.layers.Rescaling(1.0, dtype="float16"), keras.layers.Flatten(dtype="float16")]
     half = keras.Sequential([keras.Input(SHAPE), *kinds, keras.layers.Dense(4, dtype="float16")])
@@ -365,7 +365,7 @@ def test_target_stops_when_it_is_reached(problem):
 
 
 def test_worst_levels():
-    """The chains with the highest loss at the start; operators and depths are the same."""
+    """Chains with the highest initial loss are kept; operators and depths are the same."""
     net, images, labels = curved_net(), photos(), np.arange(6) % 4
     attack = AugMaxAttack(AugMix(10, width=2), steps=0, level_draws=3, seed=1)
     found = attack.perturb(net, images, labels).numpy()

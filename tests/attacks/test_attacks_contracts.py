@@ -1,4 +1,4 @@
-"""What every registered attack keeps, and the worst of k draws of an augmentation."""
+"""Contracts that every registered attack keeps, and the worst of k draws."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def batch():
 
 
 def linear(shape=SHAPE, scale=0.2):
-    """A net whose gradients are nowhere so small that their sign is a matter of rounding."""
+    """A net without gradients so small that rounding decides their sign."""
     net = keras.Sequential([keras.Input(shape), L.Flatten(), L.Dense(4)])
     kernel = np.random.default_rng(0).standard_normal([int(np.prod(shape)), 4])
     net.set_weights([scale * kernel.astype("float32"), np.zeros(4, "float32")])
@@ -73,7 +73,7 @@ def linear(shape=SHAPE, scale=0.2):
 
 @functools.cache
 def curved():
-    """With what behaves otherwise while training: batch norm, dropout, a regularizer."""
+    """A net with layers that behave differently in training: batch norm, dropout, a regularizer."""
     keras.utils.set_random_seed(0)
     layers = [
         L.Conv2D(4, 3, strides=2, activation="relu", activity_regularizer="l2"),
@@ -89,7 +89,7 @@ def curved():
 
 @functools.cache
 def moved(name, net=curved):
-    """What an attack with seed 3 makes of the batch first."""
+    """The first result of an attack with seed 3 for the batch."""
     return make(name, seed=3).perturb(net(), *batch()).numpy()
 
 
@@ -110,7 +110,7 @@ def test_result_is_an_image_in_the_ball(name):
 
 @every
 def test_the_loss_rises(name):
-    """From the image, or from what the attack draws first, to the result."""
+    """From the image, or from the attack's start, to the result."""
     images, labels = batch()
     before = images
     if name in BEGINS:
@@ -122,7 +122,7 @@ def test_the_loss_rises(name):
 
 
 @every
-def test_the_net_stays_as_it_is(name):
+def test_net_does_not_change(name):
     """No moving statistics change, no gradient reaches the weights, dropout is off."""
     net, (images, labels) = curved(), batch()
     expected = moved(name)
@@ -208,7 +208,7 @@ def test_one_pixel(name):
 
 
 @every
-def test_the_route_that_is_on_is_taken(name):
+def test_uses_the_current_route(name):
     norm = norm_layer("dubn")
     keras.utils.set_random_seed(0)
     net = keras.Sequential([keras.Input(SHAPE), norm, L.Flatten(), L.Dense(4)])
@@ -222,7 +222,7 @@ def test_the_route_that_is_on_is_taken(name):
 
 
 @every
-def test_outside_training_the_image_stays(name):
+def test_identity_outside_training(name):
     images, _ = batch()
     np.testing.assert_array_equal(make(name)(images, training=False), images)
     with pytest.raises(TypeError, match=r"needs the net and the labels"):

@@ -1,4 +1,4 @@
-"""FGSM, PGD and FAT: by hand, and against NumPy on a linear net."""
+"""FGSM, PGD and FAT: hand-computed values, and NumPy on a linear net."""
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ def some_labels(batch=6):
 
 
 def start_of(attack, images, epsilon=0.03):
-    """The start that a new attack draws."""
+    """The start drawn by a new attack."""
     seed = sampling.fold_in(sampling.seed_pair(attack.seed, 0), "start")
     noise = sampling.uniform(seed, images.shape, -epsilon, epsilon).numpy()
     return np.clip(images + noise, 0, 1)
@@ -43,7 +43,7 @@ def test_fgsm_by_hand():
     np.testing.assert_allclose(moved[:, 0, 0], [[0.4, 0.6], [0.0, 1.0]], atol=1e-7)
 
 
-def test_where_the_gradient_is_zero_nothing_moves(linear):
+def test_values_without_gradient_do_not_move(linear):
     net, *_ = linear(scale=0.0)
     images = some_images()
     for attack in (
@@ -55,7 +55,7 @@ def test_where_the_gradient_is_zero_nothing_moves(linear):
         np.testing.assert_array_equal(moved, images)
 
 
-def test_a_net_that_does_not_look_at_the_image():
+def test_net_that_ignores_the_image():
     images = some_images()
     blind = attacks.FGSM(0.1).perturb(lambda x, training: tf.zeros([6, 4]), images, some_labels())
     np.testing.assert_array_equal(blind, images)
@@ -85,7 +85,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_attacks_on_a_linear_net_equal_the_reference(linear, labels):
+def test_attacks_on_a_linear_net_match_reference(linear, labels):
     net, kernel, bias = linear(scale=0.2)
     images = some_images()
     plain = labels[:, 0] if labels.shape == (6, 1) else labels
@@ -100,7 +100,7 @@ def test_attacks_on_a_linear_net_equal_the_reference(linear, labels):
 
 @pytest.mark.parametrize("fixed_shapes", [False, True])
 @pytest.mark.parametrize("tau, random_start", [(0, False), (1, False), (3, False), (1, True)])
-def test_fat_on_a_linear_net_equals_the_reference(linear, tau, random_start, fixed_shapes):
+def test_fat_on_a_linear_net_matches_reference(linear, tau, random_start, fixed_shapes):
     net, kernel, bias = linear(scale=0.2)
     images = some_images(batch=40)
     guesses = linear_net.logits(images, kernel, bias).argmax(axis=1)
@@ -119,7 +119,7 @@ def test_fat_on_a_linear_net_equals_the_reference(linear, tau, random_start, fix
         assert len(set(np.round(steps, 2))) > 1  # images stop one by one
 
 
-def test_fat_that_may_be_wrong_always_is_pgd(linear):
+def test_fat_with_large_tau_is_pgd(linear):
     net, *_ = linear()
     settings = {"epsilon": 0.03, "step_size": 0.01, "steps": 4, "seed": 5}
     pgd, fat = attacks.PGD(**settings), attacks.FAT(tau=4, **settings)
@@ -128,8 +128,8 @@ def test_fat_that_may_be_wrong_always_is_pgd(linear):
 
 
 @pytest.mark.parametrize("fixed_shapes", [False, True])
-def test_fat_runs_the_net_on_what_is_not_done(linear, fixed_shapes):
-    """Of 40 images 30 are wrong from the start; they stop at their mistake number tau + 1."""
+def test_fat_runs_the_net_on_active_images_only(linear, fixed_shapes):
+    """Of 40 images 30 are misclassified from the start; they stop at mistake number tau + 1."""
     net, kernel, bias = linear()
     images = some_images(batch=40)
     guesses = linear_net.logits(images, kernel, bias).argmax(axis=1)
@@ -163,7 +163,7 @@ def test_fat_runs_the_net_on_what_is_not_done(linear, fixed_shapes):
     ids=["pgd", "fat"],
 )
 def test_compiled_by_xla(linear, make):
-    """XLA draws other numbers: so without a random start."""
+    """Without a random start, because XLA draws different numbers."""
     net, *_ = linear(scale=0.2)
     attack = make()
     compiled = tf.function(lambda x, y: attack.perturb(net, x, y), jit_compile=True)
@@ -174,14 +174,14 @@ def test_compiled_by_xla(linear, make):
 @pytest.mark.parametrize(
     "count, batch, filled", [(3, 16, 4), (4, 16, 4), (5, 16, 6), (15, 16, 16), (3, 3, 3), (4, 9, 4)]
 )
-def test_groups_are_filled_up(count, batch, filled):
+def test_groups_are_padded(count, batch, filled):
     rows = tf.range(batch - count, batch)
     result = fill_up(rows, tf.constant(batch)).numpy()
     np.testing.assert_array_equal(result[:count], rows)
     assert len(result) == filled and set(result) == set(rows.numpy())
 
 
-def test_tau_is_raised_without_tracing_again(linear):
+def test_raising_tau_does_not_retrace(linear):
     net, kernel, bias = linear()
     images = some_images()
     wrong = (linear_net.logits(images, kernel, bias).argmax(axis=1) + 1) % 4
@@ -212,7 +212,7 @@ def test_more_steps_more_loss(make_net, images, labels):
 
 
 def test_half_precision_keeps_the_direction(linear):
-    """In float16 the gradient of an image that the net is sure of would vanish."""
+    """In float16 the gradient of a confidently classified image would vanish."""
     images = some_images(batch=8)
     full, kernel, bias = linear(scale=0.5)
     labels = linear_net.logits(images, kernel, bias).argmax(axis=1)

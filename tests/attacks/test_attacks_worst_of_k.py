@@ -1,4 +1,4 @@
-"""The worst of k: what is drawn, and what is kept."""
+"""The worst of k: its draws, and which of them it keeps."""
 
 import keras
 import numpy as np
@@ -38,7 +38,7 @@ def losses(images, labels, kernel, bias):
 
 
 def test_worst_candidate_by_hand():
-    """The logits are the values: the candidate whose label value is smallest; else the first."""
+    """The logits are the values: the candidate with the smallest label value wins, or the first."""
     net = keras.Sequential([keras.Input([1, 1, 2]), keras.layers.Flatten()])
     candidates = tf.constant(
         [[[0.5, 0.5], [0.2, 0.6]], [[0.1, 0.9], [0.2, 0.6]], [[0.4, 0.6], [0.3, 0.1]]]
@@ -90,7 +90,7 @@ def test_each_image_keeps_its_worst_draw(linear, k):
     np.testing.assert_array_equal(moved, draws[worst, np.arange(6)])
 
 
-def test_crops_and_what_alternates(linear):
+def test_crops_and_alternating_augmentations(linear):
     """The clean view is the crop from the centre; epochs are passed on."""
     net, *_ = linear([4, 4, 3])
     sides = [augment.Brightness(0.2), augment.Brightness(-0.2)]
@@ -114,7 +114,7 @@ def test_more_draws_more_loss(make_net, images, labels):
 
 
 @pytest.mark.parametrize("shape", [(7, 9, 3), (12, 12, 1)])
-def test_a_rotation_and_shift_equals_the_reference(linear, shape):
+def test_a_rotation_and_shift_matches_reference(linear, shape):
     net, *_ = linear(shape)
     images, share = images_of(shape, batch=12), 0.3
     moved = attacks.Spatial(k=1, max_shift=share).perturb(net, images, labels_of(12)).numpy()

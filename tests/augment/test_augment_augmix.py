@@ -1,4 +1,4 @@
-"""AugMix: what is drawn, and that the layer mixes what the chains made."""
+"""AugMix: its draws, and the mixing of its chains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES = reference.smooth_images(6, 16, 16).astype("float32") / 255
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Everything that is random for 2,000 images, as NumPy arrays."""
+    """All draws for 2,000 images, as NumPy arrays."""
     draws = AugMix(seed=3).draw(tf.zeros([N, 1, 1, 3]))
     return {name: np.asarray(value) for name, value in draws.items()}
 
@@ -73,7 +73,7 @@ def test_layer_mixes_its_chains():
         np.testing.assert_allclose(result[i], expected, atol=1e-6)
 
 
-def test_chains_are_pillows():
+def test_chains_match_pillow():
     layer = AugMix(seed=2)
     draws = {k: np.asarray(v) for k, v in layer.draw(IMAGES).items()}
     made = np.rint(layer.chains(IMAGES, draws).numpy() * 255)
@@ -87,7 +87,7 @@ def test_chains_are_pillows():
             assert np.mean(np.abs(made[i, j] - expected) > 1) < 0.003
 
 
-def test_no_share_leaves_the_image_and_full_share_the_chain():
+def test_blend_0_is_the_image_and_1_the_chain():
     layer = AugMix(width=1, depth=1)
     draws = layer.draw(IMAGES)
     assert draws["operators"].shape == [6, 1, 1]
@@ -129,7 +129,7 @@ def test_widths_and_depths(options, shape):
 
 
 def test_gradients_that_augmax_takes():
-    """To the weights and the blend; and to the image, through the part that is not mixed."""
+    """Gradients of the weights and the blend, and of the image through its unmixed part."""
     layer = AugMix()
     draws = layer.draw(IMAGES)
     words, place = layer._chain_words(IMAGES, draws)

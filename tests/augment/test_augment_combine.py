@@ -34,7 +34,7 @@ def nested():
 
 @pytest.mark.parametrize("order, expected", [((0.5, -0.5), 0.5), ((-0.5, 0.5), 0.75)])
 def test_sequence_keeps_the_order(order, expected):
-    """0.75 + 0.5 is cut to 1 on the way, 0.75 − 0.5 is not."""
+    """0.75 + 0.5 is clipped to 1 in between, 0.75 − 0.5 is not."""
     layer = Sequence([Brightness(delta) for delta in order])
     result = layer(tf.fill([1, 2, 2, 3], 0.75), training=True)
     np.testing.assert_allclose(result, np.full([1, 2, 2, 3], expected))
@@ -167,7 +167,7 @@ def test_individual_keeps_the_order_of_the_images():
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_random_apply_hits_its_share(probability):
+def test_random_apply_is_applied_with_its_probability(probability):
     layer = RandomApply(Brightness(UP), probability, seed=3)
     result = layer(tf.fill([3000, 1, 1, 3], 0.5), training=True).numpy()[:, 0, 0, 0]
     share = np.mean(result == 0.5 + UP)
@@ -197,7 +197,7 @@ def test_dispatch_keeps_its_configuration(kind):
     np.testing.assert_array_equal(twin(IMAGES, training=True), layer(IMAGES, training=True))
 
 
-def test_dispatch_of_images_of_any_number():
+def test_dispatch_of_any_number_of_images():
     layer = PerImageChoice([GaussianNoise(0.1), GaussianBlur(1.0), Saturation(2.0)])
     for count in (0, 1, 2):
         images = smooth_images(2, 8, 8)[:count].astype("float32") / 255

@@ -1,4 +1,4 @@
-"""The layers Jpeg and Thumbnail: what a strength means, and that each image has its own."""
+"""The layers Jpeg and Thumbnail: meaning of the strength, and one strength per image."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def test_defaults_are_the_practical_values_of_the_paper():
     assert augment.Jpeg().strength == 30 and augment.Thumbnail().strength == 150
 
 
-def test_jpeg_is_pillow():
+def test_jpeg_matches_pillow():
     result = 255 * augment.Jpeg()(IMAGES, training=True).numpy()
     apart = np.abs(result - reference.jpeg(PHOTOS, [30] * 6))
     assert apart.mean() < 0.01
 
 
-def test_thumbnail_is_pillow():
+def test_thumbnail_matches_pillow():
     result = augment.Thumbnail(10)(IMAGES, training=True)
     np.testing.assert_allclose(result, reference.thumbnail(IMAGES, [10] * 6), atol=2e-5)
 
@@ -63,7 +63,7 @@ def test_no_quality_is_the_identity():
     np.testing.assert_array_equal(augment.Jpeg(1)(IMAGES), IMAGES)
 
 
-def test_sizes_from_the_side_on_are_the_identity():
+def test_sizes_not_below_the_side_are_the_identity():
     for size in (augment.Thumbnail.identity, 150, 32):
         np.testing.assert_array_equal(augment.Thumbnail(size)(IMAGES, training=True), IMAGES)
     assert np.abs(augment.Thumbnail(31)(IMAGES, training=True) - IMAGES).max() > 0.02

@@ -1,4 +1,4 @@
-"""Geometric layers: what they draw, read off images in which every place has its own value."""
+"""Geometric layers: their draws, read off images with a unique value per pixel."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_drawn_largest_angles():
     check_independent(np.abs(shares), draws["max_degrees"].numpy())
 
 
-def test_rotation_is_the_reference():
+def test_rotation_matches_reference():
     images = np.random.default_rng(0).random([N, 5, 5, 2], "float32")
     layer = augment.Rotation(30.0)
     draws = layer.draw(images, SEED)
@@ -168,7 +168,7 @@ def test_flip_always_never_and_drawn():
     assert abs(np.cov(flipped, probability)[0, 1] - 0.25 / 12) < 5 * 0.5 * 0.5 / math.sqrt(12 * N)
 
 
-def test_layers_are_their_operations():
+def test_layers_match_their_ops():
     images = np.random.default_rng(0).random([8, 7, 9, 3], "float32")
     strengths = tf.linspace(0.0, 20.0, 8)
     angles = strengths * sampling.uniform(SEED, [8], -1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Augmentations that one number makes stronger, with ranges and options that are not the defaults.
+"""Augmentations with a strength: ranges, and options other than the defaults.
 
 What each registered one keeps at its defaults is in tests/contracts/test_augments.py.
 """
@@ -58,22 +58,22 @@ def test_every_augmentation_is_here():
     assert {*CASES, *OTHERS} == set(AUGMENTS)
 
 
-def test_brightness_is_the_reference():
+def test_brightness_matches_reference():
     result = make("brightness", -0.4)(IMAGES, training=True)
     np.testing.assert_allclose(result, color.add_brightness(IMAGES, -0.4), atol=1e-6)
 
 
-def test_saturation_is_the_reference():
+def test_saturation_matches_reference():
     result = make("saturation", 6)(IMAGES, training=True)
     np.testing.assert_allclose(result, color.scale_saturation(IMAGES, 6), atol=1e-5)
 
 
-def test_blur_is_the_reference():
+def test_blur_matches_reference():
     result = augment.GaussianBlur(1.175, kernel_size=5)(IMAGES, training=True)
     np.testing.assert_allclose(result, filters.gaussian_blur(IMAGES, 1.175, 5), atol=2e-6)
 
 
-def test_noise_layers_are_their_ops():
+def test_noise_layers_match_their_ops():
     noise, pepper = make("gaussian_noise"), make("salt_and_pepper")
     draws = noise.draw(IMAGES)
     expected = ops.gaussian_noise(IMAGES, 0.1, draws["seed"])
@@ -85,7 +85,7 @@ def test_noise_layers_are_their_ops():
 
 @every
 def test_batch_does_not_mix(name):
-    """A strength given by hand changes its own image only, as if the image were alone."""
+    """A given strength affects only its own image, as if the image were alone."""
     layer = make(name)
     strengths = np.array([layer.identity, *np.linspace(*CASES[name][1], 5)], "float32")
     seed = tf.constant([1, 2])
@@ -138,7 +138,7 @@ def test_with_strength(name):
 
 @every
 def test_config_round_trip(name):
-    """As it comes back from a file, it draws and does the same."""
+    """A restored layer makes the same draws and results."""
     layer = make_ranged(name, seed=11, name="mine")
     config = json.loads(json.dumps(layer.get_config()))
     given = json.dumps(config)
@@ -190,7 +190,7 @@ def test_one_trace_many_draws():
 
 
 def test_draws_are_counted_in_a_weight():
-    """So that a restored run goes on with the draws that it would have made."""
+    """A restored run continues with the draws that it would have made."""
     layer = make_ranged("gaussian_noise")
     first, second = several(layer, 2)
     (count,) = layer.get_weights()

@@ -1,4 +1,4 @@
-"""Mixup: the pairs, their shares, and labels mixed as the images are."""
+"""Mixup: pairs, mixing weights, and labels mixed like the images."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_mixes_with_its_draws(per_image):
     np.testing.assert_allclose(labels.sum(axis=-1), 1, atol=1e-6)
 
 
-def test_share_1_is_exactly_the_identity():
+def test_weight_1_is_exactly_the_identity():
     draws = {"mixing_weight": tf.ones([6]), "partner": tf.range(5, -1, -1)}
     layer = augment.Mixup()
     np.testing.assert_array_equal(layer.apply(IMAGES, draws), IMAGES)
@@ -58,7 +58,7 @@ def test_share_1_is_exactly_the_identity():
     np.testing.assert_array_equal(layer.apply(IMAGES, draws), IMAGES[::-1])
 
 
-def test_every_order_is_as_likely():
+def test_permutations_are_uniform():
     """Six orders of three images; the order and λ are independent."""
     count = 400
     draws = several_draws(augment.Mixup(), 3, count)
@@ -73,7 +73,7 @@ def test_every_order_is_as_likely():
 
 
 @pytest.mark.parametrize("alpha, per_image", [(1.0, True), (0.3, True), (4.0, True), (0.3, False)])
-def test_share_is_beta(alpha, per_image):
+def test_weight_is_beta_distributed(alpha, per_image):
     layer = augment.Mixup(alpha=alpha, per_image=per_image)
     if per_image:
         shares = shares_of(layer, 2000)
@@ -150,7 +150,7 @@ def test_unknown_batch_size_and_pipeline(per_image):
 
 
 def test_compiles():
-    """XLA draws other numbers than TensorFlow's kernels do, from the same distribution."""
+    """XLA draws different numbers than TensorFlow's kernels, from the same distribution."""
     layer = augment.Mixup(alpha=0.4, per_image=True)
     draw = tf.function(lambda seed: layer.draw(tf.zeros([999, 1, 1, 1]), seed), jit_compile=True)
     draws = draw(tf.constant([1, 2]))
@@ -159,7 +159,7 @@ def test_compiles():
     assert scipy.stats.kstest(draws["mixing_weight"], expected).statistic < 2.5 / 999**0.5
 
 
-def test_config_comes_back_from_a_file():
+def test_config_survives_saving():
     layer = augment.Mixup(alpha=0.25, per_image=True, seed=9, name="mine")
     for twin in (
         augment.Mixup.from_config(json.loads(json.dumps(layer.get_config()))),

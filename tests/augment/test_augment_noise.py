@@ -1,4 +1,4 @@
-"""Speckle, uniform and non-uniform noise and Patch Gaussian as layers: what they draw and keep."""
+"""Layers of speckle, uniform and non-uniform noise and Patch Gaussian: draws and invariants."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAKERS = {
 every = pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 
 
-def test_layers_are_their_ops():
+def test_layers_match_their_ops():
     places = ops.PlacesByDeviation(DEVIATION)
     for layer, op in (
         (augment.SpeckleNoise(0.3), ops.speckle_noise),
@@ -49,8 +49,8 @@ def test_layers_are_their_ops():
 
 
 @every
-def test_one_strength_an_image(make):
-    """Each image is changed with its own strength, as if the batch had that one."""
+def test_one_strength_per_image(make):
+    """Each image changes by its own strength, as in a batch with only that strength."""
     layer = make((0.0, 1.0))
     strengths = np.array([0.0, 0.1, 0.4, 1.0], "float32")
     seed = tf.constant([5, 6])
@@ -64,7 +64,7 @@ def test_one_strength_an_image(make):
 
 
 @every
-def test_config_comes_back_from_a_file(make):
+def test_config_survives_saving(make):
     layer = make((0.1, 0.5), seed=9, name="mine")
     config = json.loads(json.dumps(layer.get_config()))
     for twin in (
@@ -127,8 +127,8 @@ def test_smallest_deviation():
         augment.NonuniformNoise(deviation=[[-0.1]], smallest_deviation=0.2)
 
 
-def test_nonuniform_meets_a_drawn_share():
-    """Each image has the probability drawn for it, and the places are those of the map."""
+def test_nonuniform_has_the_drawn_probability():
+    """Each image has its drawn probability, distributed according to the map."""
     count = 3000
     layer = nonuniform((0.05, 0.9))
     grey = tf.fill([count, 7, 9, 1], 2.0)
@@ -209,7 +209,7 @@ def test_map_must_fit():
 
 
 def given_to_the_op(monkeypatch, layer, shape):
-    """The arguments that the layer draws for its operation."""
+    """The arguments that the layer passes to its operation."""
     seen = {}
 
     def spy(images, sigma, size, row, column, seed, **options):
@@ -222,7 +222,7 @@ def given_to_the_op(monkeypatch, layer, shape):
 
 
 def even(numbers, low, high):
-    """Whether all whole numbers from low to high are there, each as often within five errors."""
+    """Whether all integers from low to high occur equally often, within five standard errors."""
     probability = 1 / (high - low + 1)
     values, counts = np.unique(numbers, return_counts=True)
     error = (probability * (1 - probability) / len(numbers)) ** 0.5

@@ -1,4 +1,4 @@
-"""Table 1 of the FMA paper, typed in by hand, and the combinations made of it."""
+"""Table 1 of the FMA paper, transcribed by hand, and its combinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corruptions by blur: against SciPy and NumPy, and by hand."""
+"""Blur corruptions: SciPy, NumPy and hand-computed values."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ REFERENCES = dict(zip(NAMES, (gaussian_reference, defocus_reference, zoom_refere
 
 @pytest.mark.parametrize("table, size, severity", CASES)
 @pytest.mark.parametrize("name", NAMES)
-def test_equals_the_reference(name, table, size, severity):
+def test_matches_reference(name, table, size, severity):
     x = images(4, *size, 3)
     values = arguments(name, table, severity)
     expected = [REFERENCES[name](image.astype(float), *values) for image in x]
@@ -107,7 +107,7 @@ def test_one_bright_pixel_becomes_the_kernel():
 
 @pytest.mark.parametrize("table, severity, count", [(32, 2, 12), (224, 3, 11)])
 def test_number_of_zooms(table, severity, count):
-    """A pixel at the top, which no zoom but the first reaches, keeps 2 of (count + 1) shares."""
+    """A pixel at the top, which only the first zoom contains, keeps a weight of 2 / (count + 1)."""
     point = np.zeros([1, 401, 1, 1], "float32")
     point[0, 0] = 255
     result = zoom.zoom_blur(point, None, *arguments("zoom_blur", table, severity))

@@ -1,4 +1,4 @@
-"""What all corruptions keep: the contracts of everything that is in the registry."""
+"""Contracts that every registered corruption keeps."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def corrupted(name, images, **options):
 
 @functools.cache
 def whole(name):
-    """What the tests compare with: all images at once. Every size of batch is compiled anew."""
+    """The expected results, from one batch of all images: every batch size is compiled again."""
     return corrupted(name, given(), seed=4).numpy()
 
 
 @every
 def test_images_are_changed_within_reason(name):
-    """Also extreme ones, in a size that no table is for."""
+    """Including extreme images, in a size without a table."""
     result = whole(name)
     assert result.shape == given().shape and result.dtype == np.uint8
     for image, changed in zip(given()[:2], result):
@@ -65,7 +65,7 @@ def test_images_are_changed_within_reason(name):
 
 @every
 def test_an_image_is_corrupted_alike_in_any_batch(name):
-    """In another order, in a graph; alone, by the function itself; and none in a batch of none."""
+    """In another order, in a graph, alone, through the bare function, and in an empty batch."""
     signature = [tf.TensorSpec([None, *SIZE, 3], tf.uint8), tf.TensorSpec([None], tf.int64)]
     graph = tf.function(
         lambda images, index: corrupted(name, images, seed=4, index=index),
@@ -113,7 +113,7 @@ def test_floating_point_images(name):
 
 @pytest.mark.parametrize("size, chosen", [(32, (1, 2, 3, 4, 5)), (64, (1, 5)), (224, (1, 5))])
 def test_severity_and_table_are_those_asked_for(size, chosen):
-    """The table is that of the size, unless another one is named."""
+    """The table is that of the image size unless another is requested."""
     images = photographs(1, (size, size))
 
     def expected(severity, table):
@@ -132,7 +132,7 @@ def test_severity_and_table_are_those_asked_for(size, chosen):
 @pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_every_row_of_every_table_fits_its_function(table):
-    """Without tracing, on small images: what severities share is compiled once."""
+    """Eager and on small images; functions that severities have in common compile once."""
     images = tf.cast(photographs(2, (32, 32)), tf.float32)
     for name, rows in TABLES[table].items():
         for severity, arguments in enumerate(rows, start=1):

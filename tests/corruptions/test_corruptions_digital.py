@@ -1,4 +1,4 @@
-"""Brightness, contrast, saturation, pixelation, JPEG: by hand, colorsys, NumPy and Pillow."""
+"""Brightness, contrast, saturation, pixelation, JPEG: hand-computed values, NumPy and Pillow."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def extremes(height, width):
     return images
 
 
-# What the original does to one image in [0, 1], in double precision.
+# The original operations on one image in [0, 1], in double precision.
 
 
 def through_hsv(image, change):
@@ -89,7 +89,7 @@ def original(name, image, arguments):
 
 
 def both(images, name, severity, table):
-    """Results clipped to [0, 255] and those of the original, before they are cut to 8 bits."""
+    """Results and the original's, clipped to [0, 255] but not truncated to 8 bits."""
     arguments = severities.parameters(name, severity, table)
     expected = np.stack([original(name, image, arguments) for image in images])
     pixels = getattr(digital, name)(tf.cast(images, tf.float32), None, *arguments).numpy()
@@ -138,8 +138,8 @@ def test_extreme_images(name, size):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.14, 0.2, 0.4, 0.51, 0.9])
-def test_pixelate_equals_pillow_at_any_share(share):
-    """Boxes of up to twenty pixels, among them those where Pillow rounds halves down."""
+def test_pixelate_equals_pillow_at_any_fraction(share):
+    """Boxes of up to twenty pixels, including those where Pillow rounds halves down."""
     images = np.random.default_rng(1).integers(0, 256, [2, 60, 83, 3]).astype("uint8")
     mine = digital.pixelate(tf.cast(images, tf.float32), None, share).numpy()
     expected = np.stack([original("pixelate", image, (share,)) for image in images])
@@ -147,8 +147,8 @@ def test_pixelate_equals_pillow_at_any_share(share):
 
 
 @pytest.mark.parametrize("large", [13, 17, 30, 32, 47, 64, 96, 224])
-def test_boxes_are_those_of_pillow(large):
-    """To any smaller side: also where the centre of a pixel lies on the border of two boxes."""
+def test_boxes_match_pillow(large):
+    """For any smaller side, even if a pixel's centre lies on the border of two boxes."""
     single = PIL.Image.fromarray(np.eye(large, dtype="uint8") * 255)
     for small in range(large // 5 + 1, large + 1):
         shrunk = np.asarray(single.resize((small, large), PIL.Image.Resampling.BOX)) > 0
@@ -175,7 +175,7 @@ def test_both_ways_of_jpeg_agree():
 
 
 def test_large_jpegs_in_batches_of_any_size():
-    """Those of small images have the contract tests of all corruptions."""
+    """Small images are covered by the contract tests of all corruptions."""
     images = photographs(112, 98, count=3)
     expected = digital.jpeg_compression(tf.cast(images, tf.float32), None, 65).numpy()
 

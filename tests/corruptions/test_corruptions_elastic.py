@@ -38,7 +38,7 @@ def read(image, rows, columns, mode):
 
 
 def affine_warp(image, moves):
-    """The map of three points as the solution of linear equations; read in steps of 1/32."""
+    """The map of three points by solving linear equations; positions in steps of 1/32."""
     height, width = image.shape[:2]
     side = min(height, width) // 3
     centre = np.array([height // 2, width // 2])
@@ -88,7 +88,7 @@ def test_moving_all_three_points_shifts_the_image():
     moves = tf.tile(tf.constant([[[2.0, -1.0]]]), [1, 3, 1])  # 2 to the right, 1 up
     steps = elastic._affine_steps(moves, (12, 15))
     image = tf.constant(photographs(1, 12, 15))
-    corners = elastic._fetch(pixels.pack_whole(image), *elastic._affine_places(*steps))
+    corners = elastic._gather_pixels(pixels.pack_whole(image), *elastic._affine_places(*steps))
     result = pixels.unpack_whole(elastic._affine_words(*corners, *steps), 3).numpy()[0]
     mirrored = np.pad(image.numpy()[0], [[0, 1], [2, 0], [0, 0]], mode="reflect")
     np.testing.assert_array_equal(result, mirrored[1:, :-2])
@@ -114,7 +114,7 @@ def test_mirrors_as_often_as_needed(places, edge, expected):
 
 
 @pytest.mark.parametrize("sigma", [0, 0.3, 2.44, 5, 19.5, 171])
-def test_smooths_as_scipy(sigma):
+def test_smoothing_matches_scipy(sigma):
     maps = np.random.default_rng(0).uniform(-1, 1, [2, 9, 50])
     result = elastic._smooth(tf.constant(maps, tf.float32), sigma).numpy()
     for i in range(2):
@@ -133,7 +133,7 @@ def test_moments_of_the_noise():
 
 
 def test_wide_waves_do_not_depend_on_the_batch():
-    """Others have the contract tests of all corruptions."""
+    """Other settings are covered by the contract tests of all corruptions."""
     images, image_keys = tf.constant(photographs(4, *SIZE)), keys(4)
     whole = elastic_transform(images, image_keys, 50.0, 9.0, 2.0).numpy()
     chosen = [2, 0]

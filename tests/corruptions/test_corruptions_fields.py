@@ -1,4 +1,4 @@
-"""Random numbers that belong to an image."""
+"""Random numbers per image, independent of the batch."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_keys_differ_by_everything():
 
 @pytest.mark.parametrize("draw, rounding", [(fields.uniform, 0), (fields.normal, 1e-6)])
 def test_an_image_keeps_its_numbers_in_any_batch(draw, rounding):
-    """Uniform numbers are bits; normal ones are sums, which another batch may round otherwise."""
+    """Uniform numbers are bits; normal ones are sums, whose rounding may depend on the batch."""
     whole = draw(keys(), [5, 7, 3]).numpy()
     assert whole.shape == (8, 5, 7, 3)
     chosen = [6, 1, 3]

@@ -24,7 +24,7 @@ def photographs(count, height, width, seed=0):
 
 
 def drawn(image_keys, size, delta, iterations):
-    """The offsets that glass_blur draws: a list of (dx, dy), one per iteration."""
+    """The offsets drawn by glass_blur: a list of (dx, dy), one per iteration."""
     each = glass._iterations_per_word(delta, iterations)
     pairs = []
     for i in range(iterations):
@@ -37,7 +37,7 @@ def drawn(image_keys, size, delta, iterations):
 
 
 def copied(image, pairs, delta):
-    """The authors' loop; the exchange of two views copies, as NumPy does it."""
+    """The authors' loop, where swapping two NumPy views copies one into both."""
     image = image.copy()
     height, width = image.shape[:2]
     for dx, dy in pairs:
@@ -48,7 +48,7 @@ def copied(image, pairs, delta):
     return image
 
 
-def test_with_all_offsets_down_right_the_diagonal_takes_its_last_pixel():
+def test_offsets_down_right_copy_the_last_pixel_of_the_diagonal():
     words = tf.reshape(tf.range(49, dtype=tf.float32), [1, 7, 7])
     ones = tf.fill([1, 7, 7], 2**24 - 1)  # the largest digits: dx = dy = 1
     result = glass._copied(words, ones, 0, 2).numpy()[0]
@@ -132,7 +132,7 @@ def test_small_images(size, delta):
     np.testing.assert_allclose(result, images, atol=1e-3)
 
 
-def test_it_makes_no_new_values_but_by_the_blurs():
+def test_only_the_blurs_make_new_values():
     images = np.zeros([1, 32, 32, 3], "float32")
     images[:, 10:20, 10:20] = (10, 20, 30)
     result = glass_blur(tf.constant(images), keys(1), 0.05, 2, 3).numpy()

@@ -25,7 +25,7 @@ def image_keys(count, seed=3):
 
 
 def words(keys, count):
-    """The words of an image: those of counter i are the words 2i and 2i + 1. uint32 [B, count]."""
+    """The random words of each image, uint32 [B, count]; counter i gives words 2i and 2i + 1."""
     counters = tf.range((count + 1) // 2, dtype=tf.int32)[None]
     counters = tf.cast(counters, tf.uint32)
     pair = HASHED(keys, counters, tf.zeros_like(counters))
@@ -83,7 +83,7 @@ def test_impulse_equals_numpy():
 
 
 @pytest.mark.parametrize("amount", [0.0, 0.01, 0.27, 1.0])
-def test_impulse_shares(amount):
+def test_impulse_frequencies(amount):
     grey = np.full([8, 64, 64, 3], 99, "float32")
     result = noise.impulse_noise(grey, image_keys(8), amount).numpy()
     size = result.size
@@ -97,7 +97,7 @@ def test_impulse_shares(amount):
 
 
 def implied(rate):
-    """The probabilities of the counts that the alias table gives, [256, counts]."""
+    """Probabilities of the counts according to the alias table, [256, counts]."""
     table, first = noise._poisson_table(rate)
     columns = table.shape[1]
     own = (table >> 10).astype(float) / 2**22

@@ -105,7 +105,7 @@ def originals(images, name, severity, seed=0, folder=None):
 
 
 def corrupted(images, name, severity, **options):
-    """As `corrupt` has it of this function, but what severities share is compiled once."""
+    """Like `corrupt`, but compiles only once what severities have in common."""
     keys = fields.image_keys(1, name, severity, tf.range(len(images)))
     arguments = severities.parameters(name, severity, images.shape[1])
     pixels = CORRUPTIONS[name](tf.cast(images, tf.float32), keys, *arguments, **options)
@@ -174,7 +174,7 @@ def statistics_of(clean, corrupted):
 
 
 def differences(images, ours, theirs, margin, rounding=0.05):
-    """What differs by more than the margin in standard errors and the rounding in levels."""
+    """Statistics that differ by more than the margin in standard errors and rounding in levels."""
     wrong = []
     expected = statistics_of(images, theirs)
     for what, value in statistics_of(images, ours).items():
@@ -204,7 +204,7 @@ def test_random(name, size, chosen, frost_folder):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_severities_grow(name, frost_folder):
     """Severity 5 changes more than severity 1; two tables at 32 pixels are not in that order."""
-    # As many images as above, so that nothing is compiled anew.
+    # As many images as above, so that nothing is compiled again.
     images = photos(4 if name in DETERMINISTIC else SAMPLES[32][0], 32, seed=1)
     options = {"folder": frost_folder} if name == "frost" else {}
     weak, strong = (
@@ -217,7 +217,7 @@ def test_severities_grow(name, frost_folder):
 
 @pytest.mark.parametrize("name", ["gaussian_noise", "motion_blur", "fog", "elastic_transform"])
 def test_statistics_tell_the_next_severity(name):
-    """Else the comparison above would say little."""
+    """Otherwise the comparison above would mean little."""
     images = photos(200, 32, seed=1)
     weak, strong = (originals(images, name, severity) for severity in (4, 5))
     assert differences(images, weak, strong, margin=5)

@@ -1,4 +1,4 @@
-"""Perturbation sequences: by hand, and against NumPy, SciPy and Pillow frame by frame."""
+"""Perturbation sequences: hand-computed frames, and NumPy, SciPy and Pillow frame by frame."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def numbers(name, table):
     return sorted({*SOME[table], frame_count(name, table) - 1})
 
 
-# What the scripts do to one image.
+# The scripts' operations on a single image.
 
 
 def truncated(x):
@@ -116,7 +116,7 @@ def by_line(image, radius, sigma, degrees):
     """ImageMagick's motion blur of an image with channels, whole numbers."""
     height, width = image.shape[:2]
     weights = np.exp(-(np.arange(2 * radius + 1) ** 2) / (2 * sigma**2))
-    # Half pixels occur, so the divisions must be those of ImageMagick.
+    # Half pixels occur, so the divisions must be exactly ImageMagick's.
     point = [len(weights) * turn(math.pi * degrees / 180) for turn in (math.sin, math.cos)]
     total = 0
     for i, weight in enumerate(weights / weights.sum()):
@@ -476,7 +476,7 @@ def test_wrong_images():
 
 @pytest.mark.parametrize("name", ["rotate", "tilt"])
 def test_images_of_two_sizes_in_one_process(name):
-    """The graph of one size must not be taken for the other."""
+    """A graph traced for one size must not be used for another."""
     for side in (32, 40):
         images = np.random.default_rng(side).integers(0, 256, [2, side, side, 3]).astype("uint8")
         together = perturb(images, name, crop=24, table=32, frames=[3, 20])

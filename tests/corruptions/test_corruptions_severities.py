@@ -1,4 +1,4 @@
-"""Severities: every number against a second transcription, and which table is taken."""
+"""Severities: every number against a second transcription, and the choice of the table."""
 
 from __future__ import annotations
 

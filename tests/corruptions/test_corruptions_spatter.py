@@ -1,4 +1,4 @@
-"""Spatter against OpenCV's algorithms, written in NumPy with loops over the neighbours."""
+"""Spatter against OpenCV's algorithms, reimplemented in NumPy with loops over neighbours."""
 
 import itertools
 
@@ -65,7 +65,7 @@ def canny(liquid):
 
 
 def chamfer(edges):
-    """Shortest ways by straight, aslant and knight's steps: relaxed until nothing changes."""
+    """Shortest paths of straight, diagonal and knight's steps, relaxed until convergence."""
     steps = {}
     for i, j in itertools.product(range(-2, 3), repeat=2):
         length = {1: 1.0, 2: 1.4, 5: 2.1969}.get(i * i + j * j)
@@ -130,7 +130,7 @@ def test_equals_the_script(table, severity):
     for i in range(4):
         expected = script(images[i].astype(float), noise[i], *arguments)
         near = np.abs(result[i] - expected) < 0.01
-        assert near.mean() > 0.998  # a share that is 0.8 but for rounding may fall on either side
+        assert near.mean() > 0.998  # a mask of 0.8 up to rounding may fall on either side
     assert 0.001 < (np.abs(result - images) > 1).mean() < 0.5
 
 
@@ -221,7 +221,7 @@ def test_ripples_equal_the_loop():
     assert (result[1] == 20).all()  # a single level stays
 
 
-def test_values_above_white_begin_again():
+def test_values_above_white_wrap_around():
     layer = tf.constant([[[0.4, 0.5, 1.0, 1.02]]])
     result = spatter._liquid(layer, tf.constant(0.0), tf.constant(1.0), tf.constant(0.45))
     assert result.numpy().tolist() == [[[0, 127, 255, 4]]]

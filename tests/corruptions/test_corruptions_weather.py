@@ -24,7 +24,7 @@ def keys(count, name="snow", seed=1):
 
 
 def flakes_of(noise, angle, height, width, location, scale, zoom, threshold, radius, sigma):
-    """The layer of flakes from its field, which lies on its side."""
+    """The layer of flakes from its transposed field."""
     layer = (location + scale * noise.astype(float)).T
     layer = scipy.ndimage.zoom(layer, zoom, order=1)
     top, left = (layer.shape[0] - height) // 2, (layer.shape[1] - width) // 2
@@ -143,7 +143,7 @@ def test_fog_equals_numpy(size, map_size, whole):
 
 
 def test_plasma_is_a_fractal_of_the_decay():
-    """What each level adds falls by decay², whatever the draws; five standard errors."""
+    """The amplitude falls by decay² per level, within five standard errors."""
     size, decay = 32, 2.0
     plasma = plasma_fractal(keys(400), size, decay).numpy().astype(float)
     deviations = []

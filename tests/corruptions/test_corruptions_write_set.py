@@ -1,4 +1,4 @@
-"""A corrupted set on disk."""
+"""Corrupted data sets on disk."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ LABELS = np.arange(11) % 10
 def small_batches(monkeypatch):
     module = sys.modules["tfrobust.corruptions.write_set"]
     monkeypatch.setattr(module, "_BATCH_PIXELS", 4 * 32 * 32)
-    monkeypatch.setattr(module, "_BATCHES_A_MARK", 2)
+    monkeypatch.setattr(module, "_BATCHES_PER_MARK", 2)
 
 
 def contents(folder):
@@ -73,7 +73,7 @@ def test_interrupted_and_called_again_gives_the_same_bytes(tmp_path, after):
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
-def test_damaged_file_is_begun_anew(tmp_path):
+def test_damaged_file_is_started_again(tmp_path):
     write_set(IMAGES, LABELS, tmp_path / "whole", names=NAMES[1:])
 
     def stop(done, total):
@@ -121,12 +121,12 @@ def test_wrong_input_is_refused_before_anything_is_written(
     assert not (tmp_path / "set").exists()
 
 
-def test_killed_process_leaves_a_set_that_goes_on(tmp_path):
+def test_killed_process_leaves_a_set_that_can_be_resumed(tmp_path):
     code = """
 import sys, numpy as np
 from tfrobust import corruptions
 sys.modules["tfrobust.corruptions.write_set"]._BATCH_PIXELS = 4 * 32 * 32
-sys.modules["tfrobust.corruptions.write_set"]._BATCHES_A_MARK = 2
+sys.modules["tfrobust.corruptions.write_set"]._BATCHES_PER_MARK = 2
 images = np.random.default_rng(0).integers(0, 256, [11, 32, 32, 3], "uint8")
 def slow(done, total):
     import time

@@ -1,4 +1,4 @@
-"""Where the embedding of a net is found, and what is recorded of it."""
+"""Where the embedding of a net is found, and what is recorded."""
 
 import keras
 import numpy as np
@@ -51,7 +51,7 @@ NETS = {
 
 
 @pytest.mark.parametrize("kind", list(NETS))
-def test_is_what_the_output_layer_sees(kind):
+def test_is_the_input_of_the_output_layer(kind):
     keras.utils.set_random_seed(1)
     net = NETS[kind]()
     embedded, logits = recorded(net)
@@ -64,7 +64,7 @@ def test_is_what_the_output_layer_sees(kind):
 
 
 @pytest.mark.parametrize("make", [nets.resnet_20, nets.lenet, nets.small_cnn])
-def test_nets_of_ours_have_their_features_layer(make):
+def test_own_nets_use_their_features_layer(make):
     net = make()
     images = np.random.default_rng(0).random([2, *net.input_shape[1:]]).astype("float32")
     embedded, logits = recorded(net, None, images)

@@ -1,4 +1,4 @@
-"""Changing what passes a mixing point: which point, and nothing else."""
+"""Mixing points: the chosen point changes, and nothing else."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_one_point_alone(build, only, added):
     np.testing.assert_allclose(result, 1000 * IMAGES + added, rtol=1e-5)
 
 
-def test_what_is_not_chosen_is_not_computed():
+def test_other_points_are_not_computed():
     net = flat()
 
     @tf.function
@@ -128,7 +128,7 @@ def test_a_raised_error_ends_the_block():
     np.testing.assert_allclose(net(IMAGES), 1000 * IMAGES, rtol=1e-5)
 
 
-def test_a_net_that_was_mixed_is_saved_as_before(tmp_path):
+def test_mixed_net_is_saved_unchanged(tmp_path):
     net = nested()
     with feature_mixing(net, (0, 1), tf.constant(1), lambda values: values + 1.0) as enter:
         net(enter(tf.constant(IMAGES)))

@@ -1,4 +1,4 @@
-"""Finding ReLUs and reading feature maps, whatever way the net is built."""
+"""Finding ReLUs and recording feature maps in nets of every kind."""
 
 import keras
 import numpy as np
@@ -78,7 +78,7 @@ def test_nothing_is_recorded_outside_the_block():
     assert len(maps) == 1
 
 
-def test_a_net_that_was_watched_is_saved_as_before(tmp_path):
+def test_recorded_net_is_saved_unchanged(tmp_path):
     net, _ = nested()
     with recorded_outputs(relu_layers(net)):
         net(tf.zeros([1, 4]))

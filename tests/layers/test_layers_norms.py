@@ -1,4 +1,4 @@
-"""The norms against NumPy, and that the routes of the dual norms do not touch each other."""
+"""The norms against NumPy, and independence of the routes of the dual norms."""
 
 import threading
 
@@ -21,7 +21,7 @@ OURS = [InstanceNormalization, DualBatchNormalization, HalfInstanceNorm, DuBIN]
 
 @pytest.fixture(autouse=True)
 def same_numbers():
-    """Whichever tests run before."""
+    """Independent of the tests that run before."""
     RANDOM.bit_generator.state = START
 
 
@@ -32,7 +32,7 @@ def features(*shape):
 
 
 def randomise(layer):
-    """Gives every weight other values, none below zero: they may be variances."""
+    """Sets every weight to random values ≥ 0, since some are variances."""
     layer.set_weights([0.5 + RANDOM.random(w.shape, "float32") for w in layer.get_weights()])
     return layer
 
@@ -130,7 +130,7 @@ def test_instance_norm_by_hand():
 
 
 @pytest.mark.parametrize("shape", [(4, 7, 9, 5), (1, 1, 1, 3), (3, 1, 8, 1), (0, 4, 4, 2)])
-def test_instance_norm_is_that_of_numpy(shape):
+def test_instance_norm_matches_numpy(shape):
     x = features(*shape)
     layer = built(InstanceNormalization, shape[1:])
     gamma, beta = layer.get_weights()
@@ -139,7 +139,7 @@ def test_instance_norm_is_that_of_numpy(shape):
         np.testing.assert_allclose(run(x), want, rtol=1e-3, atol=1e-4)
 
 
-def test_instance_norm_is_that_of_keras():
+def test_instance_norm_matches_keras():
     x = features(3, 6, 5, 4)
     theirs = keras.layers.GroupNormalization(groups=-1, epsilon=1e-5)
     theirs.build(x.shape)
@@ -148,7 +148,7 @@ def test_instance_norm_is_that_of_keras():
     np.testing.assert_allclose(layer(x), theirs(x), rtol=1e-4, atol=1e-4)
 
 
-def test_instance_norm_is_that_of_tensorflow_addons():
+def test_instance_norm_matches_tensorflow_addons():
     addons = pytest.importorskip("tensorflow_addons")
     x = features(3, 6, 5, 4)
     theirs = addons.layers.InstanceNormalization(epsilon=1e-5)
@@ -166,7 +166,7 @@ def test_instance_norm_does_not_see_brightness_contrast_or_the_rest_of_the_batch
     np.testing.assert_allclose(layer(x)[1:2], layer(x[1:2]), atol=1e-5)
 
 
-def test_instance_norm_wants_pixels():
+def test_instance_norm_needs_pixels():
     with pytest.raises(ValueError, match=r"over pixels.*received input shape \(4, 3\)"):
         InstanceNormalization()(tf.zeros([4, 3]))
     with pytest.raises(ValueError, match="other than the batch; received axis 0"):
@@ -177,7 +177,7 @@ def test_instance_norm_wants_pixels():
 
 
 def test_dual_norm_by_hand():
-    """Mean 2: the moving mean goes from 0 to 0.2; the other norm stays as it was."""
+    """With mean 2 the moving mean goes from 0 to 0.2; the other norm does not change."""
     layer = DualBatchNormalization()
     outputs = forward(layer, tf.constant([1.0, 3.0], shape=[2, 1, 1, 1]), "auxiliary", True)
     np.testing.assert_allclose(outputs.ravel(), [-1, 1], rtol=2e-5)
@@ -187,7 +187,7 @@ def test_dual_norm_by_hand():
 
 @pytest.mark.parametrize("name", ROUTES)
 @pytest.mark.parametrize("cls", [DualBatchNormalization, DuBIN])
-def test_dual_norms_are_those_of_numpy(cls, name):
+def test_dual_norms_match_numpy(cls, name):
     x = features(6, 5, 7, 6)
     layer = built(cls, x.shape[1:])
     dual = getattr(layer, "batch_norm", layer)
@@ -384,7 +384,7 @@ def test_regularizer_of_every_scale_and_offset(norm, weights):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("cls", OURS)
 def test_sixteen_bits(cls, policy):
-    """Weights and statistics stay float32; outputs are those of float32, rounded."""
+    """Weights and statistics stay float32; outputs are rounded float32 results."""
     x = features(4, 8, 8, 4)
     full = built(cls, x.shape[1:])
     layer = cls(dtype=policy)
@@ -436,7 +436,7 @@ def test_norms_by_name():
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")  # of the route not taken
 def test_fit_save_and_load(tmp_path):
-    """Of DuBIN, which is made of the others."""
+    """With DuBIN, which contains the other norms."""
     net = net_with("dubin")
     x, y = RANDOM.random([8, 8, 8, 3], "float32"), np.arange(8) % 3
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -469,7 +469,7 @@ def test_compiled_by_xla():
 
 
 def test_two_devices_take_the_route():
-    """Two replicas that see one batch each, the same, move the statistics as one device does."""
+    """Two replicas with the same batch update the statistics like one device."""
     other, name = ROUTES  # the clean one they would take anyway
     x = features(4, 3, 3, 4)
     results = {}

@@ -1,4 +1,4 @@
-"""Cross-entropy of every form of label."""
+"""Cross-entropy for every label format."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ ONE_HOT = np.eye(5)[LABELS]
 SOFT = np.random.default_rng(2).dirichlet(np.ones(5), 16)
 
 
-def test_worked():
+def test_hand_computed_values():
     logits = tf.math.log([[1.0, 3.0], [1.0, 1.0]])  # probabilities ¼, ¾ and ½, ½
     result = losses.cross_entropy(tf.constant([0, 1]), logits)
     np.testing.assert_allclose(result, [math.log(4), math.log(2)], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "labels, shares",
+    "labels, expected_labels",
     [
         (LABELS, ONE_HOT),
-        (LABELS.astype("float32"), ONE_HOT),  # as Keras hands integer labels on
+        (LABELS.astype("float32"), ONE_HOT),  # the form in which Keras passes on integer labels
         (LABELS.astype("uint8")[:, None], ONE_HOT),
         (ONE_HOT, ONE_HOT),
         (ONE_HOT.astype("int32"), ONE_HOT),
         (SOFT, SOFT),
     ],
 )
-def test_is_the_reference(labels, shares):
+def test_matches_reference(labels, expected_labels):
     result = losses.cross_entropy(tf.constant(labels), LOGITS)
     assert result.shape == [16] and result.dtype == tf.float32
-    np.testing.assert_allclose(result, reference.cross_entropy(shares, LOGITS), rtol=1e-4)
+    np.testing.assert_allclose(result, reference.cross_entropy(expected_labels, LOGITS), rtol=1e-4)
 
 
-def test_half_precision_is_computed_in_full():
+def test_half_precision_is_computed_in_float32():
     logits = tf.constant(LOGITS, tf.float16)
     result = losses.cross_entropy(tf.constant(LABELS), logits)
     assert result.dtype == tf.float32
@@ -50,7 +50,7 @@ def test_half_precision_is_computed_in_full():
     )
 
 
-def test_shift_of_the_logits_changes_nothing():
+def test_invariant_to_a_shift_of_the_logits():
     shifted = losses.cross_entropy(tf.constant(LABELS), LOGITS + 64)
     unshifted = losses.cross_entropy(tf.constant(LABELS), LOGITS)
     np.testing.assert_allclose(shifted, unshifted, atol=1e-4)

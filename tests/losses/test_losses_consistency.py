@@ -1,4 +1,4 @@
-"""Kullback–Leibler divergences: worked, SciPy, and what makes them divergences."""
+"""Kullback–Leibler divergences: hand-computed values, SciPy, and defining properties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ P = np.random.default_rng(0).normal(size=[32, 10], scale=3).astype("float32")
 Q = np.random.default_rng(1).normal(size=[32, 10], scale=3).astype("float32")
 
 
-def test_worked():
+def test_hand_computed_values():
     p, q = tf.math.log([[1.0, 1.0]]), tf.math.log([[1.0, 3.0]])  # ½, ½ and ¼, ¾
     forward = 0.5 * math.log(2) + 0.5 * math.log(2 / 3)
     reverse = 0.25 * math.log(1 / 2) + 0.75 * math.log(3 / 2)
@@ -29,7 +29,7 @@ def test_worked():
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("name", NAMES)
-def test_is_scipy(name, dtype):
+def test_matches_scipy(name, dtype):
     p, q = tf.cast(P, dtype), tf.cast(Q, dtype)
     result = getattr(losses, name)(p, q)
     assert result.shape == [32] and result.dtype == tf.float32
@@ -38,22 +38,22 @@ def test_is_scipy(name, dtype):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_not_negative_and_0_for_equal(name):
+def test_nonnegative_and_zero_for_equal_predictions(name):
     divergence = getattr(losses, name)
     np.testing.assert_array_equal(divergence(P, P), np.zeros(32))
     np.testing.assert_allclose(divergence(P, P + 5), np.zeros(32), atol=1e-5)
     nearly = P + np.random.default_rng(2).normal(size=P.shape, scale=1e-4).astype("float32")
-    assert np.min(divergence(P, nearly)) > -1e-6  # rounding of the sum
+    assert np.min(divergence(P, nearly)) > -1e-6  # rounding error of the sum
     assert np.min(divergence(P, Q)) > 0.1
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_shift_of_the_logits_changes_nothing(name):
+def test_invariant_to_a_shift_of_the_logits(name):
     divergence = getattr(losses, name)
     np.testing.assert_allclose(divergence(P + 64, Q - 64), divergence(P, Q), atol=1e-3)
 
 
-def test_which_is_symmetric():
+def test_only_the_symmetric_one_is_symmetric():
     forward, reverse = losses.kl_divergence(P, Q).numpy(), losses.kl_divergence(Q, P).numpy()
     assert np.abs(forward - reverse).max() > 0.1
     np.testing.assert_allclose(

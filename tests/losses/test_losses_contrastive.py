@@ -1,4 +1,4 @@
-"""The contrastive losses by hand, against the printed formulas, and at their extremes."""
+"""The contrastive losses: hand-computed values, the printed formulas, and extreme inputs."""
 
 import math
 
@@ -19,13 +19,13 @@ def embeddings(seed, shape=(5, 7), count=3):
     return [random.normal(size=shape).astype("float32") for _ in range(count)]
 
 
-# z_0 and z_1 are at a right angle; z_0⁺ at 45° and z_0⁻ at 60° from z_0; z_1⁺ is opposite to z_1.
+# z_0 ⟂ z_1; z_0⁺ is at 45° and z_0⁻ at 60° to z_0; z_1⁺ is opposite to z_1.
 CLEAN = tf.constant([[3.0, 0.0], [0.0, 0.5]])
 POSITIVE = tf.constant([[1.0, 1.0], [0.0, -2.0]])
 NEGATIVE = tf.constant([[1.0, math.sqrt(3)], [0.0, 4.0]])
 
 
-def test_softmax_worked():
+def test_softmax_hand_computed_values():
     result = softmax_contrastive(CLEAN, POSITIVE, NEGATIVE, temperature=0.5)
     # Cosines / τ. Image 0: √½/½ = √2; others 0; own ½/½ = 1. Image 1: -2; others 0; own 2.
     first = math.log(1 + math.exp(0 - math.sqrt(2)) + math.exp(1 - math.sqrt(2)))
@@ -37,7 +37,7 @@ def test_softmax_worked():
     np.testing.assert_allclose(dropped, [first, math.log(1 + math.exp(2))], rtol=1e-5)
 
 
-def test_margin_worked():
+def test_margin_hand_computed_values():
     result = margin_contrastive(CLEAN, POSITIVE, NEGATIVE, margin=1.25)
     # Distances. Image 0: 1 - √½; the other 1, own ½. Image 1: 2; the other 1, own 0.
     first = (1 - math.sqrt(0.5)) ** 2 + 0.25**2 + 0.75**2
@@ -52,7 +52,7 @@ def test_margin_worked():
 @pytest.mark.parametrize(
     "form, strength", [(SOFTMAX, 2.0), (SOFTMAX, 0.1), (MARGIN, 0.5), (MARGIN, 1.0), (MARGIN, 2.0)]
 )
-def test_is_the_printed_formula(form, strength, own):
+def test_matches_the_printed_formula(form, strength, own):
     loss, naive, name, naive_name = form
     clean, positive, negative = embeddings(0)
     kept = {"all": None, "some": [1, 0, 1, 1, 0], "none": [0] * 5, "without": None}[own]
@@ -154,7 +154,7 @@ def test_one_image_has_no_others():
     assert softmax_contrastive(clean[:0], positive[:0], temperature=1.0).shape == [0]
 
 
-def test_half_precision_is_computed_in_full():
+def test_half_precision_is_computed_in_float32():
     clean, positive, negative = (tf.cast(300 * z, tf.float16) for z in embeddings(7))
     result = softmax_contrastive(clean, positive, negative, temperature=0.1)
     assert result.dtype == tf.float32

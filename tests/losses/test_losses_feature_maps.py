@@ -1,4 +1,4 @@
-"""The FMA loss against the formula as printed, and what its normalisation is for."""
+"""The FMA loss: hand-computed values, the printed formula, and properties of the normalisation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def one_layer(clean, augmented):
     return feature_map_augmentation([clean], [augmented])
 
 
-def test_worked():
+def test_hand_computed_values():
     clean = [tf.constant([[1.0, 3.0], [2.0, 2.0]]), tf.constant([[[4.0]], [[1.0]]])]
     augmented = [tf.constant([[1.0, 1.0], [2.0, 2.0]]), tf.constant([[[2.0]], [[4.0]]])]
     # First image: (0² + 1²)/2 = 0.5 and 0.5² = 0.25; second: 0 and 3² = 9; each over two layers.
@@ -30,7 +30,7 @@ def test_worked():
 
 
 @pytest.mark.parametrize("layers", [[0], [2], [0, 1, 2, 3]])
-def test_is_the_printed_formula(layers):
+def test_matches_the_printed_formula(layers):
     shapes = [SHAPES[i] for i in layers]
     clean, augmented = relu_maps(0, shapes), relu_maps(1, shapes)
     result = feature_map_augmentation(clean, augmented)
@@ -39,7 +39,7 @@ def test_is_the_printed_formula(layers):
     np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
-def test_half_precision_is_computed_in_full():
+def test_half_precision_is_computed_in_float32():
     # 300² overflows float16.
     clean = [tf.cast(300 * m, "float16") for m in relu_maps(0)]
     augmented = [tf.cast(300 * m, "float16") for m in relu_maps(1)]
@@ -49,14 +49,14 @@ def test_half_precision_is_computed_in_full():
     np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
-def test_0_for_equal_and_positive_otherwise():
+def test_zero_for_equal_maps_and_positive_otherwise():
     maps = relu_maps(0)
     np.testing.assert_array_equal(feature_map_augmentation(maps, maps), np.zeros(4))
     assert np.min(feature_map_augmentation(maps, relu_maps(1))) > 0.1
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e8])
-def test_scale_of_a_layer_does_not_count(scale):
+def test_invariant_to_the_scale_of_a_layer(scale):
     clean, augmented = relu_maps(0), relu_maps(1)
     scaled_clean, scaled_augmented = list(clean), list(augmented)
     scaled_clean[1], scaled_augmented[1] = scale * clean[1], scale * augmented[1]
@@ -76,7 +76,7 @@ def test_normalised_by_the_clean_map_of_each_image():
     np.testing.assert_allclose(np.concatenate(single), result, rtol=1e-6)
 
 
-def test_dead_layer_adds_0():
+def test_dead_layer_contributes_0():
     clean, augmented = relu_maps(0), relu_maps(1)
     clean[1][2] = 0  # dead on one image
     clean[2][:] = 0  # dead on all
@@ -126,7 +126,7 @@ def test_gradient_flows_through_maps_and_mean(shape):
 
 
 @pytest.mark.parametrize("clean, augmented", [(0, 0), (1, 2), (2, 1), (0, 1)])
-def test_needs_the_same_layers(clean, augmented):
+def test_rejects_different_numbers_of_maps(clean, augmented):
     maps = [tf.ones([1, 2])] * 2
     with pytest.raises(ValueError, match=f"received {clean} and {augmented}"):
         feature_map_augmentation(maps[:clean], maps[:augmented])

@@ -1,4 +1,4 @@
-"""The FMA loss that training takes equals the plain equation, in value and in gradient."""
+"""The fused FMA loss used in training equals the plain equation in value and gradient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHAPES = [(4, 6, 5, 3), (4, 3, 3, 8), (4, 7)]
 
 
 def relu_maps(shapes=SHAPES, scale=1.0):
-    """Clean above augmented, as a net returns them for both in one batch."""
+    """Clean maps followed by augmented ones, as a net returns them for both in one batch."""
     random = np.random.default_rng(0)
     both = [random.normal(size=(2 * shape[0], *shape[1:])) for shape in shapes]
     return [np.float32(scale) * np.maximum(maps, 0).astype("float32") for maps in both]
@@ -32,9 +32,9 @@ def fused(*maps, **options):
 
 def dead_maps():
     maps = relu_maps()
-    maps[0][2] = 0  # a clean map, on one image
-    maps[1][:4] = 0  # the clean maps, on all
-    maps[2][5] = 0  # an augmented one
+    maps[0][2] = 0  # the clean map of one image
+    maps[1][:4] = 0  # the clean maps of all images
+    maps[2][5] = 0  # the augmented map of one image
     return maps
 
 
@@ -60,14 +60,15 @@ MAPS = {
 @pytest.mark.parametrize("options", [{}, {"smallest_mean": 0.35}], ids=["", "larger mean"])
 def test_equals_the_equation(maps, options):
     expected = plain(*maps, **options)
-    # Both sum in float32, in another order.
+    # Both sum in float32, but in a different order.
     np.testing.assert_allclose(fused(*maps, **options), expected, rtol=1e-5)
     for slope, wanted in zip(
         gradient(lambda *m: fused(*m, **options), *maps),
         gradient(lambda *m: plain(*m, **options), *maps),
     ):
         assert np.isfinite(wanted).all()
-        # The parts of an entry's gradient may cancel; all of an image are of one size.
+        # Parts of an entry's gradient may cancel, so the tolerance is relative to the image's
+        # largest gradient.
         size = np.abs(wanted).max(axis=tuple(range(1, wanted.ndim)), keepdims=True)
         assert np.all(np.abs(slope - wanted) <= 1e-5 * size)
 
@@ -79,19 +80,19 @@ def test_half_precision():
     np.testing.assert_allclose(result, plain(*maps), rtol=1e-5)
     for slope, wanted in zip(gradient(fused, *maps), gradient(plain, *maps)):
         assert slope.dtype == "float16"
-        # The plain equation rounds the gradient of each half to float16, and so does this.
+        # Like the fused loss, the plain equation rounds the gradient of each half to float16.
         np.testing.assert_allclose(slope, wanted, rtol=2e-3, atol=1e-6)
 
 
-def test_the_map_stands_in_its_place_in_the_net():
-    """What comes from behind is added to the gradient of the loss."""
-    maps, behind = relu_maps()[1], np.random.default_rng(1).normal(size=(8, 3, 3, 8))
+def test_map_passes_through_with_both_gradients():
+    """The gradient from the later layers is added to the gradient of the loss."""
+    maps, upstream = relu_maps()[1], np.random.default_rng(1).normal(size=(8, 3, 3, 8))
 
-    def with_what_follows(feature_map):
+    def with_later_layers(feature_map):
         passed, mean, square = compare_halves(feature_map)
-        np.testing.assert_array_equal(passed, feature_map)  # a copy
+        np.testing.assert_array_equal(passed, feature_map)
         loss = loss_of_means([mean], [square])
-        return tf.reduce_sum(passed * behind.astype("float32")) + tf.reduce_sum(loss)
+        return tf.reduce_sum(passed * upstream.astype("float32")) + tf.reduce_sum(loss)
 
-    (slope,) = gradient(with_what_follows, maps)
-    np.testing.assert_allclose(slope, gradient(plain, maps)[0] + behind, rtol=1e-5, atol=1e-6)
+    (slope,) = gradient(with_later_layers, maps)
+    np.testing.assert_allclose(slope, gradient(plain, maps)[0] + upstream, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The Jensen–Shannon divergence: worked, SciPy, its bounds and its gradient."""
+"""The Jensen–Shannon divergence: hand-computed values, SciPy, bounds and gradient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfrobust.losses import jensen_shannon
 VIEWS = np.random.default_rng(0).normal(size=[5, 32, 10], scale=3).astype("float32")
 
 
-def test_worked():
+def test_hand_computed_values():
     """½, ½ and ¼, ¾: M is ⅜, ⅝; and two certain predictions of different classes: log 2."""
     p, q = tf.math.log([[1.0, 1.0]]), tf.math.log([[1.0, 3.0]])
     first = 0.5 * math.log(4 / 3) + 0.5 * math.log(4 / 5)
@@ -31,7 +31,7 @@ def test_worked():
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_is_scipy(count, dtype):
+def test_matches_scipy(count, dtype):
     views = [tf.cast(view, dtype) for view in VIEWS[:count]]
     result = jensen_shannon(*views)
     assert result.shape == [32] and result.dtype == tf.float32
@@ -39,21 +39,21 @@ def test_is_scipy(count, dtype):
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_two_predictions_are_scipys_distance_squared():
+def test_two_predictions_match_scipys_squared_distance():
     p, q = (reference.softmax(view) for view in VIEWS[:2])
     expected = [distance.jensenshannon(a, b) ** 2 for a, b in zip(p, q)]
     np.testing.assert_allclose(jensen_shannon(*VIEWS[:2]), expected, rtol=1e-3)
 
 
-def test_what_is_below_the_cut_counts_as_the_cut():
-    """p = 1e-9 in one class of both: its M counts as 1e-7."""
+def test_mean_is_clipped_from_below():
+    """Both predictions give one class p = 1e-9, where M is clipped to 1e-7."""
     logits = np.log([[1e-9, 1 - 1e-9]]).astype("float32")
     small = 1e-9 * math.log(1e-9 / 1e-7)
     assert small < -4e-9
     value = jensen_shannon(logits, logits)
     np.testing.assert_allclose(value, reference.jensen_shannon(logits, logits), atol=1e-10)
     np.testing.assert_allclose(value, [small], atol=1e-9)
-    # A cut value passes no gradient on: the whole of it is p(log p − log M) of the softmax.
+    # No gradient flows through a clipped M; all of it comes from the softmax, p(log p − log M).
     by_first, _ = gradient(jensen_shannon, logits, logits)
     expected = central_differences(lambda x: reference.jensen_shannon(x, logits), logits, 1e-4)
     np.testing.assert_allclose(by_first, expected, atol=2e-9)
@@ -61,7 +61,7 @@ def test_what_is_below_the_cut_counts_as_the_cut():
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_0_for_equal_predictions(count):
+def test_zero_for_equal_predictions(count):
     shifted = [VIEWS[0] + 7 * i for i in range(count)]
     np.testing.assert_allclose(jensen_shannon(*shifted), np.zeros(32), atol=2e-6)
     for slope in gradient(jensen_shannon, *shifted):
@@ -69,7 +69,7 @@ def test_0_for_equal_predictions(count):
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_bounded_by_the_logarithm_of_their_number(count):
+def test_bounded_by_log_n(count):
     sure = [tf.constant([[100.0 * (i == j) for j in range(6)]]) for i in range(count)]
     np.testing.assert_allclose(jensen_shannon(*sure), [math.log(count)], rtol=1e-5)
     many = 30 * np.random.default_rng(3).normal(size=[count, 500, 6]).astype("float32")
@@ -77,7 +77,7 @@ def test_bounded_by_the_logarithm_of_their_number(count):
     assert values.min() > -1e-6 and values.max() < math.log(count) + 1e-6
 
 
-def test_order_and_shift_do_not_count():
+def test_invariant_to_order_and_shift():
     first = jensen_shannon(*VIEWS[:3])
     np.testing.assert_allclose(jensen_shannon(*VIEWS[2::-1]), first, rtol=1e-5)
     np.testing.assert_allclose(jensen_shannon(*(VIEWS[:3] + 64)), first, atol=1e-4)

@@ -15,7 +15,7 @@ LABELS = np.array([0, 1, 2, 3, 0])
 PARTNER = np.array([3, 0, 2, 4, 1])
 
 
-def test_worked():
+def test_hand_computed_values():
     """p = ½, ½ for a mix of classes 0 and 1, p = ¼, ¾ for one of 1 and 0."""
     logits = tf.math.log([[1.0, 1.0], [1.0, 3.0]])
     result = mixup_loss(cross_entropy, tf.constant([0, 1]), logits, tf.constant([1, 0]), 0.75)

@@ -66,7 +66,7 @@ def batch_norm_net():
 
 
 def test_with_mu_zero_only_attacked_images_count(images, labels):
-    """Weights and moving statistics are those of plain training on the attacked images."""
+    """Weights and moving statistics equal those of plain training on the attacked images."""
     attack = attacks.FGSM(0.05)
     model = methods.AdversarialTraining(batch_norm_net(), attack=attack, mu=0)
     weights, history = fitted(model, images, labels)

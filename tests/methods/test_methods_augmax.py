@@ -52,7 +52,7 @@ def dual_net(norm="dubin", dropout=0.0):
 
 
 def darker(settings=None):
-    """Settings of a method that draws no chains: an image is darkened, another attacked."""
+    """Settings without chains: one view is darkened, another attacked."""
     return {"attack": attacks.FGSM(0.1), "augment": augment.Brightness(-0.3), **(settings or {})}
 
 
@@ -209,7 +209,7 @@ def trained(model, epochs=1, images=None):
     ],
 )
 def test_one_step_of_augmax_in_numpy(settings, stop):
-    """Chains and start drawn again; all else, the search and the step, in float64."""
+    """Chains and start are redrawn; the search and the step are computed in float64."""
     net, images = linear_model(), photos()
     kernel, bias = (w.astype("float64") for w in net.get_weights())
     labels = linear_net.logits(images, kernel, bias).argmax(axis=1)
@@ -258,7 +258,7 @@ def test_gradients_of_the_reference():
         assert found[place[0]][place[1:]] == pytest.approx((above - below) / 2e-5, abs=1e-8)
 
 
-def test_without_its_terms_it_is_the_baseline(make_net, images, labels):
+def test_without_its_terms_equals_the_baseline(make_net, images, labels):
     weights = []
     nothing = {"jsd_weight": 0, "adversarial_weight": 0, "dual_norms": False}
     for model in (methods.Baseline(make_net()), methods.AugMax(make_net(), **darker(nothing))):
@@ -271,7 +271,7 @@ def test_without_its_terms_it_is_the_baseline(make_net, images, labels):
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")  # of the route not taken
 def test_without_its_terms_the_clean_route_is_the_baselines():
-    """Moving statistics have seen x̃ too, and the auxiliary ones x*; all else is equal."""
+    """Moving statistics include x̃, and the auxiliary ones x*; everything else is equal."""
     nets = dual_net(), dual_net()
     start = [w.numpy() for w in nets[0].trainable_weights]
     trained(methods.Baseline(nets[0]), epochs=2)

@@ -1,4 +1,4 @@
-"""Augmentation training: its forms, each by hand and against plain training."""
+"""Augmentation training: each form by hand and against plain training."""
 
 import keras
 import numpy as np
@@ -112,7 +112,7 @@ def test_adversarial_training_is_one_form_of_it(make_net, images, labels):
 
 
 @pytest.mark.parametrize("setting", [{"probability": 0.5, "seed": 3}, {"augmented_weight": 2.0}])
-def test_saved_and_loaded_it_goes_on(make_net, images, labels, goes_on_after_loading, setting):
+def test_continues_after_saving(make_net, images, labels, goes_on_after_loading, setting):
     noise = augment.GaussianNoise(0.1)
     straight = methods.AugmentationTraining(make_net(), augment=noise, **setting)
     run(straight, images, labels)

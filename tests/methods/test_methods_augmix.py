@@ -14,7 +14,7 @@ from tfrobust.methods import AugMixTraining, Baseline
 
 
 class Darker(augment.Augment):
-    """Darkens by what was not drawn before: 0.1 the first time, 0.2 the second, …"""
+    """Darkens by a new amount at each call: 0.1, 0.2, …"""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -98,7 +98,7 @@ def test_without_the_divergence_labels_go_with_one_augmented_view(images, labels
     ],
     ids=["weight 0", "identity", "nothing", "equal views"],
 )
-def test_with_its_parts_off_it_is_the_baseline(make_net, images, labels, settings):
+def test_without_its_parts_equals_the_baseline(make_net, images, labels, settings):
     weights = []
     for model in (Baseline(make_net()), AugMixTraining(make_net(), **settings)):
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), run_eagerly=True)

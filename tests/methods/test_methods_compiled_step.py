@@ -1,4 +1,4 @@
-"""What XLA compiles of a step, and what it does not."""
+"""Which parts of a step XLA compiles."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ def compiled(net, jit_compile=True, layer=None, **settings):
 
 
 def is_compiled(model):
-    """Whether what a method does, or what surrounds it, is traced for XLA: (terms, views)."""
+    """Whether XLA traces a method's terms and views: (terms, views)."""
     found = {}
 
     def watched(name):
@@ -44,7 +44,7 @@ def test_terms_are_compiled_and_views_are_not(make_net, images, labels):
 
 
 def test_batches_several_steps_weights_of_images_and_prediction(make_net, images, labels):
-    """All ways that lead through a step, each as without XLA."""
+    """All kinds of steps give the same results as without XLA."""
     results = []
     for jit_compile in (False, True):
         way = {"jit_compile": jit_compile, "run_eagerly": not jit_compile}

@@ -57,7 +57,7 @@ def fcl(net):
 
 
 def trained(make, data, seed):
-    """FCL begins as in the paper, after 2 epochs, with a ramp of 2."""
+    """FCL starts as in the paper, after 2 epochs, with a ramp of 2."""
     keras.utils.set_random_seed(seed)
     net = nets.lenet(data.image_shape, data.classes, mean=0.0, std=1.0)
     model = make(net)

@@ -1,4 +1,4 @@
-"""FCL: its views, its terms and its step against NumPy, and what it is without its term."""
+"""FCL: views, terms and step against NumPy, and equality with the baseline without its term."""
 
 import keras
 import numpy as np
@@ -160,7 +160,7 @@ def trained(model, images, labels, eager=True, **arguments):
 
 
 @pytest.mark.parametrize("positive", ["utility", "gaussian"])
-def test_with_weight_0_it_is_the_baseline_step_for_step(batch, positive):
+def test_with_weight_0_equals_the_baseline_step_for_step(batch, positive):
     """BatchNorm's moving statistics too; and the terms are not computed at all."""
     model = FeatureContrastive(with_norm(), weight=0.0, k=5, positive=positive)
     baseline = Baseline(with_norm())
@@ -178,7 +178,7 @@ def regularised():
 
 
 def test_losses_of_layers_are_not_put_into_a_condition(batch):
-    """A loss of a layer cannot leave the branch of a condition."""
+    """Losses of layers cannot leave the branch of a condition."""
     model = FeatureContrastive(regularised(), weight=0.0, k=5)
     assert trained(model, *batch, epochs=1, eager=False)["fcl"][0] > 0.1
     assert np.isfinite(model.get_weights()[0]).all()

@@ -148,7 +148,7 @@ def test_optimizer_is_the_papers(name):
 
 @pytest.mark.parametrize("name", ["fcl_cifar", "augmax_cifar"])
 def test_saved_with_a_compiled_model(name, make_net, images, labels, tmp_path):
-    """Trained on after loading, the weights are those of one run, and so is the learning rate."""
+    """Continuing after loading gives the weights and learning rate of an uninterrupted run."""
     straight = methods.Baseline(make_net())
     plan = {"steps_per_epoch": 2, "epochs": 4}
     straight.compile(plan_optimizer(name, **plan), run_eagerly=True)

@@ -50,7 +50,7 @@ def points_net():
 
 
 class Darker(augment.Augment):
-    """Darkens by 0.1 the first time that it is called, by 0.2 the second, and so on."""
+    """Darkens by a new amount at each call: 0.1, 0.2, …"""
 
     calls = 0
 
@@ -60,7 +60,7 @@ class Darker(augment.Augment):
 
 
 def noisymix(**settings):
-    """With an augmentation that is quicker than AugMix."""
+    """NoisyMix with a faster augmentation than AugMix."""
     return NoisyMix(points_net(), **{"augment": augment.Brightness(-0.2), **settings})
 
 
@@ -96,7 +96,7 @@ ANY_POINT = {"baseline", "mixup", "augmix", "augmix_jsd"}
     [(row, point) for row in TABLE_4 for point in (0, 1) if point == 0 or row not in ANY_POINT],
 )
 def test_one_step_of_every_row_of_the_ablation(row, point):
-    """The draws come from a second model of the same seed; all else is NumPy."""
+    """The draws come from a second model with the same seed; everything else is NumPy."""
     augmented, mixing, noise, jsd = (letter != "-" for letter in TABLE_4[row])
     settings = {"mixing_points": [point], **settings_of(row, Darker())}
     model, twin = (NoisyMix(points_net(), seed=point, **settings) for _ in range(2))
@@ -138,7 +138,7 @@ def test_one_step_of_every_row_of_the_ablation(row, point):
     ],
     ids=["baseline", "sparse 1", "weight 0"],
 )
-def test_with_its_parts_off_it_is_the_baseline(settings):
+def test_without_its_parts_equals_the_baseline(settings):
     _, plain = fitted(Baseline(points_net()), batch_size=3)
     _, weights = fitted(NoisyMix(points_net(), **settings), batch_size=3)
     assert_same(weights, plain, atol=1e-6)
@@ -236,7 +236,7 @@ def test_nothing_is_mixed_outside_training(tmp_path):
 
 
 def test_all_points_in_one_trace():
-    """And the steps are those of eager execution."""
+    """The steps equal those of eager execution."""
     weights, data = [], tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4).repeat(2)
     for eager in (True, False):
         model, traces = noisymix(), []

@@ -70,7 +70,7 @@ def test_the_mean_of_the_divergences(make_net, images, labels):
     np.testing.assert_allclose(terms["stability"], expected, atol=1e-5)
 
 
-def test_two_of_a_kind_draw_different_numbers(make_net, images):
+def test_equal_augmentations_draw_different_numbers(make_net, images):
     twice = [augment.GaussianNoise(0.1), augment.GaussianNoise(0.1)]
     model = methods.StabilityTraining(make_net(), augment=twice)
     views = model.views(tf.constant(images), None)
@@ -104,7 +104,7 @@ def test_fgsm_on_the_full_loss_is_fgsm_on_the_cross_entropy(make_net, images, la
             np.testing.assert_allclose(attacked[sure], expected[sure], atol=1e-6)
 
 
-def test_without_weight_it_is_the_baseline(make_net, images, labels):
+def test_without_weight_equals_the_baseline(make_net, images, labels):
     models = [
         methods.Baseline(make_net()),
         methods.StabilityTraining(make_net(), augment=[*noise_and_dark(), attacks.FGSM()], alpha=0),
@@ -113,7 +113,7 @@ def test_without_weight_it_is_the_baseline(make_net, images, labels):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_a_list_is_saved_and_goes_on(make_net, images, labels, goes_on_after_loading):
+def test_saved_list_continues(make_net, images, labels, goes_on_after_loading):
     given = [*noise_and_dark(), attacks.PGD(0.05, steps=2), attacks.WorstOfK(DARK, 2)]
     straight = methods.StabilityTraining(make_net(), augment=given, alpha=0.5)
     run(straight, images, labels)
@@ -124,7 +124,7 @@ def test_a_list_is_saved_and_goes_on(make_net, images, labels, goes_on_after_loa
     assert [type(a) for a in loaded.augment.augments] == [type(a) for a in given]
 
 
-def test_what_alternates_in_a_list_is_found(make_net, images, labels):
+def test_alternating_member_of_a_list_is_found(make_net, images, labels):
     sides = augment.Alternating([augment.Brightness(0.2), augment.Brightness(-0.2)])
     whole = [augment.GaussianNoise(0.1), attacks.WorstOfK(sides, k=1)]
     model = methods.StabilityTraining(make_net(), augment=whole)

@@ -1,4 +1,4 @@
-"""The terms of each method against two plain passes and the NumPy references."""
+"""The terms of each method against separate passes and the NumPy references."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ DARKER = {"augment": augment.Brightness(-0.3)}
 
 
 def passes(net, images):
-    """Feature maps and logits of clean and of darkened images, each in a pass of its own."""
+    """Feature maps and logits of clean and darkened images, in separate passes."""
     results = []
     for view in (images, np.clip(images - 0.3, 0, 1)):
         with recorded_outputs(relu_layers(net)) as maps:
@@ -119,7 +119,7 @@ def test_fma_without_relu_is_refused():
         methods.FeatureMapAugmentation(net, **DARKER)
 
 
-def test_what_is_no_net_is_refused(make_net):
+def test_rejects_other_objects_than_nets(make_net):
     with pytest.raises(TypeError, match=r"must be a keras.Model; received str"):
         methods.Baseline("resnet")
     with pytest.raises(ValueError, match="no weights yet"):
@@ -142,7 +142,7 @@ def test_mixed_labels_are_refused(make_net, whole):
     "whole", [lambda crop: crop, lambda crop: augment.Sequence([augment.GaussianNoise(), crop])]
 )
 def test_crops_of_larger_images(whole):
-    """The paper's random crop: 224 out of 256; the clean view is the crop from the centre."""
+    """The paper's random crop of 224 from 256 pixels; the clean view is the centre crop."""
     net = keras.Sequential(
         [keras.Input([12, 10, 3]), keras.layers.Flatten(), keras.layers.Dense(4)]
     )

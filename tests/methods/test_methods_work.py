@@ -1,4 +1,4 @@
-"""Every method trained for real on digits: it gains what its paper claims, and keeps the clean.
+"""Every method trained on digits: it gains robustness and keeps its clean accuracy.
 
 A plain net is trained first, for 12 epochs. From there each method goes on, and so does the plain
 net, for as many epochs at the same learning rate: gains are over that one. Everything is measured
@@ -84,7 +84,7 @@ def dual(net):
 
 @dataclasses.dataclass
 class Method:
-    """How a method is made, and the least that it must gain, in points."""
+    """How to make a method, and the minimum gain in points."""
 
     make: Callable[[keras.Model], m.RobustModel]
     gains: dict[str, float]
@@ -178,7 +178,7 @@ class Work:
         self.plain = {}
 
     def gains(self, method):
-        """What a method is above the plain net after as many batches, in points."""
+        """Gain of a method over the plain net after the same number of batches, in points."""
         plain = self.plain_after(method.finetuning)
         measured = self.measured(self.trained(method.make, self.start, **method.finetuning))
         return {metric: measured[metric] - plain[metric] for metric in plain}
@@ -229,7 +229,7 @@ def work():
 
 @pytest.mark.slow
 def test_the_plain_net_has_learned_and_can_be_disturbed(work):
-    """So that gains are neither those of a net that fails nor out of reach."""
+    """Otherwise gains would be those of a failed net, or impossible."""
     plain = work.plain_after(FINETUNING)
     assert plain["clean"] > 90, plain
     for metric in ("augmented", "corrupted", "attacked"):

@@ -1,4 +1,4 @@
-"""Converted nets compute what the net before did, from the same weights."""
+"""Converted nets compute the same as the original from the same weights."""
 
 import keras
 import numpy as np
@@ -83,7 +83,7 @@ def adapted():
 
 
 def randomise(net):
-    """Gives the norms other weights, none below zero: they may be variances."""
+    """Sets the norms' weights to random values ≥ 0, since some are variances."""
     for layer in net._flatten_layers():
         if isinstance(layer, LAYERS.BatchNormalization):
             layer.set_weights(

@@ -82,7 +82,7 @@ def unchanged(net):
 
 
 def kept(net, before):
-    """The layers with weights that have those of before."""
+    """The layers with weights that still have their previous weights."""
     layers, old = [layer for layer in net.layers if layer.weights], iter(before)
     return [
         layer.name
@@ -162,7 +162,7 @@ def test_what_depends_on_the_data_keeps_its_weights(options, arrays, left, said,
     "layer, part",
     [("block1_conv1", "W"), ("block5_conv3", "b"), ("fc2", "W"), ("predictions", "b")],
 )
-def test_missing_left_over_shape_and_values(layer, part, saved):
+def test_missing_and_unexpected_arrays_shapes_and_values(layer, part, saved):
     name = f"{layer}/{layer}_{part}_1:0"
     array = ARRAYS[name]
     one_more, broken = np.concatenate([array, array[:1]]), array.copy()
@@ -206,7 +206,7 @@ def test_other_nets(build, said, saved):
     ],
 )
 def test_published_weights_are_those_of_keras(head, name, saved, monkeypatch):
-    """What is fetched is what Keras would fetch, into the same folder and with the same sum."""
+    """Downloads the same file as Keras, to the same folder and with the same checksum."""
     calls = []
 
     def get_file(fname, origin, **options):
@@ -230,7 +230,7 @@ def zeros(self, shape, dtype=None, **kwargs):
 
 
 def modules_of_keras():
-    """Where Keras itself looks `get_file` up."""
+    """The module where Keras itself looks up `get_file`."""
     source = keras.applications.VGG16.__globals__
     return [source[name] for name in ("data_utils", "file_utils") if name in source]
 

@@ -166,7 +166,7 @@ def test_sizes_at_the_mixing_points(build, shapes):
         (functools.partial(bottleneck, [33, 39, 3]), {"stem_stride": 2, "max_pool": True}),
     ],
 )
-def test_logits_are_those_of_the_reference(build, stem):
+def test_logits_match_reference(build, stem):
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
     net = randomized(build(mean=mean, std=std))
     images = some_images(net)

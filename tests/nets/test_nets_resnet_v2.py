@@ -16,7 +16,7 @@ FEW = (4, 6, 6, 8)  # channels of small nets
 
 @functools.cache
 def small():
-    """A small net with every kind of shortcut, made once: as it is, subsampled, projected."""
+    """A small net with every kind of shortcut: identity, subsampled, projected."""
     return resnet_v2((2, 1, 2, 1), (32, 40, 3), 5, filters=FEW, weight_decay=0.2)
 
 

@@ -293,7 +293,7 @@ UNIT = "resnet_v2_50/block3/unit_2/bottleneck_v2"
         "resnet_v2_50/postnorm/beta",
     ],
 )
-def test_missing_left_over_shape_and_values(name, trained, tmp_path):
+def test_missing_and_unexpected_arrays_shapes_and_values(name, trained, tmp_path):
     kind = name.partition("/")[0]
     arrays = trained[kind][1]
     array = arrays[name]

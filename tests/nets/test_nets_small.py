@@ -39,7 +39,7 @@ def test_shapes():
 
 
 @pytest.mark.parametrize("size", [(28, 28), (12, 17)])
-def test_lenet_is_that_of_numpy(size):
+def test_lenet_matches_numpy(size):
     random = np.random.default_rng(2)
     net = lenet((*size, 2), mean=0.3, std=0.7)
     for layer in net.layers:
@@ -72,7 +72,7 @@ def test_mlp_by_hand():
 
 
 def test_mlp_keeps_what_registered_nets_keep(labels, tmp_path):
-    """It is not registered, as it takes no images."""
+    """It is not registered, because it does not take images."""
     net, points = mlp(hidden=(8, 8)), np.random.default_rng(0).random([8, 2], "float32")
     net.save(tmp_path / "net.keras")
     logits = net(points).numpy()
@@ -91,7 +91,7 @@ def test_mlp_keeps_what_registered_nets_keep(labels, tmp_path):
 
 
 @pytest.mark.parametrize("make", [lenet, mlp])
-def test_weight_decay_is_half_the_squares(make):
+def test_weight_decay_is_half_the_sum_of_squares(make):
     net = make(weight_decay=0.01)
     assert len(net.losses) == len(net.trainable_weights)
     squares = sum(float(np.sum(np.square(weight.numpy()))) for weight in net.trainable_weights)
@@ -117,7 +117,7 @@ def test_weight_decay_is_half_the_squares(make):
         (mlp, {"weight_decay": -1}, "weight_decay.*received -1"),
     ],
 )
-def test_what_is_refused(make, options, message):
+def test_rejected_inputs(make, options, message):
     with pytest.raises(ValueError, match=message):
         make(**options)
 
@@ -128,7 +128,7 @@ def test_lenet_at_its_smallest():
 
 
 def test_mlp_learns_a_ring():
-    """Of a disc and the ring around it a line gets about 70% right."""
+    """A line classifies about 70% of a disc and the ring around it correctly."""
     random = np.random.default_rng(0)
     labels = np.arange(4000) % 2
     radius = np.where(labels, 0.5, 1.5) + random.normal(0, 0.1, 4000)

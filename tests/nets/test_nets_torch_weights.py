@@ -45,7 +45,7 @@ def once(*arguments, **options):
 
 
 @pytest.mark.parametrize("depth, classes, filters", [(20, 10, (16, 32, 64)), (8, 7, (4, 4, 10))])
-def test_logits_are_those_of_the_reference(saved, depth, classes, filters):
+def test_logits_match_reference(saved, depth, classes, filters):
     arrays = reference.cifar_arrays(depth, filters, classes)
     net = import_torch_resnet(saved(arrays))
     assert net.name == f"resnet_{depth}" and net.output_shape == (None, classes)

@@ -129,7 +129,7 @@ def reference(net, images, head, norm):
 
 @pytest.mark.parametrize("kind", ["wide", "norm"])
 @pytest.mark.parametrize("size", [(32, 32), (67, 40)])
-def test_forward_pass_is_that_of_numpy(kind, size):
+def test_forward_pass_matches_numpy(kind, size):
     random = np.random.default_rng(3)
     net = SMALL[kind]((*size, 3))
     for layer in net.layers:
@@ -144,7 +144,7 @@ def test_forward_pass_is_that_of_numpy(kind, size):
     np.testing.assert_allclose(net(images), expected, rtol=1e-4, atol=1e-4 * abs(expected).max())
 
 
-def test_weight_decay_is_half_the_squares():
+def test_weight_decay_is_half_the_sum_of_squares():
     net = SMALL["wide"](weight_decay=0.01)
     assert len(net.losses) == len(net.trainable_weights)
     squares = sum(float(np.sum(np.square(weight.numpy()))) for weight in net.trainable_weights)
@@ -167,7 +167,7 @@ def test_weight_decay_is_half_the_squares():
         ({"mean": (0.5, 0.5)}, "mean must be one finite number"),
     ],
 )
-def test_what_is_refused(options, message):
+def test_rejected_inputs(options, message):
     with pytest.raises(ValueError, match=message):
         vgg_16(**options)
 

@@ -196,7 +196,7 @@ class Reference:
         ("resnext", [(4, 4), (5, 7)]),
     ],
 )
-def test_forward_pass_is_that_of_numpy(kind, sizes):
+def test_forward_pass_matches_numpy(kind, sizes):
     """Order of the layers, groups, and symmetric padding; height and width may be unknown."""
     random = np.random.default_rng(1)
     net = SMALL[kind]((None, None, 3), mean=0.4, std=0.2)
@@ -257,7 +257,7 @@ def test_shortcuts_without_activation_carry_the_input():
 @pytest.mark.parametrize(
     ("make", "smallest"), [(preact_resnet_18, 8), (wrn_28_2, 4), (wrn_40_2, 4), (resnext_29, 4)]
 )
-def test_what_is_refused(make, smallest):
+def test_rejected_inputs(make, smallest):
     with pytest.raises(ValueError, match=f"needs images of {smallest}×{smallest} pixels"):
         make((smallest, smallest - 1, 3))
     with pytest.raises(ValueError, match=r"channels.*received 0"):

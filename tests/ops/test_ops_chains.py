@@ -1,4 +1,4 @@
-"""AugMix's operators: Pillow's on 8-bit images, each on its own and in chains."""
+"""AugMix's operators against Pillow on 8-bit images, alone and in chains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BILINEAR = ("rotate", "shear_x", "shear_y")
 
 
 def run(images, operators, levels, depths=None, all_ops=True):
-    """Chains of operators, by name, on uint8 images; uint8 [B, width, H, W, C]."""
+    """Runs chains of operators, given by name, on uint8 images: uint8 [B, width, H, W, C]."""
     operators = np.vectorize(chains.OPERATORS.index)(np.asarray(operators)).astype("int32")
     levels = np.asarray(levels, "float32")
     if depths is None:
@@ -33,7 +33,7 @@ def apart(first, second):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_operators_are_pillows(size):
+def test_operators_match_pillow(size):
     images = reference.smooth_images(12, *size)
     random = np.random.default_rng(1)
     levels = np.concatenate([random.uniform(-3, 3, 6), random.uniform(-10, 10, 6)])
@@ -64,7 +64,7 @@ def test_operators_are_pillows(size):
         ("translate_y", -2.9, -3),
     ],
 )
-def test_levels_worked(name, level, parameter):
+def test_levels_hand_computed(name, level, parameter):
     """Severity 3 posterizes to 4 or 3 bits, solarizes from 180 to 254, ..."""
     image = reference.smooth_images(6, 32, 32)[5:]
     result = run(image, [[[name]]], [[[level]]])[0, 0]
@@ -163,7 +163,7 @@ def test_autocontrast_tables_of_every_pair():
     np.testing.assert_array_equal(tables[occurs], expected[occurs])
 
 
-def test_equalize_tables_worked():
+def test_equalize_tables_hand_computed():
     counts = np.zeros([1, 1, 256], "int32")
     counts[0, 0, [10, 20, 30]] = 510, 255, 1000  # step (510 + 255) / 255 = 3, start 1
     table = lookup.equalize_tables(tf.constant(counts)).numpy()[0, 0]
@@ -187,7 +187,7 @@ def test_pack_and_unpack():
     np.testing.assert_allclose(result, [0, 1, 128 / 255], atol=1e-6)
 
 
-def test_mix_is_the_reference():
+def test_mix_matches_reference():
     random = np.random.default_rng(4)
     images = random.random([5, 6, 7, 3], "float32")
     chain_images = random.integers(0, 256, [15, 6, 7, 3]) / np.float32(255)

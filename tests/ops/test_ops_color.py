@@ -1,4 +1,4 @@
-"""Brightness and saturation: worked pixels, the standard library's HLS, properties."""
+"""Colour operations: hand-computed pixels, the standard library's HLS, Pillow, properties."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def random_images(*shape, seed=0):
     "delta, expected",
     [(0.25, [0.5, 0.75, 1.0]), (-0.5, [0.0, 0.0, 0.375]), (1, [1, 1, 1]), (-1, [0, 0, 0])],
 )
-def test_brightness_worked(delta, expected):
+def test_brightness_hand_computed(delta, expected):
     image = tf.constant([[[[0.25, 0.5, 0.875]]]])
     np.testing.assert_array_equal(ops.add_brightness(image, delta)[0, 0, 0], expected)
 
 
 @pytest.mark.parametrize("delta", [0.39, -0.36, 0.0, (0.1, -0.2, 0.9, -1.0)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_brightness_is_the_reference(delta, channels):
+def test_brightness_matches_reference(delta, channels):
     images = random_images(4, 5, 6, channels)
     result = ops.add_brightness(images, delta)
     assert result.dtype == tf.float32
@@ -59,13 +59,13 @@ def test_brightness_identity_and_gradient():
         ([0.5, 0.75, 0.75], 6, [0.25, 1, 1]),  # L 0.625: above one half
     ],
 )
-def test_saturation_worked(pixel, factor, expected):
+def test_saturation_hand_computed(pixel, factor, expected):
     result = ops.scale_saturation(tf.constant([[[pixel]]], tf.float32), factor)
     np.testing.assert_allclose(result[0, 0, 0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [*FACTORS, tuple(FACTORS)])
-def test_saturation_is_hls(factor):
+def test_saturation_matches_hls(factor):
     images = random_images(6, 8, 7, 3)
     images[:, 0] = images[:, 0] ** 8  # dark
     images[:, 1] = 1 - images[:, 1] ** 8  # light
@@ -112,7 +112,7 @@ def test_saturation_of_grey(factor):
 
 @pytest.mark.parametrize("factor", FACTORS)
 def test_saturation_of_nearly_grey(factor):
-    """Where the chroma is rounding, the quotient of saturations has no digits left."""
+    """If the chroma is only rounding error, so is the quotient of saturations."""
     values, apart = np.meshgrid([0, 1e-6, 0.5, 0.999], [1e-8, 1e-7, 1e-6, 1e-5, 1e-4])
     images = np.stack([values, values + apart, values + apart / 2], -1)[None].astype("float32")
     result = ops.scale_saturation(images, factor)
@@ -160,7 +160,7 @@ def photo(height=48, width=64):
         (1.5, [[1, 0, 0], [0, 0, 1]]),
     ],
 )
-def test_contrast_worked(factor, expected):
+def test_contrast_hand_computed(factor, expected):
     image = tf.constant([[[[1.0, 0, 0], [0, 0, 1.0]]]])
     np.testing.assert_allclose(ops.scale_contrast(image, factor)[0, 0], expected, atol=1e-5)
 
@@ -175,13 +175,13 @@ def test_contrast_worked(factor, expected):
         ([1, 1, 0], 2, [1, 1, 0]),
     ],
 )
-def test_color_worked(pixel, factor, expected):
+def test_color_hand_computed(pixel, factor, expected):
     result = ops.scale_color(tf.constant([[[pixel]]], tf.float32), factor)
     np.testing.assert_allclose(result[0, 0, 0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("factor", [*BLENDS, tuple(BLENDS)])
-def test_blends_are_the_reference(factor):
+def test_blends_match_reference(factor):
     images = random_images(6, 8, 7, 3)
     images *= np.linspace(0.2, 1, 6, dtype="float32")[:, None, None, None]  # dark to light
     tolerance = 1e-5 * (1 + np.max(factor))  # 16-bit weights: 0.587006 stands for 0.587
@@ -198,8 +198,8 @@ def test_blends_are_the_reference(factor):
 
 
 @pytest.mark.parametrize("factor", BLENDS)
-def test_blends_are_pillow(factor):
-    """Pillow cuts off a fraction, and rounds the grey that it blends with, by half a level."""
+def test_blends_match_pillow(factor):
+    """Pillow truncates the result and rounds the grey that it blends with to a level."""
     image = photo()
     small = (image / 255).astype("float32")[None]
     spread = abs(1 - factor)
@@ -227,7 +227,7 @@ def test_blend_1_is_exactly_the_identity(blend):
 
 @blends
 def test_blends_keep_grey_images(blend):
-    """Luminances whose weights summed to less than 1 would darken white."""
+    """Luminance weights with a sum below 1 would darken white."""
     for value in (0.0, 0.3, 1.0):
         grey = tf.fill([1, 7, 9, 3], value)
         np.testing.assert_allclose(blend(grey, 0.0), grey, atol=1e-6)
@@ -246,7 +246,7 @@ def test_blends_keep_the_mean_luminance(blend):
 @blends
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.5])
 def test_blends_gradient(blend, factor):
-    """Of the sum over all values: f + 3·(1 − f)·w for each channel's weight w."""
+    """The gradient of the sum of all values is f + 3·(1 − f)·w for a channel of weight w."""
     images = 0.4 + 0.2 * random_images(2, 5, 4, 3)
     slope, by_factor = gradient(blend, images, [factor, factor])
     expected = factor + 3 * (1 - factor) * np.array([0.299, 0.587, 0.114])

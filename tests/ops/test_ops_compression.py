@@ -1,4 +1,4 @@
-"""JPEG and thumbnails: worked blocks and lines, Pillow, properties."""
+"""JPEG and thumbnails: hand-computed blocks and lines, Pillow, properties."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def assert_alike(result, expected):
 # JPEG
 
 
-def test_tables_worked():
+def test_tables_hand_computed():
     luminance, chrominance = (table.numpy() for table in quantization_tables([50, 25, 100, 1]))
     # s = 100, 200, 0, 5000
     np.testing.assert_array_equal(luminance[0, 0], [16, 11, 10, 16, 24, 40, 51, 61])
@@ -74,13 +74,13 @@ def test_tables_are_those_in_the_files_of_pillow():
         (37, 100, 37),
     ],
 )
-def test_flat_grey_worked(level, quality, expected):
+def test_flat_grey_hand_computed(level, quality, expected):
     image = tf.fill([1, 8, 8, 1], level / 255)
     levels = 255 * ops.jpeg(image, quality)
     np.testing.assert_allclose(levels, np.full([1, 8, 8, 1], expected), atol=1e-4)
 
 
-def test_flat_red_worked():
+def test_flat_red_hand_computed():
     # Y 76, Cb 85, Cr 255 (127.5 more than 128 is cut off), and back to R 76 + 1.402·127 = 254.05,
     # G 76 + 0.344·43 − 0.714·127 = 0.1 and B −0.2.
     image = tf.tile(tf.constant([[[[1.0, 0.0, 0.0]]]]), [1, 16, 16, 1])
@@ -88,7 +88,7 @@ def test_flat_red_worked():
     np.testing.assert_allclose(255 * ops.jpeg(image, 100), expected, atol=1e-4)
 
 
-def test_one_wave_worked():
+def test_one_wave_hand_computed():
     """cos(3·(2x + 1)π/16) alone: one coefficient, to whole steps of its table entry."""
     wave = np.cos(3 * (2 * np.arange(8) + 1) * np.pi / 16)
     image = np.tile(128 + 20 * wave, [1, 8, 1])[..., np.newaxis]  # amplitude 20: coefficient 113.1
@@ -111,8 +111,8 @@ def test_one_wave_worked():
         (17, 31, 1),
     ],
 )
-def test_jpeg_is_pillow(height, width, channels):
-    """To the bit, but for few values: at most 0.01/255 apart on average, 0.2% different."""
+def test_jpeg_matches_pillow(height, width, channels):
+    """Equal bit for bit except for few values: a mean difference below 0.01/255, 0.2% different."""
     images = reference.photos(24, height, width, channels)
     qualities = np.tile(QUALITIES, 4)
     result = ops.jpeg(to_float(images), qualities)
@@ -233,7 +233,7 @@ def test_sizes_must_be_known(function):
         (100, [0, 0, 0.5, 0.5]),
     ],
 )
-def test_thumbnail_worked(size, expected):
+def test_thumbnail_hand_computed(size, expected):
     line = tf.constant([0.0, 0.0, 0.5, 0.5])
     for shape in ([1, 4, 1, 1], [1, 1, 4, 1]):
         result = ops.thumbnail(tf.reshape(line, shape), size)
@@ -251,7 +251,7 @@ def test_thumbnail_worked(size, expected):
         (50, 50, 3, [1, 2, 3, 50]),  # all pixels
     ],
 )
-def test_thumbnail_is_pillow(height, width, channels, sizes):
+def test_thumbnail_matches_pillow(height, width, channels, sizes):
     images = to_float(reference.photos(4, height, width, channels))
     result = ops.thumbnail(images, sizes)
     assert result.dtype == tf.float32 and result.shape == images.shape
@@ -261,7 +261,7 @@ def test_thumbnail_is_pillow(height, width, channels, sizes):
 
 
 @pytest.mark.parametrize("size", [3, 14, 30])
-def test_thumbnail_is_pillow_in_8_bits(size):
+def test_thumbnail_matches_pillow_in_8_bits(size):
     """Two roundings to 8 bits, each after two passes of 8 bits, are 2/255 at most."""
     images = reference.photos(4, 40, 33)
     result = 255 * ops.thumbnail(to_float(images), size).numpy()

@@ -1,4 +1,4 @@
-"""Choosing entries by a value, and noise on those alone."""
+"""Selection of entries by value, and noise on those entries only."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tfrobust.ops import gaussian_noise_at, lowest_and_highest_entries
 SEED = tf.constant([3, 4])
 
 
-def test_worked():
+def test_hand_computed_values():
     values = tf.constant([[[0.5, 0.1], [0.9, 0.3]], [[1.0, 2.0], [0.0, 3.0]]])
     low, high = lowest_and_highest_entries(values, 2)
     np.testing.assert_array_equal(low, [[1, 3], [2, 0]])
@@ -77,7 +77,7 @@ def test_noise_is_clipped():
     assert 0 < (noisy != images).mean() < 1  # of the noise on black or white, half is cut
 
 
-def test_sigma_0_changes_nothing():
+def test_sigma_0_is_the_identity():
     images = np.random.default_rng(0).random([2, 5, 5, 3]).astype("float32")
     entries = np.tile(np.arange(75, dtype="int32"), [2, 1])
     np.testing.assert_array_equal(gaussian_noise_at(images, entries, 0.0, SEED), images)

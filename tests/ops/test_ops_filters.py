@@ -1,4 +1,4 @@
-"""Gaussian blur: a kernel of quarters, SciPy, tensorflow-addons, properties."""
+"""Gaussian blur: hand-computed values, SciPy, tensorflow-addons, properties."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def random_images(*shape):
     return np.random.default_rng(0).random(shape, "float32")
 
 
-def test_blur_worked():
+def test_blur_hand_computed():
     point = np.zeros([1, 5, 5, 1], "float32")
     point[0, 2, 2] = 1
     result = ops.gaussian_blur(point, QUARTERS)[0, :, :, 0]
@@ -42,7 +42,7 @@ def test_blur_mirrors_the_border(swap):
 
 @pytest.mark.parametrize("size", [1, 3, 5, 13])
 @pytest.mark.parametrize("sigma", [*SIGMAS, tuple(SIGMAS)])
-def test_blur_is_scipy(sigma, size):
+def test_blur_matches_scipy(sigma, size):
     images = random_images(5, 9, 12, 3)
     result = ops.gaussian_blur(images, sigma, size)
     assert result.dtype == tf.float32 and result.shape == images.shape
@@ -51,7 +51,7 @@ def test_blur_is_scipy(sigma, size):
 
 @pytest.mark.parametrize("size", [3, 5, 13])
 @pytest.mark.parametrize("sigma", [0.3, 0.675, 1.175, 4.0])
-def test_blur_is_tensorflow_addons(sigma, size):
+def test_blur_matches_tensorflow_addons(sigma, size):
     addons = pytest.importorskip("tensorflow_addons")
     images = random_images(2, 9, 12, 3)
     expected = addons.image.gaussian_filter2d(images, (size, size), sigma, "REFLECT")
@@ -99,7 +99,7 @@ def test_blur_treats_axes_and_channels_alike():
 
 
 def test_blur_of_unknown_size():
-    """Sizes that a trace does not know."""
+    """Sizes that are unknown while tracing."""
     images = random_images(2, 9, 12, 3)
     spec = tf.TensorSpec([None, None, None, 3])
     traced = tf.function(lambda x: ops.gaussian_blur(x, 1.0, 5), input_signature=[spec])

@@ -1,4 +1,4 @@
-"""Warps, windows and flips: by hand, against SciPy, Pillow and others, properties, extremes."""
+"""Warps, crops and flips: hand-computed values, SciPy, Pillow and others, properties, extremes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPE = SHAPES[1]
 shapes = pytest.mark.parametrize("shape", SHAPES)
 fills = pytest.mark.parametrize("fill", geometry.FILLS)
 
-#: Name to (images, parameter) -> images; the parameter is a whole number, 0 does nothing.
+#: Functions (images, parameter) -> images by name; parameters are integers, 0 is the identity.
 OPS = {
     "rotate": lambda x, p: ops.rotate(x, 8.0 * tf.cast(p, tf.float32)),
     "rotate_nearest": lambda x, p: ops.rotate(x, 8.0 * tf.cast(p, tf.float32), "nearest"),
@@ -55,14 +55,14 @@ def points(shape, angle):
 
 
 @pytest.mark.parametrize("interpolation", geometry.INTERPOLATIONS)
-def test_rotation_worked(interpolation):
+def test_rotation_hand_computed(interpolation):
     image = picture([[1, 2, 3], [4, 5, 6], [7, 8, 9]]) / 16
     expected = picture([[3, 6, 9], [2, 5, 8], [1, 4, 7]]) / 16  # a quarter, counter-clockwise
     np.testing.assert_allclose(ops.rotate(image, 90, interpolation), expected, atol=1e-6)
     np.testing.assert_allclose(ops.rotate(image, -270, interpolation), expected, atol=1e-6)
 
 
-def test_rotation_blends_worked():
+def test_rotation_blends_hand_computed():
     # By 45 degrees the point to the right of the middle reads (√½, √½) away from it: √½ of the
     # way in x and in y between 0 (the middle) and the corner's 1.
     image = picture([[0, 0, 0], [0, 0, 0], [0, 0, 1]])
@@ -74,7 +74,7 @@ def test_rotation_blends_worked():
 
 @shapes
 @pytest.mark.parametrize("angle", [*ANGLES, tuple(ANGLES)])
-def test_bilinear_rotation_is_the_reference(shape, angle):
+def test_bilinear_rotation_matches_reference(shape, angle):
     images = random_images(*shape)
     result = ops.rotate(images, angle)
     assert result.dtype == tf.float32 and result.shape == shape
@@ -82,7 +82,7 @@ def test_bilinear_rotation_is_the_reference(shape, angle):
 
 
 @shapes
-def test_nearest_rotation_is_the_reference(shape):
+def test_nearest_rotation_matches_reference(shape):
     images = random_images(*shape)
     # At 30 and 45 degrees about a middle on the grid, points lie just between two pixels.
     angles = [1.0, 29.0, -7.5, 90.0, 133.0, -180.0]
@@ -93,7 +93,7 @@ def test_nearest_rotation_is_the_reference(shape):
 
 
 @pytest.mark.parametrize("angle", [16.0, 29.0, -100.0])
-def test_rotation_is_pillow(angle):
+def test_rotation_matches_pillow(angle):
     """Pillow differs within a pixel of the border: it blends with the border pixel, not black."""
     image = random_images(1, 12, 17, 1)
     x, y = points((12, 17), angle)
@@ -115,7 +115,7 @@ def test_rotation_is_pillow(angle):
         assert not result[outside].any() and not pillow[outside].any()
 
 
-def test_rotation_is_tensorflow_addons():
+def test_rotation_matches_tensorflow_addons():
     addons = pytest.importorskip("tensorflow_addons")
     images = random_images(6, 8, 14, 3)
     for interpolation in geometry.INTERPOLATIONS:
@@ -124,7 +124,7 @@ def test_rotation_is_tensorflow_addons():
         np.testing.assert_allclose(ops.rotate(images, angles, interpolation), expected, atol=1e-5)
 
 
-def test_shear_is_the_native_operation():
+def test_shear_matches_the_native_operation():
     images = random_images(3, 9, 14, 3)
     x, y = np.array([[0.3, -0.5, 1.0], [0.2, 0.0, 1.0]], "float32")
     one, zero = np.ones(3), np.zeros(3)
@@ -140,7 +140,7 @@ def test_shear_is_the_native_operation():
     np.testing.assert_allclose(ops.shear(images, x, y), expected, atol=1e-5)
 
 
-def test_shear_worked():
+def test_shear_hand_computed():
     image = picture([[1, 2, 3], [4, 5, 6], [7, 8, 9]]) / 16
     # The row above the middle reads half a pixel further left, the one below further right.
     expected = picture([[0.5, 1.5, 2.5], [4, 5, 6], [7.5, 8.5, 4.5]]) / 16
@@ -151,7 +151,7 @@ def test_shear_worked():
 
 @shapes
 @pytest.mark.parametrize("x, y", [(0.3, 0), (0, -0.7), (1, 1), ((0.1, 0, 1, -1, 2, 5), 0.25)])
-def test_shear_is_the_reference(shape, x, y):
+def test_shear_matches_reference(shape, x, y):
     images = random_images(*shape)
     np.testing.assert_allclose(ops.shear(images, x, y), reference.shear(images, x, y), atol=1e-5)
 
@@ -169,7 +169,7 @@ def test_shear_is_the_reference(shape, x, y):
         (6, "mirror", [1, 2, 3, 4]),
     ],
 )
-def test_translation_worked(dx, fill, expected):
+def test_translation_hand_computed(dx, fill, expected):
     row = picture([[1, 2, 3, 4]])
     np.testing.assert_array_equal(ops.translate(row, dx, 0, fill), picture([expected]))
     column = np.swapaxes(row, 1, 2)
@@ -181,7 +181,7 @@ def test_translation_worked(dx, fill, expected):
 @shapes
 @fills
 @pytest.mark.parametrize("dx, dy", [(0, 0), (2, -3), (-50, 33), ((0, 1, -2, 7, 40, -9), 1)])
-def test_translation_is_the_reference(shape, fill, dx, dy):
+def test_translation_matches_reference(shape, fill, dx, dy):
     images = random_images(*shape)
     expected = reference.translate(images, dx, dy, fill)
     np.testing.assert_array_equal(ops.translate(images, dx, dy, fill), expected)
@@ -199,7 +199,7 @@ def test_largest_shifts(fill):
 
 @fills
 @pytest.mark.parametrize("height, width", [(3, 5), (7, 9), (1, 1), (20, 30)])
-def test_crop_is_the_reference(fill, height, width):
+def test_crop_matches_reference(fill, height, width):
     images = random_images(4, 7, 9, 3)
     for top, left in ((0, 0), (2, 3), (-1, 8), ((0, 4, -3, -30), (5, 1, 12, 0))):
         result = ops.crop(images, top, left, height, width, fill)
@@ -208,7 +208,7 @@ def test_crop_is_the_reference(fill, height, width):
 
 
 @shapes
-def test_flip_is_numpy(shape):
+def test_flip_matches_numpy(shape):
     images, flipped = random_images(*shape), np.array([1, 0, 0, 1, 1, 0], bool)
     expected = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
     np.testing.assert_array_equal(ops.flip(images, flipped), expected)
@@ -217,8 +217,8 @@ def test_flip_is_numpy(shape):
 
 @every
 @shapes
-def test_nothing_is_exactly_the_identity(name, shape):
-    """Also beside images that change."""
+def test_parameter_0_is_exactly_the_identity(name, shape):
+    """Even in a batch with images that change."""
     images = random_images(*shape)
     np.testing.assert_array_equal(OPS[name](images, 0), images)
     result = OPS[name](images, [0, 1, 0, 2, 0, 3]).numpy()
@@ -228,7 +228,7 @@ def test_nothing_is_exactly_the_identity(name, shape):
 
 
 @every
-def test_images_stay_apart(name):
+def test_images_do_not_affect_each_other(name):
     images = random_images(*SHAPE)
     result = OPS[name](images, PARAMETERS).numpy()
     for i, parameter in enumerate(PARAMETERS):
@@ -267,7 +267,7 @@ def test_constant_images(name, value):
 
 @every
 def test_gradient_is_the_adjoint(name):
-    """The operations are linear in the image: their gradient is known from their values."""
+    """The operations are linear in the image, so their values determine the gradient."""
     images, weights, other = (random_images(*SHAPE, seed=s) for s in range(3))
     (slope,) = gradient(lambda x: weights * OPS[name](x, PARAMETERS), images)
     expected = np.sum(weights * OPS[name](other, PARAMETERS), (1, 2, 3))
@@ -294,7 +294,7 @@ def test_gradient_by_angle_and_shear():
 
 @pytest.mark.parametrize("degrees", [0.0, 45.0, 90.0, 180.0, 1e6])
 def test_gradient_is_finite(degrees):
-    """Also on the grid, where the blend has a kink, and of a shear that has no inverse."""
+    """Even on the grid, where the interpolation has a kink, and for a singular shear."""
     image = np.zeros(SHAPE, "float32")
     image[:, 3, 4] = 1
     for images in (image, 1 - image, image * 0, np.ones([6, 1, 1, 1], "float32")):
@@ -305,7 +305,7 @@ def test_gradient_is_finite(degrees):
 
 
 def test_rotation_forward_backward():
-    """A smooth image comes back, away from the corners."""
+    """A smooth image is recovered away from the corners."""
     y, x = np.mgrid[:33, :33] / 32.0
     image = (0.5 + 0.25 * np.sin(5 * x) * np.cos(4 * y))[None, :, :, None].astype("float32")
     back = ops.rotate(ops.rotate(image, 25.0), -25.0)

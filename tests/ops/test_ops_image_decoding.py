@@ -28,7 +28,7 @@ def photo(height, width, channels=3, seed=0):
 
 
 def encoded(image, kind="PNG", **options):
-    """The bytes of a file, and the image that Pillow reads from it."""
+    """Encodes an image; returns the bytes and the image that Pillow decodes from them."""
     file = io.BytesIO()
     if not isinstance(image, PIL.Image.Image):
         image = PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
@@ -57,7 +57,7 @@ def test_decode_by_hand():
     ],
 )
 @pytest.mark.parametrize("size", [(40, 57), (7, 9), (1, 1)])
-def test_jpegs_are_those_of_pillow(size, options):
+def test_jpegs_match_pillow(size, options):
     contents, image = encoded(photo(*size), "JPEG", **options)
     np.testing.assert_array_equal(image_decoding.decode(contents), np.asarray(image))
 
@@ -142,7 +142,7 @@ def test_exact_size():
 
 
 def of_torchvision(image, resize, crop):
-    """What torchvision's Resize and CenterCrop do with an image of Pillow."""
+    """Torchvision's Resize and CenterCrop of a Pillow image."""
     width, height = image.size
     short, long = min(width, height), max(width, height)
     other = int(resize * long / short)
@@ -154,7 +154,7 @@ def of_torchvision(image, resize, crop):
 
 
 def close(found, expected):
-    """Pillow rounds to 8 bits between the two directions; this does not."""
+    """Pillow rounds to 8 bits between the two axes; this implementation does not."""
     assert found.dtype == tf.uint8 and found.shape == expected.shape
     far = np.abs(found.numpy().astype(int) - expected)
     assert far.max() <= 2 and far.mean() < 0.4
@@ -243,7 +243,7 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("height, width", [(190, 251), (251, 190), (60, 77), (32, 32), (1, 1)])
 def test_window_gives_the_same_pixels(name, height, width):
-    """Decoding a part is exact: the colours at its edge come from beyond it."""
+    """Decoding a window is exact, although colours at its edge depend on pixels beyond it."""
     kind, options = FILES[name]
     contents, image = encoded(photo(height, width), kind, **options)
     parts = image_decoding.resize_and_crop(60, 32)(image_decoding.decode(contents))
@@ -269,7 +269,7 @@ def test_window_of_a_file_with_more_behind():
 
 @pytest.mark.parametrize("share", [0.5, 0.98])
 def test_cut_off_file_is_refused(share):
-    """Also where what is missing would not be seen."""
+    """Even if the missing part would not be visible."""
     contents, _ = encoded(photo(200, 120), "JPEG")
     read = image_decoding.decode_resize_and_crop(60, 8)
     with pytest.raises(tf.errors.InvalidArgumentError):

@@ -16,7 +16,7 @@ def random_values(*shape):
     return np.random.default_rng(0).random(shape, "float32")
 
 
-def test_worked():
+def test_hand_computed_values():
     values = tf.constant([[0.0], [1.0], [0.5]])
     result = ops.mix_pairs(values, tf.constant([1, 2, 0]), [0.25, 0.5, 1.0])
     np.testing.assert_array_equal(result, [[0.75], [0.75], [0.5]])
@@ -34,7 +34,7 @@ def test_any_rank(shape, mixing_weight):
 
 
 def test_stays_between_the_two():
-    """Without clipping: rounding never leaves [0, 1]."""
+    """Rounding never leaves [0, 1], even without clipping."""
     shares = random_values(20000)
     for value in (1.0, 1 - 2.0**-24, 0.0):
         values = tf.fill([20000, 1], value)
@@ -70,7 +70,7 @@ def test_graph_and_empty_batch():
 
 
 def test_gradient():
-    """To each value as itself and as a partner, and to the weight."""
+    """Gradients reach each value in both of its roles, and the weight."""
     values = random_values(4, 5)
     shares = np.array([0.1, 0.2, 0.9, 1.0], "float32")
     slope, by_share = gradient(

@@ -1,4 +1,4 @@
-"""Noise: the distribution, the bounds, and that a seed says everything."""
+"""Noise: its distribution, its bounds, and reproducibility from the seed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ GREY = tf.fill([8, 32, 32, 3], 0.5)
 N = 8 * 32 * 32 * 3
 
 
-def share_error(share, n=N):
-    """Five standard errors of a share of n values."""
-    return 5 * math.sqrt(share * (1 - share) / n)
+def standard_error_bound(probability, n=N):
+    """Five standard errors of a relative frequency among n values."""
+    return 5 * math.sqrt(probability * (1 - probability) / n)
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.3, (0.0, 0.1, 0.2, 0.5)])
@@ -52,7 +52,7 @@ def test_gaussian_per_image():
         lambda images, seed: ops.salt_and_pepper(images, 0.1, 0.5, 0.25, seed),
     ],
 )
-def test_seed_says_everything(noisy):
+def test_seed_determines_everything(noisy):
     first = noisy(GREY, SEED).numpy()
     np.testing.assert_array_equal(noisy(GREY, SEED), first)
     # A graph may join operations that were apart, and then rounds once where they round twice.
@@ -75,20 +75,20 @@ def test_gaussian_extremes(sigma):
 
 
 @pytest.mark.parametrize("p, q", [(0.025, 0.5), (0.01, 0.7), (0.4, 0.2)])
-def test_salt_and_pepper_shares(p, q):
+def test_salt_and_pepper_frequencies(p, q):
     result = ops.salt_and_pepper(GREY, p, q, 0.25, SEED).numpy()
     assert set(np.unique(result)) == {0.25, 0.5, 0.75}  # exactly 0.5 ± ρ
     hit = result != 0.5
-    assert abs(hit.mean() - p) < share_error(p)
+    assert abs(hit.mean() - p) < standard_error_bound(p)
     salt = (result[hit] == 0.75).mean()
-    assert abs(salt - q) < share_error(q, hit.sum())
+    assert abs(salt - q) < standard_error_bound(q, hit.sum())
 
 
 def test_salt_and_pepper_hits_channels_alone():
     hit = ops.salt_and_pepper(GREY, 0.5, 0.5, 0.25, SEED).numpy() != 0.5
-    for channels, share in (((0, 1), 0.25), ((0, 1, 2), 0.125)):
+    for channels, probability in (((0, 1), 0.25), ((0, 1, 2), 0.125)):
         both = np.all(hit[..., channels], axis=-1).mean()
-        assert abs(both - share) < share_error(share, N / 3)
+        assert abs(both - probability) < standard_error_bound(probability, N / 3)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_salt_and_pepper_per_image():
     result = ops.salt_and_pepper(GREY[:4], p, q, rho, SEED).numpy()
     for image, values in zip(result, ({0.5}, {0.75}, {0.375}, {0.5, 1.0})):
         assert set(np.unique(image)) == values
-    assert abs((result[3] == 1).mean() - 0.5) < share_error(0.5, N / 8)
+    assert abs((result[3] == 1).mean() - 0.5) < standard_error_bound(0.5, N / 8)
 
 
 def test_salt_and_pepper_gradient():

@@ -16,19 +16,19 @@ from tfrobust.ops import sampling
 
 SEED = tf.constant([3, 7])
 IMAGES = np.random.default_rng(0).random([4, 7, 9, 3], "float32")
-#: No drawn grey is 2, so that a replaced pixel shows.
+#: No drawn grey equals 2, so replaced pixels can be recognised.
 TWO = tf.fill([8, 32, 32, 3], 2.0)
 PIXELS = 8 * 32 * 32
 DEVIATION = np.random.default_rng(1).uniform(0.01, 0.4, [7, 9])
 
 
-def share_error(probability, n=PIXELS):
-    """Five standard errors of a probability of n values."""
+def standard_error_bound(probability, n=PIXELS):
+    """Five standard errors of a relative frequency among n values."""
     return 5 * math.sqrt(probability * (1 - probability) / n)
 
 
 def uniform_numbers(shape):
-    """The numbers that decide where and what; uniform in [0, 1)."""
+    """The numbers, uniform in [0, 1), that decide which pixels are replaced and by what."""
     return sampling.uniform(SEED, [*shape, 1]).numpy()[..., 0]
 
 
@@ -47,11 +47,11 @@ NOISES = {
 every = pytest.mark.parametrize("noisy", NOISES.values(), ids=list(NOISES))
 
 
-# What all keep.
+# Properties of all noises.
 
 
 @every
-def test_seed_says_everything(noisy):
+def test_seed_determines_everything(noisy):
     first = noisy(IMAGES).numpy()
     np.testing.assert_array_equal(noisy(IMAGES), first)
     traced = tf.function(noisy, input_signature=[tf.TensorSpec([None, 7, 9, 3])])
@@ -114,7 +114,7 @@ def test_speckle_identity_and_gradient():
 
 
 @pytest.mark.parametrize("probability", [0.15, 1.0, (0.0, 0.1, 0.5, 1.0)])
-def test_uniform_is_the_reference(probability):
+def test_uniform_matches_reference(probability):
     expected = reference.replace_pixels(
         IMAGES, np.reshape(probability, [-1, 1, 1]), uniform_numbers([4, 7, 9])
     )
@@ -125,20 +125,20 @@ def test_uniform_is_the_reference(probability):
 
 
 @pytest.mark.parametrize("probability", [0.01, 0.15, 0.6])
-def test_uniform_share_and_greys(probability):
+def test_uniform_frequency_and_greys(probability):
     result = ops.uniform_noise(TWO, probability, SEED).numpy()
     hit = result[..., 0] != 2
-    assert abs(hit.mean() - probability) < share_error(probability)
+    assert abs(hit.mean() - probability) < standard_error_bound(probability)
     np.testing.assert_array_equal(result, np.repeat(result[..., :1], 3, axis=-1))  # greys
     greys = result[hit][:, 0]
     assert scipy.stats.kstest(greys, "uniform").statistic < 2.5 / math.sqrt(len(greys))
-    # Neither neighbours nor images share their places or greys.
+    # Neighbours and images are independent in their positions and greys.
     for one, other in ((hit[:, 1:], hit[:, :-1]), (hit[1:], hit[:-1])):
         assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 5 / math.sqrt(one.size)
     assert abs(np.corrcoef(greys[1:], greys[:-1])[0, 1]) < 5 / math.sqrt(len(greys))
 
 
-def test_uniform_share_0_and_1():
+def test_uniform_probability_0_and_1():
     np.testing.assert_array_equal(ops.uniform_noise(IMAGES, 0.0, SEED), IMAGES)
     result = ops.uniform_noise(TWO, [0.0, 1.0] * 4, SEED).numpy()
     assert (result[::2] == 2).all() and (result[1::2] < 1).all()
@@ -164,26 +164,26 @@ def test_uniform_gradient():
         (0, [[0, 0], [0, 0]]),
         (0.225, [[0.4, 0.2], [0.2, 0.1]]),  # 1/s is 10, 5, 5, 2.5, and c 0.04
         (0.5625, [[1, 0.5], [0.5, 0.25]]),
-        (0.75, [[1, 0.8], [0.8, 0.4]]),  # clipped: the rest shares 2 by 2 : 2 : 1
+        (0.75, [[1, 0.8], [0.8, 0.4]]),  # one is clipped to 1, the rest divide 2 as 2 : 2 : 1
         (1, [[1, 1], [1, 1]]),
     ],
 )
-def test_probability_worked(probability, expected):
+def test_probability_hand_computed(probability, expected):
     places = ops.PlacesByDeviation([[0.1, 0.2], [0.2, 0.4]])
     np.testing.assert_allclose(places.probability(probability)[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("dead", [0, 5, 40])
-def test_probability_is_the_reference(dead):
+def test_probability_matches_reference(dead):
     deviation = DEVIATION.copy()
     deviation.ravel()[:dead] = 0
-    shares = np.array([0, 0.001, 0.15, 0.3, 0.62, 0.64, 0.9, 0.999, 1], "float32")
-    result = ops.PlacesByDeviation(deviation).probability(shares).numpy()
-    expected = [reference.replacement_probability(deviation, float(share)) for share in shares]
+    probabilities = np.array([0, 0.001, 0.15, 0.3, 0.62, 0.64, 0.9, 0.999, 1], "float32")
+    result = ops.PlacesByDeviation(deviation).probability(probabilities).numpy()
+    expected = [reference.replacement_probability(deviation, float(p)) for p in probabilities]
     np.testing.assert_allclose(result, expected, atol=1e-5)
-    np.testing.assert_allclose(result.mean(axis=(1, 2)), shares, atol=1e-6)
+    np.testing.assert_allclose(result.mean(axis=(1, 2)), probabilities, atol=1e-6)
     assert result.min() >= 0 and result.max() <= 1
-    assert (np.diff(result, axis=0) > -1e-6).all()  # no pixel is spared when the probability grows
+    assert (np.diff(result, axis=0) > -1e-6).all()  # monotonic in the mean probability
 
 
 def test_probability_of_deviations_that_do_not_differ():
@@ -204,13 +204,13 @@ def test_one_8_bit_level_is_the_smallest_deviation():
 def test_probability_of_a_large_map():
     """float32 look-ups in 50,000 steps still meet the probability."""
     deviation = np.random.default_rng(2).gamma(2, 0.1, [224, 224])
-    shares = [1e-4, 0.15, 0.5, 0.99]
-    result = ops.PlacesByDeviation(deviation).probability(shares).numpy()
-    np.testing.assert_allclose(result.mean(axis=(1, 2), dtype="float64"), shares, rtol=1e-5)
+    probabilities = [1e-4, 0.15, 0.5, 0.99]
+    result = ops.PlacesByDeviation(deviation).probability(probabilities).numpy()
+    np.testing.assert_allclose(result.mean(axis=(1, 2), dtype="float64"), probabilities, rtol=1e-5)
 
 
 @pytest.mark.parametrize("probability", [0.15, (0.0, 0.1, 0.5, 1.0)])
-def test_nonuniform_is_the_reference(probability):
+def test_nonuniform_matches_reference(probability):
     places = ops.PlacesByDeviation(DEVIATION)
     by_pixel = [
         reference.replacement_probability(DEVIATION, p) for p in np.broadcast_to(probability, 4)
@@ -235,7 +235,7 @@ def test_nonuniform_frequencies():
     assert scipy.stats.kstest(greys, "uniform").statistic < 2.5 / math.sqrt(len(greys))
 
 
-def test_nonuniform_share_0_and_1():
+def test_nonuniform_probability_0_and_1():
     places = ops.PlacesByDeviation(DEVIATION)
     np.testing.assert_array_equal(ops.nonuniform_noise(IMAGES, 0.0, places, SEED), IMAGES)
     result = ops.nonuniform_noise(IMAGES + 2, [0.0, 1.0, 0.0, 1.0], places, SEED).numpy()
@@ -286,7 +286,7 @@ def test_bad_deviation(wrong, said):
     ],
 )
 @pytest.mark.parametrize("bounded", [False, True])
-def test_patch_worked(size, row, column, rows, columns, bounded):
+def test_patch_hand_computed(size, row, column, rows, columns, bounded):
     grey = tf.fill([2, 7, 9, 3], 0.5)
     largest = size if bounded else None
     changed = patch(grey, 0.01, size, row, column, largest=largest).numpy() != 0.5
@@ -296,7 +296,7 @@ def test_patch_worked(size, row, column, rows, columns, bounded):
 
 
 @pytest.mark.parametrize("largest", [None, 1, 2, 3, 6, 8, 100])
-def test_patch_is_the_reference(largest):
+def test_patch_matches_reference(largest):
     limit = largest or 12
     random = np.random.default_rng(4)
     for sizes in (limit, random.integers(1, limit + 1, 4)):
@@ -316,7 +316,7 @@ def test_patch_is_the_reference(largest):
 
 @pytest.mark.parametrize("largest", [None, 16])
 def test_patch_noise_is_independent(largest):
-    """The field that repeats never shows a number twice in one patch."""
+    """The repeating field has no number twice in one patch."""
     grey = tf.fill([64, 50, 41, 3], 0.5)
     random = np.random.default_rng(5)
     row, column = random.integers(0, 50, 64), random.integers(0, 41, 64)

@@ -1,4 +1,4 @@
-"""Noisy feature mixup: worked, NumPy, its distribution and its gradient."""
+"""Noisy feature mixup: hand-computed values, NumPy, distribution and gradient."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def expected_of(values, streams, partner=None, mixing_weight=1.0, sparse=0.0, **
     return m * reference.mixed(values, streams, order, mixing_weight) + a
 
 
-def test_worked(monkeypatch):
-    """u below 0.5 is off; then m = 1 ± 0.4·(4u − 3), a = 2·(the quantile of 2u − 1)."""
+def test_hand_computed_values(monkeypatch):
+    """No noise for u < 0.5; otherwise m = 1 + 0.4·(4u − 3) and a = 2·quantile(2u − 1)."""
     draws = {0: [[0.2, 0.75, 0.9]], 1: [[0.5, 0.499, 0.875]]}
     module = sys.modules["tfrobust.ops.noisy_feature_mixup"]
     monkeypatch.setattr(module.sampling, "fold_in", lambda seed, i: i)
@@ -53,7 +53,7 @@ def test_worked(monkeypatch):
 @pytest.mark.parametrize("shape", [(12,), (12, 10), (12, 7, 9, 3), (12, 2, 3, 4, 5)])
 @pytest.mark.parametrize("parts", ["mix", "add", "multiply", "all"])
 @pytest.mark.parametrize("streams", [1, 3])
-def test_is_the_reference(shape, parts, streams):
+def test_matches_reference(shape, parts, streams):
     values = random_values(*shape)
     settings = {"sparse": 0.65}
     if parts in ("mix", "all"):
@@ -198,7 +198,7 @@ def test_no_gradient_to_the_draws():
 
 @pytest.mark.parametrize("jit", [False, True])
 def test_inside_a_branch(jit):
-    """Value and gradient, where the branch is taken and where it is not."""
+    """Value and gradient when the branch is taken and when it is not."""
     values = random_values(12, 4)
     settings = {"streams": 3, "mixing_weight": 0.3, "sparse": 0.5, **LEVELS}
 

@@ -1,4 +1,4 @@
-"""Seeds and per-image parameters."""
+"""Random numbers, seeds and per-image parameters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_uniform(low, high):
     assert abs(numbers.mean() - (low + high) / 2) < 5 * (high - low) / (12 * 4000) ** 0.5
 
 
-def test_normal_is_philox():
+def test_normal_matches_philox():
     seed = sampling.seed_pair(0, 1)
     expected = tf.random.stateless_normal([64], seed, alg="philox")
     np.testing.assert_array_equal(sampling.normal(seed, [64]), expected)
@@ -52,7 +52,7 @@ SHAPES = [(1, 1), (0.4, 0.4), (0.2, 3), (2, 5), (1, 3), (100, 100), (0.05, 0.05)
 
 
 @pytest.mark.parametrize("alpha, beta", SHAPES)
-def test_beta_is_scipy(alpha, beta):
+def test_beta_matches_scipy(alpha, beta):
     count = 20000
     numbers = sampling.beta(sampling.seed_pair(1, 2), [count], alpha, beta).numpy()
     assert numbers.dtype == np.float32 and numbers.min() >= 0 and numbers.max() <= 1
@@ -71,7 +71,7 @@ def test_beta_is_scipy(alpha, beta):
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 4.0])
-def test_dirichlet_is_scipy(alpha):
+def test_dirichlet_matches_scipy(alpha):
     """Each weight is Beta(α, (K − 1)·α); two are correlated by −1/(K − 1); they sum to 1."""
     count = 20000
     weights = sampling.dirichlet(sampling.seed_pair(3, 4), [count // 4, 4, 3], alpha).numpy()
@@ -91,7 +91,7 @@ def test_dirichlet_is_scipy(alpha):
 
 @pytest.mark.parametrize("alpha", [1e-30, 1e-6, 0.01])
 def test_tiny_shapes_stay_finite(alpha):
-    """Gamma variates underflow there; Beta(α, α) is all but a coin."""
+    """Gamma variates underflow there; Beta(α, α) is almost a fair coin."""
     numbers = sampling.beta(sampling.seed_pair(0), [10000], alpha, alpha).numpy()
     assert ((numbers >= 0) & (numbers <= 1)).all()  # NaN is neither
     assert abs(numbers.mean() - 0.5) < 5 * 0.5 / 100

@@ -1,4 +1,4 @@
-"""Attacks: changes of an image that are searched with the help of the net."""
+"""Attacks: image perturbations that are optimised against a net."""
 
 from tfrobust.attacks.augmax_attack import AugMaxAttack
 from tfrobust.attacks.base import Attack

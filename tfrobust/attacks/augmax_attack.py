@@ -1,4 +1,4 @@
-"""The inner maximisation of AugMax: the worst mixture of an image's AugMix chains."""
+"""The inner maximisation of AugMax: the worst-case mixture of an image's AugMix chains."""
 
 from __future__ import annotations
 
@@ -20,47 +20,49 @@ STOPS = ("image", "batch")
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class AugMaxAttack(Attack):
-    """Mixes AugMix chains so that the net gets the image wrong (AugMax [2] to [4], Algorithm 1).
+    """Worst-case mixture of AugMix chains (AugMax [2] to [4], Algorithm 1).
 
         x* = (1 − m)·x + m·Σ_i w_i·chain_i(x),  w = softmax(q)
         m ← clip(m + a·sign(∂L/∂m), 0, 1),  q ← q + a·sign(∂L/∂q),  n times
 
-    m and every q_i start from U[0, 1), for each image. The chains are drawn once and stay; L is the
-    cross-entropy of the net in inference mode, on the route that is on. A step costs one forward
-    pass and one gradient for the images: the gradients of m and q are its products with the
-    chains. At m = 0 the gradient of q is 0, so that an image which arrives there moves on only
-    if m does.
+    m and every q_i start from U[0, 1) for each image. The chains are drawn once and kept; L is the
+    cross-entropy of the net in inference mode, on the current route. A step takes one forward pass
+    and one gradient with respect to the images, from which those of m and q follow by products with
+    the chains. At m = 0 the gradient of q is 0, so an image that reaches it moves on only if m
+    does.
 
-    Before every step the net looks at the images as they are. One that it got wrong `stop_after`
-    times is fooled. (Algorithm 1 looks after the step, so that every image moves once; the
-    released code before it. The result of the last step is not looked at.) `stop` says what then
-    happens:
+    Before every step the net classifies the current images; one that was misclassified `stop_after`
+    times is fooled. (Algorithm 1 checks after the step, so that every image moves once; the
+    released code checks before it. The result of the last step is not checked.) `stop` decides what
+    happens then:
 
-    - "image": the image stays as it is, and the net goes on with the others alone;
+    - "image": the image is frozen, and the net continues with the other images only;
     - "batch": all images move until all are fooled, as in the released code;
-    - None: nothing, n steps are made.
+    - None: no early stopping, always n steps.
 
     With n = 0 this is AugMix with other random weights. No gradient flows back from the result.
 
     Args:
-        augmix: `AugMix` layer that makes the chains; its own seed is not used. Default `AugMix()`.
-        steps: n, 0 or more. Default 10 (5 on ImageNet).
+        augmix: `AugMix` layer that makes the chains; its own seed is unused. Default `AugMix()`.
+        steps: n, 0 or more. Default 10, as in the paper for CIFAR (5 on ImageNet).
         step_size: a in [0, 10]. Default 0.1.
         stop: "image", "batch" or None. Default "image".
-        stop_after: k, 1 or more. Default 1.
-        target: A class, or "random" for one of the other classes for each image: the loss of
-            that class is lowered, and an image is fooled when the net takes it for that class.
-            Images of the class itself are attacked without a target. Default None, no target.
-        level_draws: How often the levels of the operators are drawn before the ascent; each image
-            keeps the ones with the highest loss at the start (AdvMix and AdvMax, appendix B).
-            Default 1, no search.
-        fixed_shapes: Run the net on all images at every step also with `stop="image"`. The result
-            is the same. XLA needs it: `ascend` can be compiled with it, or with another `stop`; the
-            chains cannot. Default False.
-        seed: Whole number.
+        stop_after: Number of misclassifications after which an image is fooled, 1 or more.
+            Default 1.
+        target: A class, or "random" for a random other class per image. The loss of that class is
+            lowered, and an image is fooled when it is classified as such. Images of the target
+            class itself are attacked without a target. Default None, no target.
+        level_draws: Number of draws of the operators' levels before the ascent; each image keeps
+            the draw with the highest initial loss (AdvMix and AdvMax, appendix B). Default 1, no
+            search.
+        fixed_shapes: Whether to run the net on all images at every step even with `stop="image"`.
+            The result is the same. XLA needs it: `ascend` can be compiled with it or with another
+            `stop`; the chains cannot. Default False.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: An argument is out of range; when called: `target` is no class of the net.
+        ValueError: An argument is out of range, or, when called, `target` is not a class of the
+            net.
 
     Example:
 
@@ -124,7 +126,7 @@ class AugMaxAttack(Attack):
         return tf.stop_gradient(tf.clip_by_value(worst, 0.0, 1.0))
 
     def start(self, batch: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Where the ascent begins: m [B] and q [B, width], from U[0, 1).
+        """Draws the start of the ascent, m [B] and q [B, width], from U[0, 1).
 
         Args:
             batch: B.
@@ -145,7 +147,7 @@ class AugMaxAttack(Attack):
         scores: tf.Tensor,
         seed: Any = (0, 0),
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The ascent alone, for given chains and a given start.
+        """Runs the ascent for given chains and a given start.
 
         Args:
             net: From images in [0, 1] to logits.
@@ -154,7 +156,7 @@ class AugMaxAttack(Attack):
             labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
             blend: m, [B].
             scores: q, [B, width].
-            seed: int32[2] of the random targets.
+            seed: int32[2], for random targets.
 
         Returns:
             m and q after the last step.
@@ -162,11 +164,11 @@ class AugMaxAttack(Attack):
         goals, uphill = self._goals(net, labels, seed)
         batch = tf.shape(images)[0]
         grouped = self.stop == "image" and not self.fixed_shapes
-        # Without early stopping nothing is seen often enough to stop.
+        # Without early stopping, no image can reach this count.
         enough = self.stop_after if self.stop else self.steps + 1
 
-        def step(i, rows, seen, blend, scores):
-            """`rows` are the images that are still looked at, all of them if not grouped."""
+        def step(i, rows, fooled_count, blend, scores):
+            """`rows` are the active images, all of them if not grouped."""
             filled = fill_up(rows, batch) if grouped else None
 
             def of(values):
@@ -174,23 +176,28 @@ class AugMaxAttack(Attack):
 
             parts = [of(v) for v in (images, chains, goals, uphill, blend, scores)]
             fooled, up_blend, up_scores = (v[: tf.shape(rows)[0]] for v in _slopes(net, *parts))
-            seen += tf.cast(fooled, tf.int32)
-            moves = seen < enough
+            fooled_count += tf.cast(fooled, tf.int32)
+            moves = fooled_count < enough
             if self.stop == "batch":
                 moves = tf.fill(tf.shape(moves), tf.reduce_any(moves))
             if grouped:
-                rows, seen = tf.boolean_mask(rows, moves), tf.boolean_mask(seen, moves)
-                up_blend = _spread(tf.boolean_mask(up_blend, moves), rows, batch)
-                up_scores = _spread(tf.boolean_mask(up_scores, moves), rows, batch)
+                rows, fooled_count = (
+                    tf.boolean_mask(rows, moves),
+                    tf.boolean_mask(fooled_count, moves),
+                )
+                up_blend = _scatter(tf.boolean_mask(up_blend, moves), rows, batch)
+                up_scores = _scatter(tf.boolean_mask(up_scores, moves), rows, batch)
             else:
                 up_blend *= tf.cast(moves, tf.float32)
                 up_scores *= tf.cast(moves, tf.float32)[:, tf.newaxis]
             blend = tf.clip_by_value(blend + self.step_size * up_blend, 0.0, 1.0)
-            return i + 1, rows, seen, blend, scores + self.step_size * up_scores
+            return i + 1, rows, fooled_count, blend, scores + self.step_size * up_scores
 
         any_number = tf.TensorShape([None] if grouped else images.shape[:1])
         *_, blend, scores = tf.while_loop(
-            lambda i, rows, seen, *_: tf.logical_and(i < self.steps, tf.reduce_any(seen < enough)),
+            lambda i, rows, fooled_count, *_: tf.logical_and(
+                i < self.steps, tf.reduce_any(fooled_count < enough)
+            ),
             step,
             (tf.constant(0), tf.range(batch), tf.zeros([batch], tf.int32), blend, scores),
             shape_invariants=(
@@ -205,14 +212,14 @@ class AugMaxAttack(Attack):
         return blend, scores
 
     def _worst_chains(self, net, images, labels, blend, scores, seed):
-        """Chains [B, width, H, W, C], of the draw of levels with the highest loss."""
+        """Chains [B, width, H, W, C] of the draw of levels with the highest loss."""
         draws = self.augmix.draw(images, sampling.fold_in(seed, "chains"))
         if self.level_draws == 1:
             return self.augmix.chains(images, draws)
         weights = _weights(scores)
 
         def look(i, worst, highest):
-            # Operators and depths stay; everything is drawn again, but only the levels are taken.
+            # Everything is drawn again, but only the levels are used; operators and depths stay.
             again = self.augmix.draw(images, sampling.fold_in(sampling.fold_in(seed, "levels"), i))
             chains = self.augmix.chains(images, {**draws, "levels": again["levels"]})
             logits = net(mix(images, chains, blend, weights), training=False)
@@ -237,12 +244,12 @@ class AugMaxAttack(Attack):
         return tf.ensure_shape(worst, shape)
 
     def _goals(self, net, labels, seed):
-        """The label whose loss is moved, for each image, and 1 for up or −1 for down, [B]."""
+        """Labels whose loss is optimised, and its direction per image, 1 for up or −1 for down."""
         if self.target is None:
             return labels, tf.ones(tf.shape(labels)[:1])
         classes = net.output_shape[-1]
-        shares = label_distribution(labels, classes)
-        label = tf.argmax(shares, axis=-1, output_type=tf.int32)
+        distribution = label_distribution(labels, classes)
+        label = tf.argmax(distribution, axis=-1, output_type=tf.int32)
         if self.target == "random":
             away = sampling.integers(seed, tf.shape(label), 1, classes)
             target = (label + away) % classes
@@ -254,7 +261,7 @@ class AugMaxAttack(Attack):
                 )
             target = tf.fill(tf.shape(label), self.target)
         own = tf.equal(target, label)
-        goals = tf.where(own[:, tf.newaxis], shares, tf.one_hot(target, classes))
+        goals = tf.where(own[:, tf.newaxis], distribution, tf.one_hot(target, classes))
         return goals, tf.where(own, 1.0, -1.0)
 
     def get_config(self) -> dict[str, Any]:
@@ -272,7 +279,7 @@ class AugMaxAttack(Attack):
 
 
 def mix(images: tf.Tensor, chains: tf.Tensor, blend: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """(1 − m)·x + m·Σ_i w_i·chain_i, not clipped.
+    """Mixes chains with their images without clipping, (1 − m)·x + m·Σ_i w_i·chain_i.
 
     Args:
         images: [B, H, W, C].
@@ -283,7 +290,7 @@ def mix(images: tf.Tensor, chains: tf.Tensor, blend: tf.Tensor, weights: tf.Tens
     Returns:
         [B, H, W, C].
     """
-    # Products of a few numbers, not matrices: GPUs round those to ten bits.
+    # Element-wise, because GPUs round the factors of matrix products to ten bits.
     total = tf.reshape(1.0 - blend, [-1, 1, 1, 1]) * images
     weights *= blend[:, tf.newaxis]
     for i in range(chains.shape[1]):
@@ -293,17 +300,17 @@ def mix(images: tf.Tensor, chains: tf.Tensor, blend: tf.Tensor, weights: tf.Tens
 
 def _weights(scores: tf.Tensor) -> tf.Tensor:
     """w = softmax(q)."""
-    # TensorFlow's optimizer loses sight of shapes in loops, and then warns about every softmax.
+    # TensorFlow's graph optimizer loses shapes in loops and then warns about every softmax.
     return tf.nn.softmax(tf.ensure_shape(scores, scores.shape))
 
 
 def _slopes(net, images, chains, goals, uphill, blend, scores):
-    """Whether an image is fooled, and the signs of the gradients of m and q."""
+    """Whether each image is fooled, and the signs of the gradients of m and q."""
     weights = _weights(scores)
-    # A positive factor of the gradient leaves the signs.
+    # A positive factor of the gradient does not change the signs.
     slope, logits = scaled_gradient(net, mix(images, chains, blend, weights), goals)
-    # What a chain instead of the image would add to the loss: ∂L/∂m = Σ w_i·rise_i, and
-    # ∂L/∂q_j = m·w_j·(rise_j − Σ w_i·rise_i).
+    # rise_i is the first-order change of the loss when chain i replaces the image. Then
+    # ∂L/∂m = Σ w_i·rise_i, and ∂L/∂q_j = m·w_j·(rise_j − Σ w_i·rise_i).
     rise = tf.stack(
         [
             tf.reduce_sum(slope * (chains[:, i] - images), axis=[1, 2, 3])
@@ -319,7 +326,7 @@ def _slopes(net, images, chains, goals, uphill, blend, scores):
     return fooled, tf.sign(mean), up_scores
 
 
-def _spread(values: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
-    """Values of some images as values of all, 0 for the others."""
+def _scatter(values: tf.Tensor, rows: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+    """Scatters values of some images into a batch of zeros."""
     shape = tf.concat([[batch], tf.shape(values)[1:]], axis=0)
     return tf.scatter_nd(rows[:, tf.newaxis], values, shape)

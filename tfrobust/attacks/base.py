@@ -1,4 +1,4 @@
-"""What every attack is: a search for the change of an image that raises the loss."""
+"""Base class of attacks."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from tfrobust.layers.seeded import Seeded
 
 
 class Attack(Seeded):
-    """Changes the images of a batch so that a net gets them wrong.
+    """Base class of attacks, which perturb images so that a net misclassifies them.
 
-    The net is run in inference mode, so that its moving statistics stay as they are, and its
-    weights get no gradient. Attacks stand wherever a method takes an augmentation that may look at
-    the net.
+    The net runs in inference mode, so its moving statistics do not change, and its weights get no
+    gradient. Methods accept an attack wherever an augmentation may depend on the net.
 
     Args:
-        seed: Whole number from 0 to 2³¹ − 1. Under a distribution strategy every replica draws
-            its own numbers.
-        **kwargs: `name` and the like, as for every Keras layer.
+        seed: Integer from 0 to 2³¹ − 1. Default 0. Under a distribution strategy every replica
+            draws its own numbers.
+        **kwargs: Keras layer arguments such as `name`.
     """
 
     def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """The changed images.
+        """Perturbs images.
 
         Args:
-            net: From images in [0, 1] to logits.
+            net: Maps images in [0, 1] to logits.
             images: [B, H, W, C] in [0, 1].
             labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
 
@@ -36,7 +35,7 @@ class Attack(Seeded):
         raise NotImplementedError
 
     def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
-        """The batch itself; while training a method calls `perturb`, which needs net and labels."""
+        """Returns the batch itself; for training, `perturb` is needed, with net and labels."""
         if training:
             raise TypeError(
                 f"{type(self).__name__} needs the net and the labels; call perturb(net, images, "
@@ -45,7 +44,7 @@ class Attack(Seeded):
         return images
 
     def start_epoch(self, epoch: int) -> None:
-        """Tells the attack which epoch, counted from 0, begins; most do not care."""
+        """Tells the attack that an epoch, counted from 0, begins; most ignore it."""
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

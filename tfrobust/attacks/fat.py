@@ -15,31 +15,31 @@ from tfrobust.attacks.pgd import PGD
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class FAT(PGD):
-    """PGD that stops, image by image, soon after the net is wrong ("PGD-K-τ").
+    """PGD with early stopping per image, soon after it is misclassified ("PGD-K-τ").
 
-    Before each step the net looks at the image as it is now. τ times it may be wrong there and the
-    image is moved on; at the next mistake, number τ + 1, the image stays as it is for good. So:
+    Before each step the net classifies the current image. The image moves on after each of the
+    first τ misclassifications and is frozen at number τ + 1:
 
-    - τ = 0 stops at the first point that is misclassified, also if that is the start: an image
-      that the net gets wrong from the beginning is not moved;
+    - τ = 0 stops at the first misclassified point, even if it is the start: an image that is
+      misclassified from the beginning does not move;
     - τ = 1 makes one more step from the first such point, and so on;
-    - with τ ≥ n it is PGD.
+    - τ ≥ n is PGD.
 
-    A point that is classified rightly never counts, and the count is not set back. All is over
-    after n steps, or when every image of the batch has stopped; the result after the last step is
-    not looked at. The net goes on with the images that have not stopped, so that a step costs one
-    forward pass and one gradient for those alone.
+    The count never decreases when an image is classified correctly again. The attack ends after n
+    steps, or when every image of the batch is frozen; the result of the last step is not checked.
+    The net runs only on the images that still move.
 
     Args:
         epsilon: ε in [0, 1]. Default 8/255.
         step_size: Size of a step in [0, 1]. Default 2/255.
         steps: n, 1 or more. Default 10.
-        tau: τ, 0 or more. Default 0, where friendly adversarial training begins; it then raises
-            τ during training: `attack.tau.assign(1)`, without tracing again.
-        random_start: Whether to start anywhere in the ball instead of at the image. Default yes.
-        fixed_shapes: Run the net on all images at every step. The result is the same up to
-            rounding. XLA needs it. Default no.
-        seed: Whole number.
+        tau: τ, 0 or more. Default 0, with which friendly adversarial training begins. It raises τ
+            during training: `attack.tau.assign(1)`, which does not retrace.
+        random_start: Whether to start at a random point of the ball instead of at the image.
+            Default True.
+        fixed_shapes: Whether to run the net on all images at every step. The result is the same up
+            to rounding. XLA needs it. Default False.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: An argument is out of range.
@@ -94,7 +94,7 @@ class FAT(PGD):
         def step(
             rows: tf.Tensor, left: tf.Tensor, moved: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            """`rows` are the images that have not stopped; they have `left` mistakes left."""
+            """`rows` are the moving images; `left` is the number of mistakes that each has left."""
             looked = fill_up(rows, batch)
             sign, logits = gradient_sign(net, tf.gather(moved, looked), tf.gather(labels, looked))
             wrong = is_wrong(logits, tf.gather(labels, looked))

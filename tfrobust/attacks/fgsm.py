@@ -14,17 +14,17 @@ from tfrobust.attacks.gradient_sign import gradient_sign
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class FGSM(Attack):
-    """One step up the loss, of the same size in every value (stability training, section 4.3).
+    """Fast gradient sign method (stability training, section 4.3).
 
         x' = clip(x + ε·sign(∇_x L), 0, 1)
 
-    L is the cross-entropy of the net in inference mode. The stability-training paper takes the
-    full loss L0 + α·D; at x' = x, where the gradient is taken, D is at its minimum 0 and its
-    gradient is 0, so that both are the same. Where the gradient is 0 the image stays as it is.
+    L is the cross-entropy of the net in inference mode. The stability-training paper uses the full
+    loss L0 + α·D. At x' = x, where the gradient is taken, D is at its minimum 0 and has gradient 0,
+    so both are the same. Values with gradient 0 do not change.
 
     Args:
         epsilon: ε in [0, 1]. Default 0.001, the "practical" strength of the paper's Table 1.
-        seed: Whole number; nothing is drawn.
+        seed: Unused; nothing is drawn.
 
     Raises:
         ValueError: `epsilon` is not in [0, 1].

@@ -1,23 +1,23 @@
-"""Running a net on the images of a batch that are not done yet."""
+"""Sizes of groups of active images in a batch."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-#: Groups are filled up to a multiple of a batch's eighth: few sizes occur, so that libraries that
-#: prepare themselves for every new size do it a few times.
+#: Groups are padded to a multiple of an eighth of the batch, so that few sizes occur: some
+#: libraries need preparation for every new size.
 _SIZES = 8
 
 
 def fill_up(rows: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
-    """Rows of a batch, filled up to one of a few numbers with the first rows again.
+    """Pads row indices to one of a few sizes by repeating the first ones.
 
     Args:
-        rows: int32 [n], n from 1 to B (or 0 of an empty batch).
+        rows: int32 [n], n from 1 to B (or 0 for an empty batch).
         batch: B.
 
     Returns:
-        int32 [m], n ≤ m ≤ B, one of eight numbers or so; the first n are `rows`.
+        int32 [m], n ≤ m ≤ B, where m takes about eight values; the first n are `rows`.
 
     Example:
 

@@ -15,20 +15,21 @@ from tfrobust.ops import sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class PGD(Attack):
-    """Steps up the loss inside the L∞ ball of radius ε round the image.
+    """Projected gradient descent in the L∞ ball of radius ε around the image.
 
         x_0 = clip(x + U(−ε, ε)),  x_{t+1} = Π(x_t + a·sign(∇ J0(f(x_t), y)))
 
-    Π projects on [x − ε, x + ε] and [0, 1]; J0 is the cross-entropy of the net in inference mode.
-    The result is x_n, not the best of the steps. One step costs one forward pass and one gradient
-    for the images; the steps are one `tf.while_loop`, and can be compiled.
+    Π projects onto [x − ε, x + ε] and [0, 1]; J0 is the cross-entropy of the net in inference mode.
+    The result is x_n, not the best of the steps. A step takes one forward pass and one gradient
+    with respect to the images. The steps are one `tf.while_loop` and can be compiled.
 
     Args:
-        epsilon: ε in [0, 1]. Default 8/255, as for CIFAR-10 in the paper.
-        step_size: a in [0, 1]. Default 2/255, the paper's.
+        epsilon: ε in [0, 1]. Default 8/255, as in the paper for CIFAR-10.
+        step_size: a in [0, 1]. Default 2/255, as in the paper.
         steps: n, 1 or more. Default 10 (the paper trains with 7 and tests with 20).
-        random_start: Whether to start anywhere in the ball instead of at the image. Default yes.
-        seed: Whole number.
+        random_start: Whether to start at a random point of the ball instead of at the image.
+            Default True.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: An argument is out of range.
@@ -74,7 +75,7 @@ class PGD(Attack):
         return tf.stop_gradient(moved)
 
     def _ball(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The least and the most that every value may be."""
+        """Lower and upper bounds of every value."""
         return tf.maximum(images - self.epsilon, 0.0), tf.minimum(images + self.epsilon, 1.0)
 
     def _start(self, images: tf.Tensor, ball: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:

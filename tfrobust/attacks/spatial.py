@@ -1,4 +1,4 @@
-"""Spatial attack: the worst of k random rotations and shifts."""
+"""Spatial attack."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from tfrobust.ops import geometry, sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Spatial(Attack):
-    """Rotates and shifts k times; each image keeps what the net gets most wrong (STA).
+    """Spatial attack (STA): the worst of k random rotations and shifts of each image.
 
-    The angle is uniform in [−ρ, ρ]; the shifts along both axes are uniform in ±(share·side),
-    rounded to whole pixels, so that the largest is half as likely as the others. Each pixel is the
-    nearest one of the image turned about its middle and then shifted, in one step: nothing is lost
-    in between. What lies outside is black. The image itself is not among the k candidates.
+    The angle is uniform in [−ρ, ρ]. The shifts along both axes are uniform in ±(max_shift·side),
+    rounded to whole pixels, so that the largest is half as likely as the others. The image is
+    rotated about its centre and then shifted with nearest-neighbour interpolation; pixels that
+    rotate out of the image can be shifted back in. Uncovered areas are black. The image itself is
+    not among the k candidates.
 
-    The defaults are those of AugMax's CIFAR-10-STA. Its code measures the first 1,000 test images
-    only; here every image given counts.
+    The defaults are those of AugMax's CIFAR-10-STA, whose code evaluates the first 1,000 test
+    images only.
 
     Args:
         k: Number of draws, 1 or more. Default 10.
         max_degrees: ρ in [0, 180] degrees. Default 30.
-        max_shift: Largest shift as a share of the height and of the width, in [0, 1]. Default
-            3/32: 3 pixels of 32.
-        seed: Whole number.
+        max_shift: Largest shift as a fraction of the height and the width, in [0, 1]. Default 3/32,
+            3 of 32 pixels.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: An argument is out of range.
@@ -66,8 +67,8 @@ class Spatial(Attack):
         images = tf.stop_gradient(tf.convert_to_tensor(images))
         height, width = images.shape[1:3]
         seed = sampling.fold_in(self.next_seed(), "spatial")
-        # Turned in the middle of a black frame as wide as the shifts, so that what is turned out
-        # of the image can come back in.
+        # Rotated inside a black frame as wide as the shifts, so that pixels that leave the image
+        # can be shifted back in.
         frame = [math.ceil(self.max_shift * side) for side in (height, width)]
         framed = tf.pad(images, [[0, 0], [frame[0]] * 2, [frame[1]] * 2, [0, 0]])
 

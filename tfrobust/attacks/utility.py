@@ -1,4 +1,4 @@
-"""What an input entry is good for, and how much the embedding depends on it (FCL)."""
+"""Utility of input entries, and sensitivity of the embedding to them (FCL)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tfrobust.ops import entries, sampling
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
-# A power of two: taking it out again is exact. Without it half-precision gradients below 6e-8
-# would be 0.
+# Loss scale, without which half-precision gradients below 6e-8 would be 0. It is a power of two, so
+# undoing it is exact.
 _FLOAT16_SCALE = 1024.0
 
 _SMALLEST_UTILITY = 1e-12
@@ -31,14 +31,15 @@ def utility(
 ) -> tf.Tensor:
     """Contextual feature utility `u = |∂ℓ(y, f(x)) / ∂x|` (FCL paper [1]).
 
-    How much the loss changes with each entry, one channel of one pixel, of this very image. The net
-    runs in inference mode: an image's utility does not depend on the others of its batch.
+    The utility tells how much the loss of this image changes with each entry, that is, one channel
+    of one pixel. The net runs in inference mode, so an image's utility does not depend on its
+    batch.
 
     Args:
-        net: From images in [0, 1] to logits.
+        net: Maps images in [0, 1] to logits.
         images: [B, H, W, C].
         labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
-        loss: (labels, logits) to [B]. Default cross-entropy, as in the paper.
+        loss: Function of (labels, logits) that returns [B]. Default cross-entropy, as in the paper.
 
     Returns:
         [B, H, W, C] float32, ≥ 0; no gradient flows back from it.
@@ -55,7 +56,7 @@ def utility(
         tape.watch(images)
         logits = tf.cast(net(images, training=False), tf.float32)
         scale = _FLOAT16_SCALE if net.compute_dtype == "float16" else 1.0
-        # Summed: each image's gradient is then that of its own loss.
+        # The gradient of the sum with respect to an image is that of the image's own loss.
         total = scale * tf.reduce_sum(loss(labels, logits))
     gradient = tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return tf.stop_gradient(tf.abs(tf.cast(gradient, tf.float32)) / scale)
@@ -68,21 +69,21 @@ def utility_per_class(
     *,
     loss: Loss = classification.cross_entropy,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The mean image and the mean utility of each class (FCL paper, Figure 4).
+    """Computes the mean image and the mean utility of each class (FCL paper, Figure 4).
 
-    The paper's figure joins classes whose numbers differ by ten, and shows one batch.
+    The paper's figure merges classes whose numbers differ by ten and shows one batch.
 
     Args:
-        net: From images in [0, 1] to logits.
-        data: Batched (images, labels): images [B, H, W, C], labels [B] class indices.
+        net: Maps images in [0, 1] to logits.
+        data: Batches of (images, labels): images [B, H, W, C], labels [B] class indices.
         classes: Number of classes.
         loss: As in `utility`.
 
     Returns:
-        The images and the utilities, both [classes, H, W, C] float32.
+        The mean images and the mean utilities, both [classes, H, W, C] float32.
 
     Raises:
-        ValueError: A class has no image.
+        ValueError: A class has no images.
 
     Example:
 
@@ -92,13 +93,15 @@ def utility_per_class(
     >>> images[0].ravel(), useful[0].ravel().round(3)
     (array([0., 1.], dtype=float32), array([0.731, 0.731], dtype=float32))
     """
-    of_batch = tf.function(lambda x, y: utility(net, x, y, loss=loss), reduce_retracing=True)
+    utility_of_batch = tf.function(
+        lambda x, y: utility(net, x, y, loss=loss), reduce_retracing=True
+    )
     count = np.zeros(classes)
     sums: Any = 0.0
     for images, labels in data:
         one_hot = np.eye(classes)[np.asarray(labels)]
         count += one_hot.sum(axis=0)
-        found = np.stack([np.asarray(images), of_batch(images, labels)])
+        found = np.stack([np.asarray(images), utility_of_batch(images, labels)])
         sums = sums + np.einsum("bk,nbhwc->nkhwc", one_hot, found)
     missing = np.flatnonzero(count == 0).tolist()
     if missing:
@@ -110,19 +113,19 @@ def utility_per_class(
 def noise_by_utility(
     images: tf.Tensor, useful: tf.Tensor, k: int, sigma: Any, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Noise on the entries of lowest, and on those of highest utility (FCL paper, definition 3).
+    """Adds noise to the entries of lowest and to those of highest utility (FCL, definition 3).
 
     Args:
         images: [B, H, W, C] in [0, 1].
-        useful: [B, H, W, C], what `utility` returned.
+        useful: [B, H, W, C], the result of `utility`.
         k: Number of entries that get noise N(0, σ²), from 1 to all of an image.
         sigma: σ ≥ 0, scalar or [B].
         seed: int32[2]; the same seed gives the same noise.
 
     Returns:
-        The images with noise on the k least useful entries and with noise on the k most useful,
-        [B, H, W, C], both clipped to [0, 1]; and bool [B], whether the largest utility is 10⁻¹² or
-        more: below there is no telling which entries are useful (section 4.1).
+        The images with noise on the k least useful entries, and those with noise on the k most
+        useful, both [B, H, W, C] and clipped to [0, 1]; and bool [B], whether the largest utility
+        is at least 10⁻¹²: below that, the ranking is meaningless (section 4.1).
 
     Example:
 
@@ -144,15 +147,15 @@ def sensitivity(
 ) -> tf.Tensor:
     """Contextual feature sensitivity s_j = ‖∂φ(x) / ∂x_j‖ (FCL paper [2]).
 
-    How far the embedding moves with each entry: the norm over the D coordinates of φ. It knows
-    nothing of the label. One backward pass for each coordinate, with the memory of one; the net
-    runs in inference mode.
+    The sensitivity tells how far the embedding moves with each entry: the norm is over the D
+    coordinates of φ. It does not depend on the label. It takes one backward pass per coordinate,
+    with the memory of one. The net runs in inference mode.
 
     Args:
-        net: From images in [0, 1] to logits.
+        net: Maps images in [0, 1] to logits.
         images: [B, H, W, C].
-        embedding_layer: Name of the layer whose output is φ; None takes the penultimate one, as
-            `tfrobust.layers.embedding` says.
+        embedding_layer: Name of the layer whose output is φ. Default: the penultimate layer, see
+            `tfrobust.layers.embedding`.
 
     Returns:
         [B, H, W, C] float32, ≥ 0; no gradient flows back from it.

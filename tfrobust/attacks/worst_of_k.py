@@ -17,20 +17,20 @@ from tfrobust.ops import sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class WorstOfK(Attack):
-    """Draws an augmentation k times and keeps, for each image, the draw with the highest loss.
+    """Draws an augmentation k times and keeps the draw with the highest loss for each image.
 
         x' = argmax over x_1, …, x_k of J0(f(x_i), y)
 
     The draws are independent, and the image itself is not among them. The net runs in inference
-    mode. Only the best image so far and the one that is looked at are held, whatever k is.
+    mode. Memory does not grow with k: only the worst and the current candidate are kept.
 
     Args:
-        augment: An augmentation layer; its own seed is not used.
-        k: Number of draws, 1 or more. Default 10, as in AugMax's CIFAR-10-STA (AdvMix has 5).
-        seed: Whole number.
+        augment: An augmentation layer; its own seed is unused.
+        k: Number of draws, 1 or more. Default 10, as in AugMax's CIFAR-10-STA (AdvMix uses 5).
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: `augment` is no augmentation layer, or mixes labels; or `k` is below 1.
+        ValueError: `augment` is not an augmentation layer or mixes labels, or `k` is below 1.
 
     Example:
 
@@ -90,18 +90,18 @@ class WorstOfK(Attack):
 def worst_of(
     net: Any, labels: tf.Tensor, draw: Callable[[tf.Tensor], tf.Tensor], k: int, image_shape: Any
 ) -> tf.Tensor:
-    """Keeps, for each image, the candidate with the highest cross-entropy; of equals, the first.
+    """Keeps the candidate with the highest cross-entropy for each image; of ties, the first.
 
     Args:
-        net: From images in [0, 1] to logits; it runs in inference mode.
+        net: Maps images in [0, 1] to logits; it runs in inference mode.
         labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
-        draw: Makes candidate i, [B, H, W, C], from i, a scalar int32 tensor from 0 to k − 1. It
-            is traced once.
+        draw: Function of i, a scalar int32 tensor from 0 to k − 1, that returns the candidates
+            [B, H, W, C]. It is traced once.
         k: Number of candidates, 1 or more.
         image_shape: (H, W, C) of the candidates.
 
     Returns:
-        [B, H, W, C]; no gradient flows back from them.
+        [B, H, W, C]; no gradient flows back from the result.
     """
     labels = tf.convert_to_tensor(labels)
     batch = tf.shape(labels)[0]

@@ -1,4 +1,4 @@
-"""Augmentations: Keras layers that work on whole batches, on the accelerator, from a seed."""
+"""Augmentations: seeded Keras layers that process whole batches on the accelerator."""
 
 from tfrobust.augment.augmix import AugMix
 from tfrobust.augment.base import Augment, StrengthAugment

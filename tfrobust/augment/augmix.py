@@ -19,24 +19,26 @@ class AugMix(Augment):
         x_augmix = (1 − m)·x + m·Σ_i w_i·chain_i(x),  w ~ Dirichlet(α, …, α),  m ~ Beta(α, α)
 
     Every image draws its own depths, operators, levels and weights. The operators are Pillow's, on
-    the image rounded to 8 bits: autocontrast, equalize, posterize, rotate, solarize, shear_x,
-    shear_y, translate_x, translate_y; what moves in from outside is black. Each operator draws its
-    level from U(0.1, severity); `ops.chains` has the ranges. No gradient flows through the chains,
-    one flows to x through (1 − m)·x.
+    images rounded to 8 bits: autocontrast, equalize, posterize, rotate, solarize, shear_x, shear_y,
+    translate_x, translate_y; uncovered areas are black. Each operator draws its level from
+    U(0.1, severity); for the ranges see `ops.chains`. No gradient flows through the chains; it
+    reaches x through (1 − m)·x.
 
     Args:
         severity: Upper end of the levels, from 0.1 to 10. Default 3, the paper's for CIFAR (1 for
             ImageNet).
-        width: Number of chains. Default 3.
-        depth: Operators in a chain: a whole number from 1 to 10, or a (low, high) pair to draw
-            from for each chain. Default (1, 3).
-        alpha: α of the Dirichlet and of the Beta distribution, in (0, 100]. Default 1.
-        all_ops: Whether color, contrast, brightness and sharpness are drawn too. Default no: they
-            overlap with corruptions of the benchmarks.
-        seed: Whole number.
+        width: Number of chains. Default 3, as in the paper.
+        depth: Number of operators in a chain, an integer from 1 to 10, or a (low, high) pair to
+            draw from for each chain. Default (1, 3), as in the paper.
+        alpha: α of the Dirichlet and Beta distributions, in [0.001, 100]. Default 1, as in the
+            paper.
+        all_ops: Whether color, contrast, brightness and sharpness are drawn too. Default False,
+            because they overlap with corruptions of the benchmarks.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: An argument is out of range; when called: more than 4 channels.
+        ValueError: An argument is out of range, or, when called, the images have more than 4
+            channels.
 
     Example:
 
@@ -83,10 +85,10 @@ class AugMix(Augment):
         """Draws depths, operators, levels and weights for each image.
 
         Returns:
-            "operators" int32 [B, width, most operators]: places in `ops.chains.OPERATORS`;
-            "levels" float32 of that shape, in ±[0.1, severity): the sign is the direction of the
-            operators that have one; "depths" int32 [B, width]: operators beyond it are not
-            applied; "weights" [B, width]: w; "mix" [B]: m.
+            "operators", int32 [B, width, largest depth], indices into `ops.chains.OPERATORS`;
+            "levels", float32 of that shape, in ±[0.1, severity), where the sign is the direction of
+            operators that have one; "depths", int32 [B, width], the number of operators applied;
+            "weights", w, [B, width]; "mix", m, [B].
         """
         seed = self._own_seed(seed)
         seeds = [sampling.fold_in(seed, i) for i in range(6)]
@@ -110,14 +112,14 @@ class AugMix(Augment):
         return tf.ensure_shape(mixed, images.shape)
 
     def chains(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
-        """The chains before they are mixed; `attacks.augmax_attack.mix` mixes them.
+        """Computes the chains without mixing them; `attacks.augmax_attack.mix` does that.
 
         Args:
             images: [B, H, W, C] in [0, 1].
-            draws: What `draw` returned.
+            draws: The result of `draw`.
 
         Returns:
-            [B, width, H, W, C] in [0, 1], whole multiples of 1/255.
+            [B, width, H, W, C] in [0, 1], multiples of 1/255.
         """
         words, place = self._chain_words(images, draws)
         return pixels.unpack(tf.gather(words, place), images.shape[-1])

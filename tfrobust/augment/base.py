@@ -1,4 +1,4 @@
-"""What every augmentation layer is: draw, then apply."""
+"""Base classes of augmentation layers."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ Strength = Union[float, tuple[float, float]]
 
 
 class Augment(Seeded):
-    """A random change of a batch of images, made in two steps.
+    """Base class of augmentations, which change a batch of images at random in two steps.
 
-    `draw(images)` draws everything that is random; `apply(images, draws)` is deterministic, and
-    calling the layer joins the two. Outside training the layer returns its input.
+    `draw(images)` draws all random numbers and `apply(images, draws)` is deterministic; calling the
+    layer combines the two. Outside training the layer returns its input.
 
     Args:
-        seed: Whole number from 0 to 2³¹ − 1. Two layers of one kind and seed draw the same
-            numbers; layers of different kinds do not. Under a distribution strategy every replica
+        seed: Integer from 0 to 2³¹ − 1. Default 0. Layers of the same class and seed draw the same
+            numbers; layers of different classes do not. Under a distribution strategy each replica
             draws its own.
-        **kwargs: `name` and the like, as for every Keras layer.
+        **kwargs: Keras layer arguments such as `name`.
     """
 
     #: Whether labels must be mixed along with the images; see `Mixup`.
     mixes_labels: ClassVar[bool] = False
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
-        """Draws the random parameters of one batch.
+        """Draws the random parameters for one batch.
 
         Args:
-            images: [B, H, W, C]; only its shape counts.
-            seed: int32[2]; None takes the layer's next one, and counts it.
+            images: [B, H, W, C]; only the shape matters.
+            seed: int32[2]. Default None: the layer's next seed, which counts as a draw.
 
         Returns:
             Per-image parameters, each [B], and seeds for noise fields, each int32[2].
@@ -42,11 +42,11 @@ class Augment(Seeded):
         raise NotImplementedError
 
     def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
-        """Changes the images as `draws` says; the same draws give the same images.
+        """Changes the images deterministically, with given draws.
 
         Args:
             images: [B, H, W, C] in [0, 1].
-            draws: What `draw` returned.
+            draws: The result of `draw`.
 
         Returns:
             [B, H, W, C] in [0, 1].
@@ -54,40 +54,39 @@ class Augment(Seeded):
         raise NotImplementedError
 
     def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
-        """The augmented batch while training, the batch itself otherwise."""
+        """Returns the augmented batch while training, otherwise the batch itself."""
         if not training:
             return images
         validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
         return self.apply(images, self.draw(images))
 
     def start_epoch(self, epoch: int) -> None:
-        """Tells the layer which epoch, counted from 0, begins; most do not care."""
+        """Tells the layer that an epoch, counted from 0, begins; most ignore it."""
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
     def _own_seed(self, seed: Optional[tf.Tensor]) -> tf.Tensor:
-        """The seed of one draw: the caller's or the next, told apart by the kind of layer."""
+        """The seed of a draw: the caller's or the next one, made specific to the class."""
         if seed is None:
             seed = self.next_seed()
         return sampling.fold_in(seed, type(self).__name__)
 
 
 class StrengthAugment(Augment):
-    """An augmentation that one number makes weaker or stronger.
+    """Base class of augmentations with a strength, one number that makes them weaker or stronger.
 
-    A subclass names its number and the strengths at which it does nothing and most; it passes the
-    number to `__init__` and implements `distort`. The number is fixed, or drawn for each image
-    uniformly from a (low, high) pair.
+    A subclass sets the class attributes, passes the strength to `__init__` and implements
+    `distort`. The strength is fixed, or drawn uniformly for each image from a (low, high) pair.
     """
 
-    #: Name of the constructor argument and of the entry of the draws.
+    #: Name of the strength as a constructor argument and in the draws.
     parameter: ClassVar[str]
-    #: Value at which nothing is changed; None where there is none.
+    #: Strength at which the layer is the identity; None if there is none.
     identity: ClassVar[Optional[float]] = 0.0
-    #: Value at which least is changed, where there is no identity.
+    #: Weakest strength, for layers without an identity.
     weakest: ClassVar[Optional[float]] = None
-    #: Smallest and largest value that makes sense.
+    #: Smallest and largest allowed strength.
     limits: ClassVar[tuple[float, float]]
 
     def __init__(self, strength: Strength, *, seed: int = 0, **kwargs: Any):
@@ -109,7 +108,7 @@ class StrengthAugment(Augment):
 
     @classmethod
     def weak_and_strong(cls) -> tuple[float, float]:
-        """The strengths at which least and most is changed; where both ends do much, the upper."""
+        """Returns the weakest and the strongest strength; of two strong ends, the upper one."""
         weak = cls.weakest if cls.identity is None else cls.identity
         assert weak is not None, "a class without identity names its weakest strength"
         low, high = cls.limits
@@ -128,12 +127,12 @@ class StrengthAugment(Augment):
         return self.distort(images, draws[self.parameter], draws["seed"])
 
     def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Changes each image with its strength.
+        """Changes each image by its strength.
 
         Args:
             images: [B, H, W, C] in [0, 1].
             strengths: [B].
-            seed: int32[2], for augmentations that need more random numbers than one per image.
+            seed: int32[2], for augmentations that draw more random numbers.
 
         Returns:
             [B, H, W, C] in [0, 1].
@@ -141,9 +140,9 @@ class StrengthAugment(Augment):
         raise NotImplementedError
 
     def with_strength(self, strength: Strength) -> StrengthAugment:
-        """A copy of this layer with another strength."""
+        """Returns a copy of this layer with another strength."""
         config = {**self.get_config(), self.parameter: strength}
-        return type(self)(**config)  # not from_config: Keras would wrap a ValueError there
+        return type(self)(**config)  # not from_config, where Keras would wrap a ValueError
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), self.parameter: self.strength}

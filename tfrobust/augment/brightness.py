@@ -18,7 +18,7 @@ class Brightness(StrengthAugment):
     Args:
         delta: Δ in [-1, 1], or a (low, high) pair to draw from for each image. Default +0.39, the
             CIFAR-10 strength of B+ in the FMA paper's Table 1.
-        seed: Whole number.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: `delta` is not in [-1, 1].

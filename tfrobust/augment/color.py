@@ -15,18 +15,18 @@ from tfrobust.ops import color
 class Color(StrengthAugment):
     """Scales the distance of each pixel from its luminance: clip(f·x + (1 − f)·l).
 
-    As Pillow's `ImageEnhance.Color` without its rounding; `ops.scale_color` says how far apart the
-    two are. AugMix calls it color and leaves it out by default. `Saturation` is another thing: it
-    works in HSL.
+    This is Pillow's `ImageEnhance.Color` without rounding; `ops.scale_color` bounds the difference.
+    AugMix excludes this operator by default. It differs from `Saturation`, which works in HSL.
 
     Args:
-        factor: f in [0, 100], or a (low, high) pair to draw from for each image; 0 is grey, 1
-            changes nothing. Default (0.118, 0.64): what AugMix's operator spans at severity 3,
+        factor: f in [0, 100], or a (low, high) pair to draw from for each image; 0 is grey, 1 the
+            identity. Default (0.118, 0.64), the range of AugMix's operator at severity 3,
             f = 1.8·level/10 + 0.1 with the level uniform from 0.1 to 3.
-        seed: Whole number; nothing but a drawn f is random.
+        seed: Integer seed; only a drawn f is random. Default 0.
 
     Raises:
-        ValueError: `factor` is not in [0, 100]; when called: the images have not three channels.
+        ValueError: `factor` is not in [0, 100], or, when called, the images do not have three
+            channels.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Augmentations made of augmentations."""
+"""Augmentations composed of other augmentations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfrobust.ops import sampling
 
 
 class _Composite(Members, Augment):
-    """Holds other augmentations and gives each a seed of its own."""
+    """Base class of layers that hold a list of augmentations."""
 
     def __init__(self, augments: list[Augment], *, seed: int = 0, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
@@ -34,8 +34,8 @@ class Sequence(_Composite):
     """Applies augmentations one after the other (FMA paper [7]): δ_n(… δ_1(x)).
 
     Args:
-        augments: List of augmentation layers; the first is applied first.
-        seed: Whole number; the layers' own seeds are not used inside a sequence.
+        augments: List of augmentation layers, applied in this order.
+        seed: Integer seed; the members' own seeds are unused. Default 0.
 
     Raises:
         ValueError: The list is empty or holds something else.
@@ -61,7 +61,7 @@ class Sequence(_Composite):
         return images
 
     def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
-        """The augmented batch while training; otherwise what the members return then."""
+        """Returns the augmented batch; outside training, the members' inference outputs."""
         if training:
             return super().call(images, training=True)
         for augment in self.augments:
@@ -76,16 +76,16 @@ class Sequence(_Composite):
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Alternating(_Composite):
-    """Applies one of several augmentations, the next one each period (FMA paper, section 4.3.2).
+    """Alternates between several augmentations by epoch (FMA paper, section 4.3.2).
 
-    The combined augmentation (CA) strategy alternates Combined+ and Combined− every epoch; every
-    batch, and every several epochs, did worse in the paper. Which one is on is a variable that
-    `callbacks.AlternateAugmentations` sets, so that nothing is traced again.
+    The combined augmentation (CA) strategy alternates Combined+ and Combined− every epoch;
+    alternating every batch or every few epochs did worse in the paper. The active augmentation is a
+    variable that `callbacks.AlternateAugmentations` sets, so switching does not retrace.
 
     Args:
         augments: List of augmentation layers.
-        period_epochs: Epochs that each stays on. Default 1, as in the paper.
-        seed: Whole number; the layers' own seeds are not used inside.
+        period_epochs: Number of epochs between switches. Default 1, as in the paper.
+        seed: Integer seed; the members' own seeds are unused. Default 0.
 
     Raises:
         ValueError: The list is empty or holds something else, or the period is below 1.
@@ -107,13 +107,13 @@ class Alternating(_Composite):
         self._phase = counter(self, "phase")
 
     def start_epoch(self, epoch: int) -> None:
-        """Turns to the augmentation of an epoch, counted from 0."""
+        """Activates the augmentation of an epoch, counted from 0."""
         super().start_epoch(epoch)
         self._phase.assign(epoch // self.period_epochs % len(self.augments))
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
-        # Only the augmentation that is on may draw, or every step would pay for all of them; what
-        # it draws is settled by its seed.
+        # Only the active augmentation draws, in `apply`, so that a step does not pay for all of
+        # them; the seed determines what it draws.
         return {
             "phase": tf.cast(tf.convert_to_tensor(self._phase), tf.int32),
             "seed": self._own_seed(seed),
@@ -131,15 +131,15 @@ class Alternating(_Composite):
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class PerImageChoice(_Composite):
-    """Applies to each image one of several augmentations (IA; FMA paper, section 4.3.1).
+    """Applies one of several augmentations to each image (IA; FMA paper, section 4.3.1).
 
-    The paper makes a copy of the data set for each augmentation; here every image draws one of
-    them, all equally likely, each time it is seen: the same in the mean, in an epoch of the same
-    length. Each augmentation runs only on the images that drew it.
+    The paper adds a copy of the data set for each augmentation. Here every image draws one of them
+    uniformly each time it is seen, which is the same on average but does not lengthen the epoch.
+    Each augmentation runs only on the images that drew it.
 
     Args:
         augments: List of augmentation layers.
-        seed: Whole number; the layers' own seeds are not used inside.
+        seed: Integer seed; the members' own seeds are unused. Default 0.
 
     Raises:
         ValueError: The list is empty or holds something else.
@@ -168,12 +168,12 @@ class RandomApply(Augment):
     """Applies an augmentation to each image with probability p (stability-training paper, DA).
 
     Args:
-        augment: An augmentation layer; it runs only on the images that drew it.
-        probability: p in [0, 1]. Default 0.5, the paper's lower setting (its other one is 1).
-        seed: Whole number; the augmentation's own seed is not used inside.
+        augment: An augmentation layer; it runs only on the images to which it is applied.
+        probability: p in [0, 1]. Default 0.5, the lower of the paper's settings (the other is 1).
+        seed: Integer seed; the augmentation's own seed is unused. Default 0.
 
     Raises:
-        ValueError: `augment` is no augmentation layer, or the probability is not in [0, 1].
+        ValueError: `augment` is not an augmentation layer, or the probability is not in [0, 1].
 
     Example:
 
@@ -216,13 +216,13 @@ class RandomApply(Augment):
 
 
 def parts(augment: Any) -> list[Any]:
-    """An augmentation and all that it holds, however deep.
+    """Lists an augmentation and all augmentations nested in it.
 
     Args:
         augment: An augmentation layer, another layer, or None.
 
     Returns:
-        The layers, the outermost first; nothing for None.
+        The layers, outermost first; an empty list for None.
     """
     if augment is None:
         return []
@@ -231,7 +231,7 @@ def parts(augment: Any) -> list[Any]:
 
 
 def alternates(augment: Any) -> bool:
-    """Whether an augmentation is, or holds, one that turns with the epochs.
+    """Whether an augmentation is, or contains, one that alternates by epoch.
 
     Args:
         augment: An augmentation layer, or None.
@@ -242,10 +242,9 @@ def alternates(augment: Any) -> bool:
 def _dispatch(
     images: tf.Tensor, choice: tf.Tensor, augments: list[Any], seed: tf.Tensor
 ) -> tf.Tensor:
-    """Gives each image to the augmentation of its choice; None leaves it as it is.
+    """Applies to each image the augmentation that it chose; None is the identity.
 
-    How many images each one gets is known only when it runs, so that it draws here, from a seed
-    of its own.
+    The number of images per augmentation is only known here, so each draws here, from its own seed.
     """
     results, order = [], []
     for i, augment in enumerate(augments):

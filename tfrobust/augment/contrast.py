@@ -15,19 +15,19 @@ from tfrobust.ops import color
 class Contrast(StrengthAugment):
     """Scales the distance from the image's mean luminance: clip(f·x + (1 − f)·m).
 
-    As Pillow's `ImageEnhance.Contrast` without its rounding; `ops.scale_contrast` says how far
-    apart the two are. AugMix calls it contrast and leaves it out by default, because it is one of
-    the common corruptions.
+    This is Pillow's `ImageEnhance.Contrast` without rounding; `ops.scale_contrast` bounds the
+    difference. AugMix excludes this operator by default, because it is one of the common
+    corruptions.
 
     Args:
-        factor: f in [0, 100], or a (low, high) pair to draw from for each image; 0 is grey, 1
-            changes nothing. Default (0.118, 0.64): what AugMix's operator spans at severity 3,
+        factor: f in [0, 100], or a (low, high) pair to draw from for each image; 0 is grey, 1 the
+            identity. Default (0.118, 0.64), the range of AugMix's operator at severity 3,
             f = 1.8·level/10 + 0.1 with the level uniform from 0.1 to 3.
-        seed: Whole number; nothing but a drawn f is random.
+        seed: Integer seed; only a drawn f is random. Default 0.
 
     Raises:
-        ValueError: `factor` is not in [0, 100]; when called: the images have neither one channel
-            nor three.
+        ValueError: `factor` is not in [0, 100], or, when called, the images have neither one
+            channel nor three.
 
     Example:
 

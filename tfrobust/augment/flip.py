@@ -16,9 +16,9 @@ class Flip(StrengthAugment):
     """Mirrors each image left to right with some probability.
 
     Args:
-        probability: p in [0, 1] for each image, or a (low, high) pair to draw p from for each
-            image. Default 0.5: half of the images, as is usual for CIFAR and ImageNet.
-        seed: Whole number.
+        probability: p in [0, 1], or a (low, high) pair to draw from for each image. Default 0.5, as
+            is usual for CIFAR and ImageNet.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: `probability` is not in [0, 1].

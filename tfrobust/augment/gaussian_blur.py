@@ -18,9 +18,9 @@ class GaussianBlur(StrengthAugment):
     Args:
         sigma: σ in [0, 100] pixels, or a (low, high) pair to draw from for each image. Default
             0.675, the CIFAR-10 strength of the FMA paper's Table 1.
-        kernel_size: Odd side of the kernel in pixels. Default 3, as in Table 1. The kernel bounds
-            the blur: at σ far above it, it is a box.
-        seed: Whole number; kept for symmetry, nothing but a drawn σ is random.
+        kernel_size: Odd side of the kernel in pixels. Default 3, as in Table 1. The kernel limits
+            the blur: for a σ far above its size it becomes a box.
+        seed: Integer seed; only a drawn σ is random. Default 0.
 
     Raises:
         ValueError: `sigma` is not in [0, 100], or `kernel_size` is even.
@@ -28,7 +28,7 @@ class GaussianBlur(StrengthAugment):
     Example:
 
     >>> point = tf.pad(tf.ones([1, 1, 1, 1]), [[0, 0], [2, 2], [2, 2], [0, 0]])  # 5x5
-    >>> wide = GaussianBlur(sigma=100.0)(point, training=True)  # as good as a 3x3 box
+    >>> wide = GaussianBlur(sigma=100.0)(point, training=True)  # nearly a 3x3 box
     >>> round(float(wide[0, 2, 2, 0]), 2), round(float(wide[0, 1, 1, 0]), 2)
     (0.11, 0.11)
     """

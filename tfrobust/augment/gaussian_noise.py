@@ -15,13 +15,13 @@ from tfrobust.ops import noise
 class GaussianNoise(StrengthAugment):
     """Adds N(0, σ²) to every value and clips (FMA paper, Table 1; stability training, Table 1).
 
-    Unlike `keras.layers.GaussianNoise` it clips to [0, 1], takes a σ for each image, and repeats
-    with its seed.
+    Unlike `keras.layers.GaussianNoise`, it clips to [0, 1], can draw σ per image, and is
+    reproducible from its seed.
 
     Args:
         sigma: σ in [0, 10], or a (low, high) pair to draw from for each image. Default 0.075, the
             CIFAR-10 strength of GN in the FMA paper's Table 1.
-        seed: Whole number.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: `sigma` is not in [0, 10].

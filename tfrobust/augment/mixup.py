@@ -14,25 +14,25 @@ from tfrobust.ops import mixing, sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Mixup(Augment):
-    """Mixes each image with another one of its batch: λ·x + (1 − λ)·x[π] (Zhang et al., 2018).
+    """Mixes each image with another of its batch: λ·x + (1 − λ)·x[π] (Zhang et al., 2018).
 
-    λ ~ Beta(α, α), and π is a random order of the batch, in which an image may meet itself. The
-    labels have to be mixed with the same draws:
+    λ ~ Beta(α, α), and π is a random permutation of the batch, which may map an image to itself.
+    Labels must be mixed with the same draws:
 
         draws = layer.draw(images)
         images, labels = layer.apply(images, draws), layer.mix_labels(labels, draws)
 
-    Under a distribution strategy the images of one replica are mixed with one another.
+    Under a distribution strategy, images are mixed within each replica.
 
     Args:
-        alpha: α above 0 and up to 100; small values leave most images nearly as they are, 1 draws
-            λ uniformly. Default 1.0, as in NoisyMix.
-        per_image: Whether each image has its own λ. Default False: one for the batch, as in
-            mixup's own code and NoisyMix.
-        seed: Whole number.
+        alpha: α in (0, 100]; small values hardly mix, 1 draws λ uniformly. Default 1.0, as in
+            NoisyMix.
+        per_image: Whether each image has its own λ. Default False, one λ per batch as in mixup's
+            released code and NoisyMix.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: `alpha` is not in its range.
+        ValueError: `alpha` is out of range.
 
     Example:
 
@@ -72,10 +72,10 @@ class Mixup(Augment):
 
         Args:
             labels: [B, classes], one-hot or soft.
-            draws: What `draw` returned.
+            draws: The result of `draw`.
 
         Returns:
-            [B, classes] soft labels; float32 if `labels` are whole numbers.
+            [B, classes] soft labels; float32 if `labels` are integers.
 
         Raises:
             ValueError: The labels are class indices.

@@ -1,4 +1,4 @@
-"""Augmentations by name, as the command line takes them."""
+"""Augmentations by name, for the command line."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from tfrobust.augment import presets
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.registries import AUGMENTS
 
-#: Names that stand for several augmentations, one after the other.
+#: Names of sets of augmentations, which are used one after the other.
 PRESETS = ("table_1", "combinations", "stability_practical")
 
 
 def by_name(
     name: str, individual: Optional[Mapping[str, StrengthAugment]] = None, *, seed: int = 0
 ) -> Augment:
-    """The augmentation that a text stands for.
+    """Creates an augmentation from its name.
 
     Args:
-        name: "combined" (Combined+ and Combined− by turns), a name of the FMA paper's Table 1
-            ("B+"), or a name of `AUGMENTS`; one with a strength may be given it: "jpeg=10", or
-            "rotation=0,45" to draw it from a range.
-        individual: The seven of Table 1 at other strengths. Default: the table's for CIFAR-10.
-        seed: Whole number.
+        name: "combined" (alternating Combined+ and Combined−), a name from the FMA paper's Table 1
+            ("B+"), or a name in `AUGMENTS`, optionally with a strength, "jpeg=10", or a range to
+            draw it from, "rotation=0,45".
+        individual: The seven augmentations of Table 1 at other strengths. Default: those of the
+            table for CIFAR-10.
+        seed: Integer seed. Default 0.
 
     Returns:
         An augmentation layer.
 
     Raises:
-        ValueError: The name is unknown, or the strength is no number or out of its limits.
+        ValueError: The name is unknown, or the strength is not a number or out of range.
 
     Example:
 
@@ -62,11 +63,11 @@ def by_name(
 
 
 def expand(name: str, *, seed: int = 0) -> dict[str, Augment]:
-    """The augmentations of a preset, or the one that a text stands for.
+    """Creates the augmentations of a preset, or a single one by name.
 
     Args:
-        name: "table_1", "combinations", "stability_practical", or what `by_name` takes.
-        seed: Whole number.
+        name: "table_1", "combinations", "stability_practical", or a name for `by_name`.
+        seed: Integer seed. Default 0.
 
     Returns:
         Name to layer.

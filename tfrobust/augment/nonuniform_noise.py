@@ -18,26 +18,26 @@ _SMALLEST = noise.PlacesByDeviation.SMALLEST
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class NonuniformNoise(StrengthAugment):
-    """Replaces pixels by random greys, rarely where images vary (FCL paper, section 4.1; NUN).
+    """Replaces pixels by random greys, less often where images vary (FCL, section 4.1; NUN).
 
-    A pixel is replaced with a probability inversely proportional to its standard deviation over
-    the training images, p = min(1, c/s), by one grey in all channels, uniform from black to white.
-    c is such that the mean of p over the image is `probability`.
+    A pixel is replaced with a probability inversely proportional to its standard deviation s over
+    the training images, p = min(1, c/s), by a grey, the same in all channels, uniform from black to
+    white. c makes the mean of p over the image equal to `probability`.
 
     Args:
         probability: Mean probability in [0, 1], or a (low, high) pair to draw from for each image.
             Default 0.15, as in the paper.
-        deviation: [H, W] standard deviation s ≥ 0 of each pixel; `from_images` measures it. None,
-            the default, is the same for all pixels: uniform noise.
-        smallest_deviation: Deviations below it count as it, from 1e-6 to 1; the paper does not say
-            what happens at 0. Where many pixels hardly vary, as at the border of digits, it
-            decides how the noise is shared out: the smaller it is, the more of it they get.
-            Default 1/255, one level of 8 bits.
-        seed: Whole number.
+        deviation: [H, W], standard deviation s ≥ 0 of each pixel; `from_images` measures it.
+            Default None: the same for all pixels, which gives uniform noise.
+        smallest_deviation: Lower bound of the standard deviations, from 1e-6 to 1; the paper does
+            not specify what happens at 0. If many pixels hardly vary, as at the border of digits, a
+            smaller bound concentrates the noise on them. Default 1/255, one level of 8 bits.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: `probability` is not in [0, 1], `smallest_deviation` out of range, or
-            `deviation` not of this form; when called: the images have another height or width.
+        ValueError: `probability` is not in [0, 1], `smallest_deviation` is out of range,
+            `deviation` is not a matrix of finite numbers ≥ 0, or, when called, the images have
+            another height or width.
 
     Example:
 
@@ -65,10 +65,10 @@ class NonuniformNoise(StrengthAugment):
         )
         self._places = self.deviation = None
         if deviation is not None:
-            noise.PlacesByDeviation(deviation)  # checks it
+            noise.PlacesByDeviation(deviation)  # validates it
             # An array, not a list: Keras would wrap each row of a list.
             self.deviation = np.array(deviation, "float64")
-            # Only ratios count, so the smallest becomes what is the smallest there.
+            # Only ratios matter, so the deviations are scaled to the lower bound of that class.
             scale = _SMALLEST / self.smallest_deviation
             kept = np.maximum(self.deviation, self.smallest_deviation)
             self._places = noise.PlacesByDeviation(scale * kept)
@@ -77,34 +77,34 @@ class NonuniformNoise(StrengthAugment):
     def from_images(
         cls, images: Any, probability: Strength = 0.15, *, seed: int = 0, **kwargs: Any
     ) -> NonuniformNoise:
-        """A layer for images like these.
+        """Creates a layer with the standard deviations of given images.
 
         Args:
             images: The training images, as for `measure`.
             probability: As for the layer.
             seed: As for the layer.
-            **kwargs: As for the layer, `smallest_deviation` among them.
+            **kwargs: Further arguments of the layer, such as `smallest_deviation`.
 
         Returns:
-            A layer with their standard deviations.
+            The layer.
         """
         return cls(probability, deviation=cls.measure(images), seed=seed, **kwargs)
 
     @staticmethod
     def measure(images: Any) -> np.ndarray:
-        """The standard deviation of each pixel's grey value, the mean over its channels.
+        """Measures the standard deviation of each pixel's grey value (the mean of its channels).
 
         Args:
-            images: [N, H, W, C] in [0, 1], or an iterable of such batches, or of (images, ...)
-                tuples, such as a `tf.data.Dataset`: it is read once, batch by batch.
+            images: [N, H, W, C] in [0, 1], or an iterable of such batches or of (images, ...)
+                tuples, such as a `tf.data.Dataset`, which is read once, batch by batch.
 
         Returns:
             [H, W] float64.
 
         Raises:
-            ValueError: There is no image, or the batches differ in height or width, or an array
-                has not four axes.
-            TypeError: The images are not floating-point numbers.
+            ValueError: There are no images, the batches differ in height or width, or an array does
+                not have four axes.
+            TypeError: The images are not floating point.
 
         Example:
 
@@ -118,8 +118,8 @@ class NonuniformNoise(StrengthAugment):
                     "images must all have the same height and width; received "
                     f"{mean.shape[0]}x{mean.shape[1]} and {grey.shape[1]}x{grey.shape[2]} pixels"
                 )
-            # Batches are joined by their means and sums of squared deviations, which loses no
-            # digits, as sums of squares would.
+            # Combining means and sums of squared deviations is numerically stable, unlike summing
+            # squares.
             more, batch_mean = len(grey), grey.mean(axis=0)
             step = batch_mean - mean
             squares = squares + np.square(grey - batch_mean).sum(axis=0)
@@ -142,7 +142,7 @@ class NonuniformNoise(StrengthAugment):
 
 
 def _grey_values(images: Any) -> Iterator[np.ndarray]:
-    """float64 [n, H, W] for some images at a time."""
+    """Yields grey values, float64 [n, H, W], for up to 1000 images at a time."""
     batches: Iterable[Any] = [images] if hasattr(images, "shape") else images
     for batch in batches:
         batch = np.asarray(batch[0] if isinstance(batch, tuple) else batch)

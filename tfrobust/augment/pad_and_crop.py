@@ -13,15 +13,15 @@ from tfrobust.ops import geometry, sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class PadAndCrop(StrengthAugment):
-    """Pads each image with black and cuts out a random window of its size: the CIFAR recipe.
+    """Pads each image with black and crops a random window of its size, as is usual for CIFAR.
 
-    With padding p the window starts at one of 0, ..., 2p along each axis, each start as likely as
-    the others, independently. So it is a shift by −p to p pixels.
+    With padding p, the start of the window is uniform in 0, ..., 2p along each axis, independently:
+    this is a shift by −p to p pixels.
 
     Args:
         padding: p in [0, 4096] pixels on every side, or a (low, high) pair to draw from for each
-            image; rounded down. Default 4, as AugMix takes for CIFAR.
-        seed: Whole number.
+            image; rounded down. Default 4, as in AugMix for CIFAR.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: `padding` is not in [0, 4096].

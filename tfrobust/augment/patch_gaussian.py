@@ -14,22 +14,22 @@ from tfrobust.ops import noise, sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class PatchGaussian(StrengthAugment):
-    """Gaussian noise in a random square (Patch Gaussian, Lopes et al., 2019).
+    """Adds Gaussian noise in a random square (Patch Gaussian, Lopes et al., 2019).
 
-    The centre is uniform over all pixels, so that the square may hang over the border; it is cut
-    there. Inside, N(0, σ²) is added to every value and the result clipped; outside, nothing
-    changes. A side of even length reaches one pixel further up and left of its centre.
+    The centre is uniform over all pixels; the square is clipped at the border. Inside, N(0, σ²) is
+    added to every value and the result is clipped; pixels outside do not change. A square of even
+    side extends one pixel further up and left of its centre.
 
     Args:
         sigma: σ in [0, 10], or a (low, high) pair to draw from for each image; "σ ≤ s" is (0, s).
-            Default 0.1, the FCL paper's for CIFAR-10.
-        size: Side in pixels from 1 to 10000, or a (low, high) pair of whole numbers, both ends
-            possible; "W ≤ 25" is (1, 25). Default 25, the FCL paper's for CIFAR-10. It may be
-            larger than the images.
-        seed: Whole number.
+            Default 0.1, as in the FCL paper for CIFAR-10.
+        size: Side in pixels from 1 to 10000, or a (low, high) pair of integers to draw from,
+            inclusive; "W ≤ 25" is (1, 25). Default 25, as in the FCL paper for CIFAR-10. It may
+            exceed the images.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: `sigma` or `size` is not in its range.
+        ValueError: `sigma` or `size` is out of range.
 
     Example:
 
@@ -68,7 +68,7 @@ class PatchGaussian(StrengthAugment):
         batch = tf.shape(images)[0]
 
         def whole(index: int, count: int) -> tf.Tensor:
-            """[B] whole numbers from 0 to count - 1."""
+            """Draws [B] whole numbers from 0 to count - 1."""
             return tf.floor(count * sampling.uniform(sampling.fold_in(seed, index), [batch]))
 
         return noise.patch_gaussian(

@@ -1,4 +1,4 @@
-"""What the papers train with: tables of strengths, their combinations, and grids."""
+"""The papers' augmentations: tables of strengths, combinations and grids."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tfrobust.augment.saturation import Saturation
 from tfrobust.augment.shifted_crop import ShiftedCrop
 from tfrobust.augment.thumbnail import Thumbnail
 
-#: The two columns of Table 1; "cifar10" is for small images, "imagenet200" for 224 pixels.
+#: The two columns of the FMA paper's Table 1, for small images and for 224 pixels.
 TABLE_1_COLUMNS = ("cifar10", "imagenet200")
 
-#: The paper lists the members of a combination but not their order; this is the order listed.
+#: Members of the combinations. The paper does not specify their order; this is the order listed.
 COMBINATIONS = {
     "Combined+": ("B+", "S+", "GN", "SAP", "GB"),
     "Combined-": ("B-", "S-", "GN", "SAP", "GB"),
@@ -30,19 +30,19 @@ COMBINATIONS = {
 
 
 def table_1(column: str = "cifar10") -> dict[str, StrengthAugment]:
-    """The seven augmentations A = {B+, B−, S+, S−, GN, SAP, GB} at the paper's strengths.
+    """The FMA paper's augmentations A = {B+, B−, S+, S−, GN, SAP, GB} at its strengths (Table 1).
 
-    Each lowered the paper's VGG-16 by about 10 points of validation accuracy (S− by less). For
-    another net or other images calibrate your own: `strength.calibrate`.
+    Each lowered the validation accuracy of the paper's VGG-16 by about 10 points (S− by less). For
+    another net or other images, calibrate your own with `strength.calibrate`.
 
     Args:
         column: "cifar10" or "imagenet200".
 
     Returns:
-        Name in the paper's table to layer, in the order of its Table 3.
+        Layers by their names in the paper's table, in the order of its Table 3.
 
     Raises:
-        ValueError: There is no such column.
+        ValueError: `column` is unknown.
 
     Example:
 
@@ -75,18 +75,18 @@ def table_1(column: str = "cifar10") -> dict[str, StrengthAugment]:
 
 
 def combinations(augmentations: Mapping[str, StrengthAugment]) -> dict[str, Sequence]:
-    """Combined+ and Combined−: the augmentations that do not undo each other, in sequence.
+    """Combined+ and Combined−: sequences of augmentations that do not undo each other.
 
-    Combined+ = {B+, S+, GN, SAP, GB}, Combined− = {B−, S−, GN, SAP, GB} (section 4.3.2).
+    Combined+ = {B+, S+, GN, SAP, GB}, Combined− = {B−, S−, GN, SAP, GB} (FMA, section 4.3.2).
 
     Args:
-        augmentations: The seven, as `table_1` gives them.
+        augmentations: The seven augmentations, as returned by `table_1`.
 
     Returns:
         "Combined+" and "Combined-", each a `Sequence`.
 
     Raises:
-        ValueError: One of the seven is missing.
+        ValueError: One of the seven augmentations is missing.
     """
     missing = [n for names in COMBINATIONS.values() for n in names if n not in augmentations]
     if missing:
@@ -100,14 +100,14 @@ def combinations(augmentations: Mapping[str, StrengthAugment]) -> dict[str, Sequ
 
 
 def table_3(image_size: Iterable[Optional[int]]) -> dict[str, Augment]:
-    """What the FMA paper's Table 3 measures: the seven of Table 1, Combined+ and Combined−.
+    """The augmentations of the FMA paper's Table 3: those of Table 1, Combined+ and Combined−.
 
     Args:
-        image_size: Height and width: images of up to 96 pixels get the CIFAR-10 column of Table 1,
+        image_size: Height and width. Images of up to 96 pixels use the CIFAR-10 column of Table 1,
             larger ones that of ImageNet-200.
 
     Returns:
-        Name to layer.
+        Layers by name.
 
     Example:
 
@@ -122,12 +122,12 @@ def table_3(image_size: Iterable[Optional[int]]) -> dict[str, Augment]:
 def combined(
     augmentations: Mapping[str, StrengthAugment], *, period_epochs: int = 1, seed: int = 0
 ) -> Alternating:
-    """The combined augmentation (CA) strategy: Combined+ and Combined− by turns.
+    """The combined augmentation (CA) strategy: alternates Combined+ and Combined−.
 
     Args:
-        augmentations: The seven, as `table_1` gives them.
-        period_epochs: Epochs that each stays on. Default 1, as in the paper.
-        seed: Whole number.
+        augmentations: The seven augmentations, as returned by `table_1`.
+        period_epochs: Number of epochs between switches. Default 1, as in the paper.
+        seed: Integer seed. Default 0.
 
     Returns:
         An `Alternating` layer; train with `callbacks.AlternateAugmentations`.
@@ -140,11 +140,11 @@ def combined(
 def stability_practical() -> dict[str, StrengthAugment]:
     """The distortions of the stability-training paper at the "practical" strengths of its Table 1.
 
-    They are meant for images of 224 pixels. The sixth one, FGSM with ε = 0.001, is an attack on
-    the net, not an augmentation.
+    They are meant for images of 224 pixels. The table's sixth one, FGSM with ε = 0.001, is not
+    included, because it is an attack.
 
     Returns:
-        Name in the registry to layer, in the order of the table.
+        Layers by their names in the registry, in the order of the table.
 
     Example:
 
@@ -174,18 +174,17 @@ STABILITY_GRIDS = {
 
 
 def stability_grid(name: str) -> list[float]:
-    """The values of one hyper-parameter that the stability-training paper trains with (Table 2).
+    """The stability-training paper's grid of one hyper-parameter (Table 2).
 
     Args:
-        name: "alpha" (weight of the stability loss), "probability" (of RandomApply), or what is
-            distorted with: "gaussian_noise", "jpeg", "thumbnail", "fgsm", "rotation",
-            "shifted_crop".
+        name: "alpha" (weight of the stability loss), "probability" (of RandomApply), or a
+            distortion: "gaussian_noise", "jpeg", "thumbnail", "fgsm", "rotation", "shifted_crop".
 
     Returns:
         The values, in the order of the table.
 
     Raises:
-        ValueError: There is no such hyper-parameter.
+        ValueError: The hyper-parameter is unknown.
 
     Example:
 
@@ -204,6 +203,6 @@ def stability_grid(name: str) -> list[float]:
 
 
 def _copy(augment: StrengthAugment) -> StrengthAugment:
-    # A Keras layer has one owner: the same layer in two sequences would be saved twice.
+    # A layer shared by two sequences would be saved twice.
     copy: StrengthAugment = augment.from_config(augment.get_config())
     return copy

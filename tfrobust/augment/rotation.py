@@ -16,22 +16,22 @@ from tfrobust.ops import geometry, sampling
 class Rotation(StrengthAugment):
     """Rotates each image by a random angle (stability training, Table 1).
 
-    The angle is uniform in [−ρ, ρ]; the image keeps its size, and outside it is black.
+    The angle is uniform in [−ρ, ρ]. The image keeps its size; uncovered areas are black.
 
     Args:
         max_degrees: ρ in [0, 180] degrees, or a (low, high) pair to draw from for each image.
             Default 30.0, the strength of stability training's Table 1.
-        interpolation: "bilinear" (default; the paper does not say) or "nearest".
-        seed: Whole number.
+        interpolation: "bilinear" (default; the paper does not specify it) or "nearest".
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: `max_degrees` is not in [0, 180], or `interpolation` is none of the two.
+        ValueError: `max_degrees` is not in [0, 180], or `interpolation` is not one of these.
 
     Example:
 
     >>> image = tf.pad(tf.ones([1, 1, 1, 1]), [[0, 0], [2, 2], [2, 2], [0, 0]])  # 5x5
-    >>> turned = Rotation(max_degrees=180.0)(image, training=True)
-    >>> round(float(turned[0, 2, 2, 0]), 3)  # the middle stays where it is
+    >>> rotated = Rotation(max_degrees=180.0)(image, training=True)
+    >>> round(float(rotated[0, 2, 2, 0]), 3)  # the centre stays
     1.0
     """
 

@@ -1,4 +1,4 @@
-"""Additive salt and pepper."""
+"""Additive salt-and-pepper noise."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from tfrobust.ops import noise
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class SaltAndPepper(StrengthAugment):
-    """Adds +ρ or −ρ at random values and clips (FMA paper, section 4.2.2; SAP).
+    """Adds +ρ or −ρ to random values and clips (FMA paper, section 4.2.2; SAP).
 
-    Each value is hit with probability p; a hit adds +ρ with probability q, −ρ otherwise. It is
-    additive: a dark value that is hit becomes ρ brighter, not white.
+    Each value is hit with probability p; a hit adds +ρ with probability q, otherwise −ρ. The noise
+    is additive: a dark value that is hit becomes brighter by ρ, not white. The defaults are the
+    CIFAR-10 strengths of the FMA paper's Table 1.
 
     Args:
-        probability: p in [0, 1], or a (low, high) pair to draw from for each image.
-        salt_fraction: q in [0, 1].
-        amplitude: ρ in [0, 1].
-        seed: Whole number.
-
-    The defaults 0.025, 0.5, 0.5 are the CIFAR-10 strengths of the FMA paper's Table 1.
+        probability: p in [0, 1], or a (low, high) pair to draw from for each image. Default 0.025.
+        salt_fraction: q in [0, 1]. Default 0.5.
+        amplitude: ρ in [0, 1]. Default 0.5.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: One of them is not in [0, 1].
+        ValueError: An argument is not in [0, 1].
 
     Example:
 

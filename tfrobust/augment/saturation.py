@@ -13,15 +13,16 @@ from tfrobust.ops import color
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Saturation(StrengthAugment):
-    """Multiplies the saturation in HSL by α (FMA paper, section 4.2.1; S+ and S−).
+    """Multiplies the HSL saturation by α (FMA paper, section 4.2.1; S+ and S−).
 
     Args:
-        factor: α in [0, 100], or a (low, high) pair to draw from for each image; 0 is grey, 1
-            changes nothing. Default 6.0, the CIFAR-10 strength of S+ in the FMA paper's Table 1.
-        seed: Whole number.
+        factor: α in [0, 100], or a (low, high) pair to draw from for each image; 0 is grey, 1 the
+            identity. Default 6.0, the CIFAR-10 strength of S+ in the FMA paper's Table 1.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: `factor` is not in [0, 100]; when called: the images have not three channels.
+        ValueError: `factor` is not in [0, 100], or, when called, the images do not have three
+            channels.
 
     Example:
 

@@ -13,14 +13,14 @@ from tfrobust.ops import geometry, sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Shear(StrengthAugment):
-    """Shears each image along both axes by random amounts, about its middle.
+    """Shears each image along both axes by random amounts about its centre.
 
-    Both shears are uniform in [−s, s] and independent of each other; outside the image is black.
+    Both shears are uniform in [−s, s] and independent; the area outside the image is black.
 
     Args:
-        max_shear: s in [0, 1] pixels a row or column, or a (low, high) pair to draw from for each
-            image. Default 0.3, AugMix's shear at its strongest level, 10.
-        seed: Whole number.
+        max_shear: s in [0, 1] pixels per row or column, or a (low, high) pair to draw from for each
+            image. Default 0.3, AugMix's shear at the strongest level, 10.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: `max_shear` is not in [0, 1].
@@ -28,7 +28,7 @@ class Shear(StrengthAugment):
     Example:
 
     >>> image = tf.pad(tf.ones([1, 1, 1, 1]), [[0, 0], [2, 2], [2, 2], [0, 0]])  # 5x5
-    >>> float(Shear(max_shear=1.0)(image, training=True)[0, 2, 2, 0])  # the middle stays
+    >>> float(Shear(max_shear=1.0)(image, training=True)[0, 2, 2, 0])  # the centre stays
     1.0
     """
 

@@ -1,4 +1,4 @@
-"""Cropping beside the centre."""
+"""Off-centre cropping."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tfrobust.ops import geometry, sampling
 class ShiftedCrop(StrengthAugment):
     """Moves the crop window away from the centre (stability training, Table 1).
 
-    Both displacements are drawn from −C, ..., C pixels, each value as likely as the others,
-    independently. The paper cuts 224 out of 256 pixels, so that what comes in is part of the
-    photo: give `size` for that. Without `size` the images are taken to be cropped already; the
-    window keeps their size, and beyond their edges it sees them mirrored.
+    Both displacements are drawn uniformly and independently from −C, ..., C pixels. The paper crops
+    224 of 256 pixels, so that the window stays inside the photograph; pass `size` for that. Without
+    `size`, the images count as already cropped: the window keeps their size, and the area beyond
+    their edges is mirrored.
 
     Args:
         max_shift_pixels: C in [0, 4096] pixels, or a (low, high) pair to draw from for each
             image; rounded down. Default 3, the strength of stability training's Table 1.
-        size: (height, width) of the window in pixels. The window stays inside the image: a
-            displacement beyond the margin ends at the edge. Outside training the layer returns
-            the crop from the centre. Default None: the window has the size of the images, and
-            outside training the layer returns them.
-        seed: Whole number.
+        size: (height, width) of the window in pixels. The window stays inside the image:
+            displacements are clipped to the margin. Outside training the layer returns the centre
+            crop. Default None: the window has the size of the images, and outside training the
+            layer returns them.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: `max_shift_pixels` is not in [0, 4096], or `size` is not a pair of whole
-            numbers from 1; when called: the images are smaller than `size`.
+            numbers from 1, or, when called, the images are smaller than `size`.
 
     Example:
 
@@ -62,7 +62,7 @@ class ShiftedCrop(StrengthAugment):
         self.size: Optional[tuple[int, int]] = size
 
     def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
-        """The displaced crops while training, the crops from the centre otherwise."""
+        """Returns displaced crops while training, otherwise centre crops."""
         if training or self.size is None:
             return super().call(images, training=training)
         validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
@@ -71,7 +71,7 @@ class ShiftedCrop(StrengthAugment):
         return images[:, top : top + height, left : left + width]
 
     def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        # First column and row of the window, seen from those of the crop from the centre.
+        # First column and row of the window, relative to the centre crop.
         left, top = (geometry.draw_shifts(sampling.fold_in(seed, i), strengths) for i in (0, 1))
         height, width = self.size or images.shape[1:3]
         if self.size is not None:
@@ -91,7 +91,7 @@ class ShiftedCrop(StrengthAugment):
 
 
 def _margins(shape: Any, height: int, width: int) -> tuple[int, int]:
-    """How many rows and columns the images have more than the window."""
+    """Number of rows and columns by which the images exceed the window."""
     if shape[1] < height or shape[2] < width:
         raise ValueError(
             f"size must fit into the images, which are {shape[1]}×{shape[2]} pixels; "

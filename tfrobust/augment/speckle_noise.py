@@ -13,12 +13,12 @@ from tfrobust.ops import noise
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class SpeckleNoise(StrengthAugment):
-    """Adds noise in proportion to the value and clips: clip(x + x·n), n ~ N(0, σ²).
+    """Adds Gaussian noise proportional to the value: clip(x + x·n), n ~ N(0, σ²).
 
     Args:
         sigma: σ in [0, 10], or a (low, high) pair to draw from for each image. Default 0.15, our
-            own choice: at a value of one half the noise is that of `GaussianNoise`'s default.
-        seed: Whole number.
+            own choice: at a value of one half it matches the default of `GaussianNoise`.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: `sigma` is not in [0, 10].

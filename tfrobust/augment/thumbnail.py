@@ -17,11 +17,11 @@ class Thumbnail(StrengthAugment):
 
     Args:
         size: A in [1, 4096] pixels, or a (low, high) pair to draw from for each image; rounded to
-            a whole number. A side of A pixels or fewer stays as it is, so that any size at or
-            above the longer side of an image changes nothing. Default 150, the practical value of
-            the stability-training paper's Table 1 for images of 224 pixels; its Table 2 searches
-            from 20 to 200.
-        seed: Whole number; kept for symmetry, nothing but a drawn size is random.
+            a whole number. A side of A pixels or fewer is not resized, so any size not below the
+            longer side of an image is the identity. Default 150, the practical value of the
+            stability-training paper's Table 1 for images of 224 pixels; its Table 2 searches from
+            20 to 200.
+        seed: Integer seed; only a drawn size is random. Default 0.
 
     Raises:
         ValueError: `size` is not in [1, 4096].

@@ -14,19 +14,19 @@ from tfrobust.ops import geometry, sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class Translation(StrengthAugment):
-    """Shifts each image by random whole pixels along both axes.
+    """Shifts each image by a random number of whole pixels along both axes.
 
-    Both shifts are drawn from −s, ..., s, each value as likely as the others, independently.
+    Both shifts are drawn uniformly and independently from −s, ..., s.
 
     Args:
         max_shift_pixels: s in [0, 4096] pixels, or a (low, high) pair to draw from for each
             image; rounded down. Default 3, the largest shift in AugMax's CIFAR-10-STA.
-        fill: What comes in: "black" (default), or "mirror": the image mirrored without repeating
-            the edge pixel.
-        seed: Whole number.
+        fill: Fill of the uncovered area: "black" (default), or "mirror" for the image mirrored
+            without repeating the edge pixel.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: `max_shift_pixels` is not in [0, 4096], or `fill` is none of the two.
+        ValueError: `max_shift_pixels` is not in [0, 4096], or `fill` is not one of these.
 
     Example:
 

@@ -15,13 +15,14 @@ from tfrobust.ops import noise
 class UniformNoise(StrengthAugment):
     """Replaces random pixels by random greys (FCL paper, section 4.1; UN).
 
-    Each pixel independently, with probability p, by one grey in all channels, uniform from black to
-    white. The paper's "15% of the pixels" is met on average, not in every image.
+    Each pixel is replaced independently with probability p by a grey, the same in all channels,
+    uniform from black to white. The paper's "15% of the pixels" holds on average, not for each
+    image.
 
     Args:
         probability: p in [0, 1], or a (low, high) pair to draw from for each image. Default 0.15,
             as in the paper.
-        seed: Whole number.
+        seed: Integer seed. Default 0.
 
     Raises:
         ValueError: `probability` is not in [0, 1].

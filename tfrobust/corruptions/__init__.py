@@ -1,4 +1,4 @@
-"""The common-corruption benchmarks as batched TensorFlow: for measuring, never for training."""
+"""The common-corruption benchmarks in batched TensorFlow, for evaluation and never for training."""
 
 from tfrobust.corruptions.corrupt import corrupt
 from tfrobust.corruptions.frost_textures import FrostSource, frost_source

@@ -1,4 +1,4 @@
-"""What the corruptions take and give: batches of images in 8 bits."""
+"""Batches of 8-bit images, the input and output of corruptions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tfrobust.ops.compiled import compiled
 
 
 class Batch(NamedTuple):
-    """Images as the corruptions want them.
+    """A checked batch of images.
 
     Args:
         pixels: uint8 [B, H, W, 3].
-        index: Which image each one is, int64 [B].
-        dtype: The type in which the caller gave them.
+        index: Identity of each image, int64 [B].
+        dtype: The dtype of the caller's images.
     """
 
     pixels: tf.Tensor
@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     dtype: tf.DType
 
     def as_given(self, pixels: tf.Tensor) -> tf.Tensor:
-        """8-bit images in the type of the caller's: whole multiples of 1/255 if that is a float."""
+        """Converts 8-bit images to the caller's dtype; floats are multiples of 1/255."""
         if self.dtype == tf.uint8:
             return pixels
         return tf.cast(tf.cast(pixels, tf.float32) / 255, self.dtype)
@@ -35,16 +35,16 @@ def take(images: Any, index: Any) -> Batch:
     """Checks a caller's images and rounds them to 8 bits.
 
     Args:
-        images: [B, H, W, 3]: uint8, or floating-point numbers in [0, 1].
-        index: Whole numbers [B], or None for 0, 1, ... B-1.
+        images: [B, H, W, 3], uint8 or floating point in [0, 1].
+        index: Integers [B], or None for 0, 1, ... B-1.
 
     Returns:
         The batch.
 
     Raises:
-        ValueError: Images not of known height and width, not in colour, or outside [0, 1]; an
-            index of another length.
-        TypeError: Images are neither uint8 nor floating-point.
+        ValueError: The images have an unknown height or width, do not have 3 channels or lie
+            outside [0, 1], or the index has another length.
+        TypeError: The images are neither uint8 nor floating point.
     """
     if not tf.is_tensor(images):
         images = np.asarray(images)
@@ -56,18 +56,18 @@ def take(images: Any, index: Any) -> Batch:
             "index must be one whole number per image; received an index of shape "
             f"{tuple(index.shape)} for {images.shape[0]} images"
         )
-    pixels = images if images.dtype == tf.uint8 else _rounded(tf.cast(images, tf.float32))
+    pixels = images if images.dtype == tf.uint8 else _round_to_8_bits(tf.cast(images, tf.float32))
     return Batch(pixels, index, images.dtype)
 
 
 @compiled
 def cut(pixels: tf.Tensor, allowance: float = 1e-3) -> tf.Tensor:
-    """Values from 0 to 255 cut off to 8 bits, as the authors' scripts do: uint8.
+    """Clips to 0..255 and truncates to 8 bits, as the authors' scripts do.
 
     Args:
-        pixels: [B, H, W, C], of any values.
-        allowance: What is added, because float32 puts values that are whole numbers a little below
-            them.
+        pixels: [B, H, W, C] with any values.
+        allowance: Added first, because rounding in float32 can leave a whole number slightly too
+            small. Default 1e-3.
 
     Returns:
         uint8 [B, H, W, C].
@@ -76,7 +76,7 @@ def cut(pixels: tf.Tensor, allowance: float = 1e-3) -> tf.Tensor:
 
 
 @compiled
-def _rounded(images: tf.Tensor) -> tf.Tensor:
+def _round_to_8_bits(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(images * 255 + 0.5, 0, 255), tf.uint8)
 
 

@@ -1,7 +1,7 @@
-"""Corruptions by a blur that is the same for all images.
+"""Corruptions by a fixed blur.
 
 Hendrycks and Dietterich 2019 (arXiv:1903.12261); the authors' scripts are the definition. Nothing
-here is random: the keys are not used. A blur is linear, so it is done on the scale to 255.
+here is random, so the keys are unused. A blur is linear, so it works on the scale 0 to 255.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
 
-#: From which radius on a disk is summed by columns instead of pixel by pixel.
+#: Smallest radius at which a disk is summed by columns instead of pixel by pixel.
 _COLUMNS_FROM = 3
-#: Single weights below this are left out: less than a hundredth of a grey level in all.
+#: Weights below this are dropped, less than a hundredth of a grey level in total.
 _NEGLIGIBLE = 1e-6
-#: Rows of a block of running sums.
+#: Rows in a block of running sums.
 _BLOCK = 16
 
 
 def gaussian_blur(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor:
-    """Blurs with a Gaussian, cut off at 4 σ. Beyond the border the edge pixels go on.
+    """Blurs with a Gaussian truncated at 4 σ; edge pixels are repeated beyond the border.
 
     Args:
         images: [B, H, W, C], whole numbers from 0 to 255.
-        keys: Not used.
+        keys: Unused.
         sigma: σ > 0 in pixels.
 
     Returns:
-        [B, H, W, C] on the scale to 255, not rounded.
+        [B, H, W, C] on the scale 0 to 255, not rounded.
 
     Example:
 
@@ -44,13 +44,13 @@ def gaussian_blur(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor
 
 
 def smooth(images: tf.Tensor, sigma: float, truncate: float, mode: str) -> tf.Tensor:
-    """Gaussian smoothing, as `scipy.ndimage.gaussian_filter`.
+    """Smooths with a Gaussian, as `scipy.ndimage.gaussian_filter` does.
 
     Args:
         images: [B, H, W, C].
         sigma: σ ≥ 0 in pixels.
-        truncate: Where the weights end, in σ.
-        mode: Border, as `numpy.pad` names it: "edge" or "symmetric".
+        truncate: Radius of the kernel in units of σ.
+        mode: Padding mode of `numpy.pad`: "edge" or "symmetric".
 
     Returns:
         [B, H, W, C].
@@ -60,31 +60,31 @@ def smooth(images: tf.Tensor, sigma: float, truncate: float, mode: str) -> tf.Te
         return images
     taps = tf.constant(gaussian_taps(sigma, radius), tf.float32)
     rows = tf.constant(_places(images.shape[1], radius, mode))
-    smoothed = _across(_widened(images, radius, mode), taps, images.shape[3])
-    return tf.reshape(_down(smoothed, taps, rows), tf.shape(images))
+    smoothed = _filter_rows(_pad_columns(images, radius, mode), taps, images.shape[3])
+    return tf.reshape(_filter_columns(smoothed, taps, rows), tf.shape(images))
 
 
 def gaussian_taps(sigma: float, radius: int) -> np.ndarray:
-    """The weights of a Gaussian at -radius, ..., radius pixels, of sum 1."""
+    """Weights of a Gaussian at -radius, ..., radius pixels, summing to 1."""
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     return weights / weights.sum()
 
 
 def defocus_blur(images: tf.Tensor, keys: tf.Tensor, radius: float, alias: float) -> tf.Tensor:
-    """Blurs with a disk whose own edge is smoothed a little. The border is mirrored (reflect-101).
+    """Blurs with an anti-aliased disk; the border is mirrored (reflect-101).
 
-    The disk is X² + Y² ≤ r² on a grid from -8 to 8, from -r to r above 8, divided by its area, then
-    smoothed by a Gaussian of 3×3 (5×5 above 8) weights. The smoothing mirrors the disk at the
-    border of its grid, which shows at r = 8 and above.
+    The disk is X² + Y² ≤ r² on a grid from -8 to 8 (for r > 8, from -r to r), divided by its area
+    and smoothed by a Gaussian of 3×3 (for r > 8, 5×5) weights. The smoothing mirrors the disk at
+    the border of its grid, which has an effect for r ≥ 8.
 
     Args:
         images: [B, H, W, C], whole numbers from 0 to 255.
-        keys: Not used.
-        radius: r ≥ 0 in pixels; a whole number above 8.
-        alias: σ > 0 in pixels of the smoothing.
+        keys: Unused.
+        radius: r ≥ 0 in pixels; above 8 it must be a whole number.
+        alias: σ > 0 of the anti-aliasing in pixels.
 
     Returns:
-        [B, H, W, C] on the scale to 255, not rounded.
+        [B, H, W, C] on the scale 0 to 255, not rounded.
 
     Example:
 
@@ -97,29 +97,29 @@ def defocus_blur(images: tf.Tensor, keys: tf.Tensor, radius: float, alias: float
     disk = _disk(float(radius), float(alias))
     height, width, channels = images.shape[1:]
     rows = _places(height, disk.margin, "reflect")
-    # Filled up to whole blocks, with one row more because running sums begin with 0.
+    # Padded to whole blocks, plus one row because running sums begin with 0.
     rows = np.pad(rows, (0, -(len(rows) + 1) % _BLOCK + 1))
-    field = _taller(_widened(images, disk.margin, "reflect"), tf.constant(rows))
+    field = _gather_rows(_pad_columns(images, disk.margin, "reflect"), tf.constant(rows))
     blurred: Any = 0.0
     if disk.heights:
         smoothing = len(disk.smoothing) // 2
         size = (height + 2 * smoothing, (width + 2 * smoothing) * channels)
-        sums = _columns(_running_sums(field), disk.heights, size, channels)
-        blurred = _smoothed(sums, tf.constant(disk.smoothing, tf.float32), channels)
+        sums = _disk_sums(_running_sums(field), disk.heights, size, channels)
+        blurred = _filter_both(sums, tf.constant(disk.smoothing, tf.float32), channels)
     if disk.taps:
         weights = tf.constant(disk.weights, tf.float32)
         size = (height, width * channels)
-        blurred = _weighted(field, blurred, weights, disk.taps, disk.margin, size, channels)
+        blurred = _add_single_taps(field, blurred, weights, disk.taps, disk.margin, size, channels)
     return tf.reshape(blurred, tf.shape(images))
 
 
 def _places(size: int, margin: int, mode: Any) -> np.ndarray:
-    """Which pixel of a line stands at -margin, ..., size + margin - 1."""
+    """Source pixels of a line padded by a margin, at -margin, ..., size + margin - 1."""
     return np.pad(np.arange(size, dtype=np.int32), margin, mode=mode)
 
 
-def _widened(images: tf.Tensor, margin: int, mode: str) -> tf.Tensor:
-    """The images with a margin left and right: [B, H, (margin + W + margin) · C]."""
+def _pad_columns(images: tf.Tensor, margin: int, mode: str) -> tf.Tensor:
+    """Pads the images on the left and right: [B, H, (margin + W + margin) · C]."""
     height, width, channels = images.shape[1:]
     places = _places(width, margin, mode)
     left = tf.gather(images, places[:margin], axis=2)
@@ -129,40 +129,40 @@ def _widened(images: tf.Tensor, margin: int, mode: str) -> tf.Tensor:
 
 
 @compiled
-def _taller(lines: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+def _gather_rows(lines: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     return tf.gather(lines, rows, axis=1)
 
 
 @compiled
-def _across(lines: tf.Tensor, taps: tf.Tensor, step: int) -> tf.Tensor:
-    """Σ_i taps[i] · lines, moved to the left by i · step; symmetric taps."""
+def _filter_rows(lines: tf.Tensor, taps: tf.Tensor, step: int) -> tf.Tensor:
+    """Σ_i taps[i] · (lines shifted to the left by i · step), for symmetric taps."""
     width = lines.shape[2] - (taps.shape[0] - 1) * step
     return _symmetric_sum(taps, lambda i: lines[:, :, i * step : i * step + width])
 
 
 @compiled
-def _down(lines: tf.Tensor, taps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Σ_i taps[i] · lines, moved up by i in the order of rows; symmetric taps."""
+def _filter_columns(lines: tf.Tensor, taps: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Σ_i taps[i] · (lines shifted up by i, after a gather of `rows`), for symmetric taps."""
     height = lines.shape[1]
     return _symmetric_sum(taps, lambda i: tf.gather(lines, rows[i : i + height], axis=1))
 
 
-def _symmetric_sum(taps: tf.Tensor, moved: Any) -> tf.Tensor:
+def _symmetric_sum(taps: tf.Tensor, shifted: Any) -> tf.Tensor:
     last = taps.shape[0] - 1
     middle = last // 2
-    total = taps[middle] * moved(middle)
-    for i in range(middle):  # one product serves two taps
-        total += taps[i] * (moved(i) + moved(last - i))
+    total = taps[middle] * shifted(middle)
+    for i in range(middle):  # one product per pair of symmetric taps
+        total += taps[i] * (shifted(i) + shifted(last - i))
     return total
 
 
 class Disk(NamedTuple):
-    """A kernel as a disk of ones, smoothed, plus single taps."""
+    """A kernel decomposed into a smoothed disk of ones plus single taps."""
 
-    margin: int  # how far it reaches
-    heights: tuple[int, ...]  # half heights of the disk's columns; () if all are single taps
-    smoothing: np.ndarray  # weights down and across; they hold 1 / area
-    taps: Any  # places (down, across) of the single taps, those with the same weight together
+    margin: int  # radius of the kernel
+    heights: tuple[int, ...]  # half heights of the disk's columns; () if there are only single taps
+    smoothing: np.ndarray  # separable smoothing weights, which include the factor 1 / area
+    taps: Any  # offsets (down, across) of the single taps, grouped by weight
     weights: np.ndarray
 
 
@@ -173,21 +173,21 @@ def _disk(radius: float, alias: float) -> Disk:
     area = mask.sum()
     reach = 1 if radius <= 8 else 2
     smoothing = gaussian_taps(alias, reach)
-    kernel = _convolved(np.pad(mask / area, reach, mode="reflect"), smoothing)
+    kernel = _convolve(np.pad(mask / area, reach, mode="reflect"), smoothing)
     if radius < _COLUMNS_FROM:
         taps, weights = _single_taps(kernel)
         margin = max(max(place) for places in taps for place in places)
         return Disk(margin, (), smoothing, taps, weights)
 
-    # What smoothing without a border does not give: the mirrored edge, and nothing beyond it.
-    whole = _convolved(np.pad(mask / area, 2 * reach), smoothing)
+    # The single taps correct the smoothed disk for mirroring at the border of the grid.
+    whole = _convolve(np.pad(mask / area, 2 * reach), smoothing)
     rest = np.pad(kernel, reach) - whole
     ones = int(radius)
     heights = [math.isqrt(int(radius**2 - x**2)) for x in range(-ones, ones + 1)]
     return Disk(ones + reach, tuple(heights), smoothing / area**0.5, *_single_taps(rest))
 
 
-def _convolved(image: np.ndarray, taps: np.ndarray) -> np.ndarray:
+def _convolve(image: np.ndarray, taps: np.ndarray) -> np.ndarray:
     for axis in (0, 1):
         image = np.apply_along_axis(np.convolve, axis, image, taps, "valid")
     return image
@@ -196,9 +196,9 @@ def _convolved(image: np.ndarray, taps: np.ndarray) -> np.ndarray:
 def _single_taps(kernel: np.ndarray) -> tuple[Any, np.ndarray]:
     middle = len(kernel) // 2
     kept = np.where(np.abs(kernel) > _NEGLIGIBLE, kernel, 0)
-    if kept.any():  # what is left out goes to the middle, so that a constant image stays as it is
+    if kept.any():  # dropped weights go to the centre, so constant images do not change
         kept[middle, middle] += kernel.sum() - kept.sum()
-    quarter = kept[middle:, middle:]  # a disk is the same up and down, left and right
+    quarter = kept[middle:, middle:]  # a disk is symmetric along both axes
     chosen = np.argwhere(quarter)
     taps = tuple(
         tuple(sorted({(a, b) for a in (-y, y) for b in (-x, x)})) for y, x in chosen.tolist()
@@ -207,10 +207,10 @@ def _single_taps(kernel: np.ndarray) -> tuple[Any, np.ndarray]:
 
 
 @compiled
-def _weighted(
+def _add_single_taps(
     field: tf.Tensor, base: Any, weights: tf.Tensor, taps: Any, margin: int, size: Any, step: int
 ) -> tf.Tensor:
-    """Base + Σ_i weights[i] · (sum of the field, moved to each place of taps[i])."""
+    """base + Σ_i weights[i] · (sum of the field shifted by each offset of taps[i])."""
     for i, places in enumerate(taps):
         total: Any = 0.0
         for down, across in places:
@@ -221,26 +221,26 @@ def _weighted(
 
 
 def _running_sums(field: tf.Tensor) -> tf.Tensor:
-    """Sums of all rows above a row. Exact, because they are sums of whole numbers below 2²⁴."""
-    # A triangle of ones for each block of rows: four times as fast as TensorFlow's own cumsum.
+    """Sums of all rows above each row; exact, because they are integers below 2²⁴."""
+    # A product with a triangular matrix per block of rows is four times as fast as tf.cumsum.
     height, size = field.shape[1:]
     count = height // _BLOCK
     blocks = tf.reshape(field, [-1, _BLOCK, size])
     above = tf.matmul(tf.constant(np.tri(_BLOCK, k=-1), tf.float32), blocks)
     totals = tf.reshape(above[:, -1] + blocks[:, -1], [-1, count, size])
     starts = tf.matmul(tf.constant(np.tri(count, k=-1), tf.float32), totals)
-    sums = _lifted(tf.reshape(above, [-1, count, _BLOCK, size]), starts)
+    sums = _add_block_starts(tf.reshape(above, [-1, count, _BLOCK, size]), starts)
     return tf.reshape(sums, [-1, height, size])
 
 
 @compiled
-def _lifted(above: tf.Tensor, starts: tf.Tensor) -> tf.Tensor:
+def _add_block_starts(above: tf.Tensor, starts: tf.Tensor) -> tf.Tensor:
     return above + starts[:, :, None]
 
 
 @compiled
-def _columns(sums: tf.Tensor, heights: tuple[int, ...], size: Any, step: int) -> tf.Tensor:
-    """Sums over a disk: each of its columns is a difference of two running sums."""
+def _disk_sums(sums: tf.Tensor, heights: tuple[int, ...], size: Any, step: int) -> tf.Tensor:
+    """Sums over a disk, each column as the difference of two running sums."""
     radius = len(heights) // 2
     total: Any = 0.0
     for i, height in enumerate(heights):
@@ -251,7 +251,7 @@ def _columns(sums: tf.Tensor, heights: tuple[int, ...], size: Any, step: int) ->
 
 
 @compiled
-def _smoothed(sums: tf.Tensor, taps: tf.Tensor, step: int) -> tf.Tensor:
+def _filter_both(sums: tf.Tensor, taps: tf.Tensor, step: int) -> tf.Tensor:
     reach = taps.shape[0] - 1
     height = sums.shape[1] - reach
-    return _across(_symmetric_sum(taps, lambda i: sums[:, i : i + height]), taps, step)
+    return _filter_rows(_symmetric_sum(taps, lambda i: sums[:, i : i + height]), taps, step)

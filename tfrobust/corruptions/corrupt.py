@@ -1,4 +1,4 @@
-"""Corrupting a batch of images as the common-corruption benchmarks do."""
+"""Corruption of batches, as in the common-corruption benchmarks."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ def corrupt(
     table: Optional[int] = None,
     frost_folder: Optional[PathLike] = None,
 ) -> tf.Tensor:
-    """Corrupts images by one of the 19 common corruptions.
+    """Applies one of the 19 common corruptions to images.
 
-    Hendrycks and Dietterich 2019 (arXiv:1903.12261). The severities are those of the benchmark of
+    Hendrycks and Dietterich 2019 (arXiv:1903.12261). The severities are those of the benchmark for
     the images' size: CIFAR-10-C for 32×32 pixels, Tiny-ImageNet-C for 64×64, ImageNet-C for
-    224×224. The benchmark works on 8-bit images: the input is rounded to 8 bits, and the result
-    is cut (not rounded) to 8 bits, as there. The files published with it come from random numbers
-    without a known seed, so results are like them, not equal to them.
+    224×224. As in the benchmark, the input is rounded to 8 bits and the result is truncated (not
+    rounded) to 8 bits. The published files were made with unknown seeds, so results resemble them
+    but do not equal them.
 
     Args:
-        images: [B, H, W, 3]: uint8, or floating-point numbers in [0, 1].
+        images: [B, H, W, 3], uint8 or floating point in [0, 1].
         name: One of `tfrobust.corruptions.CORRUPTIONS`.
         severity: 1 (weakest) to 5.
-        seed: Seed of what is random. An image's random numbers depend on (seed, its index, name,
-            severity) alone, not on the batch it stands in.
-        index: Which image each one is, such as its place in the data set, whole numbers [B].
-            Default 0, 1, ... B-1.
-        table: 32, 64 or 224: the severities to take. Needed for images of another size.
-        frost_folder: Folder with the photographs `frost1` to `frost5` (.png or .jpg); by default
-            they are taken from the package `imagecorruptions` if that is installed, and are made
-            by a formula otherwise, which is not comparable (see `frost_source`).
+        seed: Seed of the random numbers. Those of an image depend only on (seed, its index, name,
+            severity), not on its batch. Default 0.
+        index: Identity of each image, such as its index in the data set, integers [B]. Default
+            0, 1, ... B-1.
+        table: The severities of 32, 64 or 224 pixels. Required for images of another size.
+        frost_folder: Folder with the photographs `frost1` to `frost5` (.png or .jpg). By default
+            they are read from the package `imagecorruptions` if it is installed; otherwise frost is
+            procedural and results are not comparable (see `frost_source`).
 
     Returns:
-        [B, H, W, 3] of the type of `images`; floating-point results are whole multiples of 1/255.
+        [B, H, W, 3] in the dtype of `images`; floating-point results are multiples of 1/255.
 
     Raises:
-        ValueError: An unknown name, severity or table, images of a size without a table, of
-            another number of channels, or outside [0, 1].
-        TypeError: Images are neither uint8 nor floating-point.
+        ValueError: The name, severity or table is unknown, the images have a size without a table,
+            do not have 3 channels, or lie outside [0, 1].
+        TypeError: The images are neither uint8 nor floating point.
 
     Example:
 
@@ -75,7 +75,7 @@ def corrupt(
 def _function(
     name: str, severity: int, table: int, size: tuple[int, int], folder: Optional[str]
 ) -> Any:
-    """The corruption of 8-bit images of one size as a graph for any number of them."""
+    """Graph of a corruption for 8-bit images of one size and any batch size."""
     arguments = severities.parameters(name, severity, table)
     options = {"folder": folder} if name == "frost" else {}
     corruption = functools.partial(CORRUPTIONS[name], **options)
@@ -84,8 +84,8 @@ def _function(
         tf.TensorSpec([], tf.int32),
         tf.TensorSpec([None], tf.int64),
     ]
-    # A partial, because TensorFlow takes closures of one place for a function that is traced
-    # again and again, and warns.
+    # A partial: TensorFlow would take closures made here for one function that is retraced, and
+    # warn.
     run = functools.partial(_run, corruption, name, severity, arguments)
     return tf.function(run, input_signature=signature, autograph=False)
 

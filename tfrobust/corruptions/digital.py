@@ -1,8 +1,8 @@
 """Brightness, contrast, saturation, pixelation and JPEG.
 
 Hendrycks and Dietterich 2019 (arXiv:1903.12261); their scripts are the definition. Nothing here is
-random. All functions take [B, H, W, 3] float32 with whole numbers from 0 to 255 and return the same
-scale, neither clipped nor cut to whole numbers where the original is not.
+random. All functions take float32 [B, H, W, 3] with whole numbers from 0 to 255 and return the same
+scale, clipped and rounded only where the original is.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import tensorflow as tf
 from tfrobust.ops import compression
 from tfrobust.ops.compiled import compiled
 
-#: Up to how many pixels an image goes through the batched JPEG; beyond, TensorFlow's codec, one
-#: image after the other, is faster.
+#: Largest image in pixels for the batched JPEG; for larger ones, TensorFlow's codec, one image at a
+#: time, is faster.
 _BATCHED_JPEG_PIXELS = 96 * 96
-#: How many images the codec works on at a time.
+#: Number of images that the codec processes in parallel.
 _CODECS = 4
 
 
 def brightness(images: tf.Tensor, keys: tf.Tensor, amount: Any) -> tf.Tensor:
-    """Adds to the value V of HSV and clips it at 1.
+    """Adds a constant to the value V of HSV and clips it at 1.
 
-    Hue and saturation stay, so each colour is multiplied by V'/V, V the largest of the three. Black
-    has neither: it becomes grey.
+    Hue and saturation are kept, so each channel is multiplied by V'/V, where V is the largest
+    channel. Black has neither hue nor saturation and becomes grey.
 
     Args:
         images: [B, H, W, 3], 0 to 255.
-        keys: Not used; the function is not random.
-        amount: What is added to V in [0, 1].
+        keys: Unused; the function is not random.
+        amount: Added to V, which is in [0, 1].
 
     Returns:
-        [B, H, W, 3], 0 to 255, not whole numbers.
+        [B, H, W, 3], 0 to 255, not rounded.
 
     Example:
 
@@ -55,17 +55,17 @@ def _brighten(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
 def saturate(images: tf.Tensor, keys: tf.Tensor, factor: Any, offset: Any) -> tf.Tensor:
     """Scales the saturation S of HSV: S' = clip(factor · S + offset, 0, 1).
 
-    Hue and value V stay, so the distance of each colour from V is multiplied by S'/S. Grey has
-    hue 0, as in scikit-image, and turns red where the offset is above 0.
+    Hue and value V are kept, so the distance of each channel from V is multiplied by S'/S. Grey has
+    hue 0, as in scikit-image, and turns red if the offset is above 0.
 
     Args:
         images: [B, H, W, 3], 0 to 255.
-        keys: Not used; the function is not random.
-        factor: What S is multiplied by.
-        offset: What is added then.
+        keys: Unused; the function is not random.
+        factor: Factor of S.
+        offset: Added to the scaled S.
 
     Returns:
-        [B, H, W, 3], 0 to 255, not whole numbers.
+        [B, H, W, 3], 0 to 255, not rounded.
 
     Example:
 
@@ -82,28 +82,28 @@ def _saturate(images: tf.Tensor, factor: tf.Tensor, offset: tf.Tensor) -> tf.Ten
     value = _extreme(tf.maximum, images)
     spread = value - _extreme(tf.minimum, images)
     saturation = tf.clip_by_value(spread / tf.maximum(value, 1.0) * factor + offset, 0.0, 1.0)
-    # How far each colour lies from the largest to the smallest: those of red where all are equal.
+    # Position of each channel between the largest (0) and the smallest (1); red if all are equal.
     red = tf.constant([0.0, 1.0, 1.0])
     place = tf.where(spread > 0, (value - images) / tf.maximum(spread, 1.0), red)
     return value - value * saturation * place
 
 
 def _extreme(choose: Any, images: tf.Tensor) -> tf.Tensor:
-    """The largest or smallest colour of each pixel, [B, H, W, 1]."""
+    """The largest or smallest channel of each pixel, [B, H, W, 1]."""
     red, green, blue = tf.unstack(images, axis=-1)
     return choose(choose(red, green), blue)[..., tf.newaxis]
 
 
 def contrast(images: tf.Tensor, keys: tf.Tensor, factor: Any) -> tf.Tensor:
-    """Scales the distance from the mean: (x - mean) · factor + mean, for each channel.
+    """Scales the distance from the channel's mean: (x - mean) · factor + mean.
 
     Args:
         images: [B, H, W, 3], 0 to 255.
-        keys: Not used; the function is not random.
+        keys: Unused; the function is not random.
         factor: Below 1 for less contrast.
 
     Returns:
-        [B, H, W, 3], not whole numbers.
+        [B, H, W, 3], not rounded.
 
     Example:
 
@@ -111,7 +111,7 @@ def contrast(images: tf.Tensor, keys: tf.Tensor, factor: Any) -> tf.Tensor:
     array([[[[125.,   0.,   2.], [175.,   0.,   6.]]]], dtype=float32)
     """
     height, width = images.shape[1:3]
-    # Whole numbers: the sums are exact, so that they do not depend on the batch.
+    # Sums of whole numbers are exact, so they do not depend on the batch.
     columns = tf.reduce_sum(tf.reshape(images, [-1, height, width * 3]), axis=1)
     columns = tf.cast(tf.reshape(columns, [-1, width, 3]), tf.float64)
     mean = tf.cast(tf.reduce_sum(columns, axis=1) / (height * width), tf.float32)
@@ -125,16 +125,16 @@ def _scale_and_shift(images: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> 
 
 
 def pixelate(images: tf.Tensor, keys: tf.Tensor, share: float) -> tf.Tensor:
-    """Shrinks to a share of each side by averaging boxes, and enlarges by repeating pixels.
+    """Shrinks by averaging boxes and enlarges by repeating pixels.
 
-    Pillow's BOX filter on 8-bit images both ways: a pixel of the small image is the mean of the
-    pixels whose centres lie in its box, rounded after the columns and after the rows. Equal to
-    Pillow to the bit.
+    This is Pillow's BOX filter on 8-bit images in both directions: a pixel of the small image is
+    the mean of the pixels whose centres lie in its box, rounded after each axis. The result equals
+    Pillow's bit for bit.
 
     Args:
         images: [B, H, W, 3], whole numbers 0 to 255.
-        keys: Not used; the function is not random.
-        share: Share of each side, rounded down to pixels; at least one pixel stays.
+        keys: Unused; the function is not random.
+        share: Fraction of each side that is kept, rounded down to pixels but at least one.
 
     Returns:
         [B, H, W, 3], whole numbers.
@@ -154,7 +154,7 @@ def pixelate(images: tf.Tensor, keys: tf.Tensor, share: float) -> tf.Tensor:
 
 @compiled
 def _average(images: tf.Tensor, size: int, axis: int) -> tf.Tensor:
-    """Shrinks one side to `size` pixels: the rounded mean of each box."""
+    """Shrinks one axis to `size` pixels, the rounded means of boxes."""
     first, count = _boxes(images.shape[axis], size)
     last = images.shape[axis] - 1
     total: Any = 0.0
@@ -163,8 +163,8 @@ def _average(images: tf.Tensor, size: int, axis: int) -> tf.Tensor:
         if i >= count.min():
             term *= _along(i < count, axis)
         total += term
-    # Pillow's weights are whole 2⁻²²: where that is less than 1 / count, halves are rounded down.
-    # A ten thousandth decides that, and is less than what else lies between a mean and a half.
+    # Pillow's weights are multiples of 2⁻²²; if they are rounded below 1 / count, halves round
+    # down. The offset of 1e-4 decides that, and is too small to affect any other mean.
     weight = np.floor(2.0**22 / count + 0.5) * count
     half = 0.5 + np.where(weight < 2**22, -1e-4, 1e-4)
     return tf.floor(total * _along(1 / count, axis) + _along(half, axis))
@@ -180,8 +180,8 @@ def _boxes(large: int, small: int) -> tuple[np.ndarray, np.ndarray]:
     scale = large / small
     middle = (np.arange(small)[:, np.newaxis] + 0.5) * scale
     pixels = np.arange(large)
-    # With the roundings of Pillow, which decide where a pixel's centre lies on the border of two
-    # boxes: it looks at the pixels from one whole number to another, and takes those in the box.
+    # With Pillow's roundings, which decide when a pixel's centre lies on the border of two boxes:
+    # Pillow visits an integer range of pixels and keeps those in the box.
     place = (pixels - middle + 0.5) * (1 / scale)
     inside = (place > -0.5) & (place <= 0.5)
     inside &= pixels >= np.floor(middle - 0.5 * scale + 0.5)
@@ -190,12 +190,12 @@ def _boxes(large: int, small: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nearest(large: int, small: int) -> np.ndarray:
-    """The pixel of the small line that each pixel of the large line repeats."""
+    """Index of the small line that each pixel of the large line repeats."""
     return ((np.arange(large) + 0.5) * (small / large)).astype("int32")
 
 
 def _along(values: np.ndarray, axis: int) -> np.ndarray:
-    """A line of numbers as [1, H, 1, 1] or [1, 1, W, 1]."""
+    """Reshapes a line of numbers to [1, H, 1, 1] or [1, 1, W, 1]."""
     shape = [1, 1, 1, 1]
     shape[axis] = -1
     return np.reshape(values.astype("float32"), shape)
@@ -204,14 +204,14 @@ def _along(values: np.ndarray, axis: int) -> np.ndarray:
 def jpeg_compression(images: tf.Tensor, keys: tf.Tensor, quality: Any) -> tf.Tensor:
     """Compresses to JPEG and decompresses, as Pillow does.
 
-    Halved chroma (4:2:0), the standard's tables, libjpeg's accurate cosine transform and its
-    triangle filter for the chroma. Small images go through the batched `tfrobust.ops.jpeg`, larger
-    ones through TensorFlow's own libjpeg: the faster way for each size. The second is Pillow's
-    result to the bit, and so is the first but for about one value in a million, which is off by 1.
+    4:2:0 chroma subsampling, the standard's tables, libjpeg's accurate DCT and its triangle filter
+    for the chroma. Small images use the batched `tfrobust.ops.jpeg`, larger ones TensorFlow's own
+    libjpeg, whichever is faster. The latter equals Pillow bit for bit, and so does the former
+    except for about one value in a million, which is off by 1.
 
     Args:
         images: [B, H, W, 3], whole numbers 0 to 255.
-        keys: Not used; the function is not random.
+        keys: Unused; the function is not random.
         quality: 1 to 100.
 
     Returns:

@@ -1,11 +1,11 @@
-"""Random numbers of which each image has its own, whatever batch it stands in.
+"""Random numbers per image, independent of the batch.
 
-TensorFlow's stateless operations draw a whole batch from one seed, so an image gets other numbers
-beside other images. Here each image has a key, and a number is a hash of (key, position): any
-subset of the images, in any order and batch, gets the same numbers. The hash is Threefry-2x32 with
-20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): additions, rotations
-and exclusive-ors, which the compiler puts into vector instructions; it is two to three times faster
-on a CPU than TensorFlow's own normal numbers.
+TensorFlow's stateless operations draw a whole batch from one seed, so an image's numbers depend on
+the other images. Here each image has a key, and a number is a hash of (key, position): any subset
+of the images, in any order and batch, gets the same numbers. The hash is Threefry-2x32 with 20
+rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). It consists of
+additions, rotations and exclusive-ors, which the compiler vectorizes: on a CPU it is two to three
+times faster than TensorFlow's own normal numbers.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from tfrobust.ops.compiled import compiled
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
-#: Second word of the counter: numbers of a field, keys of another field.
+#: Second word of the counter: for the numbers of a field, and for keys of further fields.
 _VALUES, _KEYS = 0, 1
 
 
 def threefry(keys: tf.Tensor, first: Any, second: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Threefry-2x32 with 20 rounds. To be compiled with its caller.
+    """Threefry-2x32 hash with 20 rounds, for use in compiled functions.
 
     Args:
         keys: uint32 [B, 2].
         first: First words of the counters, uint32, [B, N] or [1, N].
-        second: Second words, likewise.
+        second: Second words of the counters, same shapes.
 
     Returns:
-        Two random words of each counter, uint32 [B, N].
+        Two random words per counter, uint32 [B, N] each.
     """
 
     def word(value: int) -> tf.Tensor:
@@ -45,9 +45,10 @@ def threefry(keys: tf.Tensor, first: Any, second: Any) -> tuple[tf.Tensor, tf.Te
     x0, x1 = first + k0, second + k1
     for i in range(20):
         x0 += x1
-        turn = _ROTATIONS[i % 8]
+        rotation = _ROTATIONS[i % 8]
         x1 = tf.bitwise.bitwise_or(
-            tf.bitwise.left_shift(x1, word(turn)), tf.bitwise.right_shift(x1, word(32 - turn))
+            tf.bitwise.left_shift(x1, word(rotation)),
+            tf.bitwise.right_shift(x1, word(32 - rotation)),
         )
         x1 = tf.bitwise.bitwise_xor(x1, x0)
         if i % 4 == 3:
@@ -58,34 +59,34 @@ def threefry(keys: tf.Tensor, first: Any, second: Any) -> tuple[tf.Tensor, tf.Te
 
 
 @compiled
-def _hashed(keys: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+def _hash(keys: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     words = threefry(keys, first[:, None], second[:, None])
     return tf.concat(words, axis=1)
 
 
 def image_keys(seed: Any, name: str, severity: int, index: tf.Tensor) -> tf.Tensor:
-    """The key of each image.
+    """Derives a key for each image.
 
     Args:
         seed: The user's seed, from 0 to 2³¹-1.
         name: Name of the corruption.
-        severity: Its severity.
-        index: Which image it is, such as its place in the data set; whole numbers [B].
+        severity: Severity of the corruption.
+        index: Identity of each image, such as its index in the data set; integers [B].
 
     Returns:
         uint32 [B, 2].
     """
     seed = tf.bitcast(tf.stack([tf.cast(seed, tf.int32), 0])[None], tf.uint32)
     word = tf.constant([zlib.crc32(name.encode())], tf.uint32)
-    key = _hashed(seed, word, tf.constant([severity], tf.uint32))
+    key = _hash(seed, word, tf.constant([severity], tf.uint32))
     index = tf.cast(index, tf.int64)
     low = tf.bitcast(tf.cast(index % 2**31, tf.int32), tf.uint32)
     high = tf.bitcast(tf.cast(index // 2**31, tf.int32), tf.uint32)
-    return _hashed(tf.broadcast_to(key, [tf.shape(index)[0], 2]), low, high)
+    return _hash(tf.broadcast_to(key, [tf.shape(index)[0], 2]), low, high)
 
 
 def fold(keys: tf.Tensor, stream: int) -> tf.Tensor:
-    """Keys of another field of the same images.
+    """Derives keys of another random field for the same images.
 
     Args:
         keys: uint32 [B, 2].
@@ -95,11 +96,11 @@ def fold(keys: tf.Tensor, stream: int) -> tf.Tensor:
         uint32 [B, 2].
     """
     counter = tf.fill([tf.shape(keys)[0]], tf.constant(stream, tf.int32))
-    return _hashed(keys, tf.bitcast(counter, tf.uint32), tf.bitcast(counter * 0 + _KEYS, tf.uint32))
+    return _hash(keys, tf.bitcast(counter, tf.uint32), tf.bitcast(counter * 0 + _KEYS, tf.uint32))
 
 
 def words(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Random 32-bit words: neighbours are the two words of a counter.
+    """Random 32-bit words; pairs of neighbours are the two words of one counter.
 
     Args:
         keys: uint32 [B, 2].
@@ -116,16 +117,16 @@ def words(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
 
 @compiled
 def _pairs(keys: tf.Tensor, counters: tf.Tensor) -> tf.Tensor:
-    # Both words as one number of 64 bits: the compiler hashes each counter once, in vectors. It
-    # does neither when the words are concatenated, nor when they are used in the same function.
+    # Both words are returned as one 64-bit number so that the compiler hashes each counter once and
+    # vectorizes the loop. It does not if they are concatenated or used in the same function.
     first = tf.cast(counters, tf.uint32)[None]
     low, high = (tf.cast(word, tf.uint64) for word in threefry(keys, first, first * 0 + _VALUES))
     return tf.bitwise.bitwise_or(low, tf.bitwise.left_shift(high, tf.constant(32, tf.uint64)))
 
 
 def uniform_of(bits: tf.Tensor) -> tf.Tensor:
-    """Uniform numbers in [0, 1), multiples of 2⁻²³, from 32-bit words."""
-    # The upper bits become the fraction of a number in [1, 2).
+    """Converts 32-bit words to uniform numbers in [0, 1), multiples of 2⁻²³."""
+    # The upper bits become the mantissa of a number in [1, 2).
     fraction = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
     one = tf.constant(0x3F800000, tf.uint32)
     return tf.bitcast(tf.bitwise.bitwise_or(fraction, one), tf.float32) - 1
@@ -145,7 +146,7 @@ def uniform(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
 
 
 def normal(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Normal numbers of mean 0 and standard deviation 1.
+    """Standard normal numbers.
 
     Args:
         keys: uint32 [B, 2].
@@ -158,13 +159,13 @@ def normal(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
 
 
 def integers(keys: tf.Tensor, shape: Sequence[int], low: int, high: int) -> tf.Tensor:
-    """Uniform whole numbers from low to high, both included.
+    """Uniform integers from low to high, inclusive.
 
     Args:
         keys: uint32 [B, 2].
         shape: Shape of the field of one image.
         low: Smallest number.
-        high: Largest number; at most 2¹⁶ numbers, so that none is visibly rarer.
+        high: Largest number. The range should hold at most 2¹⁶ numbers, to keep the bias small.
 
     Returns:
         int32 [B, *shape].
@@ -187,8 +188,8 @@ def _integers(bits: tf.Tensor, low: int, high: int) -> tf.Tensor:
     return low + tf.cast(uniform_of(bits) * (high - low + 1), tf.int32)
 
 
-#: log₂ x on [1, 2), as a polynomial of x − 1, and (the quantile) / m with m = 2u − 1 as one of
-#: log₂(1 − m²) + 8 on [−22, 0] + 8: least squares at Chebyshev nodes; highest power first.
+#: Polynomials for log₂ x on [1, 2), in x − 1, and for (the normal quantile) / m with m = 2u − 1, in
+#: log₂(1 − m²) + 8 on [−22, 0] + 8. Least squares at Chebyshev nodes; highest power first.
 _LOG2 = (
     *(0.014778721, -0.076848726, 0.19042083, -0.32311594, 0.47249953, -0.72038661, 1.4426521),
     3.1969783e-07,
@@ -200,11 +201,11 @@ _QUANTILE = (
 
 
 def normal_of(words: tf.Tensor) -> tf.Tensor:
-    """Normal numbers from 32-bit words: the quantile at the middle of a step of 2⁻²³.
+    """Converts 32-bit words to normal numbers: the quantile at the middle of a step of 2⁻²³.
 
-    Within 1e-5 of the quantile everywhere: a hundredth of a grey level at the strongest noise. The
-    square root and two cases of the usual formula, and the compiler's own logarithm on older
-    versions, take twice as long.
+    The error is below 1e-5, a hundredth of a grey level at the strongest noise. The usual formula,
+    with a square root and two cases, takes twice as long, and so does the compiler's own logarithm
+    in older versions.
     """
     middle = uniform_of(words) * 2 - (1 - 2.0**-23)  # m in (-1, 1), exact
     x = (1 - middle) * (1 + middle)

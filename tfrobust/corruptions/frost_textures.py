@@ -1,4 +1,4 @@
-"""Photographs of frost, or a formula where there are none."""
+"""Textures of frost: the authors' photographs, or procedural ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfrobust.files import PathLike
 
 _COUNT = 5
 _ENDINGS = (".png", ".jpg", ".jpeg")
-#: Height, width, mean and deviation (red, green, blue) of the five photographs, as measured.
+#: Measured height, width, mean and standard deviation (red, green, blue) of the five photographs.
 _MEASURED = (
     (600, 900, (78, 149, 166), (27, 17, 15)),
     (315, 560, (201, 205, 215), (21, 22, 23)),
@@ -29,10 +29,11 @@ _MEASURED = (
 
 @dataclasses.dataclass(frozen=True)
 class FrostSource:
-    """Where frost comes from.
+    """Source of the frost textures.
 
     Attributes:
-        label: "photographs", or "procedural": made by a formula, not comparable.
+        label: "photographs", or "procedural" for generated textures, whose results are not
+            comparable.
         where: The folder of the photographs, or None.
     """
 
@@ -42,7 +43,7 @@ class FrostSource:
 
 @dataclasses.dataclass(frozen=True)
 class Textures:
-    """The five textures in one buffer: uint8 [N, 3], with first pixel, height and width of each."""
+    """Five textures in one buffer, uint8 [N, 3], with the first pixel, height and width of each."""
 
     pixels: np.ndarray
     starts: np.ndarray
@@ -51,17 +52,17 @@ class Textures:
 
 
 def frost_source(folder: Optional[PathLike] = None) -> FrostSource:
-    """Says which frost is used: the authors' photographs, or a formula.
+    """Finds the frost textures: the authors' photographs, or procedural ones.
 
-    The photographs are not ours to pass on. They are taken from `folder`, else from the package
-    `imagecorruptions` if that is installed (its files are read, it is not imported). Otherwise
-    frost is made by a formula; results with it are not comparable with any other's.
+    The photographs may not be redistributed with this library. They are read from `folder`, or else
+    from the package `imagecorruptions` if it is installed (without importing it). Otherwise frost
+    is generated procedurally, and results are not comparable with the benchmark's.
 
     Args:
         folder: Folder with `frost1` to `frost5`, each .png, .jpg or .jpeg.
 
     Returns:
-        Its label and place.
+        The source of the textures.
 
     Raises:
         FileNotFoundError: `folder` lacks some of the photographs.
@@ -84,7 +85,7 @@ def frost_source(folder: Optional[PathLike] = None) -> FrostSource:
 
 @functools.lru_cache(maxsize=8)
 def textures(source: FrostSource, scale: float) -> Textures:
-    """The five textures of a source, shrunk. Kept, because a batch needs them again.
+    """Loads the five textures of a source and shrinks them; cached for the next batch.
 
     Args:
         source: See `frost_source`.
@@ -111,9 +112,9 @@ def _originals(source: FrostSource) -> list[np.ndarray]:
         )
         return [_procedural(number) for number in range(_COUNT)]
     files = _photographs(pathlib.Path(source.where))
-    with tf.init_scope():  # eager, also while a graph is traced
+    with tf.init_scope():  # eager, even while a graph is traced
         return [
-            # Decodes PNG too; alpha is dropped. As the authors' reader, with exact cosines.
+            # Decodes PNG too, dropping alpha; uses the accurate DCT, like the authors' reader.
             tf.io.decode_jpeg(file.read_bytes(), 3, dct_method="INTEGER_ACCURATE").numpy()
             for file in files
         ]
@@ -135,9 +136,9 @@ def _photographs(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _shrink(texture: np.ndarray, scale: float) -> np.ndarray:
-    """Bilinear resampling at the centres of the new pixels, without antialiasing, to 8 bits.
+    """Resizes bilinearly without antialiasing, to 8 bits.
 
-    As OpenCV's `resize` with factors: the step is 1/scale, also where the size is rounded.
+    Like OpenCV's `resize` with factors, the step is 1/scale even if the size is rounded.
     """
     values = texture.astype("float32")
     for axis in (0, 1):
@@ -147,21 +148,21 @@ def _shrink(texture: np.ndarray, scale: float) -> np.ndarray:
             continue
         position = np.clip((np.arange(new) + 0.5) / scale - 0.5, 0, count - 1)
         low = np.minimum(position.astype(int), count - 2)
-        share = np.reshape(position - low, (-1, 1, 1) if axis == 0 else (1, -1, 1))
+        fraction = np.reshape(position - low, (-1, 1, 1) if axis == 0 else (1, -1, 1))
         first, second = np.take(values, low, axis), np.take(values, low + 1, axis)
-        values = first + share.astype("float32") * (second - first)
+        values = first + fraction.astype("float32") * (second - first)
     return np.floor(values + 0.5).astype("uint8")
 
 
 def _procedural(number: int) -> np.ndarray:
-    """Frost by a formula: cells of needles, each cell with its own direction, on clouds.
+    """Generates frost: Voronoi cells of needles with random directions over a cloud texture.
 
-    Mean and deviation of the colours are those of the photograph of that number.
+    The mean and standard deviation of the colours are those of the photograph of this number.
     """
     height, width, mean, deviation = _MEASURED[number]
-    random = np.random.RandomState(1903 + number)  # its numbers never change
+    random = np.random.RandomState(1903 + number)  # its sequence is guaranteed to never change
     y, x = np.mgrid[:height, :width].astype("float32")
-    # Voronoi cells around one point in each square of a grid: the nearest of nine squares.
+    # Voronoi cells around one random point per grid square; the nearest is in one of nine squares.
     pitch = 40
     rows, columns = height // pitch + 3, width // pitch + 3
     point = random.uniform(size=(2, rows, columns)).astype("float32") * pitch
@@ -184,25 +185,25 @@ def _procedural(number: int) -> np.ndarray:
     for k in range(_DIRECTIONS):
         angle = np.pi * (k + 0.5) / _DIRECTIONS
         along, across = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
-        # Needles of 40 by 3 pixels, without what is broader than 20.
+        # Needles of 40 by 3 pixels; structures wider than 20 pixels are removed.
         band = np.exp(-((along * 40) ** 2) - (across * 3) ** 2) * (
             1 - np.exp(-((across * 20) ** 2))
         )
         needles = np.where(
-            direction == k, _standard(np.fft.irfft2(spectrum * band, needles.shape)), needles
+            direction == k, _standardize(np.fft.irfft2(spectrum * band, needles.shape)), needles
         )
     rough = 1 / np.maximum(np.hypot(u, v), 1 / width) ** 1.6
-    clouds = _standard(
+    clouds = _standardize(
         np.fft.irfft2(np.fft.rfft2(random.normal(size=(height, width))) * rough, needles.shape)
     )
-    field = _standard(np.abs(needles) + 0.6 * clouds - 0.02 * nearest)
+    field = _standardize(np.abs(needles) + 0.6 * clouds - 0.02 * nearest)
     colours = np.array(mean) + field[..., None] * np.array(deviation)
     return np.floor(np.clip(colours, 0, 255) + 0.5).astype("uint8")
 
 
-#: How many directions needles have.
+#: Number of needle directions.
 _DIRECTIONS = 7
 
 
-def _standard(field: np.ndarray) -> np.ndarray:
+def _standardize(field: np.ndarray) -> np.ndarray:
     return (field - field.mean()) / field.std()

@@ -1,4 +1,4 @@
-"""Glass blur: pixels that copy a random neighbour, between two blurs."""
+"""Glass blur: pixels copy random neighbours between two blurs."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from tfrobust.corruptions.blur import gaussian_blur
 from tfrobust.ops.compiled import compiled
 from tfrobust.ops.pixels import pack_whole, unpack_whole
 
-#: A word serves as many iterations as leave a bias of its draws below 2⁻¹¹.
+#: Most outcomes of the draws from one word; this keeps their bias below 2⁻¹¹.
 _MOST_OUTCOMES = 2**13
-#: Chains of copies longer than what the doublings reach are this rare, for each pixel.
+#: Probability per pixel that a chain of copies is longer than the doublings follow.
 _RARE = 2.0**-50
 
 
 def glass_blur(
     images: tf.Tensor, keys: tf.Tensor, sigma: float, delta: int, iterations: int
 ) -> tf.Tensor:
-    """Blurs, lets pixels copy a random neighbour, and blurs again.
+    """Blurs, replaces pixels by random neighbours, and blurs again.
 
     Hendrycks and Dietterich 2019 (arXiv:1903.12261); the authors' script is the definition. Both
-    blurs are Gaussian (`gaussian_blur`), and the first result is cut off to 8 bits. Then, for each
-    iteration and each pixel from the lower right to the upper left, a margin of `delta` left out,
+    blurs are Gaussian (`gaussian_blur`); the first result is truncated to 8 bits. Then, for each
+    iteration and each pixel from the lower right to the upper left, except for a margin of `delta`,
 
         x[h, w] ← x[h + dy, w + dx],  dx and dy uniform in −delta .. delta − 1
 
-    The script means to swap the two pixels, but its exchange of NumPy views copies one into both.
-    A pixel that copies one whose turn has been gets what that one has copied; such chains are
-    followed here for all pixels at once, with the same result as one pixel after the other.
+    The script intends to swap the two pixels, but its swap of NumPy views copies one into both. A
+    pixel that copies an already processed one gets what that one copied. These chains are followed
+    here for all pixels at once, with the same result as processing the pixels one by one.
 
     Args:
         images: float32 [B, H, W, 3], whole numbers 0..255.
         keys: uint32 [B, 2].
         sigma: Standard deviation of both blurs in pixels.
-        delta: How far a pixel reaches, in pixels, 1 or more.
-        iterations: How often every pixel copies.
+        delta: Largest offset of a neighbour in pixels, 1 or more.
+        iterations: Number of passes over all pixels.
 
     Returns:
         float32 [B, H, W, 3] on the scale 0..255.
@@ -62,18 +62,18 @@ def glass_blur(
 
 
 def _iterations_per_word(delta: int, iterations: int) -> int:
-    share = int(math.log(_MOST_OUTCOMES) / math.log((2 * delta) ** 2) + 1e-9)
-    return max(1, min(share, iterations))
+    most = int(math.log(_MOST_OUTCOMES) / math.log((2 * delta) ** 2) + 1e-9)
+    return max(1, min(most, iterations))
 
 
 @compiled
 def _bits(words: tf.Tensor) -> tf.Tensor:
-    """24 random bits a pixel: the fraction of which the offsets are the digits."""
+    """24 random bits per pixel, a fraction whose digits are the offsets."""
     return tf.bitcast(tf.bitwise.right_shift(words, tf.constant(8, tf.uint32)), tf.int32)
 
 
 def _offsets(bits: tf.Tensor, iteration: int, delta: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pair dx, dy of an iteration: two digits of the fraction to the base 2·delta."""
+    """The offsets dx, dy of an iteration: two digits of the fraction in base 2·delta."""
     digits = []
     for _ in range(2 * iteration + 2):
         bits = bits * (2 * delta)
@@ -83,7 +83,7 @@ def _offsets(bits: tf.Tensor, iteration: int, delta: int) -> tuple[tf.Tensor, tf
 
 
 def _copied(words: tf.Tensor, bits: tf.Tensor, iteration: int, delta: int) -> tf.Tensor:
-    if delta == 1:  # every offset points to pixels whose turn is still to come
+    if delta == 1:  # every offset points to pixels that are processed later
         return _copy_directly(words, bits, iteration)
     links = _links(bits, iteration, delta)
     for _ in range(_doublings(delta)):
@@ -92,7 +92,7 @@ def _copied(words: tf.Tensor, bits: tf.Tensor, iteration: int, delta: int) -> tf
 
 
 def _doublings(delta: int) -> int:
-    """How many doublings reach the end of all chains but for a share of `_RARE`."""
+    """Number of doublings that reach the end of a chain, except with probability `_RARE`."""
     below, right = (delta - 1) / (2 * delta), (delta - 1) / (2 * delta) ** 2
     longest = math.log(_RARE) / math.log(below + right)
     return math.ceil(math.log2(longest))
@@ -101,21 +101,21 @@ def _doublings(delta: int) -> int:
 def _places(
     bits: tf.Tensor, iteration: int, delta: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Of each pixel: its place in the batch, what it copies, and which of them have a turn."""
+    """Flat index and source of each pixel, and whether it and its source lie within the margins."""
     height, width = bits.shape[1:]
     dx, dy = _offsets(bits, iteration, delta)
     row, column = tf.range(height)[:, tf.newaxis], tf.range(width)
     first = tf.reshape(tf.range(tf.shape(bits)[0]) * (height * width), [-1, 1, 1])
     place = first + row * width + column
 
-    def has_turn(row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
+    def is_inside(row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
         return (
             (row > delta) & (row <= height - delta) & (column > delta) & (column <= width - delta)
         )
 
-    turn = has_turn(row, column)
-    source = place + tf.where(turn, dy * width + dx, 0)
-    return place, source, turn, has_turn(row + dy, column + dx)
+    inside = is_inside(row, column)
+    source = place + tf.where(inside, dy * width + dx, 0)
+    return place, source, inside, is_inside(row + dy, column + dx)
 
 
 @compiled
@@ -126,12 +126,12 @@ def _copy_directly(words: tf.Tensor, bits: tf.Tensor, iteration: int) -> tf.Tens
 
 @compiled
 def _links(bits: tf.Tensor, iteration: int, delta: int) -> tf.Tensor:
-    """What each pixel copies: s ≥ 0 for what s has copied by then, −1 − s for the old s."""
-    place, source, turn, source_turn = _places(bits, iteration, delta)
-    return tf.where(turn & source_turn & (source > place), source, -1 - source)
+    """Source s of each pixel: s if s was processed before, −1 − s if its old value is copied."""
+    place, source, inside, source_inside = _places(bits, iteration, delta)
+    return tf.where(inside & source_inside & (source > place), source, -1 - source)
 
 
-# One call a doubling: the compiler would put several into one loop and begin each anew.
+# One call per doubling: the compiler would fuse several into one loop and recompute them.
 @compiled
 def _follow(links: tf.Tensor) -> tf.Tensor:
     following = tf.gather(tf.reshape(links, [-1]), tf.maximum(links, 0))
@@ -140,6 +140,6 @@ def _follow(links: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def _read(words: tf.Tensor, links: tf.Tensor) -> tf.Tensor:
-    # The choice also makes the compiler put the gather into a loop of its own, twice as fast.
+    # The tf.where also makes the compiler use a separate loop for the gather, twice as fast.
     old = tf.gather(tf.reshape(words, [-1]), tf.maximum(-1 - links, 0))
     return tf.where(links < 0, old, words)

@@ -1,4 +1,4 @@
-"""Blurring along a line, as ImageMagick does."""
+"""Motion blur, as in ImageMagick."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import tensorflow as tf
 from tfrobust.corruptions import fields
 from tfrobust.ops.compiled import compiled
 
-#: Share of the weights that the dropped far taps may have: at most 0.026 of one of 255 steps.
+#: Total weight of the far taps that may be dropped: at most 0.026 of one of 255 levels.
 _DROPPED = 1e-4
-#: The field of the angle; those below it are free for a caller that draws more.
+#: Number of the angle's random field; smaller numbers are free for callers that draw more.
 _ANGLE = 100
 
 
 def motion_blur(images: tf.Tensor, keys: tf.Tensor, radius: float, sigma: float) -> tf.Tensor:
     """Blurs along a random direction within 45° of horizontal.
 
-    The authors' script calls ImageMagick's motion blur with an angle U(-45°, 45°) for each image
-    (Hendrycks and Dietterich 2019, arXiv:1903.12261). It looks to one side only: of 2⌈radius⌉ + 1
-    taps, tap i = 0, 1, ... has the weight exp(-i²/2σ²) over the sum of all, and is the pixel
-    ⌈i cos a - ½⌉ to the right and ⌈i sin a - ½⌉ down; beyond the edge, the pixel at the edge. The
-    result has 8 bits. Far taps that together weigh less than 1/10,000 are left out, which changes
-    a sum by 0.026 at most before it is rounded.
+    The authors' script calls ImageMagick's motion blur with an angle a ~ U(-45°, 45°) per image
+    (Hendrycks and Dietterich 2019, arXiv:1903.12261). The kernel is one-sided with 2⌈radius⌉ + 1
+    taps: tap i = 0, 1, ... has a weight proportional to exp(-i²/2σ²) and reads the pixel
+    ⌈i cos a - ½⌉ to the right and ⌈i sin a - ½⌉ down; edge pixels are repeated. The result is
+    rounded to 8 bits. Far taps with a total weight below 1/10,000 are dropped, which changes a sum
+    by at most 0.026 before rounding.
 
     Args:
         images: float32 [B, H, W, 3], whole numbers from 0 to 255.
         keys: uint32 [B, 2], one per image.
-        radius: Reach in pixels; half of what it says, because ImageMagick means a two-sided one.
+        radius: ImageMagick's radius in pixels; the one-sided kernel reaches twice as far.
         sigma: Standard deviation of the weights in pixels, above 0.
 
     Returns:
@@ -48,7 +48,7 @@ def motion_blur(images: tf.Tensor, keys: tf.Tensor, radius: float, sigma: float)
 
 
 def draw_angles(keys: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """An angle for each image.
+    """Draws a uniform angle for each image.
 
     Args:
         keys: uint32 [B, 2].
@@ -63,10 +63,10 @@ def draw_angles(keys: tf.Tensor, low: float, high: float) -> tf.Tensor:
 
 
 def weights_of(radius: float, sigma: float) -> np.ndarray:
-    """The weights of the taps that count, of sum 1.
+    """Weights of the taps that are not dropped, summing to 1.
 
     Args:
-        radius: Reach in pixels.
+        radius: ImageMagick's radius in pixels.
         sigma: Standard deviation in pixels.
 
     Returns:
@@ -78,21 +78,21 @@ def weights_of(radius: float, sigma: float) -> np.ndarray:
     array([0.57 , 0.346, 0.077, 0.006, 0.   ], dtype=float32)
     """
     weights = np.exp(-(np.arange(2 * math.ceil(radius) + 1.0) ** 2) / (2 * sigma**2))
-    tails = np.cumsum(weights[::-1])[::-1] / weights.sum()  # the share of a tap and those behind
+    tails = np.cumsum(weights[::-1])[::-1] / weights.sum()  # weight of each tap and those after
     kept = weights[tails >= _DROPPED]
     return (kept / kept.sum()).astype("float32")
 
 
 def taps(angles: tf.Tensor, radius: float, sigma: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Where the taps of each image lie, and what they weigh.
+    """Offsets and weights of the taps of each image.
 
     Args:
-        angles: float32 [B], degrees: 0 is to the right, 90 down.
-        radius: Reach in pixels.
+        angles: float32 [B] in degrees: 0 is to the right, 90 down.
+        radius: ImageMagick's radius in pixels.
         sigma: Standard deviation in pixels.
 
     Returns:
-        Pixels down and to the right, int32 [B, T]; weights, float32 [T].
+        Offsets down and to the right in pixels, int32 [B, T] each; weights, float32 [T].
     """
     weights = tf.constant(weights_of(radius, sigma))
     return (*_offsets(angles, weights), weights)
@@ -101,29 +101,29 @@ def taps(angles: tf.Tensor, radius: float, sigma: float) -> tuple[tf.Tensor, tf.
 def shift_and_add(
     lines: tf.Tensor, along: tf.Tensor, across: tf.Tensor, weights: tf.Tensor, channels: int
 ) -> tf.Tensor:
-    """Weighted sum of shifted images, each image by its own shifts, rounded to whole numbers.
+    """Weighted sum of shifted images, with different shifts per image, rounded to whole numbers.
 
-    A loop over one line with one shift is fast, because it reads neighbours: several times faster
-    than fetching each pixel. So shifts along the line are those of the program, 0, 1, ... T - 1,
-    and what differs between images is which line each of them reads, and its weight. A direction
+    A loop over one line with a constant shift reads contiguous memory, which is several times
+    faster than gathering single pixels. So the shifts along the lines are constants, 0, 1, ...
+    T - 1, and images differ in which line is read at each shift, and with what weight. A direction
     within 45° of the lines has one or two taps at each of these shifts, or none at the last ones.
 
     Args:
-        lines: float32 [B, lines, length·channels]. (With an innermost axis of channels the loops
-            would be of that length.)
-        along: Shift of each tap along the lines in pixels, int32 [B, T]: from 0, growing by 0 or
-            1, by 0 not twice running.
-        across: Shift across, in lines, int32 [B, T].
+        lines: float32 [B, lines, length·channels]. (With channels as the innermost axis, the inner
+            loops would be short.)
+        along: Shift of each tap along the lines in pixels, int32 [B, T]; starts at 0 and increases
+            by 0 or 1, never twice in a row by 0.
+        across: Shift of each tap across the lines, in lines, int32 [B, T].
         weights: float32 [T].
-        channels: Values of a pixel.
+        channels: Number of channels.
 
     Returns:
         float32 [B, lines, length·channels], whole numbers.
     """
     reach = weights.shape[0] - 1
     edge = tf.tile(lines[:, :, -channels:], [1, 1, reach])
-    rows, shares = _slots(along, across, weights, lines.shape[1])
-    return _add(tf.concat([lines, edge], axis=2), rows, shares, channels)
+    rows, slot_weights = _slots(along, across, weights, lines.shape[1])
+    return _add_slots(tf.concat([lines, edge], axis=2), rows, slot_weights, channels)
 
 
 @compiled
@@ -141,7 +141,7 @@ def _offsets(angles: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 def _slots(
     along: tf.Tensor, across: tf.Tensor, weights: tf.Tensor, count: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Two taps of each shift along the lines: the lines they read and their weights.
+    """For each shift along the lines, two taps: the lines that they read and their weights.
 
     Returns:
         int32 [2T, B, count] and float32 [2T, B].
@@ -153,19 +153,21 @@ def _slots(
     tap = tf.transpose(tf.reshape(tap, [2 * (reach + 1), -1]))  # [B, 2T]
     there = tf.minimum(tap, reach)
     used = (tap <= reach) & (tf.gather(along, there, batch_dims=1) == tf.repeat(shift[:, 0], 2))
-    shares = tf.where(used, tf.gather(weights, there), 0.0)
+    slot_weights = tf.where(used, tf.gather(weights, there), 0.0)
     offset = tf.transpose(tf.gather(across, there, batch_dims=1))  # [2T, B]
     rows = tf.clip_by_value(offset[:, :, None] + tf.range(count), 0, count - 1)
-    return rows, tf.transpose(shares)
+    return rows, tf.transpose(slot_weights)
 
 
 @compiled
-def _add(padded: tf.Tensor, rows: tf.Tensor, shares: tf.Tensor, channels: int) -> tf.Tensor:
+def _add_slots(
+    padded: tf.Tensor, rows: tf.Tensor, slot_weights: tf.Tensor, channels: int
+) -> tf.Tensor:
     slots = rows.shape[0]
     length = padded.shape[2] - (slots // 2 - 1) * channels
     total = tf.zeros([])
     for slot in range(slots):
         start = slot // 2 * channels
         line = tf.gather(padded, rows[slot], batch_dims=1)[:, :, start : start + length]
-        total += shares[slot][:, None, None] * line
+        total += slot_weights[slot][:, None, None] * line
     return tf.floor(total + 0.5)

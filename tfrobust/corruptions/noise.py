@@ -1,7 +1,7 @@
-"""Corruptions by noise.
+"""Noise corruptions.
 
 Hendrycks and Dietterich 2019 (arXiv:1903.12261); the authors' scripts are the definition. A random
-number belongs to (key of the image, place in it), so an image gets the same noise in any batch.
+number depends on (key of the image, position), so an image gets the same noise in any batch.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ def gaussian_noise(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tenso
     Args:
         images: [B, H, W, C], whole numbers from 0 to 255.
         keys: uint32 [B, 2], the key of each image.
-        sigma: σ ≥ 0, where 1 is the step from black to white.
+        sigma: σ ≥ 0, for x in [0, 1].
 
     Returns:
-        [B, H, W, C] on the scale to 255, neither clipped nor rounded. The noise ends at 5.3 σ.
+        [B, H, W, C] on the scale 0 to 255, neither clipped nor rounded. The tails of the noise end
+        at 5.3 σ.
 
     Example:
 
@@ -40,7 +41,7 @@ def gaussian_noise(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tenso
 
 
 def speckle_noise(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor:
-    """Adds normal noise in proportion to each value: x + x · n, n ~ N(0, σ²).
+    """Adds normal noise proportional to each value: x + x · n, n ~ N(0, σ²).
 
     Args:
         images: [B, H, W, C], whole numbers from 0 to 255.
@@ -48,7 +49,7 @@ def speckle_noise(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor
         sigma: σ ≥ 0 relative to the value.
 
     Returns:
-        [B, H, W, C] on the scale to 255, neither clipped nor rounded; black stays black.
+        [B, H, W, C] on the scale 0 to 255, neither clipped nor rounded; black stays black.
 
     Example:
 
@@ -61,9 +62,9 @@ def speckle_noise(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor
 
 
 def impulse_noise(images: tf.Tensor, keys: tf.Tensor, amount: float) -> tf.Tensor:
-    """Sets values to black or white, each value of a pixel on its own (salt and pepper).
+    """Sets random values to black or white, independently per channel (salt and pepper).
 
-    A value is hit with the probability p, and is then black or white, half each.
+    Each value is hit with probability p and then becomes black or white with equal probability.
 
     Args:
         images: [B, H, W, C], whole numbers from 0 to 255.
@@ -71,7 +72,7 @@ def impulse_noise(images: tf.Tensor, keys: tf.Tensor, amount: float) -> tf.Tenso
         amount: p in [0, 1].
 
     Returns:
-        [B, H, W, C] on the scale to 255; the values that are not hit are as they were.
+        [B, H, W, C] on the scale 0 to 255; the other values do not change.
 
     Example:
 
@@ -83,13 +84,13 @@ def impulse_noise(images: tf.Tensor, keys: tf.Tensor, amount: float) -> tf.Tenso
 
 
 def shot_noise(images: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
-    """Counts photons: Poisson(x · c) / c, for x in [0, 1].
+    """Applies Poisson noise: Poisson(x · c) / c, for x in [0, 1].
 
-    An 8-bit image has 256 levels, so 256 Poisson distributions occur. Each is drawn by the alias
+    An 8-bit image has 256 levels, so 256 Poisson distributions occur. They are sampled by the alias
     method (Walker 1977, "An efficient method for generating discrete random variables with general
-    distributions"): a random column of a table, and one of its two counts by a threshold. That is
-    one look-up for any rate. The probability of a count is right to 2⁻²² / (columns), and counts
-    less likely than 10⁻¹⁰ do not occur.
+    distributions"): draw a column of a table, then choose one of its two counts by a threshold.
+    That takes one look-up for any rate. The probability of a count is accurate to 2⁻²² / (columns),
+    and counts less likely than 10⁻¹⁰ do not occur.
 
     Args:
         images: [B, H, W, C], whole numbers from 0 to 255.
@@ -97,7 +98,7 @@ def shot_noise(images: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
         rate: c, the mean count at white; above 0, at most 5000.
 
     Returns:
-        [B, H, W, C] on the scale to 255, not clipped: whole multiples of 255 / c.
+        [B, H, W, C] on the scale 0 to 255, not clipped, multiples of 255 / c.
 
     Raises:
         ValueError: The rate is out of range.
@@ -125,7 +126,7 @@ def _hit(images: tf.Tensor, words: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
     return tf.where(draw < amount / 2, 0.0, tf.where(draw < amount, 255.0, images))
 
 
-#: Bits of an entry of the alias table: a threshold, and below it the other count.
+#: Bits of an entry of the alias table: the threshold, then the alternative count.
 _THRESHOLD_BITS, _ALIAS_BITS = 22, 10
 
 
@@ -140,7 +141,7 @@ def _counts(
         word = tf.bitwise.right_shift(word, tf.constant(low, tf.uint32))
         return tf.cast(tf.bitwise.bitwise_and(word, tf.constant(2**count - 1, tf.uint32)), tf.int32)
 
-    # The upper bits of the word choose the column, the next the side of the threshold.
+    # The upper bits of the word choose the column; the next are compared with the threshold.
     level = tf.cast(images, tf.int32)
     column = bits(words, 32 - column_bits, column_bits)
     draw = bits(words, 32 - column_bits - _THRESHOLD_BITS, _THRESHOLD_BITS)
@@ -155,13 +156,13 @@ def _poisson_table(rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Alias tables of the Poisson distributions of the 256 levels.
 
     Returns:
-        Entries uint32 [256, columns], and the count float32 [256] that column 0 stands for.
+        Entries, uint32 [256, columns], and the count that column 0 represents, float32 [256].
     """
     validation.check_in_range("rate", rate, 1e-3, 5000)
     mean = np.arange(256)[:, None] * (rate / 255)
     counts = np.arange(int(rate + 7 * math.sqrt(rate) + 20))
     log_factorial = np.cumsum(np.log(np.maximum(counts, 1)))
-    # At mean 0 the count is 0: 0 · log(0) of it is 0, and of the others minus infinity.
+    # With mean 0 the count is 0: 0 · log(0) must be 0 for it, and minus infinity for other counts.
     log_mean = np.log(np.maximum(mean, 1e-300))
     chance = np.exp(counts * log_mean - mean - log_factorial)
     chance[chance < 1e-10] = 0
@@ -174,7 +175,7 @@ def _poisson_table(rate: float) -> tuple[np.ndarray, np.ndarray]:
     left = np.take_along_axis(padded, np.minimum(places, padded.shape[1] - 1), axis=1)
     left *= columns / left.sum(axis=1, keepdims=True)
 
-    # Each step fills up the poorest column with a piece of the richest one.
+    # Each step fills the poorest column from the richest one.
     threshold = np.ones_like(left)
     alias = np.broadcast_to(np.arange(columns), left.shape).copy()
     for _ in range(columns - 1):
@@ -185,7 +186,7 @@ def _poisson_table(rate: float) -> tuple[np.ndarray, np.ndarray]:
         alias[rows, poor] = rich
         left[rows, rich] -= 1 - left[rows, poor]
         left[rows, poor] = 1
-    # A full column has itself as the other count, so that the largest threshold may fall short.
+    # A full column is its own alternative, so a slightly smaller threshold is harmless.
     steps = np.minimum(np.rint(threshold * 2**_THRESHOLD_BITS), 2**_THRESHOLD_BITS - 1)
     table = (steps.astype(np.uint32) << _ALIAS_BITS) | alias.astype(np.uint32)
     return table, first.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Perturbation sequences: one image after another that differs a little, as in CIFAR-10-P."""
+"""Perturbation sequences of slightly different frames, as in CIFAR-10-P."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tfrobust.corruptions.batch import cut, take
 from tfrobust.corruptions.perturbations import TABLES, frame_count
 from tfrobust.registries import NOISE_PERTURBATIONS
 
-#: Added before values are cut to 8 bits: a blur of a quarter of a pixel, where a sequence begins,
-#: changes values by less than a thousandth, which is what corruptions add.
+#: Added before values are truncated to 8 bits. Smaller than the 1e-3 of corruptions, because the
+#: blur of a quarter of a pixel with which a sequence begins changes values by less than that.
 _ALLOWANCE = 1e-4
 
 
@@ -29,27 +29,27 @@ def perturb(
     difficulty: int = 1,
     frames: Optional[Sequence[int]] = None,
 ) -> tf.Tensor:
-    """All frames of a perturbation sequence, for each image of a batch.
+    """Makes all frames of a perturbation sequence for each image of a batch.
 
-    They take as much memory as their number times the images: see `perturbation_frames` for one
-    after the other, and for what each sequence is.
+    All frames are held in memory; `perturbation_frames` yields them one by one and describes the
+    sequences.
 
     Args:
-        images: [B, H, W, 3]: uint8, or floating-point numbers in [0, 1].
+        images: [B, H, W, 3], uint8 or floating point in [0, 1].
         name: One of `PERTURBATIONS` or `HELD_OUT_PERTURBATIONS`.
-        seed: Seed of what is random.
-        index: Which image each one is, whole numbers [B]. Default 0, 1, ... B-1.
-        table: 32, 64 or 224: the benchmark. Needed for frames of another size.
-        crop: Height and width of the frames in pixels; default: those of the images.
-        difficulty: 1 to 3; the noise sequences come in three strengths.
-        frames: Which frames, increasing whole numbers from 0. Default: all.
+        seed: Seed of the random numbers. Default 0.
+        index: Identity of each image, integers [B]. Default 0, 1, ... B-1.
+        table: The benchmark: 32, 64 or 224. Required for frames of another size.
+        crop: Height and width of the frames in pixels. Default: those of the images.
+        difficulty: 1 to 3, the strength of the noise sequences. Default 1.
+        frames: Frame numbers, increasing integers from 0. Default: all.
 
     Returns:
-        [B, F, H, W, 3] of the type of `images`.
+        [B, F, H, W, 3] in the dtype of `images`.
 
     Raises:
-        ValueError: As `perturbation_frames`.
-        TypeError: Images are neither uint8 nor floating-point.
+        ValueError: As for `perturbation_frames`.
+        TypeError: The images are neither uint8 nor floating point.
 
     Example:
 
@@ -81,53 +81,54 @@ def perturbation_frames(
     difficulty: int = 1,
     frames: Optional[Sequence[int]] = None,
 ) -> Iterator[tf.Tensor]:
-    """Yields the frames of a perturbation sequence, one batch of images each.
+    """Yields the frames of a perturbation sequence, one batch of images per frame.
 
-    With i = 0, 1, ... the number of the frame, and c the constants of the benchmark (`TABLES`):
+    With frame number i = 0, 1, ... and the constants c of the benchmark (`TABLES`):
 
     - Noise (Gaussian, shot, speckle): the clean image, then independent draws.
-    - `motion_blur`: a blur along a line that turns, at last towards the right.
+    - `motion_blur`: a blur along a rotating line, which finally points to the right.
     - `zoom_blur`: the mean of the image and of i zooms by 1 + 0.004 k, k = 1 ... i.
-    - `snow`: the flakes of one draw, blurred along a line that turns by 4° a frame.
+    - `snow`: the flakes of one draw, blurred along a line that rotates by 4° per frame.
     - `brightness`: c (i - 15) is added to the value of HSV.
-    - `translate`: whole pixels to the right, first to the left.
-    - `rotate`: by i - 15 degrees, clockwise.
-    - `tilt`: about both axes by c (i - 15) degrees, seen from a distance of the diagonal. No frame
-      is the clean image: the script shrinks by 1 / (1 + 1 / diagonal), in pixels.
-    - `scale`: by (c₁ i + c₂) / 100.
-    - `gaussian_blur`: with σ = c₁ + c₂ i.
+    - `translate`: a shift by whole pixels, first to the left, finally to the right.
+    - `rotate`: a clockwise rotation by i - 15 degrees.
+    - `tilt`: a rotation in space about both axes by c (i - 15) degrees, seen from a distance equal
+      to the diagonal. No frame is the clean image: the script also shrinks by
+      1 / (1 + 1 / diagonal), with the diagonal in pixels.
+    - `scale`: a scaling by (c₁ i + c₂) / 100.
+    - `gaussian_blur`: a blur with σ = c₁ + c₂ i.
     - `spatter`: drops of one draw that run down.
-    - `shear`: by i - 15 degrees.
+    - `shear`: a shear by i - 15 degrees.
 
-    The frames have 8 bits, cut off (not rounded) as in the scripts. Moved images are read
-    bilinearly and are black outside, as by Pillow and, for `tilt`, by OpenCV. ImageNet-P is
-    published as MP4: these are its frames before they are compressed. There the photographs are
-    larger (their shorter side 256 pixels) and are cut to 224 after they were moved, so that less
-    black comes into sight: give larger images and `crop=224` for that. Tiny-ImageNet-P blurs large
-    photographs by motion and shrinks them afterwards, so at 64 pixels there is no `motion_blur`.
+    The frames have 8 bits and are truncated, not rounded, as in the scripts. Geometric sequences
+    are interpolated bilinearly and black outside, as in Pillow (`tilt`: OpenCV). ImageNet-P is
+    published as MP4; these are its frames before compression. Its photographs are larger (shorter
+    side 256 pixels) and cropped to 224 after the transformation, so that less black is visible:
+    pass larger images and `crop=224` for that. Tiny-ImageNet-P applies motion blur to large
+    photographs before shrinking them, so `motion_blur` does not exist at 64 pixels.
 
     Args:
-        images: [B, H, W, 3]: uint8, or floating-point numbers in [0, 1].
+        images: [B, H, W, 3], uint8 or floating point in [0, 1].
         name: One of `PERTURBATIONS` or `HELD_OUT_PERTURBATIONS`.
-        seed: Seed of what is random. An image's random numbers depend on (seed, its index, name,
-            difficulty) alone, not on the batch it stands in.
-        index: Which image each one is, whole numbers [B]. Default 0, 1, ... B-1.
-        table: 32, 64 or 224: the benchmark. Needed for frames of another size.
-        crop: Height and width of the frames: the middle of the images, in pixels, cut out after
-            they were moved. Default: frames as large as the images.
-        difficulty: 1 to 3; the noise sequences come in three strengths. (Others are made harder
-            by comparing frames that are further apart.)
-        frames: Which frames, increasing whole numbers from 0. Default: all.
+        seed: Seed of the random numbers. Those of an image depend only on (seed, its index, name,
+            difficulty), not on its batch. Default 0.
+        index: Identity of each image, integers [B]. Default 0, 1, ... B-1.
+        table: The benchmark: 32, 64 or 224. Required for frames of another size.
+        crop: Height and width in pixels of the frames, a centre crop after the transformation.
+            Default: the size of the images.
+        difficulty: 1 to 3, the strength of the noise sequences. Default 1. (Other sequences are
+            made harder by comparing frames that are further apart.)
+        frames: Frame numbers, increasing integers from 0. Default: all.
 
     Yields:
-        [B, H, W, 3] of the type of `images`; floating-point frames are whole multiples of 1/255.
+        [B, H, W, 3] in the dtype of `images`; floating-point frames are multiples of 1/255.
 
     Raises:
-        ValueError: An unknown name or table, a sequence that the table lacks, frames of a size
-            without a table, a crop larger than the images, frame numbers that do not exist or do
-            not increase, a difficulty above 1 without noise, or images of another number of
-            channels or outside [0, 1].
-        TypeError: Images are neither uint8 nor floating-point.
+        ValueError: The name or table is unknown, the table lacks the sequence, the frames have a
+            size without a table, the crop is larger than the images, frame numbers do not exist or
+            do not increase, the difficulty is above 1 for a sequence without noise, or the images
+            do not have 3 channels or lie outside [0, 1].
+        TypeError: The images are neither uint8 nor floating point.
 
     Example:
 
@@ -163,7 +164,7 @@ def perturbation_frames(
         top, left = frame_reading.corner(pixels.shape[1:3], size)
         pixels = pixels[:, top : top + size[0], left : left + size[1]]
     given = sequences.Given(pixels, keys, numbers, size)
-    # A generator of its own, so that what is wrong is said before the first frame is asked for.
+    # Not a generator function, so that errors are raised before the first frame is requested.
     return (batch.as_given(cut(frame, _ALLOWANCE)) for frame in sequence(given, *arguments))
 
 

@@ -1,4 +1,4 @@
-"""Which perturbation sequences there are, and what their frames are made with at each size.
+"""Parameters of the perturbation sequences at each image size.
 
 Source: the scripts that made CIFAR-10-P (32 pixels), Tiny-ImageNet-P (64) and ImageNet-P (224),
 Hendrycks and Dietterich 2019 (arXiv:1903.12261), github.com/hendrycks/robustness.
@@ -12,8 +12,8 @@ from tfrobust import validation
 from tfrobust.corruptions import severities
 from tfrobust.registries import HELD_OUT_PERTURBATIONS, PERTURBATIONS
 
-#: size -> sequence -> what its function takes. Of noise, the strength for difficulty 1, 2, 3; of
-#: motion blur and translation the first entry is the number of frames, which is 31 elsewhere.
+#: size -> sequence -> arguments of its function. For noise, the strengths for difficulty 1, 2, 3.
+#: For motion blur and translation the first entry is the number of frames, which is 31 elsewhere.
 TABLES: dict[int, dict[str, tuple[Any, ...]]] = {
     32: {
         "gaussian_noise": (0.02, 0.04, 0.06),
@@ -64,12 +64,12 @@ TABLES: dict[int, dict[str, tuple[Any, ...]]] = {
     },
 }
 
-#: Sequences of a number of frames of their own.
+#: Sequences that define their own number of frames.
 COUNTED = ("motion_blur", "translate")
 
 
 def frame_count(name: str, table: int) -> int:
-    """How many frames a sequence has.
+    """Number of frames in a sequence.
 
     Args:
         name: One of `PERTURBATIONS` or `HELD_OUT_PERTURBATIONS`.
@@ -79,7 +79,7 @@ def frame_count(name: str, table: int) -> int:
         The number of frames.
 
     Raises:
-        ValueError: Name or table does not exist, or the table lacks the sequence.
+        ValueError: The name or table is unknown, or the table lacks the sequence.
 
     Example:
 

@@ -11,17 +11,17 @@ from tfrobust.ops.compiled import compiled
 
 
 def plasma_fractal(keys: tf.Tensor, size: int, decay: float) -> tf.Tensor:
-    """Plasma fractals by the diamond-square algorithm.
+    """Draws plasma fractals by the diamond-square algorithm.
 
     Fournier, Fussell and Carpenter 1982 ("Computer rendering of stochastic models"), on a periodic
-    map as in the authors' script (Hendrycks and Dietterich 2019, arXiv:1903.12261): from one point
-    0, each level puts a point into the middle of each square, then of each edge: the mean of its
-    four neighbours + U(-w², w²), where w is 1 at first, and over `decay` after each level.
+    map as in the authors' script (Hendrycks and Dietterich 2019, arXiv:1903.12261). Starting from a
+    single 0, each level adds a point in the middle of each square, then of each edge: the mean of
+    its four neighbours + U(-w², w²), where w is 1 at first and is divided by `decay` per level.
 
     Args:
         keys: uint32 [B, 2], one per image.
         size: Height and width, a power of two.
-        decay: By how much w falls; smaller is rougher.
+        decay: Divisor of w per level; smaller is rougher.
 
     Returns:
         float32 [B, size, size], not scaled to [0, 1].
@@ -35,18 +35,18 @@ def plasma_fractal(keys: tf.Tensor, size: int, decay: float) -> tf.Tensor:
     plasma = tf.zeros([tf.shape(keys)[0], 1, 1])
     points = 1
     while points < size:
-        # Three new points for each old one.
+        # Three new points per old one.
         new = tf.reshape(noise[:, points**2 : 4 * points**2], [-1, 3, points, points])
         level = math.log2(points)
-        plasma = _finer(plasma, new, tf.constant(decay ** (-2 * level), tf.float32))
+        plasma = _refine(plasma, new, tf.constant(decay ** (-2 * level), tf.float32))
         points *= 2
     return plasma
 
 
-def _finer(plasma: tf.Tensor, noise: tf.Tensor, amplitude: tf.Tensor) -> tf.Tensor:
-    """A map of twice the height and width: points in the middle of squares, then of edges."""
+def _refine(plasma: tf.Tensor, noise: tf.Tensor, amplitude: tf.Tensor) -> tf.Tensor:
+    """Doubles the height and width: adds points in the middle of squares, then of edges."""
     points = plasma.shape[1]
-    # Compiled apart, because each middle is read four times and would be worked out as often.
+    # Compiled separately, because each middle is read four times and would be recomputed each time.
     middle = _middles(plasma, noise, amplitude)
     pairs = _rows(plasma, middle, noise, amplitude)  # [B, n, 2, n]
     return tf.reshape(tf.bitcast(pairs, tf.float32), [-1, 2 * points, 2 * points])
@@ -62,14 +62,14 @@ def _middles(plasma: tf.Tensor, noise: tf.Tensor, amplitude: tf.Tensor) -> tf.Te
 def _rows(
     plasma: tf.Tensor, middle: tf.Tensor, noise: tf.Tensor, amplitude: tf.Tensor
 ) -> tf.Tensor:
-    """Even and odd rows of the finer map, neighbours as one 64-bit word: up to 5 times faster."""
+    """Even and odd rows of the finer map; pairs of points as 64-bit words, up to 5 times faster."""
 
     def pair(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
         low, high = (tf.cast(tf.bitcast(part, tf.uint32), tf.uint64) for part in (first, second))
         return tf.bitwise.bitwise_or(low, tf.bitwise.left_shift(high, tf.constant(32, tf.uint64)))
 
-    wibble = (noise * 2 - 1) * amplitude
+    offset = (noise * 2 - 1) * amplitude
     top = plasma + tf.roll(plasma, -1, 2) + middle + tf.roll(middle, 1, 1)
     left = plasma + tf.roll(plasma, -1, 1) + middle + tf.roll(middle, 1, 2)
-    even = pair(plasma, top / 4 + wibble[:, 1])
-    return tf.stack([even, pair(left / 4 + wibble[:, 2], middle)], axis=2)
+    even = pair(plasma, top / 4 + offset[:, 1])
+    return tf.stack([even, pair(left / 4 + offset[:, 2], middle)], axis=2)

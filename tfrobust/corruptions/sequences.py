@@ -1,4 +1,4 @@
-"""The frames of each perturbation sequence, as the authors' scripts make them.
+"""Generators of the perturbation sequences' frames, as in the authors' scripts.
 
 Hendrycks and Dietterich 2019 (arXiv:1903.12261), the benchmarks CIFAR-10-P (32 pixels),
 Tiny-ImageNet-P (64) and ImageNet-P (224).
@@ -20,16 +20,16 @@ from tfrobust.registries import CORRUPTIONS, NOISE_PERTURBATIONS
 
 
 class Given(NamedTuple):
-    """What every sequence is made of."""
+    """Inputs of every sequence."""
 
     images: tf.Tensor  #: float32 [B, H, W, 3], whole numbers from 0 to 255
     keys: tf.Tensor  #: uint32 [B, 2]
-    numbers: list[int]  #: Which frames, increasing
+    numbers: list[int]  #: Frame numbers, increasing
     size: tuple[int, int]  #: Height and width of the frames
 
 
-# The sequences: generators of float32 [B, H, W, 3] on the scale to 255, from what is given and
-# constants of the benchmark.
+# The sequences are generators of float32 [B, H, W, 3] on the scale 0 to 255. They take the common
+# inputs and the constants of the benchmark.
 
 
 def _noise(given: Given, name: str, strength: float) -> Iterator[tf.Tensor]:
@@ -83,7 +83,7 @@ def _rotate(given: Given, step: float) -> Iterator[tf.Tensor]:
 def _tilt(given: Given, step: float) -> Iterator[tf.Tensor]:
     height, width = given.images.shape[1:3]
     distance = math.hypot(height, width)
-    # Into space at depth 1, turned, away by the distance, and back to pixels.
+    # Place the image in space at depth 1, rotate it, move it away, and project back to pixels.
     plane = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
     away = np.diag([0, 0, distance])
     view = np.array([[distance, 0, width / 2], [0, distance, height / 2], [0, 0, 1]])
@@ -142,19 +142,19 @@ SEQUENCES: dict[str, Callable[..., Iterator[tf.Tensor]]] = {
     "spatter": _spatter,
     "shear": _shear,
 }
-#: These see more of the image than the frame shows.
+#: Sequences that read the image beyond the frame.
 MOVED = ("zoom_blur", "translate", "rotate", "tilt", "scale", "shear")
 
 
 @compiled
 def _liquid(layer: tf.Tensor) -> tf.Tensor:
-    # What is above white begins again at black, as in the script.
+    # Values above white wrap around to black, as in the script.
     return tf.cast(tf.bitwise.bitwise_and(tf.cast(layer * 255, tf.int32), 255), tf.uint8)
 
 
 @compiled
 def _run_down(layer: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Each row becomes a mean of the row below, itself, and the two above; 0 outside."""
+    """Replaces each row by a weighted sum of the row below, itself and the two above; 0 outside."""
     padded = tf.pad(layer, [[0, 0], [2, 1], [0, 0]])
     rows = layer.shape[1]
     return tf.add_n([weights[i] * padded[:, 3 - i : 3 - i + rows] for i in range(4)])

@@ -1,8 +1,8 @@
-"""What severity 1 to 5 of each corruption means at each size of image.
+"""Parameters of the corruptions for severity 1 to 5 at each image size.
 
 Source: the scripts that made CIFAR-10-C (32 pixels), Tiny-ImageNet-C (64) and ImageNet-C (224),
 Hendrycks and Dietterich 2019 (arXiv:1903.12261), github.com/hendrycks/robustness. The three tables
-differ almost everywhere: severities of 224 pixels on an image of 32 are far too strong or too weak.
+differ in almost every entry: the severities for 224 pixels are far too strong or weak at 32 pixels.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ TABLES: dict[int, dict[str, tuple[tuple[Any, ...], ...]]] = {
 
 
 def parameters(name: str, severity: int, table: int) -> tuple[Any, ...]:
-    """The arguments of a corruption's function.
+    """Arguments of a corruption's function.
 
     Args:
         name: One of `CORRUPTIONS`.
@@ -172,10 +172,10 @@ def parameters(name: str, severity: int, table: int) -> tuple[Any, ...]:
         table: 32, 64 or 224.
 
     Returns:
-        What the function takes behind images and keys.
+        The arguments after images and keys.
 
     Raises:
-        ValueError: Name, severity or table does not exist.
+        ValueError: The name, severity or table is unknown.
 
     Example:
 
@@ -184,22 +184,22 @@ def parameters(name: str, severity: int, table: int) -> tuple[Any, ...]:
     """
     validation.check_whole("severity", severity, 1, 5)
     if name not in CORRUPTIONS:
-        CORRUPTIONS[name]  # says which there are
+        CORRUPTIONS[name]  # raises an error that lists the names
     return TABLES[choose_table((table, table), table)][name][severity - 1]
 
 
 def choose_table(size: tuple[int, int], table: Optional[int] = None) -> int:
-    """The table for images of a size: the one of that name, or the one that the caller names.
+    """Chooses the table of severities for an image size.
 
     Args:
         size: (height, width) in pixels.
-        table: 32, 64 or 224; None takes the table of the size.
+        table: 32, 64 or 224, or None to choose by the size.
 
     Returns:
         32, 64 or 224.
 
     Raises:
-        ValueError: There is no such table, or none is named and none has that size.
+        ValueError: `table` does not exist, or it is None and no table has the size.
 
     Example:
 

@@ -1,7 +1,7 @@
 """Spatter: drops of water or mud on the lens.
 
-Everything but the last step depends on the random layer alone. For water the authors' script calls
-OpenCV; here its functions are written anew, with the same results, for all images at once.
+All steps but the last depend only on the random layer. For water, the authors' script calls OpenCV;
+its functions are reimplemented here for batches, with the same results.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ def spatter(
     """Adds drops of water, or covers spots with mud.
 
     Hendrycks and Dietterich 2019 (arXiv:1903.12261); the authors' script is the definition. A layer
-    N(location, scale) is smoothed by a Gaussian of sigma; what is below the threshold becomes 0.
+    N(location, scale) is smoothed by a Gaussian of sigma; values below the threshold become 0.
 
-    - Water: the distance from the edges of the layer (Canny, thresholds 50 and 150; chamfer 5×5, at
-      most 20) is smoothed, equalised and sharpened into ripples; layer · ripples, scaled to the
-      maximum `intensity`, times the colour is added to the image.
-    - Mud: the mask of the layer is smoothed by a Gaussian of sigma = intensity; where at least 0.8
-      is left of it, it blends the image into the colour.
+    - Water: the distance to the edges of the layer (Canny, thresholds 50 and 150; chamfer 5×5, at
+      most 20) is smoothed, equalized and sharpened into ripples. Then layer · ripples, scaled to
+      the maximum `intensity`, times the colour of water is added to the image.
+    - Mud: the mask of the layer is smoothed by a Gaussian of sigma = intensity. Where at least 0.8
+      remains, it is the weight with which the colour of mud is blended into the image.
 
-    An image whose water is 0 everywhere stays as it is (in the script: 0 / 0).
+    An image whose water is 0 everywhere does not change (in the script: 0 / 0).
 
     Args:
         images: float32 [B, H, W, 3], whole numbers 0..255.
@@ -46,8 +46,8 @@ def spatter(
         location: Mean of the layer; 1 is white.
         scale: Standard deviation of the layer before smoothing.
         sigma: Standard deviation of the smoothing in pixels.
-        threshold: What is lower is dry.
-        intensity: Water: its maximum. Mud: the smoothing of the mask in pixels.
+        threshold: Values of the layer below this are dry.
+        intensity: For water, its maximum; for mud, the smoothing of the mask in pixels.
         mode: 0 for water, 1 for mud.
 
     Returns:
@@ -65,10 +65,10 @@ def spatter(
     layer = gaussian_blur(noise, keys, sigma)[..., 0]
     if mode == 1:
         mask = gaussian_blur(_mask(layer, *numbers), keys, intensity)
-        return _muddy(images, mask[..., 0])
+        return _add_mud(images, mask[..., 0])
     liquid = _liquid(layer, *numbers)
     distances = find_distances(find_edges(liquid), images.shape[1])
-    water = _times(liquid, ripples_of(distances))
+    water = _multiply(liquid, ripples_of(distances))
     return wetted(images, water, tf.constant(intensity, tf.float32))
 
 
@@ -88,38 +88,38 @@ def _mask(
 
 
 @compiled
-def _muddy(images: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    share = tf.where(mask < 0.8, 0.0, mask)[..., tf.newaxis]
-    return images + share * (tf.constant(_MUD, tf.float32) - images)
+def _add_mud(images: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    weight = tf.where(mask < 0.8, 0.0, mask)[..., tf.newaxis]
+    return images + weight * (tf.constant(_MUD, tf.float32) - images)
 
 
 @compiled
 def _liquid(
     smoothed: tf.Tensor, location: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor
 ) -> tf.Tensor:
-    """The layer as 8-bit numbers; what is above white begins again at black, as in the script."""
+    """The layer in 8 bits; values above white wrap around to black, as in the script."""
     layer = _layer(smoothed, location, scale, threshold)
     return tf.cast(tf.bitwise.bitwise_and(tf.cast(layer * 255, tf.int32), 255), tf.uint8)
 
 
 def ripples_of(distances: tf.Tensor) -> tf.Tensor:
-    """Smoothed, equalised and sharpened distances as 8-bit numbers, in OpenCV's steps."""
+    """Smooths, equalizes and sharpens distances in 8 bits, as OpenCV does."""
     levels = _levels(distances)
     size = FARTHEST + 1
     counts = tf.math.bincount(_flat(levels), minlength=size, maxlength=size, axis=-1)
-    equal = _looked_up(levels, _equalizing(counts))
-    return _mean(widened(_sharpened(widened(equal, "reflect")), "reflect"))
+    equal = _look_up(levels, _equalization_table(counts))
+    return _mean(widened(_sharpen(widened(equal, "reflect")), "reflect"))
 
 
 @compiled
 def _levels(distances: tf.Tensor) -> tf.Tensor:
-    """3×3 means, cut off to whole numbers: uint8 [B, H, W]."""
+    """3×3 means, truncated to whole numbers, uint8 [B, H, W]."""
     inside = min(1, distances.shape[1] - 1)
     rows = [distances[:, inside : inside + 1], distances, distances[:, -1 - inside :][:, :1]]
     column = tf.concat(rows, axis=1)
     column = column[:, :-2] + column[:, 1:-1] + column[:, 2:]
     total = column[..., :-2] + column[..., 1:-1] + column[..., 2:]
-    # A little more, because float32 puts means that are whole numbers a little below them.
+    # The offset makes up for whole numbers rounded down in float32.
     return tf.cast(total * (1 / 9) + 1e-5, tf.uint8)
 
 
@@ -129,8 +129,8 @@ def _flat(levels: tf.Tensor) -> tf.Tensor:
 
 
 @compiled
-def _equalizing(counts: tf.Tensor) -> tf.Tensor:
-    """The table that makes a histogram flat, as `cv2.equalizeHist`: int32 [B, 21]."""
+def _equalization_table(counts: tf.Tensor) -> tf.Tensor:
+    """Look-up table that equalizes a histogram, as `cv2.equalizeHist`, int32 [B, 21]."""
     up_to = tf.cumsum(counts, axis=1)
     total = up_to[:, -1:]
     first = tf.reduce_min(tf.where(up_to > 0, up_to, total), axis=1, keepdims=True)
@@ -140,8 +140,8 @@ def _equalizing(counts: tf.Tensor) -> tf.Tensor:
 
 
 @compiled
-def _looked_up(levels: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
-    # One choice a level: 8-bit choices are five times faster than fetching.
+def _look_up(levels: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
+    # One tf.where per level: on 8-bit values, that is five times faster than a gather.
     tables = tf.cast(tables, tf.uint8)[..., tf.newaxis, tf.newaxis]
     result = tf.zeros([], tf.uint8)
     for level in range(FARTHEST + 1):
@@ -150,7 +150,7 @@ def _looked_up(levels: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
 
 
 @compiled
-def _sharpened(widened: tf.Tensor) -> tf.Tensor:
+def _sharpen(widened: tf.Tensor) -> tf.Tensor:
     values = tf.cast(widened, tf.int16)
     total = shifted(values, 0, 0)
     for weight, down, right in ((2, 1, 1), (1, 0, 1), (1, 1, 0)):
@@ -167,15 +167,15 @@ def _mean(widened: tf.Tensor) -> tf.Tensor:
 
 
 @compiled
-def _times(liquid: tf.Tensor, ripples: tf.Tensor) -> tf.Tensor:
+def _multiply(liquid: tf.Tensor, ripples: tf.Tensor) -> tf.Tensor:
     return tf.cast(liquid, tf.float32) * tf.cast(ripples, tf.float32)
 
 
 def wetted(images: tf.Tensor, water: tf.Tensor, intensity: tf.Tensor) -> tf.Tensor:
-    return _added(images, water, tf.math.divide_no_nan(intensity, tf.reduce_max(water, [1, 2])))
+    return _add_water(images, water, tf.math.divide_no_nan(intensity, tf.reduce_max(water, [1, 2])))
 
 
 @compiled
-def _added(images: tf.Tensor, water: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
+def _add_water(images: tf.Tensor, water: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     water = water * factors[:, tf.newaxis, tf.newaxis]
     return images + water[..., tf.newaxis] * tf.constant(_WATER, tf.float32)

@@ -9,14 +9,12 @@ from typing import Any, Optional
 import tensorflow as tf
 
 from tfrobust.corruptions import fields
-from tfrobust.corruptions.frost_textures import FrostSource, frost_source, textures
+from tfrobust.corruptions.frost_textures import frost_source, textures
 from tfrobust.corruptions.motion import draw_angles, shift_and_add, taps
 from tfrobust.corruptions.plasma import plasma_fractal
 from tfrobust.corruptions.zoom import zoom_places
 from tfrobust.files import PathLike
 from tfrobust.ops.compiled import compiled
-
-__all__ = ["FrostSource", "fog", "frost", "frost_source", "snow"]
 
 
 def snow(
@@ -30,26 +28,26 @@ def snow(
     sigma: float,
     mix: float,
 ) -> tf.Tensor:
-    """Whitens, and adds flakes that fall in a random direction within 45° of vertical.
+    """Whitens images and adds snowflakes that fall within 45° of vertical.
 
     With x in [0, 1], as in the authors' script (Hendrycks and Dietterich 2019, arXiv:1903.12261):
 
         flakes = motion blur of 8 bits([n]),  n = zoom of N(location, scale²), 0 below threshold
-        result = mix x + (1 - mix) max(x, 1.5 grey + 0.5) + flakes + flakes turned by 180°
+        result = mix x + (1 - mix) max(x, 1.5 grey + 0.5) + flakes + flakes rotated by 180°
 
-    Zooming enlarges the middle of the field bilinearly. Only the middle is drawn here. Where the
-    authors' images are square, height and width are cropped alike here.
+    The zoom enlarges the middle of the field bilinearly; only this middle is drawn. The authors'
+    images are square; here, height and width are cropped independently.
 
     Args:
         images: float32 [B, H, W, 3], whole numbers from 0 to 255.
         keys: uint32 [B, 2], one per image.
         location: Mean of the field.
-        scale: Its standard deviation.
+        scale: Standard deviation of the field.
         zoom: Enlargement of the flakes, 1 or more.
-        threshold: What is below has no flake.
+        threshold: Values of the field below this have no flake.
         radius: Reach of the motion blur in pixels.
-        sigma: Its standard deviation in pixels.
-        mix: Share of the image that is not whitened.
+        sigma: Standard deviation of the motion blur in pixels.
+        mix: Weight of the image in the blend with the whitened image.
 
     Returns:
         float32 [B, H, W, 3], not clipped.
@@ -63,7 +61,7 @@ def snow(
     height, width = images.shape[1:3]
     crop, rows = zoomed(height, zoom)
     crop_width, columns = zoomed(width, zoom)
-    # The field lies on its side, bottom first: the motion blur wants lines along the motion.
+    # The field is transposed and flipped, because the motion blur needs lines along the motion.
     rows = [tf.reverse(part, [0]) for part in rows]
     noise = fields.normal(keys, (crop_width, crop))
     flakes = flakes_of(noise, _number(location), _number(scale), _number(threshold), columns, rows)
@@ -82,12 +80,12 @@ def frost(
     *,
     folder: Optional[PathLike] = None,
 ) -> tf.Tensor:
-    """Adds a random part of one of five photographs of frost.
+    """Adds a random crop of one of five photographs of frost.
 
-    Hendrycks and Dietterich 2019 (arXiv:1903.12261): image_weight · image + frost_weight · part, on
-    the scale 0 to 255. The part has the image's size; its first row is from 0 to the photograph's
-    height - H - 1, its first column likewise, as in the authors' script. See `frost_source` for
-    where the photographs come from.
+    Hendrycks and Dietterich 2019 (arXiv:1903.12261): image_weight · image + frost_weight · crop, on
+    the scale 0 to 255. The crop has the image's size; its first row is drawn from 0 to the
+    photograph's height - H - 1, its first column likewise, as in the authors' script. For the
+    photographs, see `frost_source`.
 
     Args:
         images: float32 [B, H, W, 3], whole numbers from 0 to 255.
@@ -102,7 +100,7 @@ def frost(
 
     Raises:
         FileNotFoundError: `folder` lacks some of the photographs.
-        ValueError: A photograph is not larger than the images.
+        ValueError: A photograph, after shrinking, is not larger than the images.
 
     Example:
 
@@ -126,7 +124,7 @@ def frost(
         (height, width),
     )
     pixels = tf.constant(frosts.pixels)
-    return _frosted(images, pixels, starts, widths, _number(image_weight), _number(frost_weight))
+    return _add_frost(images, pixels, starts, widths, _number(image_weight), _number(frost_weight))
 
 
 def fog(
@@ -138,15 +136,15 @@ def fog(
 
         result = (x + strength p) max(x) / (max(x) + strength).
 
-    The plasma (see `plasma_fractal`) is scaled to [0, 1]; the images show its upper left.
+    The plasma (see `plasma_fractal`) is scaled to [0, 1]; its upper left part is added.
 
     Args:
         images: float32 [B, H, W, 3], whole numbers from 0 to 255.
         keys: uint32 [B, 2], one per image.
         strength: Weight of the plasma, above 0.
-        decay: By how much w falls; smaller is rougher.
-        map_size: Height and width of the map, a power of two. For a larger image the next power
-            that holds it is taken.
+        decay: Divisor of w per level, see `plasma_fractal`; smaller is rougher.
+        map_size: Height and width of the map, a power of two. If the image is larger, the next
+            power of two that covers it is used.
 
     Returns:
         float32 [B, H, W, 3], not clipped.
@@ -162,18 +160,18 @@ def fog(
     lowest = tf.reduce_min(plasma, axis=[1, 2])
     span = tf.reduce_max(plasma, axis=[1, 2]) - lowest
     brightest = tf.reduce_max(tf.reshape(images, [-1, math.prod(images.shape[1:])]), axis=1)
-    return _fogged(images, plasma, lowest, span, brightest, _number(strength) * 255)
+    return _add_fog(images, plasma, lowest, span, brightest, _number(strength) * 255)
 
 
 def _number(value: Any) -> tf.Tensor:
-    # A tensor, so that severities that differ in it alone share a compiled function.
+    # A tensor, so that severities that differ only in this value fraction a compiled function.
     return tf.constant(value, tf.float32)
 
 
 def zoomed(size: int, zoom: float) -> tuple[int, list[tf.Tensor]]:
-    """How many samples the middle has, and what each pixel reads: sample before, share behind."""
-    kept, first, share = zoom_places(size, zoom)
-    return kept, [tf.constant(first), tf.constant(share, tf.float32)]
+    """Length of the middle; for each pixel, the sample before it and the weight of the next."""
+    kept, first, fraction = zoom_places(size, zoom)
+    return kept, [tf.constant(first), tf.constant(fraction, tf.float32)]
 
 
 @compiled
@@ -186,11 +184,11 @@ def flakes_of(
     columns: Sequence[tf.Tensor],
 ) -> tf.Tensor:
     def sample(field: tf.Tensor, places: Sequence[tf.Tensor], axis: int) -> tf.Tensor:
-        low, share = places
+        low, fraction = places
         behind = tf.minimum(low + 1, field.shape[axis] - 1)
-        share = share[:, None] if axis == 1 else share
+        fraction = fraction[:, None] if axis == 1 else fraction
         first = tf.gather(field, low, axis=axis)
-        return first + share * (tf.gather(field, behind, axis=axis) - first)
+        return first + fraction * (tf.gather(field, behind, axis=axis) - first)
 
     field = sample(sample(location + scale * noise, rows, 1), columns, 2)
     field = tf.where(field < threshold, tf.zeros_like(field), tf.clip_by_value(field, 0.0, 1.0))
@@ -214,7 +212,7 @@ def _places(
     widths: tf.Tensor,
     size: tuple[int, int],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first pixel of each image's part, and how wide its texture is, int32 [B]."""
+    """First pixel of each image's crop and width of its texture, int32 [B]."""
 
     def below(count: Any, draw: tf.Tensor) -> tf.Tensor:
         return tf.cast(draw * tf.cast(count, tf.float32), tf.int32)
@@ -227,7 +225,7 @@ def _places(
 
 
 @compiled
-def _frosted(
+def _add_frost(
     images: tf.Tensor,
     pixels: tf.Tensor,
     starts: tf.Tensor,
@@ -242,7 +240,7 @@ def _frosted(
 
 
 @compiled
-def _fogged(
+def _add_fog(
     images: tf.Tensor,
     plasma: tf.Tensor,
     lowest: tf.Tensor,

@@ -1,4 +1,4 @@
-"""Writing a corrupted set in the layout of CIFAR-10-C."""
+"""Writer of corrupted data sets in the layout of CIFAR-10-C."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tfrobust.version import __version__
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SETTINGS_FILE = "settings.json"
-#: Images corrupted at once, by pixels of an image: about 200 MB of floating-point numbers.
+#: Pixels in a batch: about 200 MB of floating-point numbers.
 _BATCH_PIXELS = 256 * 32 * 32
-#: Batches between two marks of how far a file is.
-_BATCHES_A_MARK = 16
+#: Batches between two progress marks on disk.
+_BATCHES_PER_MARK = 16
 
 
 def write_set(
@@ -37,31 +37,31 @@ def write_set(
     about: Optional[dict[str, Any]] = None,
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> list[pathlib.Path]:
-    """Writes one `NAME.npy` a corruption, and `labels.npy`, as CIFAR-10-C is published.
+    """Writes one `NAME.npy` per corruption and `labels.npy`, as CIFAR-10-C is published.
 
-    A file holds uint8 [5·N, H, W, 3]: severities 1 to 5, each the N images in their order.
-    `labels.npy` holds the N labels five times. `settings.json` says what the set was made of.
+    Each file holds uint8 [5·N, H, W, 3]: the N images in order at severity 1, then 2, up to 5.
+    `labels.npy` repeats the N labels five times, and `settings.json` records how the set was made.
 
-    Killed and called again with the same arguments it goes on where it was, and ends with the same
-    bytes. The files are written through memory maps: memory does not grow with N.
+    An interrupted call resumes when repeated with the same arguments and ends with the same bytes.
+    The files are written through memory maps, so memory does not grow with N.
 
     Args:
         images: uint8 [N, H, W, 3]; may be memory-mapped.
         labels: [N] class indices.
-        folder: Folder to write; made if missing.
-        names: Corruptions; default all of `CORRUPTIONS`.
-        seed: Seed of what is random.
-        table: 32, 64 or 224: the severities to take. Needed for images of another size.
+        folder: Output folder, created if missing.
+        names: Corruptions. Default: all of `CORRUPTIONS`.
+        seed: Seed of the random numbers. Default 0.
+        table: The severities of 32, 64 or 224 pixels. Required for images of another size.
         frost_folder: As in `corrupt`.
-        about: What else to put down in `settings.json`, such as the name of the data set.
-        progress: Called with (images done, images in all), now and then.
+        about: Further entries of `settings.json`, such as the name of the data set.
+        progress: Called repeatedly with (images done, images in total).
 
     Returns:
         The files of the corruptions.
 
     Raises:
-        ValueError: An unknown name, images that are not uint8 [N, H, W, 3], another number of
-            labels, or a folder with a set that was made of something else.
+        ValueError: A name is unknown, the images are not uint8 [N, H, W, 3], the number of labels
+            differs, or the folder holds a set with other settings.
         OSError: The folder cannot be written.
     """
     folder = pathlib.Path(folder)
@@ -71,7 +71,7 @@ def write_set(
     for name in names:
         parameters(name, 1, table)
     validation.check_whole("seed", seed, 0, 2**31 - 1)
-    if "frost" in names:  # the only one that some sizes of images are too large for
+    if "frost" in names:  # fails early if the images are too large for the textures
         corrupt(images[:1], "frost", 1, table=table, frost_folder=frost_folder)
     files.check_writable(folder)
     settings = {
@@ -84,7 +84,7 @@ def write_set(
         "tfrobust": __version__,
         "tensorflow": tf.__version__,
     }
-    _settle(folder / SETTINGS_FILE, settings)
+    _write_or_check_settings(folder / SETTINGS_FILE, settings)
     with files.replacing(folder / "labels.npy") as temporary:
         np.save(temporary, np.tile(labels, len(SEVERITIES)))
 
@@ -113,7 +113,7 @@ def _write_one(
     if target.exists():
         report(shape[0])
         return
-    out, done = _opened(partial, mark, shape)
+    out, done = _open_partial(partial, mark, shape)
     report(done)
     batch = max(1, min(count, _BATCH_PIXELS // (size[0] * size[1])))
     starts = [(s, i) for s in SEVERITIES for i in range(0, count, batch)]
@@ -123,13 +123,13 @@ def _write_one(
         row = (severity - 1) * count + start
         if row + stop - start <= done:
             continue
-        # The last batch is filled up, because each size of batch is compiled anew.
+        # The last batch is padded, because every batch size is compiled separately.
         part = images[np.minimum(index, count - 1)]
         corrupted = corrupt(part, name, severity, index=index, **options)
         out[row : row + stop - start] = corrupted[: stop - start].numpy()
         report(row + stop - start)
-        if number % _BATCHES_A_MARK == 0:
-            out.flush()  # before the mark, so that what is marked is there
+        if number % _BATCHES_PER_MARK == 0:
+            out.flush()  # before the mark, which promises that these images are on disk
             files.write_json(row + stop - start, mark)
     out.flush()
     del out
@@ -137,16 +137,16 @@ def _write_one(
     mark.unlink(missing_ok=True)
 
 
-def _opened(
+def _open_partial(
     partial: pathlib.Path, mark: pathlib.Path, shape: tuple[int, ...]
 ) -> tuple[np.memmap, int]:
-    """The file that is worked on, and how many of its images are done."""
+    """Opens the partial file; also returns how many of its images are done."""
     if mark.exists() and partial.exists():
         try:
             out = np.lib.format.open_memmap(partial, mode="r+")
             if out.shape == shape and out.dtype == np.uint8:
                 return out, json.loads(mark.read_text(encoding="utf-8"))
-        except ValueError:  # damaged: begun anew
+        except ValueError:  # damaged: start again
             pass
     return np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape), 0
 
@@ -168,13 +168,13 @@ def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
     digest = files.Digest().add(labels)
-    for start in range(0, len(images), 1000):  # so that a file on the disk is read in pieces
+    for start in range(0, len(images), 1000):  # reads a memory-mapped file in pieces
         digest.add(images[start : start + 1000])
     return digest.hex()
 
 
-def _settle(path: pathlib.Path, settings: dict[str, Any]) -> None:
-    """Puts the settings down, or checks that they are those of the set that is there."""
+def _write_or_check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
+    """Writes the settings, or checks that they equal those of the existing set."""
     if not path.exists():
         files.write_json(settings, path)
         return

@@ -1,7 +1,7 @@
-"""Zooming into the centre, and the blur that averages zooms.
+"""Zooms into the centre, and the blur that averages them.
 
-Hendrycks and Dietterich 2019 (arXiv:1903.12261); the authors' scripts are the definition. They zoom
-with SciPy, bilinearly.
+Hendrycks and Dietterich 2019 (arXiv:1903.12261); the authors' scripts, which zoom bilinearly with
+SciPy, are the definition.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
 
-#: Shares of zooms are whole multiples of 1 / this: products with 8-bit values are exact, and it
-#: does not matter whether the compiler fuses them with sums, which depends on the batch.
+#: Interpolation weights are multiples of 1 / this. Their products with 8-bit values are exact, so
+#: it does not matter whether the compiler fuses them with sums, which depends on the batch.
 _ONE = 65536.0
 
 
 def zoom_blur(images: tf.Tensor, keys: tf.Tensor, stop: float, step: float) -> tf.Tensor:
     """Averages the image and its zooms into the centre.
 
-    The bilinear zooms are by `numpy.arange(1, stop, step)`; the image itself counts once more.
+    The factors of the bilinear zooms are `numpy.arange(1, stop, step)`; the image itself is added
+    once more.
 
     Args:
         images: [B, H, W, C], whole numbers from 0 to 255.
-        keys: Not used.
-        stop: Where the zooms end, above 1.
-        step: Between one zoom and the next.
+        keys: Unused.
+        stop: Upper end of the factors (exclusive), above 1.
+        step: Step between factors.
 
     Returns:
-        [B, H, W, C] on the scale to 255, not rounded.
+        [B, H, W, C] on the scale 0 to 255, not rounded.
 
     Example:
 
@@ -39,25 +40,26 @@ def zoom_blur(images: tf.Tensor, keys: tf.Tensor, stop: float, step: float) -> t
     array([ 20.,  68., 116., 164.,  52.,  60.], dtype=float32)
     """
     (height, width, channels), factors = images.shape[1:], np.arange(1, stop, step)
-    # With the images innermost, four pixels are blended as whole vectors, both across and down.
-    turned = tf.reshape(tf.transpose(images, [1, 2, 0, 3]), [height, width, -1])
-    blurred = _mean_of_zooms(turned, _zooms(height, factors), _zooms(width, factors))
+    # With the batch innermost, pixels are interpolated as whole vectors along both axes.
+    transposed = tf.reshape(tf.transpose(images, [1, 2, 0, 3]), [height, width, -1])
+    blurred = _mean_of_zooms(transposed, _zooms(height, factors), _zooms(width, factors))
     return tf.transpose(tf.reshape(blurred, [height, width, -1, channels]), [2, 0, 1, 3])
 
 
 def zoom_places(size: int, factor: float) -> tuple[int, np.ndarray, np.ndarray]:
-    """Where a zoom into the middle of a line takes its pixels from.
+    """Sampling positions of a zoom into the middle of a line.
 
-    As the authors' cut of `scipy.ndimage.zoom` of order 1: the middle n = ⌈size / factor⌉ pixels
-    become m = round(n · factor), of which i stands at i (n-1) / (m-1), and the middle is kept.
+    As in the authors' crop of `scipy.ndimage.zoom` of order 1: the middle n = ⌈size / factor⌉
+    pixels are resampled to m = round(n · factor), pixel i at position i (n-1) / (m-1), and cropped
+    to the middle.
 
     Args:
-        size: Pixels of the line, before and after.
-        factor: 1 or more.
+        size: Length of the line in pixels, before and after.
+        factor: Zoom factor, 1 or more.
 
     Returns:
-        n; for each pixel the one of the n before it, int32 [size], and the share of the one
-        behind it, float64 [size].
+        n; for each output pixel, the index among the n of the pixel before it, int32 [size]; and
+        the weight of the pixel after it, float64 [size].
 
     Example:
 
@@ -73,23 +75,23 @@ def zoom_places(size: int, factor: float) -> tuple[int, np.ndarray, np.ndarray]:
 
 
 def _zooms(size: int, factors: np.ndarray) -> list[tf.Tensor]:
-    """Of all zooms: first and second neighbour of each pixel of a line, share of the second."""
-    firsts, seconds, shares = [], [], []
+    """For all zooms: both neighbours of each pixel of a line, and the weight of the second."""
+    firsts, seconds, fractions = [], [], []
     for factor in factors:
-        kept, first, share = zoom_places(size, factor)
+        kept, first, fraction = zoom_places(size, factor)
         start = (size - kept) // 2
         firsts.append(start + first)
         seconds.append(start + np.minimum(first + 1, kept - 1))
-        shares.append(np.rint(share * _ONE))
+        fractions.append(np.rint(fraction * _ONE))
     places = [tf.constant(np.stack(near), tf.int32) for near in (firsts, seconds)]
-    return [*places, tf.constant(np.stack(shares), tf.float32)]
+    return [*places, tf.constant(np.stack(fractions), tf.float32)]
 
 
 @compiled
 def _mean_of_zooms(images: tf.Tensor, rows: list[tf.Tensor], columns: list[tf.Tensor]) -> tf.Tensor:
-    """Images [H, W, B · C]; neighbours and shares of each zoom, [N, H] and [N, W]."""
+    """Averages zooms of images [H, W, B · C]; `rows` and `columns` are those of `_zooms`."""
     count = rows[0].shape[0]
-    total = 2 * _ONE * images  # the image itself, and the first zoom, which is by 1
+    total = 2 * _ONE * images  # the image itself, and the first zoom, whose factor is 1
     for i in range(1, count):
         down, across = rows[2][i, :, None, None], columns[2][i, :, None]
         both = tf.round(down * across / _ONE)

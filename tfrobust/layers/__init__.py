@@ -1,4 +1,4 @@
-"""Parts of nets, and looking into nets."""
+"""Layers of nets, and access to the layers inside a net."""
 
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
 from tfrobust.layers.dubin import DuBIN

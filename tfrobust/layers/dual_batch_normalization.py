@@ -13,29 +13,29 @@ from tfrobust.layers.route import ROUTES, current_route
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class DualBatchNormalization(MovingNorm):
-    """Two complete batch norms, one for clean and one for adversarial images (DuBN).
+    """Dual batch norm (DuBN): separate batch norms for clean and for adversarial images.
 
-    Each has its own scale, offset and moving statistics; `route` says which of the two a forward
-    pass goes through, "clean" if nothing is said. The other one is not touched. (Xie et al.,
-    arXiv:1911.09665; AugMax, section 3.3.)
+    Each has its own scale, offset and moving statistics. `route` selects the one that a forward
+    pass uses, by default "clean"; the other is not affected. (Xie et al., arXiv:1911.09665; AugMax,
+    section 3.3.)
 
     Args:
         axis: Axis of the channels. Default -1.
-        momentum: Share of the moving statistics that stays at each step. Default 0.9, as in
+        momentum: Momentum of the moving statistics. Default 0.9, as in
             AugMax's code.
-        epsilon: Added to variances, above 0. Default 1e-5, as in AugMax's code.
-        center: Whether there are offsets beta.
-        scale: Whether there are scales gamma.
+        epsilon: Added to the variance, above 0. Default 1e-5, as in AugMax's code.
+        center: Whether to add offsets beta. Default True.
+        scale: Whether to multiply by scales gamma. Default True.
         beta_regularizer: Keras regularizer of the offsets of both.
         gamma_regularizer: Keras regularizer of the scales of both.
-        synchronized: Whether the batch statistics are those of all replicas together.
-        **kwargs: `name` and the like, as for every Keras layer.
+        synchronized: Whether batch statistics are computed over all replicas. Default False.
+        **kwargs: Keras layer arguments such as `name`.
 
     Returns:
         The shape of the input, for example [B, H, W, C].
 
     Raises:
-        ValueError: The number of channels of the input is not known.
+        ValueError: The number of channels of the input is unknown.
 
     Example:
 
@@ -57,32 +57,33 @@ class DualBatchNormalization(MovingNorm):
     def build(self, input_shape: Any) -> None:
         self._check_axis(input_shape)
         for norm in (self.clean, self.auxiliary):
-            with tf.name_scope(norm.name):  # Keras 2 names the weights by it
+            with tf.name_scope(norm.name):  # Keras 2 takes the weights' names from it
                 norm.build(input_shape)
         super().build(input_shape)
 
     def call(
         self, inputs: tf.Tensor, training: Optional[bool] = None, mask: Optional[tf.Tensor] = None
     ) -> tf.Tensor:
-        # Keras 3 gives a mask, mostly None, to a layer that stands where a batch norm stood.
+        # Keras 3 passes a mask, mostly None, to a layer that replaces a batch norm.
         norm = {"clean": self.clean, "auxiliary": self.auxiliary}[current_route()]
         return norm(inputs, training=training, mask=mask)
 
 
 def mean_batch_variance(net: keras.layers.Layer) -> dict[str, float]:
-    """How much the features vary that the dual norms see: the statistic of AugMax's Table 1.
+    """Mean batch variance σ̄² of the dual norms on each route (AugMax, Table 1).
 
-    σ̄² of a batch norm is the mean over its channels of its moving variance; of a net, the mean of
-    that over its dual norms, each counted once. The table gives single layers: pass such a layer.
+    For a batch norm, σ̄² is the mean of its moving variance over the channels; for a net, the mean
+    of that over its dual norms, each counted once. The table lists single layers: pass a layer for
+    its entries.
 
     Args:
         net: A net with dual norms, or one of them (`DualBatchNormalization`, `DuBIN`).
 
     Returns:
-        Route to σ̄²: `{"clean": σ̄²_c, "auxiliary": σ̄²_a}`.
+        σ̄² by route: `{"clean": σ̄²_c, "auxiliary": σ̄²_a}`.
 
     Raises:
-        ValueError: There is no dual norm in the net.
+        ValueError: The net has no dual norms.
 
     Example:
 

@@ -12,11 +12,11 @@ from tfrobust.layers.half_instance_norm import HalfInstanceNorm
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class DuBIN(HalfInstanceNorm):
-    """The first channels through instance norm, the others through dual batch norm.
+    """Instance norm for the first channels, dual batch norm for the others (DuBIN).
 
-    y = [IN(x₁ … xₖ), DuBN(xₖ₊₁ … x_C)] with k = ⌊f · C⌋, joined in this order (AugMax,
-    section 3.3 and Figure 3). Both routes share the instance norm, its scale and its offset;
-    `route` picks one of the two batch norms, by default "clean".
+    y = [IN(x₁ … xₖ), DuBN(xₖ₊₁ … x_C)] with k = ⌊f · C⌋, concatenated in this order (AugMax,
+    section 3.3 and Figure 3). Both routes share the instance norm, including its scale and offset;
+    `route` selects one of the two batch norms, by default "clean".
 
     Args:
         instance_fraction: f, the fraction of the channels for instance norm, between 0 and 1.
@@ -28,7 +28,7 @@ class DuBIN(HalfInstanceNorm):
         The shape of the input, for example [B, H, W, C].
 
     Raises:
-        ValueError: One of the two parts would have no channel.
+        ValueError: One of the two parts would have no channels.
 
     Example:
 

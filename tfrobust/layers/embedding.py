@@ -1,4 +1,4 @@
-"""The embedding φ of a net: what its last layer sees."""
+"""The embedding φ of a net, the input of its last layer."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ import tensorflow as tf
 
 from tfrobust.layers.feature_taps import recorded_inputs, recorded_outputs
 
-#: The name that tfrobust's nets give to their penultimate layer.
+#: Name of the penultimate layer in tfrobust's nets.
 FEATURES = "features"
 
 
 class Embedding:
-    """Where the embedding φ(x) of a net is to be had (FCL paper, section 2.1: f = h ∘ φ).
+    """Access to the embedding φ(x) of a net (FCL paper, section 2.1: f = h ∘ φ).
 
-    The penultimate layer: the one called `features`, as in all nets of tfrobust, or else whatever
-    goes into the last layer that has a kernel (dense, convolution), in nested models too. A pooling
-    or an activation behind that layer does not count, nor does a norm.
+    φ is the output of the layer `features`, the penultimate layer of tfrobust's nets, or else the
+    input of the last layer with a kernel (dense or convolution), nested models included. Pooling,
+    activations and norms after that layer do not count.
 
-    The forward pass that a training step makes anyway is looked at; there is no second one, and no
-    second model.
+    The embedding is recorded in a forward pass that happens anyway, without a second pass or model.
 
     Args:
         net: Functional or Sequential model.
-        layer: Name of the layer whose output is taken instead. Of nested models the inner layers
-            count as well.
+        layer: Name of the layer whose output is used instead; it may be inside a nested model.
 
     Raises:
-        ValueError: There is no layer of that name, or none with a kernel.
+        ValueError: No layer has this name, or no layer has a kernel.
 
     Example:
 
@@ -66,17 +64,17 @@ class Embedding:
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[Callable[[], tf.Tensor]]:
-        """Looks at the forward pass that the block makes.
+        """Records the embeddings of a forward pass inside the block.
 
         Yields:
             A function that, after the pass, returns the embeddings, [B, D] float32. Feature maps
-            are flattened: with a mean over the places, moving a feature would change nothing.
+            are flattened; after a mean over positions, moving a feature would have no effect.
         """
         with self._record([self._layer]) as seen:
-            yield lambda: _flat(seen[-1])
+            yield lambda: _flatten(seen[-1])
 
 
-def _flat(embeddings: Any) -> tf.Tensor:
+def _flatten(embeddings: Any) -> tf.Tensor:
     embeddings = tf.cast(embeddings, tf.float32)
     size = embeddings.shape[1:].num_elements()
     if size is None:  # maps of any height and width
@@ -85,7 +83,7 @@ def _flat(embeddings: Any) -> tf.Tensor:
 
 
 def inner_layers(net: Any) -> Iterator[Any]:
-    """Every layer, those of nested models in their place, each model behind its own."""
+    """Yields every layer in order; a nested model comes after its own layers."""
     for layer in net.layers:
         if hasattr(layer, "layers"):
             yield from inner_layers(layer)

@@ -1,4 +1,4 @@
-"""Changing the feature maps of a net at one of its mixing points."""
+"""Modification of a net's feature maps at one of its mixing points."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import tensorflow as tf
 from tfrobust.layers.embedding import inner_layers
 from tfrobust.layers.output_hooks import output_hook
 
-#: Where NoisyMix mixes: the input, and the ends of the first three stages. The last stage of nets
-#: of four is left out.
+#: Default mixing points of NoisyMix: the input and the ends of the first three stages, so not the
+#: last of four stages.
 USUAL_POINTS = (0, 1, 2, 3)
 
 _NAME = re.compile(r"mixing_point_(\d+)")
 
 
 def mixing_layers(net: keras.Model) -> dict[int, Any]:
-    """The layers named `mixing_point_0`, `mixing_point_1`, … of a net, nested models included.
+    """Finds the layers `mixing_point_0`, `mixing_point_1`, … of a net, nested models included.
 
     Args:
         net: A Keras model.
 
     Returns:
-        Number of the point to the layer, in rising order.
+        Layers by the number of their point, in ascending order.
 
     Raises:
         ValueError: Two layers have the same one of these names.
@@ -53,19 +53,19 @@ def mixing_layers(net: keras.Model) -> dict[int, Any]:
 
 
 def usable_points(net: keras.Model, wanted: Optional[Sequence[int]] = None) -> tuple[int, ...]:
-    """The numbers of the points where a net can be mixed.
+    """Determines the mixing points of a net.
 
-    Point 0 is always there: where no layer has its name, it is the images themselves.
+    Point 0 always exists: if no layer has its name, it is the images themselves.
 
     Args:
         net: A Keras model.
-        wanted: Numbers of points; None takes those of `USUAL_POINTS` that the net has.
+        wanted: Numbers of points. Default: those of `USUAL_POINTS` that the net has.
 
     Returns:
-        The numbers, each once, in rising order.
+        The numbers, without duplicates, in ascending order.
 
     Raises:
-        ValueError: `wanted` is empty, or has a point that the net does not have.
+        ValueError: `wanted` is empty, or contains a point that the net does not have.
     """
     there = sorted({0, *mixing_layers(net)})
     if wanted is None:
@@ -86,21 +86,22 @@ def feature_mixing(
     chosen: tf.Tensor,
     change: Callable[[tf.Tensor], tf.Tensor],
 ) -> Iterator[Callable[[tf.Tensor], tf.Tensor]]:
-    """Changes what passes one mixing point of a net, while the block runs.
+    """Applies a function at one mixing point of a net, for calls inside the block.
 
-    The point is a tensor, so that one traced step can change another point every time; what is not
-    chosen is not computed. The block acts while TensorFlow traces, in the thread that traces: enter
-    it inside the training step. Outside of it, so for inference and export, nothing is changed.
+    The point is a tensor, so one traced step can use a different point each time; changes at the
+    other points are not computed. The block acts while TensorFlow traces, in the tracing thread:
+    enter it inside the training step. Outside, as for inference and export, the net is unchanged.
 
     Args:
         net: A Keras model.
-        points: The points that can be chosen, as `usable_points` returns them.
+        points: The candidates for the point, as returned by `usable_points`.
         chosen: int32 scalar, one of `points`.
-        change: From what a point passes on, [B, ...], to what is used instead; same shape and type.
+        change: Function of the values at the point, [B, ...], that returns their replacement with
+            the same shape and dtype.
 
     Yields:
-        What the images have to go through before the net: it changes them if point 0 is chosen and
-        is no layer of the net, and returns them as they are otherwise.
+        A function to apply to the images before the net. It changes them if point 0 is chosen and
+        is not a layer of the net, and otherwise returns them.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Reading what the layers inside a net take and return."""
+"""Recording of the inputs and outputs of layers inside a net."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tfrobust.layers.output_hooks import input_hook, output_hook
 
 
 def relu_layers(net: keras.Model) -> list[Any]:
-    """Every layer of a net, nested models included, whose output comes from a ReLU.
+    """Finds the layers of a net whose output comes from a ReLU, nested models included.
 
-    A `ReLU` layer (no negative slope, no threshold), an `Activation("relu")`, any layer with
-    `activation="relu"`, and `keras.activations.relu` or `tf.nn.relu` used as a function in the
-    net. ReLU6 counts: its outputs are not negative either.
+    These are `ReLU` layers (without negative slope and threshold), `Activation("relu")`, layers
+    with `activation="relu"`, and `keras.activations.relu` or `tf.nn.relu` used as a function in the
+    net. ReLU6 counts, since its outputs are not negative either.
 
     Args:
         net: A Keras model.
 
     Returns:
-        The layers, each once, in the order of the net.
+        The layers, without duplicates, in the order of the net.
     """
     found = []
-    # `operations` also holds the functions of a Keras 3 net; a Keras 2 net has them as layers.
+    # In Keras 3 `operations` includes functions in the net; in Keras 2 they are layers.
     for layer in getattr(net, "operations", None) or net.layers:
         if hasattr(layer, "layers"):
             found += relu_layers(layer)
@@ -36,13 +36,13 @@ def relu_layers(net: keras.Model) -> list[Any]:
 
 @contextlib.contextmanager
 def recorded_outputs(layers: list[Any]) -> Iterator[list[Any]]:
-    """Records what the layers return while the block runs, in the order of the calls.
+    """Records the outputs of layers inside the block, in the order of the calls.
 
     Args:
         layers: Layers of a built net.
 
     Yields:
-        A list that fills as the layers are called. A layer that is called twice is in it twice.
+        A list that is filled as the layers are called, with one entry per call.
 
     Example:
 
@@ -66,13 +66,13 @@ def recorded_outputs(layers: list[Any]) -> Iterator[list[Any]]:
 
 @contextlib.contextmanager
 def recorded_inputs(layers: list[Any]) -> Iterator[list[Any]]:
-    """Records what the layers are called with while the block runs, in the order of the calls.
+    """Records the inputs of layers inside the block, in the order of the calls.
 
     Args:
         layers: Layers of a built net that take one input.
 
     Yields:
-        A list that fills as the layers are called. A layer that is called twice is in it twice.
+        A list that is filled as the layers are called, with one entry per call.
 
     Example:
 
@@ -89,7 +89,8 @@ def recorded_inputs(layers: list[Any]) -> Iterator[list[Any]]:
 
 
 def _ends_in_relu(layer: Any) -> bool:
-    # By name: what keras.ops.relu and keras.activations.relu leave in a net has no public class.
+    # By name, because the operations that keras.ops.relu and keras.activations.relu create in a net
+    # have no public class.
     if type(layer).__name__ in ("ReLU", "Relu", "ReLU6", "Relu6"):
         slope, threshold = (getattr(layer, name, 0) for name in ("negative_slope", "threshold"))
         return not float(slope or 0) and not float(threshold or 0)

@@ -1,4 +1,4 @@
-"""Instance norm for some of the channels, batch norm for the others."""
+"""Instance norm for some channels, batch norm for the others."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from tfrobust.layers.norm_bases import MovingNorm
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class HalfInstanceNorm(MovingNorm):
-    """The first channels through instance norm, the others through batch norm (IBN).
+    """Instance norm for the first channels, batch norm for the others (IBN).
 
-    y = [IN(x₁ … xₖ), BN(xₖ₊₁ … x_C)] with k = ⌊f · C⌋, joined in this order (Pan et al.,
+    y = [IN(x₁ … xₖ), BN(xₖ₊₁ … x_C)] with k = ⌊f · C⌋, concatenated in this order (Pan et al.,
     arXiv:1807.09441, IBN-a).
 
     Args:
         instance_fraction: f, the fraction of the channels for instance norm, between 0 and 1.
             Default 0.5, as in the paper.
         axis: Axis of the channels. Default -1.
-        momentum: Share of the moving statistics that stays at each step. Default 0.9.
-        epsilon: Added to variances, above 0. Default 1e-5.
-        center: Whether there are offsets beta.
-        scale: Whether there are scales gamma.
+        momentum: Momentum of the moving statistics. Default 0.9.
+        epsilon: Added to the variance, above 0. Default 1e-5.
+        center: Whether to add offsets beta. Default True.
+        scale: Whether to multiply by scales gamma. Default True.
         beta_regularizer: Keras regularizer of the offsets.
         gamma_regularizer: Keras regularizer of the scales.
-        synchronized: Whether the batch statistics are those of all replicas together.
-        **kwargs: `name` and the like, as for every Keras layer.
+        synchronized: Whether batch statistics are computed over all replicas. Default False.
+        **kwargs: Keras layer arguments such as `name`.
 
     Returns:
         The shape of the input, for example [B, H, W, C].
 
     Raises:
-        ValueError: One of the two parts would have no channel.
+        ValueError: One of the two parts would have no channels.
 
     Example:
 
@@ -47,7 +47,7 @@ class HalfInstanceNorm(MovingNorm):
     [3, 4]
     """
 
-    #: What the channels go through that do not go through instance norm.
+    #: Layer for the channels without instance norm.
     batch_norm_class: ClassVar[Any] = keras.layers.BatchNormalization
 
     def __init__(self, *, instance_fraction: float = 0.5, **kwargs: Any):
@@ -72,21 +72,21 @@ class HalfInstanceNorm(MovingNorm):
         for norm, size in zip((self.instance_norm, self.batch_norm), sizes):
             shape = list(input_shape)
             shape[self.axis] = size
-            with tf.name_scope(norm.name):  # Keras 2 names the weights by it
+            with tf.name_scope(norm.name):  # Keras 2 takes the weights' names from it
                 norm.build(tuple(shape))
         super().build(input_shape)
 
     def call(
         self, inputs: tf.Tensor, training: Optional[bool] = None, mask: Optional[tf.Tensor] = None
     ) -> tf.Tensor:
-        # Keras 3 gives a mask, mostly None, to a layer that stands where a batch norm stood.
+        # Keras 3 passes a mask, mostly None, to a layer that replaces a batch norm.
         instance, batch = tf.split(inputs, self.part_sizes(inputs.shape[self.axis]), axis=self.axis)
         instance = self.instance_norm(instance)
         batch = self.batch_norm(batch, training=training, mask=mask)
         return tf.concat([instance, batch], axis=self.axis)
 
     def part_sizes(self, channels: int) -> list[int]:
-        """How many of the channels go through instance norm, and how many do not."""
+        """Number of channels with instance norm and with batch norm."""
         instance = int(channels * self.instance_fraction)
         return [instance, channels - instance]
 

@@ -1,4 +1,4 @@
-"""Which weights a net has, as a short text."""
+"""Hash of a net's weights."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tfrobust.files import Digest
 
 
 def hash_of_weights(net: keras.Model) -> str:
-    """The first 16 digits of the SHA-256 of all weights, as they are now.
+    """Computes the first 16 digits of the SHA-256 of all current weights.
 
-    Shapes and types count, names do not: a net that was saved and loaded has the same hash.
+    The hash depends on shapes and dtypes but not on names, so a saved and loaded net has the same.
 
     Args:
         net: A Keras model.

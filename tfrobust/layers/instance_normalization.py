@@ -12,28 +12,27 @@ from tfrobust.layers.norm_bases import AffineNorm
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class InstanceNormalization(AffineNorm):
-    """Normalises every channel of every image by its own mean and variance over the pixels.
+    """Instance norm: normalises every channel of every image over its pixels.
 
     y = gamma · (x − mean) / sqrt(variance + epsilon) + beta, with mean and variance over height and
     width (Ulyanov et al., arXiv:1607.08022; the instance half of DuBIN, AugMax, section 3.3). There
     are no moving statistics: training and inference are the same. Statistics are computed in
-    float32 whatever the net computes in.
+    float32 even if the net uses half precision.
 
     Args:
         axis: Axis of the channels. Default -1.
-        epsilon: Added to variances, above 0. Default 1e-5, as in AugMax's code.
-        center: Whether there is an offset beta.
-        scale: Whether there is a scale gamma.
+        epsilon: Added to the variance, above 0. Default 1e-5, as in AugMax's code.
+        center: Whether to add an offset beta. Default True.
+        scale: Whether to multiply by a scale gamma. Default True.
         beta_regularizer: Keras regularizer of the offsets.
         gamma_regularizer: Keras regularizer of the scales.
-        **kwargs: `name` and the like, as for every Keras layer.
+        **kwargs: Keras layer arguments such as `name`.
 
     Returns:
         The shape of the input, for example [B, H, W, C].
 
     Raises:
-        ValueError: The input has no pixels to take statistics over ([B, C]), or its number of
-            channels is not known.
+        ValueError: The input has no spatial axes ([B, C]), or an unknown number of channels.
 
     Example:
 
@@ -50,9 +49,9 @@ class InstanceNormalization(AffineNorm):
                 f"{self.name} normalises over pixels, so its input must be [batch, height, width, "
                 f"channels] or the like; received input shape {tuple(input_shape)}"
             )
-        # As in Keras' batch norm, float32 also where the net computes in 16 bits.
+        # As in Keras' batch norm, weights stay float32 in mixed precision.
         keras_2 = keras.__version__.startswith("2.")
-        as_they_are = {"experimental_autocast" if keras_2 else "autocast": False}
+        no_autocast = {"experimental_autocast" if keras_2 else "autocast": False}
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
@@ -60,7 +59,7 @@ class InstanceNormalization(AffineNorm):
                 shape=(channels,),
                 initializer="ones",
                 regularizer=self.gamma_regularizer,
-                **as_they_are,
+                **no_autocast,
             )
         if self.center:
             self.beta = self.add_weight(
@@ -68,7 +67,7 @@ class InstanceNormalization(AffineNorm):
                 shape=(channels,),
                 initializer="zeros",
                 regularizer=self.beta_regularizer,
-                **as_they_are,
+                **no_autocast,
             )
         super().build(input_shape)
 

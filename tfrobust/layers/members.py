@@ -8,15 +8,15 @@ import keras
 
 
 class Members:
-    """What layers with `augments` have in common; stands before the layer in the list of bases.
+    """Mixin for layers with a list `augments`; must precede the layer class in the bases.
 
-    The members learn of each epoch, and are saved with the layer.
+    The members are notified of each epoch and saved with the layer.
     """
 
     augments: list[Any]
 
     def start_epoch(self, epoch: int) -> None:
-        """Tells the members which epoch, counted from 0, begins."""
+        """Tells the members that an epoch, counted from 0, begins."""
         for augment in self.augments:
             augment.start_epoch(epoch)
 

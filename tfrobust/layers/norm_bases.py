@@ -1,4 +1,4 @@
-"""What the norms have in common: their arguments, and how they are saved."""
+"""Base classes of the norms: their arguments and configuration."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tfrobust import validation
 
 
 class AffineNorm(keras.layers.Layer):
-    """A norm with a scale gamma and an offset beta for each channel.
+    """Base class of norms with a scale gamma and an offset beta per channel.
 
     Args:
         axis: Axis of the channels. Default -1.
-        epsilon: Added to variances, above 0. Default 1e-5, as in the papers' code.
-        center: Whether there is an offset.
-        scale: Whether there is a scale.
+        epsilon: Added to the variance, above 0. Default 1e-5, as in the papers' code.
+        center: Whether to add an offset. Default True.
+        scale: Whether to multiply by a scale. Default True.
         beta_regularizer: Keras regularizer of the offsets.
         gamma_regularizer: Keras regularizer of the scales.
-        **kwargs: `name` and the like, as for every Keras layer.
+        **kwargs: Keras layer arguments such as `name`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class AffineNorm(keras.layers.Layer):
         return {**super().get_config(), **self._numbers(), **regularizers}
 
     def _options(self) -> dict[str, Any]:
-        """The arguments of a layer inside this one that does the same for some of the channels."""
+        """Arguments for an inner layer that normalises some of the channels in the same way."""
         return {
             **self._numbers(),
             **self._regularizers(),
@@ -70,7 +70,7 @@ class AffineNorm(keras.layers.Layer):
         return {name: getattr(self, name) for name in names}
 
     def _check_axis(self, input_shape: Any) -> int:
-        """The number of channels, which must be known, and not counted along the batch."""
+        """Returns the number of channels; it must be known, and the axis not that of the batch."""
         rank = len(input_shape)
         if not -rank <= self.axis < rank or self.axis % rank == 0:
             raise ValueError(
@@ -87,12 +87,12 @@ class AffineNorm(keras.layers.Layer):
 
 
 class MovingNorm(AffineNorm):
-    """A norm that holds batch norms, which keep moving statistics for inference.
+    """Base class of norms that contain batch norms with moving statistics.
 
     Args:
-        momentum: Share of the moving statistics that stays at each step. Default 0.9, as in the
+        momentum: Momentum of the moving statistics. Default 0.9, as in the
             papers' code (0.1 as PyTorch counts).
-        synchronized: Whether the batch statistics are those of all replicas together.
+        synchronized: Whether batch statistics are computed over all replicas. Default False.
         **kwargs: As for `AffineNorm`.
     """
 

@@ -1,4 +1,4 @@
-"""The norms that go into nets, by name."""
+"""Norms of nets, by name."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 from tfrobust.layers.dubin import DuBIN
 from tfrobust.layers.half_instance_norm import HalfInstanceNorm
 
-#: What a net may be normalised with: batch norm; half instance, half batch norm; dual batch norm;
-#: half instance, half dual batch norm.
+#: Names of the norms: batch norm; half instance, half batch norm; dual batch norm; half instance,
+#: half dual batch norm.
 NORMS = ("bn", "ibn", "dubn", "dubin")
 
 
@@ -24,21 +24,21 @@ def norm_layer(
     regularizer: Any = None,
     name: Optional[str] = None,
 ) -> Any:
-    """The layer that stands at one place of a net.
+    """Creates the norm for one position in a net.
 
     Args:
         norm: One of `NORMS`.
-        mixed: Whether this is one of the places where "ibn" and "dubin" put instance norm; at all
-            others "ibn" is batch norm and "dubin" dual batch norm.
-        epsilon: Added to variances. Default 1e-5, as in the papers' code.
-        regularizer: Keras regularizer of every scale and offset; None for none.
+        mixed: Whether "ibn" and "dubin" use instance norm at this position; elsewhere, "ibn" is
+            batch norm and "dubin" dual batch norm. Default False.
+        epsilon: Added to the variance. Default 1e-5, as in the papers' code.
+        regularizer: Keras regularizer of scales and offsets. Default None.
         name: Name of the layer.
 
     Returns:
-        A Keras layer; moving statistics with momentum 0.9.
+        A Keras layer whose moving statistics have momentum 0.9.
 
     Raises:
-        ValueError: There is no such norm.
+        ValueError: The norm is unknown.
 
     Example:
 
@@ -57,18 +57,17 @@ def norm_layer(
 
 
 def norm_class(norm: str, *, mixed: bool = False) -> Any:
-    """The class of layer that stands at one place of a net.
+    """Returns the layer class of the norm for one position in a net.
 
     Args:
         norm: One of `NORMS`.
         mixed: As for `norm_layer`.
 
     Returns:
-        A Keras layer class; all of them take the arguments of Keras' BatchNormalization that say
-        how to normalise.
+        A Keras layer class. All of them accept the main arguments of Keras' BatchNormalization.
 
     Raises:
-        ValueError: There is no such norm.
+        ValueError: The norm is unknown.
     """
     validation.check_choice("norm", norm, NORMS)
     batch_norm, with_instance_norm = {

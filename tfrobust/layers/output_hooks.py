@@ -1,8 +1,8 @@
-"""Seeing and changing what the layers inside a net return, for any Keras net.
+"""Hooks on the inputs and outputs of layers inside any Keras net.
 
-A second functional model over the net's inner tensors would do for a flat net. It does not reach
-into nested models (`keras.applications` backbones inside a `Sequential`), nor layers that are used
-several times; so the layers themselves are asked.
+A second functional model over the net's inner tensors would work for flat nets only. It does not
+reach layers in nested models (`keras.applications` backbones inside a `Sequential`) or shared
+layers, so the layers themselves are instrumented.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-# Per thread: MirroredStrategy traces every replica in a thread of its own.
+# Per thread: MirroredStrategy traces every replica in its own thread.
 _hooks = threading.local()
 
 
 @contextlib.contextmanager
 def output_hook(layers: Iterable[Any], hook: Callable[[Any, Any], Any]) -> Iterator[None]:
-    """Puts a function between some layers and what comes after them, while the block runs.
+    """Replaces the outputs of layers by those of a function, for calls inside the block.
 
-    The hook acts while TensorFlow traces, in the thread that traces: enter the block inside the
+    The hook acts while TensorFlow traces, in the tracing thread: enter the block inside the
     training step, next to the call of the net. Blocks may be nested; the outer ones act first.
 
     Args:
         layers: Layers of a built net.
-        hook: (layer, its outputs) to the outputs that are used instead, once for each call.
+        hook: Function of (layer, outputs) that returns the new outputs, called once per call of the
+            layer.
 
     Example:
 
@@ -42,11 +43,11 @@ def output_hook(layers: Iterable[Any], hook: Callable[[Any, Any], Any]) -> Itera
 
 @contextlib.contextmanager
 def input_hook(layers: Iterable[Any], hook: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Shows a function what some layers are called with, while the block runs.
+    """Passes the inputs of layers to a function, for calls inside the block.
 
     Args:
         layers: Layers of a built net that take one input.
-        hook: Receives (layer, its input), once for each call; what it returns is not used.
+        hook: Function of (layer, input), called once per call; its result is ignored.
     """
     with _hooked("inputs", layers, hook):
         yield
@@ -67,8 +68,8 @@ def _hooked(where: str, layers: Iterable[Any], hook: Callable[[Any, Any], Any]) 
 
 
 def _make_observable(layer: Any) -> None:
-    # Once for each layer, and for good: taking it off again would race with the other replicas.
-    # While there is no hook, the layer behaves as before.
+    # Once per layer and permanently: undoing it would race with other replicas. Without hooks, the
+    # layer behaves as before.
     if getattr(layer, "_tfrobust_observable", False):
         return
     original = layer.call

@@ -1,4 +1,4 @@
-"""What a net returns."""
+"""Outputs of nets."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import keras
 
 
 def final_activation(net: keras.Model) -> str:
-    """Name of the activation that a net ends in: "linear" for logits, "softmax", "sigmoid".
+    """Returns the name of a net's last activation, such as "linear" (logits) or "softmax".
 
     Args:
-        net: A Keras model; of nested models the last layer is looked at.
+        net: A Keras model; if its last layer is a model, that model's last layer counts.
 
     Returns:
-        The name; for a last layer without an activation its class name in lower case.
+        The name; if the last layer has no activation, its class name in lower case.
 
     Example:
 

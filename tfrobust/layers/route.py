@@ -1,4 +1,4 @@
-"""Which batch norm of the dual norms a forward pass goes through."""
+"""The route of a forward pass through the dual norms."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from collections.abc import Iterator
 
 from tfrobust import validation
 
-#: The two batch norms of a dual norm: one for clean images, and for everything at inference; one
-#: for adversarial images.
+#: The two batch norms of a dual norm: for clean images and all inference, and for adversarial
+#: images.
 ROUTES = ("clean", "auxiliary")
 
-# Per thread: MirroredStrategy traces every replica in a thread of its own.
+# Per thread: MirroredStrategy traces every replica in its own thread.
 _chosen = threading.local()
 
 
 @contextlib.contextmanager
 def route(name: str) -> Iterator[None]:
-    """Sends what is computed in the block through one of the batch norms of every dual norm.
+    """Selects the batch norm of every dual norm for forward passes inside the block.
 
-    Outside all blocks, and so for inference and export, the route is "clean". Blocks may be nested;
-    the route before comes back at the end of each.
+    Outside all blocks, as for inference and export, the route is "clean". Blocks may be nested; the
+    previous route is restored at the end of each.
 
-    The route is chosen while TensorFlow traces, in the thread that traces: enter the block inside
-    the training step, next to the call of the net. A `tf.function` traced in one route keeps it:
-    calling it again in a block of the other route runs the old trace. For the same reason a block
-    around `strategy.run` or `fit` does not reach the replicas. Where layers are computed again for
-    the gradient (`tf.recompute_grad`), the block must hold the gradient too.
+    The route is chosen while TensorFlow traces, in the tracing thread: enter the block inside the
+    training step, next to the call of the net. A `tf.function` keeps the route with which it was
+    traced, even if it is called again in a block with the other route. For the same reason, a block
+    around `strategy.run` or `fit` does not reach the replicas. If layers are recomputed for the
+    gradient (`tf.recompute_grad`), the block must include the gradient.
 
     Args:
         name: "clean" or "auxiliary".
 
     Raises:
-        ValueError: There is no such route.
+        ValueError: The route is unknown.
 
     Example:
 
@@ -53,5 +53,5 @@ def route(name: str) -> Iterator[None]:
 
 
 def current_route() -> str:
-    """The route of this thread: "clean" or "auxiliary"."""
+    """Returns the route of this thread, "clean" or "auxiliary"."""
     return getattr(_chosen, "name", ROUTES[0])

@@ -1,4 +1,4 @@
-"""What draws random numbers that a restored run draws again."""
+"""Seeds of layers whose random numbers survive saving and restoring."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tfrobust.ops import sampling
 
 
 class Seeded(keras.layers.Layer):
-    """A layer that has a new seed for each draw.
+    """A layer that provides a new seed for each draw.
 
-    The number of draws so far is a weight, so that a saved and restored run goes on with the draws
-    that it would have made. Under a distribution strategy every replica has seeds of its own, and
-    the draws of all replicas together count once.
+    The number of draws is a weight, so a restored run continues with the draws that it would have
+    made. Under a distribution strategy every replica has its own seeds; the simultaneous draws of
+    all replicas count once.
 
     Args:
-        seed: Whole number from 0 to 2³¹ − 1.
-        **kwargs: `name` and the like, as for every Keras layer.
+        seed: Integer from 0 to 2³¹ − 1. Default 0.
+        **kwargs: Keras layer arguments such as `name`.
 
     Raises:
         ValueError: `seed` is out of range.
@@ -33,7 +33,7 @@ class Seeded(keras.layers.Layer):
     """
 
     def __init__(self, *, seed: int = 0, **kwargs: Any):
-        # Images stay float32 whatever the net computes in: noise of 0.02 is rounded away in bf16.
+        # Images stay float32 in mixed precision: bfloat16 would round away noise of 0.02.
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.seed = validation.check_whole("seed", seed, 0, 2**31 - 1)
@@ -41,7 +41,7 @@ class Seeded(keras.layers.Layer):
         self.built = True
 
     def next_seed(self) -> tf.Tensor:
-        """The seed of the next draw, int32[2]; it is counted."""
+        """Returns the seed of the next draw, int32[2], and counts the draw."""
         count = tf.identity(tf.convert_to_tensor(self._draws))
         self._draws.assign_add(tf.ones([], tf.int64))
         seed = sampling.seed_pair(self.seed, count)
@@ -51,7 +51,7 @@ class Seeded(keras.layers.Layer):
         return seed
 
     def count_from(self, draws: int) -> None:
-        """Goes on as after so many draws."""
+        """Sets the number of draws, to continue as after that many."""
         self._draws.assign(draws)
 
     def get_config(self) -> dict[str, Any]:
@@ -59,10 +59,10 @@ class Seeded(keras.layers.Layer):
 
 
 def counter(layer: keras.layers.Layer, name: str) -> Any:
-    """A whole number that is saved with the layer and may be changed inside a replica.
+    """Creates an integer variable that is saved with the layer and can be changed in a replica.
 
-    "Only the first replica" keeps the copies of a mirrored variable equal: each replica asks for
-    the same change, and it is made once.
+    The aggregation "only first replica" keeps the copies of a mirrored variable equal: every
+    replica requests the same change, which is made once.
     """
     keras_2 = keras.__version__.startswith("2.")
     aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_2 else "only_first_replica"

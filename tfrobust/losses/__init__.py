@@ -1,4 +1,4 @@
-"""Per-image losses: every function returns one number per image, [B]; reducing is the caller's."""
+"""Per-image losses: every function returns shape [B] and leaves the reduction to the caller."""
 
 from tfrobust.losses.classification import cross_entropy
 from tfrobust.losses.consistency import (

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """J0 = −Σ_j y_j log P(y_j | x) (FMA paper [5]; stability training [3]).
+    """Cross-entropy, J0 = −Σ_j y_j log P(y_j | x) (FMA paper [5]; stability training [3]).
 
     Args:
         labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
@@ -20,7 +20,7 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     >>> cross_entropy(tf.constant([0]), tf.constant([[0.0, 0.0]])).numpy()
     array([0.6931472], dtype=float32)
     """
-    labels = tf.convert_to_tensor(labels)  # Keras 3 hands on NumPy's where a step is run eagerly
+    labels = tf.convert_to_tensor(labels)  # Keras 3 passes NumPy arrays when a step runs eagerly
     logits = tf.cast(logits, tf.float32)
     if labels.shape.rank == 2 and labels.shape[-1] == 1 and logits.shape[-1] != 1:
         labels = tf.squeeze(labels, axis=-1)  # [B, 1] -> [B]

@@ -1,4 +1,4 @@
-"""How far apart two predictions of the same image are."""
+"""Divergences between predictions for the same image."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import tensorflow as tf
 
 
 def kl_divergence(reference_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """KL(p ‖ q) = Σ_j p_j (log p_j − log q_j) (stability training [5]).
+    """KL divergence, KL(p ‖ q) = Σ_j p_j (log p_j − log q_j) (stability training [5]).
 
-    The paper prints a minus sign in front of the sum; the Kullback–Leibler divergence is never
-    negative, so that it is a slip. Gradients flow through both arguments.
+    The paper prints a minus sign in front of the sum. That is a misprint, because the divergence is
+    never negative. Gradients flow through both arguments.
 
     Args:
         reference_logits: [B, classes]; p, the prediction on the undistorted image.
         logits: [B, classes]; q, the prediction on the distorted image.
 
     Returns:
-        [B] float32, ≥ 0, in nats. Computed in float32 from log-softmax, so that saturated
-        predictions stay finite.
+        [B] float32, ≥ 0, in nats. Computed in float32 from log-softmax, so the result is finite
+        even for saturated predictions.
 
     Example:
 
@@ -30,9 +30,9 @@ def kl_divergence(reference_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def symmetric_kl_divergence(reference_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """½ (KL(p ‖ q) + KL(q ‖ p)) (stability training [6]).
+    """Symmetric Kullback–Leibler divergence, ½ (KL(p ‖ q) + KL(q ‖ p)) (stability training [6]).
 
-    For distortions where neither image is the undistorted one: rotations, crops.
+    Use it for distortions where neither image is the reference, such as rotations and crops.
 
     Args:
         reference_logits: [B, classes].
@@ -54,21 +54,23 @@ def symmetric_kl_divergence(reference_logits: tf.Tensor, logits: tf.Tensor) -> t
 
 
 def jensen_shannon(*logits: tf.Tensor) -> tf.Tensor:
-    """JSD(p_1, …, p_n) = 1/n Σ_i KL(p_i ‖ M), M = 1/n Σ_i p_i (AugMix and NoisyMix, n = 3).
+    """Jensen–Shannon divergence of several predictions (AugMix and NoisyMix, n = 3).
 
-    How far several predictions of an image are from their mean: from 0, if all are equal, to
-    log n, if no two have a class in common. M is cut to [1e-7, 1] before the logarithm, as in the
-    AugMix authors' code. Gradients flow through every prediction and through M.
+        JSD(p_1, …, p_n) = 1/n Σ_i KL(p_i ‖ M),  M = 1/n Σ_i p_i
+
+    It ranges from 0, when all predictions are equal, to log n, when no two share a class. M is
+    clipped to [1e-7, 1] before the logarithm, as in the AugMix authors' code. Gradients flow
+    through every prediction and through M.
 
     Args:
-        *logits: Two or more, each [B, classes].
+        *logits: Two or more tensors [B, classes].
 
     Returns:
-        [B] float32, ≥ 0 up to rounding, in nats. Computed in float32 from log-softmax, so that
-        saturated predictions stay finite.
+        [B] float32, ≥ 0 up to rounding, in nats. Computed in float32 from log-softmax, so the
+        result is finite even for saturated predictions.
 
     Raises:
-        ValueError: There are fewer than two predictions.
+        ValueError: Fewer than two predictions are given.
 
     Example:
 

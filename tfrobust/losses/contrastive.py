@@ -1,4 +1,4 @@
-"""Contrastive losses: each embedding near its own copy, and away from the others (FCL)."""
+"""Contrastive losses: pull an embedding towards its positive, push it from its negatives (FCL)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-# A vector that is not longer than this is 0 as far as directions go.
+# Vectors no longer than this are treated as 0: they have no direction.
 _SMALLEST_NORM = 1e-6
-# Logit of a negative that is left out: far below all others, and finite, as gradients must be.
-_LEFT_OUT = -1e30
+# Logit of a masked negative: far below all others, but finite, to keep gradients finite.
+_MASKED = -1e30
 
 
 def softmax_contrastive(
@@ -20,22 +20,25 @@ def softmax_contrastive(
     has_negative: Optional[tf.Tensor] = None,
     temperature: float,
 ) -> tf.Tensor:
-    """ℓ_xe = −log( e^{s(z, z⁺)/τ} / (e^{s(z, z⁺)/τ} + Σ_n e^{s(z, n)/τ}) ) (FCL paper [5]).
+    """Softmax cross-entropy contrastive loss (FCL paper [5]).
 
-    s = 1 − dist is the cosine. The negatives n of an image are its own z⁻ and the clean embeddings
-    z_j of the other images of the batch; under a distribution strategy those of the same replica.
-    Gradients flow through all embeddings.
+        ℓ_xe = −log( e^{s(z, z⁺)/τ} / (e^{s(z, z⁺)/τ} + Σ_n e^{s(z, n)/τ}) )
+
+    s = 1 − dist is the cosine similarity. The negatives n of an image are its own z⁻ and the clean
+    embeddings z_j of the other images in the batch (under a distribution strategy, of the same
+    replica). Gradients flow through all embeddings.
 
     Args:
         clean: [B, D]; z.
         positive: [B, D]; z⁺.
-        negative: [B, D]; z⁻. None: the other images are the only negatives, as in CL+Gaussian.
-        has_negative: [B], 0 (or False) where an image's z⁻ is left out. None: nowhere.
+        negative: [B, D]; z⁻. If None, the other images are the only negatives, as in CL+Gaussian.
+        has_negative: [B] mask; where it is 0 (or False), the image's z⁻ is ignored. If None, none
+            is.
         temperature: τ > 0.
 
     Returns:
-        [B] float32, ≥ 0, in nats; 0 where there is no negative. An embedding of zeros has no
-        direction: its cosines are 0, and it gets no gradient.
+        [B] float32, ≥ 0, in nats; 0 for an image without negatives. An all-zero embedding has no
+        direction: its cosines are 0 and it receives no gradient.
 
     Example:
 
@@ -45,12 +48,12 @@ def softmax_contrastive(
     """
     to_positive, to_others, to_negative = _cosines(clean, positive, negative)
     size = tf.shape(to_positive)[0]
-    # The place of z_i itself among the others is free, and takes the positive.
+    # The diagonal, z_i compared with itself, is not a negative; it holds the positive instead.
     logits = _with_diagonal(to_others, to_positive) / temperature  # [B, B]
-    own = tf.fill([size], _LEFT_OUT) if to_negative is None else to_negative / temperature
+    own = tf.fill([size], _MASKED) if to_negative is None else to_negative / temperature
     if has_negative is not None:
-        own = tf.where(tf.cast(has_negative, tf.bool), own, tf.fill([size], _LEFT_OUT))
-    logits = tf.concat([logits, own[:, tf.newaxis]], axis=1)  # [B, B + 1], also where B is 0
+        own = tf.where(tf.cast(has_negative, tf.bool), own, tf.fill([size], _MASKED))
+    logits = tf.concat([logits, own[:, tf.newaxis]], axis=1)  # [B, B + 1], even if B is 0
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.range(size), logits)
 
 
@@ -62,20 +65,23 @@ def margin_contrastive(
     has_negative: Optional[tf.Tensor] = None,
     margin: float,
 ) -> tf.Tensor:
-    """ℓ_margin = dist(z, z⁺)² + Σ_n max(0, γ − dist(z, n))² (FCL paper [4]).
+    """Margin contrastive loss (FCL paper [4]).
 
-    dist = 1 − cosine, in [0, 2]. The negatives are those of `softmax_contrastive`; their sum grows
-    with the batch.
+        ℓ_margin = dist(z, z⁺)² + Σ_n max(0, γ − dist(z, n))²
+
+    dist = 1 − cosine similarity, in [0, 2]. The negatives are the same as in `softmax_contrastive`;
+    their sum grows with the batch size.
 
     Args:
         clean: [B, D]; z.
         positive: [B, D]; z⁺.
-        negative: [B, D]; z⁻. None: the other images are the only negatives.
-        has_negative: [B], 0 (or False) where an image's z⁻ is left out. None: nowhere.
+        negative: [B, D]; z⁻. If None, the other images are the only negatives.
+        has_negative: [B] mask; where it is 0 (or False), the image's z⁻ is ignored. If None, none
+            is.
         margin: γ in [0, 2].
 
     Returns:
-        [B] float32, ≥ 0. An embedding of zeros is at distance 1 from everything.
+        [B] float32, ≥ 0. An all-zero embedding is at distance 1 from every other.
 
     Example:
 
@@ -94,26 +100,25 @@ def margin_contrastive(
 
 
 def _cosines(clean: Any, positive: Any, negative: Any) -> tuple[Any, Any, Any]:
-    """Cosines of each z with its z⁺ [B], with every z_j [B, B], with its z⁻ [B] or None."""
-    clean, positive = _direction(clean), _direction(positive)
+    """Cosines of each z with its z⁺ [B], with every z_j [B, B], and with its z⁻ ([B] or None)."""
+    clean, positive = _unit_vectors(clean), _unit_vectors(positive)
     others = tf.matmul(clean, clean, transpose_b=True)
-    own = None if negative is None else tf.reduce_sum(clean * _direction(negative), axis=1)
+    own = None if negative is None else tf.reduce_sum(clean * _unit_vectors(negative), axis=1)
     return tf.reduce_sum(clean * positive, axis=1), others, own
 
 
 def _with_diagonal(matrix: tf.Tensor, diagonal: tf.Tensor) -> tf.Tensor:
-    """A matrix [B, B] with another diagonal, [B]."""
-    # XLA cannot compile the gradient of `tf.linalg.set_diag` where B is unknown while tracing.
+    """Replaces the diagonal of a [B, B] matrix by [B] values."""
+    # XLA cannot compile the gradient of `tf.linalg.set_diag` if B is unknown while tracing.
     on_it = tf.eye(tf.shape(diagonal)[0], dtype=tf.bool)
     return tf.where(on_it, diagonal[:, tf.newaxis], matrix)
 
 
-def _direction(embeddings: Any) -> tf.Tensor:
-    """Rows of length 1; rows of 0 where there is no direction."""
+def _unit_vectors(embeddings: Any) -> tf.Tensor:
+    """Scales the rows to length 1; rows without a direction become 0."""
     embeddings = tf.cast(embeddings, tf.float32)
     square = tf.reduce_sum(tf.square(embeddings), axis=1, keepdims=True)
     alive = square > _SMALLEST_NORM**2
-    # A safe value inside the root, not only around it: the gradient of the branch that is not
-    # taken must be finite too.
+    # The inner tf.where is needed too: the gradient of the branch not taken must be finite.
     inverse = tf.math.rsqrt(tf.where(alive, square, tf.ones_like(square)))
     return embeddings * tf.where(alive, inverse, tf.zeros_like(square))

@@ -1,4 +1,4 @@
-"""The classification loss of mixed images."""
+"""Classification loss for mixed images."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def mixup_loss(
     partner: tf.Tensor,
     mixing_weight: Any,
 ) -> tf.Tensor:
-    """λ·loss(y) + (1 − λ)·loss(y[partner]) on the logits of mixed images (mixup; NoisyMix).
+    """Mixup loss, λ·loss(y) + (1 − λ)·loss(y[partner]) on the logits of mixed images.
 
-    For the cross-entropy, the same as mixing the labels; but it takes class indices too, and any
-    loss.
+    For cross-entropy this equals mixing the labels, but it also accepts class indices and works
+    with any loss. Used by mixup and NoisyMix.
 
     Args:
-        loss: (labels, logits) to [B], for example `cross_entropy`.
+        loss: Function of (labels, logits) that returns [B], such as `cross_entropy`.
         labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
         logits: [B, classes] of λ·x + (1 − λ)·x[partner].
         partner: int32 [B], the index of each image's partner.
         mixing_weight: λ in [0, 1], scalar or [B].
 
     Returns:
-        [B], as `loss`.
+        [B], in the dtype of `loss`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Training methods: Keras models that add the papers' losses to `model.fit`."""
+"""Training methods: Keras models whose `fit` trains with the papers' losses."""
 
 from tfrobust.methods.adversarial_training import AdversarialTraining
 from tfrobust.methods.advmax import AdvMax

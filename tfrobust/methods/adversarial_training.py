@@ -20,22 +20,21 @@ class AdversarialTraining(RobustModel):
 
         L = μ·L0(x, y) + (1 − μ)·L0(x', y)
 
-    The attack sees the net as it is before the step, in inference mode; both copies carry the
-    label, and no gradient flows through the attack. Clean and attacked images go through the net as
-    one batch, so that BatchNorm normalises both together.
+    The attack uses the net before the step, in inference mode. Both copies have the same label, and
+    no gradient flows through the attack. Clean and attacked images form one batch, so BatchNorm
+    normalises them together.
 
-    With μ = 0, `AdversarialTraining(net, attack=PGD(), mu=0)`, the attacked images alone are
-    trained on (Madry et al.) and alone change the moving statistics. The clean images then go
-    through the net in inference mode, for the metrics only: a weight of their term that is raised
-    later has no effect.
+    With μ = 0, `AdversarialTraining(net, attack=PGD(), mu=0)`, only the attacked images train the
+    net (Madry et al.) and update the moving statistics. The clean images then pass through the net
+    in inference mode, for the metrics only: raising the weight of their term later has no effect.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
-        attack: Attack that makes x'. Default `FGSM()`, the paper's.
-        mu: μ in [0, 1]. Default 0.5, the paper's.
+        attack: Attack that makes x'. Default `FGSM()`, as in the paper.
+        mu: μ in [0, 1]. Default 0.5, as in the paper.
 
     Raises:
-        TypeError: `attack` is no attack.
+        TypeError: `attack` is not an `Attack`.
         ValueError: `mu` is not in [0, 1], or the attack alternates between augmentations.
 
     Example:

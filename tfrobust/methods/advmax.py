@@ -10,13 +10,13 @@ from tfrobust.methods.routed import RoutedModel
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class AdvMax(RoutedModel):
-    """AugMax with the levels of the operators attacked too (AugMax, appendix B).
+    """AugMax that also attacks the operators' levels (AugMax, appendix B).
 
         L = (1 − s)·CE(f(x), y) + s·CE(f(x*), y) + λ·JSD(f(x), f(x̃), f(x*))
 
-    First, as in `AdvMix`, each image takes the worst of five draws of the levels; then, as in
-    `AugMax`, the worst mixture of those chains. One of the baselines of Table 10; the paper's also
-    moves pixels (StAdv), which this one does not. Where the paper is silent, all is as in `AugMax`:
+    First, as in `AdvMix`, each image uses the worst of five draws of the levels; then, as in
+    `AugMax`, the worst mixture of these chains. This is one of the baselines of Table 10, without
+    the paper's displacement of pixels (StAdv). What the paper does not specify is as in `AugMax`:
     the loss, the passes and their routes.
 
     Args:
@@ -25,14 +25,14 @@ class AdvMax(RoutedModel):
         augment: Makes x̃. Default: `AugMix` with the settings of the attack's.
         jsd_weight: λ ≥ 0. Default 10.
         adversarial_weight: s in [0, 1]. Default ½.
-        dual_norms: Whether x* takes the auxiliary route. False sends all through the clean one,
+        dual_norms: Whether x* takes the auxiliary route. If False, all take the clean route,
             for nets without dual norms. Default True.
         one_clean_batch: Whether x and x̃ go through the net as one batch of 2B. Default False.
-        seed: Whole number; the seed of the default attack and augmentation.
+        seed: Integer seed of the default attack and augmentation. Default 0.
 
     Raises:
-        TypeError: `attack` is no attack.
-        ValueError: The net has no dual norms; or a number is out of range.
+        TypeError: `attack` is not an `Attack`.
+        ValueError: The net has no dual norms, or a number is out of range.
 
     Example:
 

@@ -15,31 +15,31 @@ from tfrobust.ops import sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class AugmentationTraining(RobustModel):
-    """Cross-entropy on the clean and on the augmented images (FMA paper, section 2.1).
+    """Cross-entropy on clean and augmented images (FMA paper, section 2.1).
 
         J = s·J0(x) + (1 − s)·J0(x̃)
 
-    With s = ½, the mean over the data set extended by one augmented copy of every image. Clean and
-    augmented images go through the net as one batch. `augmented_weight` and `probability` give two
-    other forms of it:
+    With s = ½ this is the mean over the data set extended by one augmented copy of every image.
+    Clean and augmented images form one batch. `augmented_weight` and `probability` select two other
+    forms:
 
-    - w: J = J0(x) + w·J0(x̃), an extra loss on an augmented copy (FCL's "XE + Gaussian", whose w
-      is 10⁻⁴);
+    - w: J = J0(x) + w·J0(x̃), an additional loss on an augmented copy (FCL's "XE + Gaussian", with
+      w = 10⁻⁴);
     - p: J = J0(x̂), where x̂ is x̃ with probability p and x otherwise, drawn for each image: data
       augmentation (DA; stability training, section 4.3). The net sees one copy of each image, and
-      the metrics of the training are those of x̂. With p = 1 it sees augmented images only (FCL's
-      "Patch Gaussian + XE").
+      the training metrics are those on x̂. With p = 1 it sees augmented images only (FCL's "Patch
+      Gaussian + XE").
 
-    An attack may stand for the augmentation: with s it is adversarial training.
+    The augmentation may be an attack: the form with s is then adversarial training.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
         augment: Augmentation layer, or attack, that makes x̃.
         clean_weight: s in [0, 1]. Default 0.5.
-        augmented_weight: w ≥ 0. Default None: the form with s.
-        probability: p in [0, 1]. Default None: the form with s. The stability-training paper takes
+        augmented_weight: w ≥ 0. Default None, the form with s.
+        probability: p in [0, 1]. Default None, the form with s. The stability-training paper uses
             0.5 and 1.
-        seed: Whole number; for p alone.
+        seed: Integer seed, used only with p. Default 0.
 
     Raises:
         ValueError: A number is out of range, or more than one of the three is given.
@@ -92,7 +92,7 @@ class AugmentationTraining(RobustModel):
         if self.seeds is None:
             return views
         seed = sampling.fold_in(self.seeds.next_seed(), "augmentation_training")
-        # All images are augmented: so it works for attacks and crops, and can be compiled.
+        # All images are augmented, which works for attacks and crops and can be compiled.
         drawn = sampling.uniform(seed, [tf.shape(images)[0], 1, 1, 1]) < self.probability
         return {"augmented": tf.where(drawn, views["augmented"], views["clean"])}
 

@@ -10,12 +10,12 @@ from tfrobust.methods.routed import RoutedModel
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class AugMixPGDAT(RoutedModel):
-    """AugMix and adversarial images side by side (AugMix+PGDAT; AugMax, section 4.3).
+    """AugMix with PGD adversarial training (AugMix+PGDAT; AugMax, section 4.3).
 
         L = (1 − s)·CE(f(x), y) + s·CE(f(x*), y) + λ·JSD(f(x), f(x̃), f(x*))
 
     x̃ is an AugMix image, x* an adversarial one (PGD): the paper's "naive" way to have diversity and
-    hardness, a baseline of its Table 10. Where the paper is silent, all is as in `AugMax`: the
+    hardness, a baseline of its Table 10. What the paper does not specify is as in `AugMax`: the
     loss, the passes and their routes.
 
     Args:
@@ -24,14 +24,14 @@ class AugMixPGDAT(RoutedModel):
         augment: Makes x̃. Default `AugMix()`.
         jsd_weight: λ ≥ 0. Default 10.
         adversarial_weight: s in [0, 1]. Default ½.
-        dual_norms: Whether x* takes the auxiliary route. False sends all through the clean one,
+        dual_norms: Whether x* takes the auxiliary route. If False, all take the clean route,
             for nets without dual norms. Default True.
         one_clean_batch: Whether x and x̃ go through the net as one batch of 2B. Default False.
-        seed: Whole number; the seed of the default attack and augmentation.
+        seed: Integer seed of the default attack and augmentation. Default 0.
 
     Raises:
-        TypeError: `attack` is no attack.
-        ValueError: The net has no dual norms; or a number is out of range.
+        TypeError: `attack` is not an `Attack`.
+        ValueError: The net has no dual norms, or a number is out of range.
 
     Example:
 

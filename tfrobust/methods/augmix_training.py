@@ -15,30 +15,29 @@ from tfrobust.methods.base import RobustModel, Terms
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class AugMixTraining(RobustModel):
-    """Predictions on an image and on two AugMix views of it must agree (AugMix paper, section 3).
+    """Cross-entropy, and consistency of an image with two AugMix views (AugMix, section 3).
 
         L = CE(x, y) + λ·JSD(p(x), p(x_augmix1), p(x_augmix2))
 
-    The labels are used on the clean image only; gradients flow through all three predictions. The
-    three views go through the net as one batch of 3B, so that BatchNorm normalises with the
-    statistics of all of them.
+    The labels are used for the clean image only; gradients flow through all three predictions. The
+    three views form one batch of 3B, so BatchNorm uses the statistics of all of them.
 
-    Without the Jensen–Shannon divergence the paper trains CE(x_augmix, y): on one AugMix view, one
-    batch of B. The accuracy shown during training is then that on this view.
+    Without the Jensen–Shannon divergence the paper trains with CE(x_augmix, y) on one AugMix view,
+    a batch of B. The training accuracy is then that on this view.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
-        augment: Layer that makes the augmented views, each with draws of its own. Default
-            "augmix": `augment.AugMix()`, severity 3 as on CIFAR. None, together with `jsd=False`,
-            is plain training.
-        jsd: Whether the predictions are compared. Default True.
-        jsd_weight: λ ≥ 0. Default 12, the paper's. Where it is 0, the augmented views still take
-            part in the statistics of BatchNorm.
-        seed: Whole number; the seed of the default AugMix.
+        augment: Layer that makes the augmented views, each with its own draws. Default "augmix":
+            `augment.AugMix()`, severity 3 as on CIFAR. None, together with `jsd=False`, is plain
+            training.
+        jsd: Whether to compare the predictions. Default True.
+        jsd_weight: λ ≥ 0. Default 12, as in the paper. Even if it is 0, the augmented views
+            contribute to the statistics of BatchNorm.
+        seed: Integer seed of the default AugMix. Default 0.
 
     Raises:
-        ValueError: `jsd_weight` is negative or not finite; or the predictions are to be compared
-            and there is no augmentation.
+        ValueError: `jsd_weight` is negative or not finite, or `jsd` is True without an
+            augmentation.
 
     Example:
 
@@ -74,7 +73,7 @@ class AugMixTraining(RobustModel):
         self.jsd, self.jsd_weight, self.seed = bool(jsd), jsd_weight, seed
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The images that go through the net together, the one with the labels first."""
+        """Makes the views of one batch; the labels belong to the first."""
         if self.augment is None:
             return {"clean": images}
         if not self.jsd:
@@ -91,12 +90,12 @@ class AugMixTraining(RobustModel):
         return logits[0], {**terms, **self.consistency(logits)}
 
     def consistency(self, logits: list[tf.Tensor]) -> Terms:
-        """The Jensen–Shannon divergence of the views, where it is wanted: name to [B]."""
+        """The Jensen–Shannon divergence of the views as a term, or no terms without `jsd`."""
         return {"jsd": consistency.jensen_shannon(*logits)} if self.jsd else {}
 
     def get_config(self) -> dict[str, Any]:
         return {
-            "augment": None,  # the base leaves it out, and here that would mean AugMix
+            "augment": None,  # the base class omits None, and here the default is AugMix
             **super().get_config(),
             "jsd": self.jsd,
             "jsd_weight": self.jsd_weight,

@@ -1,4 +1,4 @@
-"""The training step that all methods share."""
+"""Base class of the training methods."""
 
 from __future__ import annotations
 
@@ -28,36 +28,35 @@ Terms = dict[str, tf.Tensor]
 
 
 class RobustModel(CompiledStep, DistributedModel):
-    """A net and a way to train it: `compile`, `fit`, `evaluate`, `predict` and `save` as ever.
+    """Base class of methods, which train a net with `compile` and `fit` like any Keras model.
 
-    A method says what a step looks at and what it is charged for:
+    A method defines the inputs and the losses of a step:
 
-    - `views(images, labels)` makes the inputs of the step; no gradient reaches the weights there;
+    - `views(images, labels)` makes the inputs; no gradient flows to the weights there;
     - `terms(views, labels)` runs the net and returns the clean logits and named losses, one
-      number an image.
+      number per image.
 
     The base class does the rest: loss = Σ_terms weight · mean over the images of the global
-    batch, plus the net's own regularisation losses. The weights are variables, so that a callback
-    may change them between steps without tracing again, and each term is in `history`.
+    batch, plus the net's own regularisation losses. The weights are variables, so a callback can
+    change them between steps without retracing. Each term is reported in `history`.
+
+    With `compile(jit_compile=True)` XLA compiles `terms` and its gradient; `views` stays outside.
+    `compile` needs no loss: the default is cross-entropy from logits, for integer and one-hot
+    labels. Another classification loss must work on logits.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
-        term_weights: Name of every term that `terms` returns to its weight.
-        augment: The augmentation or attack, where the method has one.
-        **kwargs: `name` and the like, as for every Keras model.
-
-    With `compile(jit_compile=True)` XLA compiles `terms` and its gradient; `views` stays outside.
-
-    `compile` takes no loss: cross-entropy from logits is the default, for integer and one-hot
-    labels. Another classification loss is accepted if it works on logits.
+        term_weights: Weight of every term that `terms` returns, by name.
+        augment: The augmentation or attack, if the method has one.
+        **kwargs: Keras model arguments such as `name`.
 
     Raises:
-        ValueError: The net has several outputs, or ends in a softmax or sigmoid; or the
+        ValueError: The net has several outputs, or ends in a softmax or sigmoid, or the
             augmentation mixes labels.
-        TypeError: `net` is no Keras model, or `augment` is not a layer.
+        TypeError: `net` is not a Keras model, or `augment` is not a layer.
     """
 
-    #: Images that a step needs: 2 where they are compared or mixed with one another.
+    #: Images that a step needs: 2 if they are compared or mixed with one another.
     smallest_batch: int = 1
     #: Whether the loss of an image depends on the others of its batch (apart from BatchNorm).
     compares_images: bool = False
@@ -95,28 +94,28 @@ class RobustModel(CompiledStep, DistributedModel):
             )
             for name, weight in term_weights.items()
         }
-        #: The weights that the method was made with, whatever a callback has changed since.
+        #: The initial term weights, regardless of later changes by callbacks.
         self.own_term_weights = types.MappingProxyType(dict(term_weights))
         self._loss_mean = keras.metrics.Mean(name="loss")
         self._term_means = {name: keras.metrics.Mean(name=name) for name in term_weights}
-        # The net has its weights: a loaded model can be restored before its first call.
+        # The net is built, so a loaded model can be restored before its first call.
         self.built = True
 
     # What a method defines -----------------------------------------------------------------
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, Any]:
-        """Makes the images that the step looks at: clean, and augmented where there is a way.
+        """Makes the inputs of a step: clean and, if there is an augmentation, augmented images.
 
         Args:
             images: [B, H, W, C] in [0, 1].
             labels: [B] or [B, classes].
 
         Returns:
-            Name to images, each [B, H, W, C]; and whatever else is random and `terms` needs.
+            Images by name, each [B, H, W, C], and any other random draws that `terms` needs.
         """
         if self.augment is None:
             return {"clean": images}
-        # Outside training an augmentation returns its input; one that crops, the centre of it.
+        # Outside training an augmentation returns its input or, if it crops, the centre crop.
         return {
             "clean": self.augment(images, training=False),
             "augmented": self.perturbed(self.augment, images, labels),
@@ -126,22 +125,22 @@ class RobustModel(CompiledStep, DistributedModel):
         """Runs the net on the views.
 
         Args:
-            views: What `views` returned.
+            views: The result of `views`.
             labels: [B] or [B, classes].
 
         Returns:
-            The logits of the clean images, [B, classes], and the losses: name to [B].
+            The logits of the clean images, [B, classes], and the losses by name, each [B].
         """
         raise NotImplementedError
 
     # For the methods -----------------------------------------------------------------------
 
     def classification_loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """J0 for each image: the loss given to `compile`, or cross-entropy. [B] float32."""
+        """J0 of each image, [B] float32: the loss given to `compile`, or cross-entropy."""
         return self._per_image_loss()(labels, tf.cast(logits, tf.float32))
 
     def perturbed(self, by: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """The images changed by an augmentation, or by an attack on the net. [B, H, W, C]."""
+        """Applies an augmentation, or an attack on the net, to images [B, H, W, C]."""
         if isinstance(by, Attack):
             return by.perturb(self.net, images, labels)
         return by(images, training=True)
@@ -149,14 +148,14 @@ class RobustModel(CompiledStep, DistributedModel):
     def forward_together(self, *views: tf.Tensor) -> list[tf.Tensor]:
         """Runs the net once on several views stacked into one batch.
 
-        One batch of 2B is faster than two of B. BatchNorm then normalises with the statistics of
-        all views together.
+        One batch of 2B is faster than two of B. BatchNorm then uses the statistics of all views
+        together.
 
         Args:
             *views: Each [B, H, W, C].
 
         Returns:
-            Logits of each view, [B, classes].
+            The logits of each view, [B, classes].
         """
         logits = self.net(tf.concat(views, axis=0), training=True)
         return tf.split(logits, len(views), axis=0)
@@ -164,11 +163,11 @@ class RobustModel(CompiledStep, DistributedModel):
     # What Keras calls ----------------------------------------------------------------------
 
     def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
-        """Logits of the plain net, [B, classes]."""
+        """Returns the logits of the net, [B, classes]."""
         return self.net(images, training=training)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; images and labels are checked before the first step."""
+        """Trains like `keras.Model.fit`, after checking images and labels."""
         check_data(x, y, self.net, "training", self.augment)
         batch_size = args[0] if args else kwargs.get("batch_size")  # Keras' third argument
         check_batch_size(x, batch_size, self.smallest_batch)
@@ -191,7 +190,7 @@ class RobustModel(CompiledStep, DistributedModel):
             views, labels, sample_weight, _global_batch_size(images)
         )
         step = tf.convert_to_tensor(self.optimizer.iterations) + 1
-        # Gradients do not depend on the value of the loss: they are made to wait for its check.
+        # Gradients do not depend on the loss's value, so they must wait for the check explicitly.
         with tf.control_dependencies(nan_guard.checks_of(terms, step)):
             gradients = [g if g is None else tf.identity(g) for g in gradients]
         self._apply(gradients)
@@ -201,7 +200,7 @@ class RobustModel(CompiledStep, DistributedModel):
         return self.reported(self.compute_metrics(images, labels, logits, sample_weight))
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """The classification loss and the metrics on the images as they are."""
+        """Computes the classification loss and the metrics on unperturbed images."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         validation.check_image_spec(images.shape, images.dtype)
         logits = self.maybe_jit(self)(images, training=False)
@@ -212,7 +211,7 @@ class RobustModel(CompiledStep, DistributedModel):
 
     @property
     def metrics(self) -> list[Any]:
-        # Keras has a loss tracker of its own; ours goes by the same name and is the one fed here.
+        # Replaces Keras' own loss tracker, which has the same name but is not updated here.
         ours = [self._loss_mean, *self._term_means.values()]
         names = {metric.name for metric in ours}
         return ours + [metric for metric in super().metrics if metric.name not in names]
@@ -237,10 +236,10 @@ class RobustModel(CompiledStep, DistributedModel):
     def _forward_backward(
         self, views: dict[str, Any], labels: tf.Tensor, sample_weight: Any, batch: tf.Tensor
     ) -> tuple[tf.Tensor, Terms, tf.Tensor, list[Any]]:
-        """The net forth and back: clean logits, terms, loss of each image, and gradients.
+        """Forward and backward pass: clean logits, terms, loss of each image, and gradients.
 
         Args:
-            views: What `views` returned.
+            views: The result of `views`.
             labels: [B] or [B, classes].
             sample_weight: [B], or None.
             batch: Size of the global batch.
@@ -252,9 +251,9 @@ class RobustModel(CompiledStep, DistributedModel):
             )
             if sample_weight is not None:
                 per_image *= tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
-            # Gradients of the replicas are summed. So every image counts 1 / (size of the global
-            # batch), also where the last batch does not divide evenly, and what does not belong
-            # to images counts 1 / replicas.
+            # Gradients are summed over replicas. So every image has the weight 1 / (global batch
+            # size), even if the last batch does not divide evenly, and the regularisation
+            # 1 / replicas.
             regularisation = tf.add_n(
                 [tf.zeros([]), *(tf.cast(r, tf.float32) for r in self.losses)]
             )
@@ -271,7 +270,7 @@ class RobustModel(CompiledStep, DistributedModel):
         if isinstance(loss, keras.losses.Loss):
             from_logits = loss.get_config().get("from_logits", True)
             loss = loss.call
-        else:  # a function named by a string computes from probabilities
+        else:  # a function found by its name expects probabilities
             from_logits = "crossentropy" not in getattr(loss, "__name__", "")
         if not from_logits:
             raise ValueError(
@@ -281,7 +280,7 @@ class RobustModel(CompiledStep, DistributedModel):
         return loss
 
     def _scale_loss(self, loss: tf.Tensor) -> tf.Tensor:
-        # Mixed float16: Keras 3 optimizers scale by themselves, Keras 2 wraps them.
+        # For mixed float16, Keras 3 optimizers scale the loss themselves; Keras 2 wraps them.
         for name in ("scale_loss", "get_scaled_loss"):
             if hasattr(self.optimizer, name):
                 loss = getattr(self.optimizer, name)(loss)

@@ -14,7 +14,7 @@ from tfrobust.methods.base import RobustModel, Terms
 class Baseline(RobustModel):
     """Cross-entropy on clean images: J0(x) (FMA paper [5]).
 
-    What the other methods are compared with, and what they start from.
+    The baseline of the other methods, and the starting point of those that finetune.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.

@@ -1,4 +1,4 @@
-"""Steps whose passes through the net XLA compiles, and nothing else."""
+"""XLA compilation of the forward and backward pass within a step."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import tensorflow as tf
 
 
 class CompiledStep(keras.Model):
-    """What `compile(jit_compile=True)` means: the net, forth and back, is compiled by XLA.
+    """Base class in which `jit_compile=True` compiles only the forward and backward pass.
 
-    Keras would compile whole steps, which XLA cannot do with augmentations and attacks whose sizes
-    are known only when they run, nor on several devices, and there nothing can stop a step. So
-    Keras is told that nothing is to be compiled; `maybe_jit` compiles what a step hands to it.
+    Keras would compile whole steps. XLA cannot do that with augmentations and attacks whose sizes
+    are known only at run time, nor on several devices, and a compiled step cannot be stopped by a
+    check. So Keras sees `jit_compile` as False, and a step compiles its parts with `maybe_jit`.
     """
 
     _keras_asks = False
 
     @property
     def jit_compile(self) -> bool:
-        """Whether XLA compiles the passes through the net; to Keras' own functions always false."""
-        # Keras 3 asks where it makes its functions, Keras 2 inside them, also when they are eager.
+        """Whether XLA compiles the passes through the net; False for Keras' own functions."""
+        # Keras 3 asks when it makes its functions, Keras 2 inside them, even in eager mode.
         asked_by_keras = self._keras_asks or tf.inside_function() or self.run_eagerly
         return bool(self._jit_compile) and not asked_by_keras
 
@@ -47,24 +47,25 @@ class CompiledStep(keras.Model):
         return self.maybe_jit(super().predict_step)(data)
 
     def maybe_jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, compiled by XLA if `compile` asked for it and the step is a graph.
+        """Compiles a function with XLA if `compile` requested it and the step is a graph.
 
-        To be called, and the result used, inside the step: every trace, and so every replica, then
-        has a compiled function with variables of its own.
+        Call it, and use the result, inside the step: every trace, and thus every replica, then has
+        its own compiled function.
 
         Args:
-            function: Takes and returns nested structures of tensors. Variables may be changed, but
-                not by what replicas do together: counters of draws, synchronised batch statistics.
+            function: Takes and returns nested structures of tensors. It may change variables, but
+                not by operations across replicas, such as counters of draws or synchronised batch
+                statistics.
         """
         if not self._jit_compile or tf.executing_eagerly():
             return function
-        # Keras 2 converts Python's `if` and `while` in the layers that it calls, Keras 3 does not.
+        # Keras 2 applies AutoGraph to the layers that it calls, Keras 3 does not.
         keras_2 = keras.__version__.startswith("2.")
         return tf.function(function, jit_compile=True, autograph=keras_2)
 
     def _resolve_auto_jit_compile(self) -> bool:
-        # What Keras 3 does where `compile` does not say; Keras 2 does the same. XLA makes these
-        # steps slower on a CPU; whoever wants it can ask for it with `jit_compile=True`.
+        # Keras 3 calls this if `compile` does not specify `jit_compile`; Keras 2 defaults to False.
+        # XLA makes these steps slower on a CPU and must be requested with `jit_compile=True`.
         return False
 
     @contextlib.contextmanager

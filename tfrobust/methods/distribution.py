@@ -1,4 +1,4 @@
-"""What Keras' `fit` needs help with on several devices."""
+"""Workarounds for Keras' `fit` on several devices."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import tensorflow as tf
 
 
 class DistributedModel(keras.Model):
-    """A model whose `fit` and `evaluate` are those of one device, whatever the strategy.
+    """A model whose `fit` and `evaluate` work under any strategy as on one device.
 
-    Keras 2 adds up over workers what `test_step` returns, though each worker has the whole.
+    Keras 2 sums the results of `test_step` over workers, although each worker has the total.
 
-    Keras 3 looks at a first batch to make the variables of the metrics. Under a strategy that
-    takes the order of one epoch, so that another one is trained on first, and among several
-    workers it fails, as does averaging the numbers of a step, which it takes for vectors. So it is
-    told what a batch looks like, and given vectors. (Seen in Keras 3.15; the names of its methods
-    are not public, and without them it is as it would be.)
+    Keras 3 reads a first batch to create the variables of the metrics. Under a strategy this uses
+    up the shuffled order of one epoch, so that training starts with another; with several workers
+    it fails, as does averaging a step's results, which Keras expects to be vectors. So the model is
+    built from the data's specification, and results are returned as vectors. (As of Keras 3.15. The
+    overridden methods are not public; if they disappear, Keras' own behaviour remains.)
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -26,13 +26,13 @@ class DistributedModel(keras.Model):
             self.distribute_reduction_method = "first"
 
     def reported(self, logs: dict[str, Any]) -> dict[str, Any]:
-        """What a step returns, so that Keras takes it for what it is.
+        """Prepares the results of a step for Keras.
 
         Args:
-            logs: Name to number.
+            logs: Numbers by name.
 
         Returns:
-            The same, as vectors where Keras 3 averages over workers.
+            The same numbers, as vectors if Keras 3 averages over workers.
         """
         strategy = self.distribute_strategy
         several = getattr(strategy.extended, "_in_multi_worker_mode", lambda: False)
@@ -46,9 +46,9 @@ class DistributedModel(keras.Model):
             return
         spec = iterator.data_adapter.get_tf_dataset().element_spec
         with self.distribute_strategy.scope():
-            self._symbolic_build(data_batch=tf.nest.map_structure(_like, spec))
+            self._symbolic_build(data_batch=tf.nest.map_structure(_example, spec))
 
 
-def _like(spec: tf.TensorSpec) -> tf.Tensor:
-    """Zeros that look like a batch of one."""
+def _example(spec: tf.TensorSpec) -> tf.Tensor:
+    """Zeros in the form of a batch of one."""
     return tf.zeros([size or 1 for size in spec.shape], spec.dtype)

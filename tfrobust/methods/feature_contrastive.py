@@ -17,9 +17,9 @@ from tfrobust.losses import contrastive
 from tfrobust.methods.base import RobustModel, Terms
 from tfrobust.ops import noise
 
-#: Appendix B: the arguments for each data set (noisy CIFAR, CIFAR-C and ImageNet-C agree, but for
-#: the ramp and Patch Gaussian's σ). "_pg" goes with `augment=PatchGaussian(...)`, "_cl" is the
-#: baseline CL+Gaussian. Start and ramp of the weight: `callbacks.LossWeightSchedule`.
+#: Arguments for each data set from appendix B (noisy CIFAR, CIFAR-C and ImageNet-C agree, except
+#: for the ramp and Patch Gaussian's σ). "_pg" is for `augment=PatchGaussian(...)`, "_cl" is the
+#: baseline CL+Gaussian. For start and ramp of the weight see `callbacks.LossWeightSchedule`.
 PUBLISHED_SETTINGS: dict[str, dict[str, Any]] = {
     "mnist": {"weight": 1e-3, "k": 256, "sigma": 0.5, "temperature": 0.1},
     "cifar10": {"weight": 1e-4, "k": 256, "sigma": 0.5, "temperature": 2.0},
@@ -36,25 +36,25 @@ PUBLISHED_SETTINGS: dict[str, dict[str, Any]] = {
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class FeatureContrastive(RobustModel):
-    """The embedding must move with useful inputs, and with them alone (FCL paper, Algorithm 1).
+    """Feature contrastive learning: sensitivity to useful inputs only (FCL paper, Algorithm 1).
 
         J = ℓ(x) + λ·ℓ_FCL(φ(x), φ(x⁺), φ(x⁻))
 
-    The utility `|∂ℓ/∂x|` of each input entry is computed on the net in inference mode. x⁺ has noise
-    N(0, σ²) on the k entries of lowest utility, x⁻ on the k of highest, both clipped to [0, 1];
-    where the largest utility of an image is below 10⁻¹² its x⁻ is left out. ℓ_FCL draws φ(x) to
-    φ(x⁺), and away from φ(x⁻) and from the φ(x_j) of the other images of the batch (under a
-    distribution strategy, of the same replica). The labels are used on x only.
+    The utility `|∂ℓ/∂x|` of each input entry is computed with the net in inference mode. x⁺ has
+    noise N(0, σ²) on the k entries of lowest utility, x⁻ on the k of highest, both clipped to
+    [0, 1]; if the largest utility of an image is below 10⁻¹², its x⁻ is ignored. ℓ_FCL pulls φ(x)
+    towards φ(x⁺) and pushes it away from φ(x⁻) and from the φ(x_j) of the other images in the batch
+    (under a distribution strategy, of the same replica). The labels are used for x only.
 
-    x, x⁺ and x⁻ go through the net as one batch, and so share BatchNorm's statistics. The paper
-    keeps λ at 0 for the first part of the training and raises it along a line:
-    `callbacks.LossWeightSchedule("fcl", start=..., ramp=...)`. While λ = 0 the step is the
-    baseline's, at its cost, and "fcl" reads 0; but under a distribution strategy, and with layers
-    that are not Keras' own or have an activity regularizer, all of it is computed: there train a
-    `Baseline` first, on the same net.
+    x, x⁺ and x⁻ form one batch and share BatchNorm's statistics. The paper keeps λ at 0 for the
+    first part of the training and then raises it linearly:
+    `callbacks.LossWeightSchedule("fcl", start=..., ramp=...)`. While λ = 0, a step is that of the
+    baseline, at the same cost, and "fcl" is reported as 0. However, under a distribution strategy,
+    and with layers that are not Keras' own or have an activity regularizer, everything is computed;
+    then train a `Baseline` first, on the same net.
 
-    The loss is a mean over the images; the paper's Algorithm 1 sums ℓ_FCL over the batch. If its ℓ
-    is a mean nevertheless, its λ is to be multiplied by the size of the batch: 1e-4 is then 0.1.
+    The loss is a mean over the images, while the paper's Algorithm 1 sums ℓ_FCL over the batch. If
+    its ℓ is nevertheless a mean, its λ must be multiplied by the batch size: 1e-4 becomes 0.1.
 
     The baselines of the paper's section 4.2:
 
@@ -65,23 +65,23 @@ class FeatureContrastive(RobustModel):
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
-        augment: Augmentation layer that x goes through first; None for none.
+        augment: Augmentation layer that is applied to x first. Default None.
         weight: λ ≥ 0. Default 1e-4, as for CIFAR-10. ℓ_FCL is a mean here: if the paper means its
-            sum, this is to be the batch size times as large, which worked on `corner_digits`.
-        k: Number of entries, one channel of one pixel each, that get noise; from 1 to all of an
+            sum, the weight must be larger by the batch size, which worked on `corner_digits`.
+        k: Number of entries (one channel of one pixel each) that get noise, from 1 to all of an
             image. Default 256, as for CIFAR-10.
         sigma: σ in [0, 10]. Default 0.5, as for CIFAR-10.
         temperature: τ above 0, up to 1000. Default 2, as for CIFAR-10 without Patch Gaussian.
-        loss: "softmax" (the paper's choice [5]) or "margin" [4].
-        margin: γ in [0, 2] of the margin loss, a cosine distance. The paper prints none; default 1.
-        positive: "utility" for FCL; "gaussian" for CL+Gaussian: x⁺ is the whole image with noise,
-            there is no x⁻, and no utility is computed.
-        embedding_layer: Name of the layer whose output is φ; None takes the penultimate one, as
-            `tfrobust.layers.embedding` says.
-        seed: Whole number.
+        loss: "softmax" (default, the paper's choice [5]) or "margin" [4].
+        margin: γ in [0, 2] of the margin loss, a cosine distance. Default 1; the paper gives none.
+        positive: "utility" (default) for FCL, or "gaussian" for CL+Gaussian, where x⁺ is the image
+            with noise everywhere, there is no x⁻, and no utility is computed.
+        embedding_layer: Name of the layer whose output is φ. Default: the penultimate layer, see
+            `tfrobust.layers.embedding`.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: An argument is out of range, or the net has no such layer.
+        ValueError: An argument is out of range, or the net has no layer `embedding_layer`.
 
     Example:
 
@@ -129,15 +129,17 @@ class FeatureContrastive(RobustModel):
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         if self.augment is not None:
             images = self.perturbed(self.augment, images, labels)
-        seed = self.seeds.next_seed()  # counted also while nothing is drawn
+        seed = self.seeds.next_seed()  # counts the draw even if nothing is drawn
         names = ["clean", "positive"] + ["negative"] * (self.positive == "utility")
         same = {**dict.fromkeys(names, images), "has_negative": tf.zeros([tf.shape(images)[0]])}
-        return self._while_on(lambda: self._changed(images, labels, seed), lambda: same)
+        return self._unless_weight_is_zero(
+            lambda: self._contrastive_views(images, labels, seed), lambda: same
+        )
 
-    def _changed(
+    def _contrastive_views(
         self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """x, x⁺ and x⁻, and [B] whether the image has an x⁻."""
+        """x, x⁺ and x⁻, and whether each image has an x⁻, [B]."""
         if self.positive == "gaussian":
             noisy = noise.gaussian_noise(images, self.sigma, seed)
             none = tf.zeros([tf.shape(images)[0]])
@@ -148,7 +150,9 @@ class FeatureContrastive(RobustModel):
         return {"clean": images, "positive": low, "negative": high, "has_negative": kept}
 
     def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
-        logits, fcl = self._while_on(lambda: self._contrast(views), lambda: self._plain(views))
+        logits, fcl = self._unless_weight_is_zero(
+            lambda: self._contrast(views), lambda: self._baseline_step(views)
+        )
         return logits, {"cross_entropy": self.classification_loss(labels, logits), "fcl": fcl}
 
     def _contrast(self, views: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -166,13 +170,13 @@ class FeatureContrastive(RobustModel):
             *embeddings, has_negative=kept, margin=self.margin
         )
 
-    def _plain(self, views: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _baseline_step(self, views: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         logits = self.net(views["clean"], training=True)
         return logits, tf.zeros([tf.shape(logits)[0]])
 
-    def _while_on(self, on: Callable[[], Any], off: Callable[[], Any]) -> Any:
-        """`on()`; while the weight is 0, if that can be decided inside the step, `off()`."""
-        # Replicas cannot update BatchNorm inside a condition, and losses of layers cannot leave it.
+    def _unless_weight_is_zero(self, on: Callable[[], Any], off: Callable[[], Any]) -> Any:
+        """Returns `on()`, or `off()` while the weight is 0 if a condition is possible."""
+        # Replicas cannot update BatchNorm inside a condition, and layers' losses cannot leave it.
         if not self._can_skip or tf.distribute.has_strategy():
             return on()
         return tf.cond(tf.not_equal(tf.convert_to_tensor(self.term_weights["fcl"]), 0.0), on, off)

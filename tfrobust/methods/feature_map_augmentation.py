@@ -16,20 +16,20 @@ from tfrobust.methods.base import RobustModel, Terms
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class FeatureMapAugmentation(RobustModel):
-    """No feature map may change with the image (FMA paper [4, 6]).
+    """Cross-entropy, and stability of all feature maps under augmentation (FMA paper [4, 6]).
 
         J = J0(x) + γ·J_FMA(x, x̃)
 
-    J_FMA compares every ReLU output of the net on the clean and on the augmented image; the labels
-    are used on the clean image only. Clean and augmented images go through the net as one batch.
-    The method is meant for finetuning a net that was trained on clean images. It works better on
-    nets with normalisation layers: J_FMA divides by the mean of the map, so that a net without
-    them can lower it by raising that mean.
+    J_FMA compares every ReLU output of the net on the clean and the augmented image; the labels are
+    used for the clean image only. Clean and augmented images form one batch. The method is meant
+    for finetuning a net that was trained on clean images. It works better on nets with
+    normalisation layers: J_FMA divides by the mean of the map, so a net without them can lower it
+    by raising that mean.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits, with ReLUs.
-        augment: Augmentation layer that makes x̃; the paper's is `augment.combined`.
-        gamma: γ ≥ 0. The paper finds it by grid search and does not print it; default 0.1.
+        augment: Augmentation layer that makes x̃; the paper uses `augment.combined`.
+        gamma: γ ≥ 0. Default 0.1; the paper finds it by grid search and does not give it.
 
     Raises:
         ValueError: The net has no ReLU output, or `gamma` is negative or not finite.

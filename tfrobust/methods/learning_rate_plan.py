@@ -1,4 +1,4 @@
-"""The papers' learning rates, from the first step to the last."""
+"""The papers' learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tfrobust import validation
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How a paper trains.
+    """Optimizer settings of a paper.
 
     Args:
-        source: Paper and place.
-        form: "constant", "steps" (falls at some epochs), "exponential" (falls after each epoch),
-            "cosine_per_step" or "cosine_per_epoch" (a half cosine).
-        learning_rate: Learning rate at the start, or after the warm-up.
+        source: Paper and section.
+        form: "constant", "steps" (drops at some epochs), "exponential" (drops after each epoch),
+            "cosine_per_step" or "cosine_per_epoch" (half a cosine).
+        learning_rate: Initial learning rate, or that after the warm-up.
         epochs: Number of epochs.
-        batch_size: Images a step; None where the paper does not say.
-        per_256: Whether the learning rate is for 256 images per step, and grows with their number.
-        falls: "steps": (number of epochs done, factor on the learning rate from there on).
-        factor: "exponential": factor on the learning rate after each epoch.
-        final: "cosine_...": learning rate at the end.
-        warm_up: Number of epochs in which the learning rate rises from 0 along a line.
-        momentum: Momentum of SGD; None stands for Adam.
-        nesterov: Whether it is Nesterov's.
-        weight_decay: Weight decay, an argument of the nets; None where the paper names none.
+        batch_size: Images per step; None if the paper does not give it.
+        per_256: Whether the learning rate is for 256 images per step and scales with their number.
+        falls: For "steps": pairs of (epochs done, factor of the learning rate from then on).
+        factor: For "exponential": factor of the learning rate after each epoch.
+        final: For "cosine_...": final learning rate.
+        warm_up: Number of epochs in which the learning rate rises linearly from 0.
+        momentum: Momentum of SGD; None for Adam.
+        nesterov: Whether to use Nesterov momentum.
+        weight_decay: Weight decay, an argument of the nets; None if the paper does not give it.
     """
 
     source: str
@@ -111,23 +111,23 @@ def learning_rate_plan(
     epochs: Optional[int] = None,
     batch_size: Optional[int] = None,
 ) -> Union[float, keras.optimizers.schedules.LearningRateSchedule]:
-    """The learning rate of a paper, for an optimizer.
+    """Creates the learning-rate schedule of a paper.
 
-    Another number of epochs stretches the plan: what happens after a third of it still does. A new
-    learning rate holds from the first step of its epoch.
+    A different number of epochs stretches the plan in proportion. A new learning rate holds from
+    the first step of its epoch.
 
     Args:
         name: One of `PLANS`.
         steps_per_epoch: Number of steps in an epoch.
-        epochs: Number of epochs. None: the paper's.
-        batch_size: Images a step, all replicas together. None: the paper's. It counts where the
+        epochs: Number of epochs. Default: the paper's.
+        batch_size: Images per step over all replicas. Default: the paper's. It matters only if the
             paper's learning rate is for 256 images.
 
     Returns:
-        A schedule, which is saved with a compiled model; a number for a constant learning rate.
+        A schedule, which is saved with a compiled model, or a number for a constant learning rate.
 
     Raises:
-        ValueError: There is no such plan, or a number is out of range.
+        ValueError: The plan is unknown, or a number is out of range.
 
     Example:
 
@@ -151,7 +151,7 @@ def learning_rate_plan(
         return schedules.CosineDecay(rate, epochs * per_epoch, alpha=plan.final / rate)
     if plan.form == "cosine_per_epoch":
         return PerEpoch(schedules.CosineDecay(rate, epochs, alpha=plan.final / rate), per_epoch)
-    stretch = epochs * per_epoch / plan.epochs  # steps for an epoch of the paper's
+    stretch = epochs * per_epoch / plan.epochs  # steps per epoch of the paper
     if plan.form == "exponential":
         return schedules.ExponentialDecay(rate, stretch, plan.factor, staircase=True)
     # Keras' boundaries are the last steps of the old learning rate.
@@ -161,14 +161,14 @@ def learning_rate_plan(
 
 
 def plan_optimizer(name: str, **arguments: Any) -> keras.optimizers.Optimizer:
-    """The optimizer of a paper with its learning rate, as `learning_rate_plan` gives it.
+    """Creates the optimizer of a paper with its `learning_rate_plan`.
 
     Args:
         name: One of `PLANS`.
-        **arguments: Those of `learning_rate_plan`.
+        **arguments: Arguments of `learning_rate_plan`.
 
     Returns:
-        SGD or Adam. Weight decay is an argument of the nets.
+        SGD or Adam, without weight decay, which is an argument of the nets.
 
     Example:
 
@@ -184,10 +184,10 @@ def plan_optimizer(name: str, **arguments: Any) -> keras.optimizers.Optimizer:
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class PerEpoch(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule of epochs: the learning rate stays the same within each.
+    """Schedule that is constant within each epoch.
 
     Args:
-        schedule: From the number of epochs done to the learning rate.
+        schedule: Maps the number of epochs done to the learning rate.
         steps_per_epoch: Number of steps in an epoch.
 
     Example:
@@ -213,16 +213,16 @@ class PerEpoch(keras.optimizers.schedules.LearningRateSchedule):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PerEpoch:
-        return cls(_restored(config["schedule"]), config["steps_per_epoch"])
+        return cls(_deserialize(config["schedule"]), config["steps_per_epoch"])
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class LinearWarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that begins with a line from 0: rate · min(1, step / steps).
+    """Schedule with a linear warm-up from 0: rate · min(1, step / steps).
 
     Args:
-        schedule: From the number of steps done to the learning rate.
-        steps: Number of steps until it holds.
+        schedule: Maps the number of steps done to the learning rate.
+        steps: Number of warm-up steps.
 
     Example:
 
@@ -248,11 +248,11 @@ class LinearWarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LinearWarmUp:
-        return cls(_restored(config["schedule"]), config["steps"])
+        return cls(_deserialize(config["schedule"]), config["steps"])
 
 
-def _restored(schedule: Any) -> Any:
-    # Keras restores what is nested before it calls from_config in some places, in others not.
+def _deserialize(schedule: Any) -> Any:
+    # Some of Keras' loaders deserialize nested objects before they call from_config, others do not.
     if isinstance(schedule, dict):
         return keras.saving.deserialize_keras_object(schedule)
     return schedule

@@ -1,4 +1,4 @@
-"""A loss that is not finite stops the training, and says which term it was."""
+"""Stops the training with a clear message when a term of the loss is not finite."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ _FOUND = re.compile(_MARK + r": (\w+) in step\W+(\d+)")
 
 
 def checks_of(terms: Mapping[str, tf.Tensor], step: tf.Tensor) -> list[Any]:
-    """Operations that fail where a term is not finite; what must not happen then waits for them.
+    """Creates operations that fail if a term is not finite.
 
-    XLA leaves such operations out: they are not to be made inside of what it compiles.
+    Operations that must not run in this case depend on them. XLA removes such checks, so they must
+    be created outside of compiled functions.
 
     Args:
-        terms: Name to values, [B].
-        step: Number of this step.
+        terms: Values by name, each [B].
+        step: Number of the step.
 
     Returns:
-        Operations for `tf.control_dependencies`; none while executing eagerly, where the failure is
-        at once.
+        Operations for `tf.control_dependencies`; none while executing eagerly, where a check fails
+        immediately.
     """
     found = [
         tf.Assert(
@@ -39,7 +40,7 @@ def checks_of(terms: Mapping[str, tf.Tensor], step: tf.Tensor) -> list[Any]:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Turns TensorFlow's error of a failed check into one sentence.
+    """Converts TensorFlow's error for a failed check into a clear one.
 
     Raises:
         FloatingPointError: A term was not finite inside the block.

@@ -21,8 +21,8 @@ _NO_VIEWS = {"augment": None, "jsd": False}
 _NO_MIXING = {"alpha": 0.0}
 _NO_NOISE = {"additive": 0.0, "multiplicative": 0.0}
 
-#: Table 4 of the paper, row by row, and mixup at the input as in Tables 2 and 3: what to switch
-#: off. `NoisyMix(net, **ABLATION["nfm"])`.
+#: Arguments that switch off parts, for each row of the paper's Table 4 and for mixup at the input
+#: as in Tables 2 and 3: `NoisyMix(net, **ABLATION["nfm"])`.
 ABLATION: dict[str, dict[str, Any]] = {
     "baseline": {**_NO_VIEWS, **_NO_MIXING, **_NO_NOISE},
     "noise": {**_NO_VIEWS, **_NO_MIXING},
@@ -40,47 +40,46 @@ ABLATION: dict[str, dict[str, Any]] = {
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class NoisyMix(AugMixTraining):
-    """Noisy feature mixup of an image and two AugMix views, whose predictions must agree.
+    """Noisy feature mixup with consistency of an image and two AugMix views.
 
         L = λ·CE(p_1, y) + (1 − λ)·CE(p_1, y[π]) + γ·JSD(p_1, p_2, p_3)   (NoisyMix paper [2])
 
     p_1, p_2 and p_3 are the predictions on the clean and the two AugMix views, one batch of 3B.
-    On their way through the net all three are changed at one mixing point k, drawn anew at every
-    step: h ← m ⊙ (λ·h + (1 − λ)·h[π]) + a. λ ~ Beta(α, α) and the order π of the batch are drawn
-    once a step and shared by the views, so that they stay views of the same mixed images. The noise
-    a and m is drawn for each view, `ops.noisy_feature_mixup` says how; its standard deviation or
-    width is the level times one number from Beta(2, 5) a view, and for the additive noise times 1,
-    2 and 3 for the three views, as in the authors' code. The labels are used on the clean view
-    only. Nothing is mixed outside training.
+    Inside the net, all three are changed at one mixing point k, drawn anew at every step:
+    h ← m ⊙ (λ·h + (1 − λ)·h[π]) + a. λ ~ Beta(α, α) and the permutation π of the batch are drawn
+    once per step and shared by the views, so that they remain views of the same mixed images. The
+    noise a and m is drawn separately for each view (see `ops.noisy_feature_mixup`). Its standard
+    deviation or width is the level times a number from Beta(2, 5) per view; for the additive noise
+    it is also multiplied by 1, 2 and 3 for the three views, as in the authors' code. The labels are
+    used for the clean view only. Nothing is mixed outside training.
 
-    Every part can be switched off; what is left is then exactly the smaller method: `ABLATION` has
-    the settings of the paper's Table 4. Without the divergence there is one view, the augmented one
-    if there is an augmentation, and the accuracy shown during training is that on this view.
+    Each part can be switched off, which leaves exactly the smaller method: `ABLATION` has the
+    settings of the paper's Table 4. Without the divergence there is a single view (the augmented
+    one, if there is an augmentation), and the training accuracy is that on this view.
+
+    On several devices every replica draws k, λ, π and the noise for all three views of its own
+    images. `jit_compile=True` changes the entries of a and m but no other draws.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits. It is mixed at its
-            layers named `mixing_point_0`, `mixing_point_1`, …; without a layer for point 0, that is
-            the images as they are. The levels of noise are meant for inputs in [−1, 1].
-        augment: Layer that makes the augmented views, each with draws of its own. Default
-            "augmix": `augment.AugMix()`, severity 3 and width 3. None: no augmentation.
-        jsd: Whether the predictions are compared. Default True.
-        alpha: α from 0 to 100; 0 mixes nothing. Default 1.0.
+            layers named `mixing_point_0`, `mixing_point_1`, …; without a layer for point 0, that
+            point is the images themselves. The noise levels are meant for inputs in [−1, 1].
+        augment: Layer that makes the augmented views, each with its own draws. Default "augmix":
+            `augment.AugMix()`, severity 3 and width 3. None for no augmentation.
+        jsd: Whether to compare the predictions. Default True.
+        alpha: α from 0 to 100; 0 disables mixing. Default 1.0.
         additive: Level of the additive noise, 0 or more. Default 0.5.
         multiplicative: Level of the multiplicative noise, 0 or more. Default 0.5.
-        sparse: Share in [0, 1] of the entries that each of the two noises leaves alone. Default
+        sparse: Fraction in [0, 1] of the entries without noise, for each of the two noises. Default
             0.65.
         jsd_weight: γ ≥ 0. Default 12.
-        mixing_points: The numbers that k is drawn from. Default: 0 to 3 as far as the net has
-            them; so never the last of four stages. The released code draws 0 to 2 on its WRN-28.
-        seed: Whole number.
-
-    On several devices every replica draws k, λ, π and the noise for its own images, all three
-    views of them. With `jit_compile=True` the entries of a and m are other ones; all other draws
-    are the same.
+        mixing_points: The candidates for k. Default: those of 0 to 3 that the net has, so never
+            the last of four stages. The released code draws 0 to 2 for its WRN-28.
+        seed: Integer seed. Default 0.
 
     Raises:
-        ValueError: An argument is out of range, or the net lacks one of `mixing_points`; or the
-            predictions are to be compared and there is no augmentation.
+        ValueError: An argument is out of range, the net lacks one of `mixing_points`, or `jsd` is
+            True without an augmentation.
 
     Example:
 
@@ -114,21 +113,21 @@ class NoisyMix(AugMixTraining):
         self.mixing_points = usable_points(net, mixing_points)
         self.seeds = Seeded(seed=seed)
         if self.alpha:
-            # Of this model alone: without mixing there is no need.
+            # Instance attributes, because without mixing the class defaults hold.
             self.smallest_batch = 2
             self.compares_images = True
 
     def draw(self, batch: tf.Tensor, streams: int) -> dict[str, Any]:
-        """Draws what one step changes in the feature maps, and where.
+        """Draws the mixing point, the mixture and the noise of one step.
 
         Args:
             batch: B, the number of images.
-            streams: Number of views of each.
+            streams: Number of views per image.
 
         Returns:
-            "point": k, int32; "mixing_weight": λ; "partner": π, int32 [B], or None where nothing is
-            mixed; "additive" and "multiplicative": strength of the noise, [streams], or None where
-            there is none; "seed": int32[2], of the noise.
+            "point": k, int32; "mixing_weight": λ; "partner": π, int32 [B], or None without mixing;
+            "additive" and "multiplicative": strength of the noise, [streams], or None without it;
+            "seed": int32[2], seed of the noise.
         """
         seed = self.seeds.next_seed()
         seeds = [sampling.fold_in(seed, i) for i in range(6)]
@@ -147,7 +146,7 @@ class NoisyMix(AugMixTraining):
         return draws
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, Any]:
-        """The images that go through the net together, and "draws", where there are any."""
+        """Makes the views of one batch, and "draws" unless mixing and noise are off."""
         views = super().views(images, labels)
         if not (self.alpha or self.additive or self.multiplicative):
             return views
@@ -180,7 +179,7 @@ class NoisyMix(AugMixTraining):
         }
 
     def mixed_loss(self, labels: tf.Tensor, logits: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
-        """The classification loss of images mixed with these draws. [B]."""
+        """Classification loss of images that were mixed with these draws, [B]."""
         if draws["partner"] is None:
             return self.classification_loss(labels, logits)
         loss = self.classification_loss

@@ -1,4 +1,4 @@
-"""What AugMax and the methods that it is compared with have in common."""
+"""Base class of AugMax and the methods that it is compared with."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from tfrobust.methods.base import RobustModel, Terms
 
 
 class RoutedModel(RobustModel):
-    """Clean and AugMix images on the clean route, adversarial ones on the other (AugMax [5, 6]).
+    """Base class of methods that route adversarial images separately (AugMax [5, 6]).
 
         L = (1 − s)·CE(f(x), y) + s·CE(f(x*), y) + λ·JSD(f(x), f(x̃), f(x*))
 
-    Three passes of B images each: x* through the auxiliary batch norms, then x̃, then x through the
-    clean ones, so that no batch norm sees two of them in one batch. Gradients flow through all
-    three predictions; none flows back to how x* was found.
+    A step has three passes of B images each: x* through the auxiliary batch norms, then x̃ and x
+    through the clean ones, so that no batch norm mixes two of them in a batch. Gradients flow
+    through all three predictions, but not through the attack.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
-        attack: Makes x*; it looks at the net on the route that x* takes. Default: the method's.
+        attack: Makes x*; it uses the net on the route of x*. Default: the method's.
         augment: Makes x̃. Default: AugMix with the attack's settings, or its defaults.
         jsd_weight: λ ≥ 0. Default 10.
         adversarial_weight: s in [0, 1]. Default ½.
         dual_norms: Whether x* takes the auxiliary route. False sends everything through the clean
             one, for nets without dual norms. Default True.
         one_clean_batch: Whether x and x̃ go through the net as one batch of 2B. Default False.
-        seed: Whole number; the seed of the default attack and augmentation.
+        seed: Integer seed of the default attack and augmentation. Default 0.
 
     Raises:
-        TypeError: `attack` is no attack.
-        ValueError: The net has no dual norms; or a number is out of range.
+        TypeError: `attack` is not an `Attack`.
+        ValueError: The net has no dual norms, or a number is out of range.
     """
 
     def __init__(
@@ -56,7 +56,9 @@ class RoutedModel(RobustModel):
     ):
         seed = validation.check_whole("seed", seed, 0, 2**31 - 1)
         jsd_weight = validation.check_in_range("jsd_weight", jsd_weight, 0, 1e6)
-        share = validation.check_in_range("adversarial_weight", adversarial_weight, 0, 1)
+        adversarial_weight = validation.check_in_range(
+            "adversarial_weight", adversarial_weight, 0, 1
+        )
         attack = self.default_attack(seed) if attack is None else attack
         if not isinstance(attack, Attack):
             raise TypeError(
@@ -64,8 +66,8 @@ class RoutedModel(RobustModel):
                 f"{type(attack).__name__}"
             )
         weights = {
-            "cross_entropy": 1 - share,
-            "adversarial_cross_entropy": share,
+            "cross_entropy": 1 - adversarial_weight,
+            "adversarial_cross_entropy": adversarial_weight,
             "jsd": jsd_weight,
         }
         augment = _augmix_like(attack, seed) if augment is None else augment
@@ -78,17 +80,17 @@ class RoutedModel(RobustModel):
                 "tfrobust.nets.convert_norms(net, 'dubn'); dual_norms=False trains without)"
             )
         self.attack = attack
-        self.jsd_weight, self.adversarial_weight = jsd_weight, share
+        self.jsd_weight, self.adversarial_weight = jsd_weight, adversarial_weight
         self.dual_norms, self.one_clean_batch = bool(dual_norms), bool(one_clean_batch)
         self.seed = seed
 
     @staticmethod
     def default_attack(seed: int) -> Attack:
-        """The attack of the method, with the paper's settings."""
+        """Creates the attack of the method with the paper's settings."""
         raise NotImplementedError
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Clean images, x̃ and x*."""
+        """Makes the clean images, x̃ and x*."""
         views = super().views(images, labels)
         with route(self._adversarial_route):
             views["adversarial"] = self.attack.perturb(self.net, views["clean"], labels)
@@ -127,11 +129,11 @@ class RoutedModel(RobustModel):
 
 
 def has_dual_norms(net: keras.Model) -> bool:
-    """Whether there is a dual norm in a net, in nested models and layers too."""
+    """Whether a net has dual norms, including nested models and layers."""
     return any(isinstance(layer, DualBatchNormalization) for layer in net._flatten_layers())
 
 
 def _augmix_like(attack: Attack, seed: int) -> AugMix:
-    """AugMix with the settings of the one that an attack mixes, if it does."""
+    """AugMix with the settings of the attack's AugMix, if it has one."""
     augmix: Any = getattr(attack, "augmix", AugMix())
     return AugMix(**{**augmix.get_config(), "seed": seed, "name": None})

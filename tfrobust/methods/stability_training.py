@@ -20,27 +20,27 @@ from tfrobust.ops import sampling
 
 @keras.saving.register_keras_serializable(package="tfrobust")
 class StabilityTraining(RobustModel):
-    """The prediction must not change with the image (stability training [1, 2]).
+    """Cross-entropy, and stability of the prediction under a perturbation (stability training).
 
-        L = L0(x, y) + α·D(f(x), f(x'))
+        L = L0(x, y) + α·D(f(x), f(x'))    [1, 2]
 
     D is KL(f(x) ‖ f(x')) for noise [5], and its symmetric form for transformations like rotation
-    [6]. The labels are used on the clean image only; gradients flow through both predictions.
-    Clean and augmented images go through the net as one batch.
+    [6]. The labels are used for the clean image only; gradients flow through both predictions.
+    Clean and perturbed images form one batch.
 
-    Given several perturbations, D is the mean of their divergences, each from the clean image, and
-    all 1 + n copies go through the net as one batch. (One after the other on the same image is
+    With several perturbations, D is the mean of their divergences from the clean image, and all
+    1 + n copies form one batch. (To apply them to the same image in sequence, use
     `augment.Sequence`.)
 
-    An attack is a perturbation too; the paper's is FGSM with ε = 0.001, `attacks.FGSM()`. It takes
-    the gradient of the full loss L at x' = x. There D is at its minimum 0, so that its gradient is
-    0 and the gradient of L is that of the cross-entropy, which the attack climbs.
+    An attack is a perturbation too; the paper's is FGSM with ε = 0.001, `attacks.FGSM()`. The paper
+    takes the gradient of the full loss L at x' = x. There D is at its minimum 0 and has gradient 0,
+    so the gradient of L is that of the cross-entropy, which the attack ascends.
 
     Args:
         net: Functional or Sequential model from images in [0, 1] to logits.
         augment: Augmentation layer or attack that makes x', or a list of them.
-        alpha: α ≥ 0. The paper searches 0.01 to 10; default 1.0.
-        symmetric: Use the symmetric divergence [6]. Default False.
+        alpha: α ≥ 0. Default 1.0; the paper searches 0.01 to 10.
+        symmetric: Whether to use the symmetric divergence [6]. Default False.
 
     Raises:
         ValueError: `alpha` is negative or not finite, or the list holds something else.
@@ -66,13 +66,13 @@ class StabilityTraining(RobustModel):
         alpha = validation.check_in_range("alpha", alpha, 0, 1e6)
         weights = {"cross_entropy": 1.0, "stability": alpha}
         if isinstance(augment, (list, tuple)):
-            augment = _Several(augment)
+            augment = _Perturbations(augment)
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
         self.alpha = alpha
         self.symmetric = bool(symmetric)
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        if not isinstance(self.augment, _Several):
+        if not isinstance(self.augment, _Perturbations):
             return super().views(images, labels)
         views = {"clean": self.augment(images, training=False)}
         seed = self.augment.next_seed()
@@ -100,8 +100,8 @@ class StabilityTraining(RobustModel):
 
 
 @keras.saving.register_keras_serializable(package="tfrobust", name="StabilityPerturbations")
-class _Several(Members, Seeded):
-    """The perturbations of a list; the augmentations among them draw from its seeds."""
+class _Perturbations(Members, Seeded):
+    """A list of perturbations, whose augmentations draw from seeds of this layer."""
 
     def __init__(self, augments: Sequence[keras.layers.Layer], *, seed: int = 0, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)

@@ -1,4 +1,4 @@
-"""What a method is given, checked before time is spent: the net, the data, the callbacks."""
+"""Early checks of a method's inputs: the net, the data, the callbacks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tfrobust.layers.seeded import Seeded
 
 
 def callback_list(callbacks: Any) -> list[Any]:
-    """The callbacks that `fit` was given: one, several, none, or a list of Keras' own kind."""
+    """Normalises the callbacks given to `fit`: one, several, none, or a `CallbackList`."""
     given = getattr(callbacks, "callbacks", callbacks) or []
     return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 def check_alternation(augment: Optional[keras.layers.Layer], callbacks: Any) -> None:
-    """Checks that an augmentation that alternates by epochs is told of them.
+    """Checks that a callback tells an alternating augmentation of the epochs.
 
     Raises:
-        ValueError: There is no callback that does.
+        ValueError: There is no such callback.
     """
     if not alternates(augment):
         return
@@ -40,12 +40,12 @@ def check_alternation(augment: Optional[keras.layers.Layer], callbacks: Any) -> 
 
 
 def check_batch_size(x: Any, batch_size: Optional[int], smallest: int) -> None:
-    """Checks that a batch has as many images as a method needs.
+    """Checks that batches have at least as many images as a method needs.
 
-    The last batch of an epoch may have fewer: there a method does what it can.
+    The last batch of an epoch may be smaller.
 
     Raises:
-        ValueError: A batch has fewer.
+        ValueError: The first batch has fewer images.
     """
     if isinstance(x, tf.data.Dataset):
         first = next(iter(x.take(1)))
@@ -65,7 +65,7 @@ def check_compiled(model: Any) -> None:
     """Checks that XLA can compile the net under the model's distribution strategy.
 
     Raises:
-        ValueError: It has a layer whose replicas do something together.
+        ValueError: The net has a layer with operations across replicas.
     """
     with model.distribute_strategy.scope():
         if not (model.jit_compile and tf.distribute.has_strategy()):
@@ -84,8 +84,8 @@ def check_net(net: Any) -> None:
     """Checks that a net is a built Keras model that ends in logits.
 
     Raises:
-        TypeError: It is no Keras model.
-        ValueError: It is not built, has other outputs, or ends in probabilities.
+        TypeError: The net is not a Keras model.
+        ValueError: The net is not built, has other outputs, or ends in probabilities.
     """
     if not isinstance(net, keras.Model):
         raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
@@ -113,13 +113,13 @@ def check_net(net: Any) -> None:
 def check_data(
     x: Any, y: Any, net: keras.Model, split: str, augment: Optional[keras.layers.Layer] = None
 ) -> None:
-    """Checks what can be looked at without using it up: arrays whole, pipelines by one batch.
+    """Checks data that can be read without consuming it: whole arrays, one batch of a pipeline.
 
-    An augmentation may cut the images to the net's shape.
+    An augmentation may crop the images to the net's shape.
 
     Raises:
         ValueError: Images or labels are empty, out of range, or do not fit the net.
-        TypeError: The images' type is not a floating one.
+        TypeError: The images are not floating point.
     """
     classes = net.output_shape[-1]
     if isinstance(x, tf.data.Dataset):

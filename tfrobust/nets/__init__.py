@@ -1,4 +1,4 @@
-"""Nets: plain functional Keras models from images in [0, 1] to logits."""
+"""Nets: plain functional Keras models that map images in [0, 1] to logits."""
 
 from tfrobust.nets import slim_checkpoint
 from tfrobust.nets.cifar_resnet import (

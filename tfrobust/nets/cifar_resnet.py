@@ -1,4 +1,4 @@
-"""The ResNets that He et al. made for CIFAR: three stages, shortcuts without weights."""
+"""The CIFAR ResNets of He et al.: three stages, shortcuts without weights."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ def cifar_resnet(
 ) -> keras.Model:
     """ResNet of 6n + 2 layers: three stages of n blocks of two 3×3 convolutions.
 
-    He et al. 2016 (arXiv:1512.03385), Section 4.2, with their option A: where a block changes the
-    shape, its shortcut takes every second pixel and fills up with channels of zeros, half of them
-    before and half after, so that it has no weights. `mixing_point_0` (after the normalization) and
+    He et al. 2016 (arXiv:1512.03385), Section 4.2, with their option A: if a block changes the
+    shape, its shortcut takes every second pixel and pads the channels with zeros, half of them
+    before and half after, so it has no weights. `mixing_point_0` (after the normalization) and
     `mixing_point_1` .. `mixing_point_3` (ends of the stages) are identities where NoisyMix mixes
     feature maps.
 
     Args:
-        depth: Number of layers with weights, 6n + 2. FCL takes 56.
+        depth: Number of layers with weights, 6n + 2. FCL uses 56.
         input_shape: (height, width, channels).
         classes: Number of outputs.
         filters: Channels of each stage, not decreasing; stages 2 and 3 halve height and width.
-        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, stands at the first norm
+        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, is used at the first norm
             of each block in stages 1 and 2 (all but the last stage, as AugMax has it in ResNet-18).
-        mean: Subtracted from images; as `std`, one number or one a channel. Default 0.5,
-            as in AugMix and NoisyMix; AugMax takes 0 and 1 on CIFAR.
-        std: What the images are divided by then.
+        mean: Subtracted from the images; like `std`, one number or one per channel. Default 0.5,
+            as in AugMix and NoisyMix; AugMax uses 0 and 1 on CIFAR.
+        std: Divisor after the subtraction, one number or one per channel.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss, which is
-            PyTorch's weight decay under SGD. He et al. take 1e-4. Default 0.
+            PyTorch's weight decay under SGD. He et al. use 1e-4. Default 0.
         name: Name of the model.
 
-    Convolutions start as in He et al. 2015 with fan-out, the output layer with Keras' default.
+    Convolutions are initialized as in He et al. 2015 (fan-out), the output layer by Keras' default.
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes].
@@ -83,10 +83,10 @@ def cifar_resnet(
 
 
 def _shortcut(x: Any, filters: int, name: str) -> Any:
-    """Every second pixel, and zeros in the new channels on both sides of the old ones."""
+    """Takes every second pixel and pads the channels with zeros on both sides."""
     new = filters - x.shape[-1]
     x = layers.MaxPooling2D(1, 2, name=f"{name}_shortcut_subsample")(x)
-    # Said to be channels_first, the layer pads the last two axes: none on width, then the channels.
+    # With channels_first the layer pads the last two axes: the width by 0, then the channels.
     return layers.ZeroPadding2D(
         ((0, 0), (new // 2, new - new // 2)),
         data_format="channels_first",

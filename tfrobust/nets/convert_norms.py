@@ -1,4 +1,4 @@
-"""Other norms for a net that has batch norm."""
+"""Replacement of the batch norms of a net."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ def convert_norms(
     *,
     mixed: Union[str, Iterable[str], Callable[[Any], bool]] = (),
 ) -> keras.Model:
-    """A copy of a net in which other norms stand for its BatchNormalization layers.
+    """Copies a net and replaces its BatchNormalization layers by other norms.
 
-    The new norms start with the weights of the old: both routes of a dual norm with a copy of the
-    whole batch norm; where instance norm takes the first channels, it takes their scales and
-    offsets, and batch norm the rest. So the outputs of a net converted to "dubn" are those of the
-    net before, on both routes, until it is trained on. Names, epsilon, momentum, axis, regularizers
-    and `trainable` stay, and so do all other layers and their weights, nested models included.
+    The new norms start from the weights of the old ones. Both routes of a dual norm get a copy of
+    the batch norm; instance norm gets the scales and offsets of its channels, and batch norm the
+    rest. So a net converted to "dubn" has the outputs of the original on both routes until it is
+    trained further. Names, epsilon, momentum, axis, regularizers and `trainable` are kept, and so
+    are all other layers and their weights, nested models included.
 
     Args:
         net: Functional or Sequential model with `keras.layers.BatchNormalization` layers.
         norm: "dubn" (dual batch norm), "dubin" (dual batch and instance norm), "ibn" (batch and
             instance norm) or "bn" (a plain copy).
-        mixed: The BatchNormalization layers that get instance norm for half of their channels with
-            "dubin" and "ibn": names, or a function of the layer that says yes or no. There is no
-            default for these two, because where the blocks of a net begin cannot be seen. AugMax
-            takes the first norm of each residual block in all stages but the last; never take the
-            last norm before the classifier. The other norms ignore it, but names must exist.
+        mixed: The BatchNormalization layers that get instance norm for half of their channels, for
+            "dubin" and "ibn": names, or a predicate of the layer. These two have no default,
+            because the blocks of a net cannot be detected. AugMax uses the first norm of each
+            residual block in all stages but the last; never use the last norm before the
+            classifier. Other norms ignore the argument, but the names must exist.
 
     Returns:
-        A new model of the same kind, not compiled with a training method.
+        A new, uncompiled model of the same kind.
 
     Raises:
-        TypeError: `net` is no Keras model.
+        TypeError: `net` is not a Keras model.
         ValueError: The net is not functional or Sequential, has no BatchNormalization or one that
-            cannot be replaced; or `mixed` names none or an unknown layer.
+            cannot be replaced, or `mixed` is empty or names an unknown layer.
 
     Example:
 
@@ -106,13 +106,13 @@ def _check_net(net: Any) -> None:
 
 
 def _is_graph(layer: Any) -> bool:
-    # A functional model has no public class of its own; a subclassed one knows no inputs.
+    # Functional models have no public class of their own; subclassed ones have no inputs.
     is_model = isinstance(layer, keras.Model)
     return is_model and (isinstance(layer, keras.Sequential) or bool(getattr(layer, "inputs", 0)))
 
 
 def _batch_norms(net: Any) -> list[Any]:
-    """The layers to replace, nested models included, each once; raises where one is hidden."""
+    """The distinct layers to replace, nested models included; raises if one is hidden."""
     found: dict[int, Any] = {}
     for layer in getattr(net, "layers", ()):
         if _is_graph(layer):
@@ -152,8 +152,8 @@ def _mixed_places(batch_norms: list[Any], norm: str, mixed: Any) -> Callable[[An
 
 
 def _settings(layer: Any) -> dict[str, Any]:
-    """The arguments of a norm of ours that normalises as a BatchNormalization layer does."""
-    # After building, Keras 2 holds a list of axes, in a wrapper.
+    """Arguments with which a new norm normalises like a BatchNormalization layer."""
+    # After building, Keras 2 stores a wrapped list of axes.
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     special = [
         name
@@ -182,7 +182,7 @@ def _copy_weights(old: Any, new: Any) -> None:
     if not isinstance(new, (DualBatchNormalization, HalfInstanceNorm)):
         new.set_weights(values)
         if isinstance(new, keras.layers.Normalization):
-            new.finalize_state()  # it computes with numbers derived from its weights
+            new.finalize_state()  # it computes with values derived from its weights
         return
     batch_norm = new
     if isinstance(new, HalfInstanceNorm):

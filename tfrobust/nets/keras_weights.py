@@ -1,4 +1,4 @@
-"""Weights of VGG-16 that come with Keras."""
+"""Weights of Keras' VGG-16."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from tfrobust.files import PathLike
 from tfrobust.nets.parts import give_weights, weighted_layers
 
-#: Where keras.applications fetches VGG-16 for ImageNet.
+#: Where keras.applications downloads VGG-16 for ImageNet.
 FOLDER = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16"
 
 #: Its files with and without dense layers, and their MD5 sums.
 WITH_DENSE = "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b"
 NO_DENSE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"
 
-#: Our names of layers as patterns, and Keras'.
+#: Patterns of our layer names, and Keras' names.
 NAMES = {
     r"stage(\d)_conv(\d)": r"block\1_conv\2",
     "hidden1": "fc1",
@@ -30,31 +30,32 @@ DENSE = ("fc1", "fc2", "predictions")
 
 
 def load_keras_vgg_16(net: keras.Model, weights: PathLike = "imagenet") -> list[str]:
-    """Gives a `vgg_16` the weights of `keras.applications.VGG16`.
+    """Loads the weights of `keras.applications.VGG16` into a `vgg_16`.
 
-    Keras' net sees channels in the order blue, green, red, ours red, green, blue: the first
-    kernels are turned around. The net must normalise images as it does by default, which is what
-    Keras' `preprocess_input` does. What depends on the data stays as it was: `logits` for another
-    number of classes, `hidden1` for images not of 224 to 255 pixels; and all dense layers if the
-    net has the plain head or the file has none. A warning names these. Any other difference is an
-    error that leaves the net unchanged.
+    Keras' net takes channels in the order blue, green, red, this one red, green, blue, so the first
+    kernels are reversed. The net must use its default normalization, which is that of Keras'
+    `preprocess_input`. Layers whose shape depends on the data keep their weights, with a warning
+    that names them: `logits` if the number of classes differs, `hidden1` if the images do not have
+    224 to 255 pixels, and all dense layers if the net has the plain head or the file has none. Any
+    other difference is an error that leaves the net unchanged.
 
     Args:
-        net: Of `tfrobust.nets.vgg_16`, without norm.
-        weights: "imagenet" for the weights that Keras publishes, fetched on the first call to
-            Keras' folder (`~/.keras/models`, or below `KERAS_HOME`): 553 MB, or 59 MB for the plain
-            head. Or an .h5 file of them, or of a `keras.applications.VGG16` saved as .h5.
+        net: A `tfrobust.nets.vgg_16` without norm.
+        weights: "imagenet" (default) for the weights that Keras publishes, which the first call
+            downloads to Keras' folder (`~/.keras/models`, or below `KERAS_HOME`): 553 MB, or 59 MB
+            for the plain head. Or the path of such an .h5 file, or of a `keras.applications.VGG16`
+            saved as .h5.
 
     Returns:
-        The names of the layers that keep their weights; empty if every layer got new ones.
+        The names of the layers that keep their weights; empty if all were loaded.
 
     Raises:
-        TypeError: `net` is no Keras model.
-        ConnectionError: The weights could not be fetched; the message says where to put them.
-        FileNotFoundError: There is no such file.
-        ValueError: The net is no such VGG-16, the file is damaged or no .h5 file of a VGG-16, or an
-            array is missing, left over, of another shape or not of finite numbers; the message
-            names the first.
+        TypeError: `net` is not a Keras model.
+        ConnectionError: The download failed; the message says where to put the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: The net is not such a VGG-16, the file is damaged or not an .h5 file of a
+            VGG-16, or an array is missing, unexpected, of another shape or not finite; the message
+            names the first one.
 
     Example:
 
@@ -96,7 +97,7 @@ def load_keras_vgg_16(net: keras.Model, weights: PathLike = "imagenet") -> list[
 
 
 def _names(net: keras.Model) -> dict[str, str]:
-    """Keras' name of each layer with weights."""
+    """Keras' names of the layers with weights."""
     names = {}
     for layer in weighted_layers(net):
         matches = [
@@ -114,12 +115,12 @@ def _names(net: keras.Model) -> dict[str, str]:
 
 
 def _fetch(name: str, md5: str) -> str:
-    """The file in Keras' folder, fetched if it is not yet there."""
+    """Path of the file in Keras' folder, downloaded if it is missing."""
     home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
     url = f"{FOLDER}/{name}"
     try:
         return keras.utils.get_file(name, url, cache_dir=home, cache_subdir="models", file_hash=md5)
-    except Exception as error:  # Keras raises bare ones
+    except Exception as error:  # Keras raises plain Exceptions
         raise ConnectionError(
             f"could not fetch {url} ({error}); fetch it elsewhere and save it as "
             f"{os.path.join(home, 'models', name)}, or give its path as weights"
@@ -127,7 +128,7 @@ def _fetch(name: str, md5: str) -> str:
 
 
 def _read(path: PathLike) -> dict[str, list[tuple[str, np.ndarray]]]:
-    """Name and array of each weight by layer, from first to last."""
+    """Names and arrays of the weights of each layer, in order."""
     with open(path, "rb") as file:
         try:
             with h5py.File(file, "r") as root:
@@ -137,7 +138,7 @@ def _read(path: PathLike) -> dict[str, list[tuple[str, np.ndarray]]]:
                     names = _words(groups[layer].attrs["weight_names"])
                     if names:
                         layers[layer] = [(name, np.asarray(groups[layer][name])) for name in names]
-        except Exception as error:  # a damaged file raises almost anything
+        except Exception as error:  # a damaged file can raise almost anything
             raise ValueError(
                 "weights must be an undamaged .h5 file of a whole Keras model or of its weights in "
                 f"the layout of Keras 2 (not .weights.h5); received {path}, which cannot be read "

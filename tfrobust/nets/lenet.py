@@ -29,9 +29,10 @@ def lenet(
     """LeNet-like net: two 5×5 convolutions with max-pooling, then dense layers, all with ReLU.
 
     FCL trains "a LeNet-like CNN" on its synthetic MNIST (classes 0-9 and 10-14) and gives no sizes.
-    These are LeNet-5's (LeCun et al. 1998, Figure 2), with what has become usual since: the first
-    convolution pads 28×28 images instead of taking 32×32, ReLU for tanh, max-pooling, every map
-    seen by the second convolution, and a dense output. `mixing_point_0` (after the normalization)
+    These are LeNet-5's (LeCun et al. 1998, Figure 2), with today's usual changes: the first
+    convolution pads 28×28 images instead of taking 32×32, ReLU replaces tanh, pooling is
+    max-pooling, the second convolution is fully connected across maps, and the output layer is
+    dense. `mixing_point_0` (after the normalization)
     and `mixing_point_1`, `mixing_point_2` (after the poolings) are identities where NoisyMix mixes
     feature maps.
 
@@ -41,17 +42,16 @@ def lenet(
         filters: Channels of the two convolutions.
         hidden: Units of each dense layer before the output; the last is FCL's embedding, the layer
             `features`.
-        norm: None: no norm. Or one of `tfrobust.layers.norms.NORMS` between each convolution and
-            its ReLU; instance norm, if any, stands at the first (our choice).
-        mean: Subtracted from images; as `std`, one number or one a channel. Default 0.5,
-            as in AugMix and NoisyMix; FCL, which says no more than that images are in [0, 1], is
-            0 and 1.
-        std: What the images are divided by then.
+        norm: None (default) for no norm, or one of `tfrobust.layers.norms.NORMS` between each
+            convolution and its ReLU; instance norm, if any, is used at the first (our choice).
+        mean: Subtracted from the images; like `std`, one number or one per channel. Default 0.5,
+            as in AugMix and NoisyMix; FCL, which only says that images are in [0, 1], is 0 and 1.
+        std: Divisor after the subtraction, one number or one per channel.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss, which is
             PyTorch's weight decay under SGD. FCL names none. Default 0.
         name: Name of the model.
 
-    Convolutions start as in He et al. 2015 with fan-out, dense layers with Keras' default.
+    Convolutions are initialized as in He et al. 2015 (fan-out), dense layers by Keras' default.
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes].

@@ -1,4 +1,4 @@
-"""A small net for points of the plane."""
+"""A small net for points in the plane."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def mlp(
     weight_decay: float = 0.0,
     name: str = "mlp",
 ) -> keras.Model:
-    """Shallow net with ReLU for NoisyMix' toy problem (appendix A): points to logits.
+    """Shallow ReLU net for NoisyMix' toy problem (appendix A), from points to logits.
 
-    It takes points, not images: it is not normalised, not among the nets chosen by name, and
-    augmentations do not fit it. `mixing_point_0` (the points) and `mixing_point_1` .. (behind each
-    ReLU) are identities where NoisyMix mixes.
+    It takes points, not images: it has no normalization, is not in the registry, and does not work
+    with augmentations. `mixing_point_0` (the points) and `mixing_point_1` .. (after each ReLU) are
+    identities where NoisyMix mixes.
 
     Args:
-        inputs: Coordinates of a point.
+        inputs: Number of coordinates of a point.
         classes: Number of outputs.
-        hidden: Units of each hidden layer. Default one layer of 16: the paper has one, the number
-            of its neurons is ours.
+        hidden: Units of each hidden layer. Default one layer of 16; the paper has one layer and
+            does not give its size.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss. Default 0.
         name: Name of the model.
 
-    Weights start with Keras' default.
+    Weights are initialized with Keras' default.
 
     Returns:
         A functional model: float32 points [B, inputs] to logits [B, classes].

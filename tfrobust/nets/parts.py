@@ -1,4 +1,4 @@
-"""What the nets share: their layers, their checks, and how weights of elsewhere get in."""
+"""Building blocks of the nets: layers, checks of arguments, and loading of external weights."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tfrobust.layers import norms
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """The layers of a ResNet, all with one kind of norm and one weight decay.
+    """Builder of ResNet layers with one kind of norm and one weight decay.
 
     Raises:
-        ValueError: The norm is unknown, or the weight decay outside [0, 1].
+        ValueError: The norm is unknown, or the weight decay is not in [0, 1].
     """
 
     norm_name: str
@@ -42,7 +42,7 @@ class Parts:
         groups: int = 1,
         bias: bool = False,
     ) -> Any:
-        """Convolution that pads both sides alike, so that sizes become ⌈n/stride⌉."""
+        """Convolution with equal padding on both sides, so that sizes become ⌈n/stride⌉."""
         if stride > 1 and size > 1:  # padding="same" would pad the far side more
             x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
         return layers.Conv2D(
@@ -52,7 +52,7 @@ class Parts:
             padding="same" if stride == 1 else "valid",
             groups=groups,
             use_bias=bias,
-            # A new initializer each time: one that is used twice repeats its numbers.
+            # A new initializer each time, because a reused one repeats its numbers.
             kernel_initializer=keras.initializers.VarianceScaling(
                 2.0, "fan_out", "untruncated_normal"
             ),
@@ -62,16 +62,16 @@ class Parts:
         )(x)
 
     def norm(self, x: Any, name: str, mixed: bool = False) -> Any:
-        """The norm; `mixed` where "ibn" and "dubin" put instance norm."""
+        """The norm; `mixed` marks positions where "ibn" and "dubin" use instance norm."""
         regularizer = penalty(self.weight_decay)
         return norms.norm_layer(self.norm_name, mixed=mixed, regularizer=regularizer, name=name)(x)
 
     def norm_and_relu(self, x: Any, norm: str, relu: str, mixed: bool = False) -> Any:
-        """The norm of that name, then the ReLU of that name."""
+        """A norm and a ReLU with the given layer names."""
         return layers.ReLU(name=relu)(self.norm(x, norm, mixed))
 
     def logits(self, x: Any, classes: int) -> Any:
-        """Average over height and width, then the dense output layer."""
+        """Global average pooling and the dense output layer."""
         x = layers.GlobalAveragePooling2D(name="features")(x)
         return dense(x, classes, self.weight_decay, "logits")
 
@@ -87,17 +87,18 @@ def dense(x: Any, units: int, weight_decay: float, name: str) -> Any:
 
 
 def penalty(weight_decay: float) -> Optional[Any]:
-    """The regularizer weight_decay/2·‖w‖²; None for 0."""
+    """Regularizer weight_decay/2·‖w‖²; None if the weight decay is 0."""
     return keras.regularizers.L2(weight_decay / 2) if weight_decay else None
 
 
 def normalized(
     images: Any, mean: Union[float, Sequence[float]], std: Union[float, Sequence[float]]
 ) -> Any:
-    """(images − mean) / std as the layer `normalization`, then `mixing_point_0`.
+    """Adds the layer `normalization`, (images − mean) / std, and `mixing_point_0`.
 
     Raises:
-        ValueError: Not one number or one a channel, not finite, or a std of 0 or less.
+        ValueError: `mean` or `std` is not one finite number or one per channel, or `std` is not
+            above 0.
     """
     numbers = []
     for what, value in (("mean", mean), ("std", std)):
@@ -123,16 +124,16 @@ def check_sizes(
     filters: Sequence[int],
     stages: int,
 ) -> None:
-    """Checks the sizes of a net with its total stride `smallest`.
+    """Checks the size arguments of a net; sides of images must have `smallest` pixels or more.
 
     Raises:
-        ValueError: One is out of range; the message says which.
+        ValueError: A size is out of range.
     """
     if len(input_shape) != 3:
         raise ValueError(
             f"input_shape must be (height, width, channels); received {tuple(input_shape)}"
         )
-    # An unknown height or width is allowed: the nets average over both.
+    # The height and width may be unknown, because the nets average over both.
     if any(side is not None and side < smallest for side in input_shape[:2]):
         raise ValueError(
             f"{name} needs images of {smallest}×{smallest} pixels or more; received input_shape "
@@ -154,25 +155,25 @@ def give_weights(
     path: PathLike,
     absent: str,
 ) -> list[str]:
-    """Gives a net weights that were trained elsewhere, or raises and changes none.
+    """Sets weights that were trained elsewhere; on an error, the net does not change.
 
-    Where the number of classes or the size of the images differ, `logits` or `hidden1` (the first
-    dense layer behind the feature map) cannot take them and keep their own; so do layers that are
-    not among the arrays. One warning names all these.
+    If the number of classes or the image size differs, `logits` or `hidden1` (the first dense layer
+    after the feature map) keeps its weights, as do layers without arrays. One warning names all of
+    them.
 
     Args:
         net: The net.
-        arrays: By name of layer: name in the file and array of each weight, in the order of
-            `get_weights`.
+        arrays: For each layer name, the name in the file and the array of each weight, in the order
+            of `get_weights`.
         path: The file, for messages.
-        absent: Why layers may be not among the arrays.
+        absent: Why layers may have no arrays, for messages.
 
     Returns:
         The names of the layers that keep their weights.
 
     Raises:
-        ValueError: Another layer has other shapes, or an array is not of finite numbers; the
-            message names the first.
+        ValueError: The shape of another layer differs, or an array is not finite; the message names
+            the first one.
     """
     taken, left = [], {}
     for layer in weighted_layers(net):
@@ -197,15 +198,15 @@ def give_weights(
 
 
 def weighted_layers(net: keras.Model) -> list[Any]:
-    """The layers that have weights, from first to last."""
+    """The layers that have weights, in order."""
     return [layer for layer in net.layers if layer.weights]
 
 
 def checked_weight(array: np.ndarray, shape: Sequence[int], what: str) -> np.ndarray:
-    """The array, if a weight of that shape can take it.
+    """Returns the array after checking that a weight of this shape can take it.
 
     Raises:
-        ValueError: Another shape, not of floating-point numbers, or not all finite.
+        ValueError: The array has another shape, is not floating point, or is not finite.
     """
     if array.shape != tuple(shape):
         raise ValueError(
@@ -220,7 +221,7 @@ def checked_weight(array: np.ndarray, shape: Sequence[int], what: str) -> np.nda
 
 
 def _other_size(layer: Any, kernel: np.ndarray) -> str:
-    """Why the data, not the net, make a dense kernel of another shape; "" if they do not."""
+    """Explains a dense kernel whose shape differs because of the data; "" for all others."""
     if kernel.ndim != 2 or layer.name not in ("logits", "hidden1"):
         return ""
     rows, columns = layer.weights[0].shape

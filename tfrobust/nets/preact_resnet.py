@@ -1,4 +1,4 @@
-"""ResNet-18 with the norm and the ReLU before each convolution."""
+"""Pre-activation ResNet-18."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def preact_resnet_18(
     """Pre-activation ResNet-18 for small images: four stages of two blocks of two convolutions.
 
     He et al. 2016 (arXiv:1603.05027), Figure 1b: y = x + conv(relu(norm(conv(relu(norm(x)))))),
-    with a 1×1 convolution of relu(norm(x)) as shortcut where a block changes the shape, a 3×3
-    convolution of stride 1 before the stages, and norm, ReLU and average pooling behind them.
+    with a 1×1 convolution of relu(norm(x)) as shortcut if a block changes the shape, a 3×3
+    convolution of stride 1 before the stages, and norm, ReLU and average pooling after them.
     NoisyMix trains it on CIFAR. `mixing_point_0` (after the normalization) and `mixing_point_1` ..
     `mixing_point_4` (ends of the stages) are identities where NoisyMix mixes feature maps; it
     uses the first four.
@@ -36,22 +36,21 @@ def preact_resnet_18(
     Args:
         input_shape: (height, width, channels).
         classes: Number of outputs.
-        final_norm: Whether a norm and a ReLU follow the last stage, as in the paper. The code that
-            the NoisyMix authors released has neither: give False for their net.
-        identity_shortcuts: Whether a block that keeps the shape adds its input x, as in the paper.
-            The code that the NoisyMix authors released adds relu(norm(x)): give False for their
-            net.
+        final_norm: Whether a norm and a ReLU follow the last stage. Default True, as in the paper.
+            The NoisyMix authors' code has neither: use False for their net.
+        identity_shortcuts: Whether a block that keeps the shape adds its input x. Default True, as
+            in the paper. The NoisyMix authors' code adds relu(norm(x)): use False for their net.
         filters: Channels of each stage; stages 2 to 4 halve height and width.
-        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, stands at the first norm
+        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, is used at the first norm
             of each block in stages 1 to 3 (all but the last stage, as AugMax has it in ResNet-18).
-        mean: Subtracted from images; as `std`, one number or one a channel. Default 0.5,
-            as in AugMix and NoisyMix; AugMax takes 0 and 1 on CIFAR.
-        std: What the images are divided by then.
+        mean: Subtracted from the images; like `std`, one number or one per channel. Default 0.5,
+            as in AugMix and NoisyMix; AugMax uses 0 and 1 on CIFAR.
+        std: Divisor after the subtraction, one number or one per channel.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss, which is
-            PyTorch's weight decay under SGD. NoisyMix takes 5e-4. Default 0.
+            PyTorch's weight decay under SGD. NoisyMix uses 5e-4. Default 0.
         name: Name of the model.
 
-    Convolutions start as in He et al. 2015 with fan-out, the output layer with Keras' default.
+    Convolutions are initialized as in He et al. 2015 (fan-out), the output layer by Keras' default.
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes].
@@ -88,7 +87,7 @@ def preact_block(
     name: str,
     identity_shortcut: bool = True,
 ) -> Any:
-    """Twice norm, ReLU and 3×3 convolution, added to the input or to its 1×1 convolution."""
+    """Norm, ReLU and 3×3 convolution, twice, added to the input or to its 1×1 convolution."""
     activated = parts.norm_and_relu(x, f"{name}_norm1", f"{name}_relu1", mixed)
     if stride > 1 or x.shape[-1] != filters:
         shortcut = parts.convolution(activated, filters, 1, stride, f"{name}_shortcut_conv")

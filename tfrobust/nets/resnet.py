@@ -11,8 +11,8 @@ from keras import layers
 from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
 
-#: Stride of the first layers by name: 3×3 convolution; 3×3 convolution of stride 2; 7×7 convolution
-#: of stride 2 and 3×3 max-pooling of stride 2.
+#: Total strides of the stems: 3×3 convolution; 3×3 convolution of stride 2; 7×7 convolution of
+#: stride 2 and 3×3 max-pooling of stride 2.
 STEMS = {"cifar": 1, "tiny_imagenet": 2, "imagenet": 4}
 
 
@@ -32,9 +32,9 @@ def resnet(
 ) -> keras.Model:
     """ResNet of four stages of residual blocks, with ReLU after the addition.
 
-    He et al. 2016 (arXiv:1512.03385), Table 1. Where a block changes the shape, its shortcut is a
-    1×1 convolution with norm (option B). A bottleneck has its stride in the 3×3 convolution, not in
-    the first 1×1 (the variant "v1.5"). `mixing_point_0` (after the normalization) and
+    He et al. 2016 (arXiv:1512.03385), Table 1. If a block changes the shape, its shortcut is a 1×1
+    convolution with norm (option B). Bottlenecks have their stride in the 3×3 convolution, not in
+    the first 1×1 (variant "v1.5"). `mixing_point_0` (after the normalization) and
     `mixing_point_1` .. `mixing_point_4` (ends of the stages) are identities where NoisyMix mixes
     feature maps.
 
@@ -42,23 +42,23 @@ def resnet(
         depths: Number of blocks of each stage.
         input_shape: (height, width, channels).
         classes: Number of outputs.
-        bottleneck: Whether a block is a 1×1, a 3×3 and a 1×1 convolution, the last with four times
-            the channels; else it is two 3×3 convolutions.
+        bottleneck: Whether blocks are bottlenecks: a 1×1, a 3×3 and a 1×1 convolution, the last
+            with four times the channels. Default False: two 3×3 convolutions.
         stem: "cifar" (3×3 convolution, stride 1), "tiny_imagenet" (3×3, stride 2; AugMax) or
             "imagenet" (7×7, stride 2, then 3×3 max-pooling, stride 2).
         filters: Channels of each stage; stages 2 to 4 halve height and width.
-        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, stands at the first norm
+        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, is used at the first norm
             of each block in stages 1 to 3, as in the AugMax authors' code.
-        mean: Subtracted from images; as `std`, one number or one a channel. Default 0.5,
-            as in AugMix and NoisyMix; AugMax takes 0 and 1 on CIFAR and Tiny-ImageNet; on ImageNet
+        mean: Subtracted from the images; like `std`, one number or one per channel. Default 0.5,
+            as in AugMix and NoisyMix; AugMax uses 0 and 1 on CIFAR and Tiny-ImageNet; on ImageNet
             (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225) are usual.
-        std: What the images are divided by then.
+        std: Divisor after the subtraction, one number or one per channel.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss, which is
-            PyTorch's weight decay under SGD. AugMax and NoisyMix take 5e-4 on CIFAR and 1e-4 on
+            PyTorch's weight decay under SGD. AugMax and NoisyMix use 5e-4 on CIFAR and 1e-4 on
             ImageNet. Default 0.
         name: Name of the model.
 
-    Convolutions start as in He et al. 2015 with fan-out, the output layer with Keras' default.
+    Convolutions are initialized as in He et al. 2015 (fan-out), the output layer by Keras' default.
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes].
@@ -87,7 +87,7 @@ def resnet(
         x = parts.convolution(x, filters[0], 3, STEMS[stem], "stem_conv")
     x = parts.norm_and_relu(x, "stem_norm", "stem_relu")
     if stem == "imagenet":
-        x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # zero is the least after a ReLU
+        x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # zero is the minimum after a ReLU
         x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
     block = bottleneck_block if bottleneck else basic_block
     for stage, (depth, width) in enumerate(zip(depths, filters), start=1):
@@ -108,7 +108,7 @@ def resnet_18(
 ) -> keras.Model:
     """`resnet` of 2, 2, 2 and 2 blocks of two 3×3 convolutions.
 
-    AugMax takes it with all three stems, stability training with "imagenet".
+    AugMax uses it with all three stems, stability training with "imagenet".
 
     Args:
         input_shape: (height, width, channels).

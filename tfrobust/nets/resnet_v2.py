@@ -1,4 +1,4 @@
-"""ResNets of pre-activation bottlenecks, as tf-slim builds them for ImageNet."""
+"""Pre-activation ResNets with bottlenecks for ImageNet, as in tf-slim."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def resnet_v2(
 ) -> keras.Model:
     """ResNet of four stages of bottlenecks with norm and ReLU before each convolution.
 
-    He et al. 2016 (arXiv:1603.05027), Figure 1b and appendix, in the form of tf-slim, whose
-    checkpoints fit (`tfrobust.nets.slim_checkpoint.load`): stages 1 to 3 halve height and width in
-    their last block, not in the first; the first block of a stage has a 1×1 convolution of
-    relu(norm(x)) as shortcut, a block that halves takes every second pixel of x; and the
-    convolutions that no norm follows (the first, the shortcuts, the last of a block) have a bias.
+    He et al. 2016 (arXiv:1603.05027), Figure 1b and appendix, in tf-slim's variant, whose
+    checkpoints can be loaded (`tfrobust.nets.slim_checkpoint.load`): stages 1 to 3 halve height and
+    width in their last block, not in the first. The shortcut is a 1×1 convolution of relu(norm(x))
+    in the first block of a stage, and every second pixel of x in a block that halves. Convolutions
+    without a following norm (the first, the shortcuts, the last of a block) have a bias.
     `mixing_point_0` (after the normalization) and `mixing_point_1` .. `mixing_point_4` (ends of the
     stages) are identities where NoisyMix mixes feature maps.
 
@@ -38,18 +38,18 @@ def resnet_v2(
         depths: Number of blocks of each stage.
         input_shape: (height, width, channels).
         classes: Number of outputs.
-        filters: A quarter of the channels at the end of each stage; the first convolution has the
-            first number of them.
-        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, stands at the first norm
+        filters: A quarter of the channels at the end of each stage; the first convolution has
+            `filters[0]` channels.
+        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, is used at the first norm
             of each block in stages 1 to 3 (all but the last stage, as AugMax has it in ResNet-18).
-        mean: Subtracted from images; as `std`, one number or one a channel. Default 0.5: the net
-            sees pixels in [-1, 1], as tf-slim trains it.
-        std: What the images are divided by then.
+        mean: Subtracted from the images; like `std`, one number or one per channel. Default 0.5,
+            so that the net sees pixels in [-1, 1], as in tf-slim.
+        std: Divisor after the subtraction, one number or one per channel.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss, which is
-            PyTorch's weight decay under SGD. He et al. take 1e-4. Default 0.
+            PyTorch's weight decay under SGD. He et al. use 1e-4. Default 0.
         name: Name of the model.
 
-    Convolutions start as in He et al. 2015 with fan-out, the output layer with Keras' default.
+    Convolutions are initialized as in He et al. 2015 (fan-out), the output layer by Keras' default.
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes].
@@ -71,7 +71,7 @@ def resnet_v2(
     images = keras.Input(tuple(input_shape), name="images")
     x = normalized(images, mean, std)
     x = parts.convolution(x, filters[0], 7, 2, "stem_conv", bias=True)
-    # Not padded alike: tf-slim's pooling looks one pixel further at the far side of even sizes.
+    # Not padded symmetrically: for even sizes, tf-slim's pooling pads only the far side.
     x = layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
     for stage, (depth, width) in enumerate(zip(depths, filters), start=1):
         for i in range(1, depth + 1):

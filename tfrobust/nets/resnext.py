@@ -1,4 +1,4 @@
-"""ResNeXt: bottlenecks whose 3×3 convolution works on groups of channels."""
+"""ResNeXt: bottlenecks with grouped 3×3 convolutions."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def resnext_29(
 ) -> keras.Model:
     """ResNeXt-29 (4×32d): three stages of three blocks with grouped 3×3 convolutions.
 
-    Xie et al. 2017 (arXiv:1611.05431), Section 5.3 and Figure 3c, with the cardinality and the
-    width of the AugMix and AugMax authors' code. A block is a 1×1, a grouped 3×3 and a 1×1
-    convolution; its shortcut is a 1×1 convolution with norm where the shape changes.
+    Xie et al. 2017 (arXiv:1611.05431), Section 5.3 and Figure 3c, with the cardinality and width of
+    the AugMix and AugMax authors' code. A block is a 1×1, a grouped 3×3 and a 1×1 convolution; if
+    the shape changes, its shortcut is a 1×1 convolution with norm.
     `mixing_point_0` (after the normalization) and `mixing_point_1` .. `mixing_point_3` (ends of
     the stages) are identities where NoisyMix mixes feature maps.
 
     Args:
         input_shape: (height, width, channels).
         classes: Number of outputs.
-        cardinality: Number of groups of a 3×3 convolution. Default 4.
-        base_width: Channels of a group in the first stage; in the others in proportion to
+        cardinality: Number of groups in a 3×3 convolution. Default 4.
+        base_width: Channels per group in the first stage; in other stages they are proportional to
             `filters`. Default 32, so 32, 64 and 128.
-        filters: A quarter of the channels at the end of each stage; the first convolution has the
-            first number of them. Stages 2 and 3 halve height and width.
-        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, stands at the first norm
+        filters: A quarter of the channels at the end of each stage; the first convolution has
+            `filters[0]` channels. Stages 2 and 3 halve height and width.
+        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, is used at the first norm
             of each block in stages 1 and 2, as in the AugMax authors' code.
-        mean: Subtracted from images; as `std`, one number or one a channel. Default 0.5,
-            as in AugMix and NoisyMix; AugMax takes 0 and 1 on CIFAR.
-        std: What the images are divided by then.
+        mean: Subtracted from the images; like `std`, one number or one per channel. Default 0.5,
+            as in AugMix and NoisyMix; AugMax uses 0 and 1 on CIFAR.
+        std: Divisor after the subtraction, one number or one per channel.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss, which is
-            PyTorch's weight decay under SGD. AugMix and AugMax take 5e-4. Default 0.
+            PyTorch's weight decay under SGD. AugMix and AugMax use 5e-4. Default 0.
         name: Name of the model.
 
-    Convolutions start as in He et al. 2015 with fan-out, the output layer with Keras' default.
+    Convolutions are initialized as in He et al. 2015 (fan-out), the output layer by Keras' default.
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes].

@@ -1,4 +1,4 @@
-"""Weights of tf-slim: checkpoints of TensorFlow 1, ImageNet's among them."""
+"""Weights from tf-slim's TensorFlow 1 checkpoints, including those for ImageNet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfrobust.nets.parts import give_weights, weighted_layers
 
 UNIT = r"block\1/unit_\2/bottleneck_v2/"
 
-#: The nets of tf-slim by scope: our names of layers as patterns, and theirs.
+#: Patterns of our layer names and tf-slim's names for each net, by scope.
 SCOPES = {
     "vgg_16": {
         r"stage(\d)_conv(\d)": r"conv\1/conv\1_\2",
@@ -42,32 +42,32 @@ SHADOW = "/ExponentialMovingAverage"
 
 
 def load(net: keras.Model, path: PathLike, *, moving_average: bool = False) -> list[str]:
-    """Gives `vgg_16` or `resnet_v2_50` the weights of a checkpoint that tf-slim trained.
+    """Loads the weights of a tf-slim checkpoint into `vgg_16` or `resnet_v2_50`.
 
-    FMA trains on from tf-slim's VGG-16. The net must normalise images as it does by default, since
-    that is how tf-slim does. What depends on the data stays as it was: `logits` for another number
-    of classes (published ResNet v2 have 1001, the first for background), and in VGG-16 `hidden1`
-    for images not of 224 to 255 pixels, or all dense layers if the net has the plain head. A
-    warning names these. Optimizer slots, step counters and the like are passed over; any other
-    difference is an error that leaves the net unchanged.
+    FMA starts from tf-slim's VGG-16. The net must use its default normalization, which is that of
+    tf-slim. Layers whose shape depends on the data keep their weights, with a warning that names
+    them: `logits` if the number of classes differs (published ResNet v2 have 1001, the first for
+    background), and in VGG-16 `hidden1` if the images do not have 224 to 255 pixels, or all dense
+    layers if the net has the plain head. Optimizer slots, step counters and the like are ignored.
+    Any other difference is an error that leaves the net unchanged.
 
     Args:
-        net: Of `tfrobust.nets.vgg_16`, without norm, or `tfrobust.nets.resnet_v2_50`, with batch
-            norm (`convert_norms` comes after).
-        path: The checkpoint: its prefix (`model.ckpt-1000`), one of its files, a single file as
-            TensorFlow wrote before 0.12, or a folder, of which the latest is taken.
-        moving_average: Whether to take the exponential moving averages of the variables that have
-            one, as for evaluation. Default False.
+        net: A `tfrobust.nets.vgg_16` without norm, or a `tfrobust.nets.resnet_v2_50` with batch
+            norm (apply `convert_norms` afterwards).
+        path: The checkpoint: its prefix (`model.ckpt-1000`), one of its files, a single file from
+            TensorFlow before 0.12, or a folder, whose latest checkpoint is used.
+        moving_average: Whether to load the exponential moving averages of variables that have one,
+            as for evaluation. Default False.
 
     Returns:
-        The names of the layers that keep their weights; empty if every layer got new ones.
+        The names of the layers that keep their weights; empty if all were loaded.
 
     Raises:
-        TypeError: `net` is no Keras model.
-        FileNotFoundError: There is no such file, or no checkpoint in the folder.
-        ValueError: The net is none of the two, the file is damaged or no checkpoint, or a variable
-            is missing, left over, of another shape or not of finite numbers; the message names the
-            first.
+        TypeError: `net` is not a Keras model.
+        FileNotFoundError: The file does not exist, or the folder has no checkpoint.
+        ValueError: The net is neither of the two, the file is damaged or not a checkpoint, or a
+            variable is missing, unexpected, of another shape or not finite; the message names the
+            first one.
 
     Example:
 
@@ -83,7 +83,7 @@ def load(net: keras.Model, path: PathLike, *, moving_average: bool = False) -> l
     scope = "vgg_16" if any(layer.name == "stage1_conv1" for layer in ours) else "resnet_v2_50"
     variables = {layer.name: _variables(layer, scope) for layer in ours}
     plain = scope == "vgg_16" and "hidden1" not in variables
-    if plain:  # its output layer sees features that tf-slim's does not
+    if plain:  # its output layer has other inputs than tf-slim's
         variables.pop("logits", None)
     reader = _reader(path)
     shapes = reader.get_variable_to_shape_map()
@@ -97,14 +97,14 @@ def load(net: keras.Model, path: PathLike, *, moving_average: bool = False) -> l
             averaged = moving_average and name + SHADOW in shapes
             array = _read(reader, name + SHADOW if averaged else name, path)
             if isinstance(layer, keras.layers.Dense) and array.ndim == 4:
-                array = array.reshape(-1, array.shape[-1])  # of a convolution that sees the whole
+                array = array.reshape(-1, array.shape[-1])  # from a convolution over the whole map
             read.append((name, array))
         arrays[layer.name] = read
     return give_weights(net, arrays, path, absent="the plain head takes none of fc6, fc7 and fc8")
 
 
 def _variables(layer: Any, scope: str) -> list[str]:
-    """What tf-slim calls the weights of a layer of ours."""
+    """Names of a layer's weights in tf-slim."""
     kinds = {
         keras.layers.BatchNormalization: NORM,
         keras.layers.Conv2D: KERNEL,
@@ -126,7 +126,7 @@ def _variables(layer: Any, scope: str) -> list[str]:
 def _check_names(
     names: list[str], variables: dict[str, list[str]], scope: str, plain: bool, path: PathLike
 ) -> None:
-    """Checks that the checkpoint has all variables, and of that scope no more layers."""
+    """Checks that the checkpoint has all variables, and no further layers in the scope."""
     if not any(name.startswith(f"{scope}/") for name in names):
         raise ValueError(
             f"{path} must hold a {scope} like the net; received variables of "
@@ -137,7 +137,7 @@ def _check_names(
         if name not in names:
             raise ValueError(f"{path} must hold a {scope} like the net; {name} is missing")
     for name in sorted(set(names).difference(known)):
-        # Slots of optimizers and the like stand below a variable, so their last part is another.
+        # Names of optimizer slots and the like extend that of a variable, so they end differently.
         is_weight = re.fullmatch(rf"{scope}/(.+)/({'|'.join(KERNEL + NORM)})", name)
         if is_weight and not (plain and is_weight[1] in ("fc6", "fc7", "fc8")):
             raise ValueError(
@@ -147,7 +147,7 @@ def _check_names(
 
 
 def _reader(path: PathLike) -> Any:
-    """What reads the variables of the checkpoint; no pickle is involved."""
+    """Opens the checkpoint; this does not involve pickle."""
     prefix = os.fspath(path)
     if os.path.isdir(prefix):
         prefix = tf.train.latest_checkpoint(prefix) or ""
@@ -164,7 +164,7 @@ def _read(reader: Any, name: str, path: PathLike) -> np.ndarray:
 def _or_damaged(function: Any, argument: str, path: PathLike) -> Any:
     try:
         return function(argument)
-    except Exception as error:  # a damaged file raises almost anything
+    except Exception as error:  # a damaged file can raise almost anything
         raise ValueError(
             "weights must be an undamaged checkpoint, as TensorFlow 1 writes it; received "
             f"{path}, which cannot be read as one ({argument}: {error})"

@@ -15,11 +15,11 @@ def small_cnn(
     filters: Sequence[int] = (16, 32, 64),
     name: str = "small_cnn",
 ) -> keras.Model:
-    """A VGG in small: two 3×3 convolutions, each with BatchNorm and ReLU, and a pooling a width.
+    """A small VGG: each stage has two 3×3 convolutions with BatchNorm and ReLU, and max-pooling.
 
-    Unlike the FMA paper's VGG-16 it has BatchNorm: without it a few epochs do not get the net off
-    its start on images of changing contrast, and the FMA loss can be lowered by raising the mean
-    of a feature map instead of by making it robust.
+    Unlike the FMA paper's VGG-16 it has BatchNorm. Without it, training does not take off within a
+    few epochs on images of varying contrast, and the FMA loss can be lowered by raising the mean of
+    a feature map instead of making it robust.
 
     Args:
         input_shape: (height, width, channels).

@@ -1,4 +1,4 @@
-"""Weights of CIFAR ResNets that were trained with PyTorch."""
+"""Weights of CIFAR ResNets trained with PyTorch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfrobust.files import PathLike
 from tfrobust.nets.cifar_resnet import cifar_resnet
 from tfrobust.nets.parts import checked_weight
 
-#: What those nets were trained with: the usual mean and deviation of ImageNet.
+#: The usual mean and standard deviation of ImageNet, with which these nets were trained.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -32,29 +32,29 @@ def import_torch_resnet(
     weight_decay: float = 0.0,
     name: str = "",
 ) -> keras.Model:
-    """Builds the CIFAR ResNet whose weights a .npz file holds under their PyTorch names.
+    """Builds a CIFAR ResNet from a .npz file of weights under their PyTorch names.
 
     Names and shapes are those of the usual PyTorch code for the ResNets of He et al. 2016,
     Section 4.2: `conv1`, `bn1`, `layer1.0.conv1` .. `layer3.8.bn2`, `linear`; convolutions
-    [out, in, height, width], option-A shortcuts. Depth, channels and classes are read off them.
-    Counters of batches (`num_batches_tracked`) are passed over; any other difference is an error.
+    [out, in, height, width], option-A shortcuts. Depth, channels and classes are inferred. Batch
+    counters (`num_batches_tracked`) are ignored; any other difference is an error.
 
     Args:
-        path: The file, as `numpy.savez` writes it.
-        input_size: (height, width) of the images.
-        mean: With `std` what the net was trained with, on images in [0, 1]; files do not hold it.
-            Default (0.485, 0.456, 0.406), as in the usual code.
-        std: What the images are divided by. Default (0.229, 0.224, 0.225).
-        weight_decay: As in `cifar_resnet`, for training on.
+        path: The file, as written by `numpy.savez`.
+        input_size: (height, width) of the images. Default (32, 32).
+        mean: Subtracted from images in [0, 1]. It must be that of the training, which the file does
+            not contain. Default (0.485, 0.456, 0.406), as in the usual code.
+        std: Divisor after the subtraction, likewise. Default (0.229, 0.224, 0.225).
+        weight_decay: As in `cifar_resnet`, for further training. Default 0.
         name: Name of the model. Default "resnet_<depth>".
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes].
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is damaged or no .npz file, or an array is missing, left over, of
-            another shape or not of finite numbers; the message names the first.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is damaged or not a .npz file, or an array is missing, unexpected, of
+            another shape or not finite; the message names the first one.
 
     Example:
 
@@ -97,7 +97,7 @@ def import_torch_resnet(
         layer = net.get_layer(here)
         layer.set_weights(
             [
-                _like(weight, arrays[f"{there}.{part}"], f"{there}.{part} of {path}")
+                _to_keras_order(weight, arrays[f"{there}.{part}"], f"{there}.{part} of {path}")
                 for part, weight in zip(parts, layer.get_weights())
             ]
         )
@@ -105,12 +105,12 @@ def import_torch_resnet(
 
 
 def _read(path: PathLike) -> dict[str, np.ndarray]:
-    """All arrays of the file."""
+    """Reads all arrays of the file."""
     with open(path, "rb") as file:
         try:
             arrays = np.load(file, allow_pickle=False)
             read = {name: np.asarray(arrays[name]) for name in arrays.files}
-        except Exception as error:  # a damaged archive raises almost anything
+        except Exception as error:  # a damaged archive can raise almost anything
             raise ValueError(
                 "weights must be an undamaged .npz file, as numpy.savez writes it; received "
                 f"{path}, which cannot be read as one"
@@ -119,7 +119,7 @@ def _read(path: PathLike) -> dict[str, np.ndarray]:
 
 
 def _layers(blocks: int) -> list[tuple[str, str, tuple[str, ...]]]:
-    """PyTorch's name, ours and the weights of each layer, from first to last."""
+    """PyTorch's name, our name and the weights of each layer, in order."""
     layers: list[tuple[str, str, tuple[str, ...]]] = [
         ("conv1", "stem_conv", ("weight",)),
         ("bn1", "stem_norm", NORM),
@@ -134,7 +134,7 @@ def _layers(blocks: int) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def _blocks(arrays: dict[str, np.ndarray]) -> int:
-    """The number of blocks that most of the three stages have, 1 or more."""
+    """Number of blocks per stage, decided by majority, 1 or more."""
     matches = [re.match(r"layer([123])\.(\d+)\.", name) for name in arrays]
     found = {match.groups() for match in matches if match}
     counts = [sum(stage == number for stage, _ in found) for number in "123"]
@@ -142,7 +142,7 @@ def _blocks(arrays: dict[str, np.ndarray]) -> int:
 
 
 def _width(arrays: dict[str, np.ndarray], stage: int) -> int:
-    """The length that most norms of a stage have, so that one wrong array is named as such."""
+    """Channels of a stage, decided by a majority of its norms to identify a wrong array."""
     lengths = [
         _length(a, 0) for name, a in arrays.items() if re.match(rf"layer{stage}\..*bn", name)
     ]
@@ -153,8 +153,8 @@ def _length(array: np.ndarray, axis: int) -> int:
     return array.shape[axis] if array.ndim > axis else 1
 
 
-def _like(weight: np.ndarray, array: np.ndarray, what: str) -> np.ndarray:
-    """The array with its axes in Keras' order: convolutions OIHW -> HWIO, dense OI -> IO."""
+def _to_keras_order(weight: np.ndarray, array: np.ndarray, what: str) -> np.ndarray:
+    """Transposes an array to Keras' order: convolutions OIHW -> HWIO, dense OI -> IO."""
     order = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[weight.ndim]
     wanted = tuple(weight.shape[order.index(axis)] for axis in range(weight.ndim))
     return checked_weight(array, wanted, what).transpose(order)

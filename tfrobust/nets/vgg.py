@@ -1,4 +1,4 @@
-"""VGG-16: thirteen 3×3 convolutions and, if wanted, two wide dense layers."""
+"""VGG-16: thirteen 3×3 convolutions and, optionally, two wide dense layers."""
 
 from __future__ import annotations
 
@@ -33,42 +33,44 @@ def vgg_16(
     weight_decay: float = 0.0,
     name: str = "vgg_16",
 ) -> keras.Model:
-    """VGG-16: stages of 2, 2, 3, 3 and 3 convolutions with ReLU, each ended by max-pooling.
+    """VGG-16: stages of 2, 2, 3, 3 and 3 convolutions with ReLU, each followed by max-pooling.
 
-    Simonyan and Zisserman 2015 (arXiv:1409.1556), Table 1, column D. FMA trains it from an ImageNet
-    checkpoint of tf-slim, with input and output fit to the data: with `input_shape` (224, 224, 3)
-    and 1000 classes it is the net of the paper, with 32×32 pixels the first dense layer sees one
-    pixel of 512 channels. Its 15 ReLUs (13 with the plain head) are those of FMA's loss.
+    Simonyan and Zisserman 2015 (arXiv:1409.1556), Table 1, column D. FMA trains it from tf-slim's
+    ImageNet checkpoint, with input and output adapted to the data: with `input_shape`
+    (224, 224, 3) and 1000 classes it is the net of the paper; with 32×32 pixels the first dense
+    layer has 512 inputs. FMA's loss uses its 15 ReLUs (13 with the plain head).
     `mixing_point_0` (after the normalization) and `mixing_point_1` .. `mixing_point_5` (ends of the
     stages) are identities where NoisyMix mixes feature maps.
 
     Args:
         input_shape: (height, width, channels).
         classes: Number of outputs.
-        head: "wide": two dense layers with ReLU on the flattened feature map, as in the paper;
-            "plain": average over height and width, as is usual on CIFAR. The output layer follows.
-        hidden: Units of each of the dense layers of the wide head. Default 4096.
-        dropout: Share of units that training drops behind each of them, in [0, 0.99]. Default 0.5,
-            as in VGG and tf-slim.
+        head: What precedes the output layer: "wide" (default) for two dense layers with ReLU on the
+            flattened feature map, as in the paper, or "plain" for global average pooling, as is
+            usual on CIFAR.
+        hidden: Units of each dense layer of the wide head. Default 4096.
+        dropout: Dropout rate after each of these dense layers, in [0, 0.99]. Default 0.5, as in VGG
+            and tf-slim.
         filters: Channels of each stage; every stage halves height and width.
-        norm: None: no norm, and convolutions with bias, as in VGG and the FMA paper. Or one of
-            `tfrobust.layers.norms.NORMS` between each convolution, then without bias, and its ReLU;
-            instance norm, if any, stands at the first norm of stages 1 to 4 (our choice: no paper
+        norm: None (default) for convolutions with bias and no norm, as in VGG and the FMA paper. Or
+            one of `tfrobust.layers.norms.NORMS`, between each convolution (then without bias) and
+            its ReLU;
+            instance norm, if any, is used at the first norm of stages 1 to 4 (our choice: no paper
             places it in VGG).
-        mean: Subtracted from images; as `std`, one number or one a channel. Default as in
+        mean: Subtracted from the images; like `std`, one number or one per channel. Default as in
             tf-slim's checkpoints: ImageNet's mean (123.68, 116.779, 103.939)/255, for other than 3
             channels the average of the three, and 1/255, so that the net sees pixels from about
             -120 to 150.
-        std: What the images are divided by then.
+        std: Divisor after the subtraction, one number or one per channel.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss, which is
-            PyTorch's weight decay under SGD. VGG takes 5e-4. Default 0.
+            PyTorch's weight decay under SGD. VGG uses 5e-4. Default 0.
         name: Name of the model.
 
-    Convolutions start as in He et al. 2015 with fan-out, dense layers with Keras' default.
+    Convolutions are initialized as in He et al. 2015 (fan-out), dense layers by Keras' default.
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes]. The layer
-        `features` makes what the output layer sees, but for dropout.
+        `features` returns the input of the output layer, before dropout.
 
     Raises:
         ValueError: An argument is out of range, or the images are smaller than 32×32 pixels.
@@ -122,7 +124,7 @@ def convolution(
     weight_decay: float,
     padding: str = "same",
 ) -> Any:
-    """Convolution, the norm if there is one, ReLU; the bias is the norm's if there is one."""
+    """Convolution, optional norm and ReLU; the convolution has a bias only without norm."""
     x = layers.Conv2D(
         filters,
         size,
@@ -141,10 +143,10 @@ def convolution(
 
 
 def check_known_size(input_shape: Sequence[int]) -> None:
-    """Checks that height and width are known, as a dense layer on the feature map needs them.
+    """Checks that height and width are known, which a dense layer on the feature map needs.
 
     Raises:
-        ValueError: One is None.
+        ValueError: The height or width is None.
     """
     for what, side in zip(("height", "width"), input_shape):
         validation.check_whole(f"{what} in input_shape", side, 1, 10**6)

@@ -29,29 +29,29 @@ def wide_resnet(
     """Wide ResNet of 6n + 4 layers: three stages of n pre-activation blocks.
 
     Zagoruyko and Komodakis 2016 (arXiv:1605.07146), Table 1, blocks B(3, 3), without dropout; the
-    shortcut is a 1×1 convolution of relu(norm(x)) where a block changes the shape, as in their code
-    and in that of AugMix and AugMax. The code that the NoisyMix authors released differs: biases
-    in the convolutions, the stride in a block's second convolution, the shortcut from x itself, and
-    dropout of 0.1. `mixing_point_0` (after the normalization) and `mixing_point_1` ..
+    shortcut is a 1×1 convolution of relu(norm(x)) if a block changes the shape, as in their code
+    and in that of AugMix and AugMax. The NoisyMix authors' code differs: its convolutions have
+    biases, the stride is in a block's second convolution, the shortcut starts from x itself, and
+    there is dropout of 0.1. `mixing_point_0` (after the normalization) and `mixing_point_1` ..
     `mixing_point_3` (ends of the stages) are identities where NoisyMix mixes feature maps.
 
     Args:
         depth: Number of layers with weights, 6n + 4.
-        widening: Factor on the channels of the stages.
+        widening: Factor of the channels of the stages.
         input_shape: (height, width, channels).
         classes: Number of outputs.
-        filters: Channels of each stage before the widening; the first convolution has the first
-            number of them. Stages 2 and 3 halve height and width.
-        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, stands at the first norm
+        filters: Channels of each stage before widening; the first convolution has `filters[0]`
+            channels. Stages 2 and 3 halve height and width.
+        norm: One of `tfrobust.layers.norms.NORMS`; instance norm, if any, is used at the first norm
             of each block in stages 1 and 2, as in the AugMax authors' code.
-        mean: Subtracted from images; as `std`, one number or one a channel. Default 0.5,
-            as in AugMix and NoisyMix; AugMax takes 0 and 1 on CIFAR.
-        std: What the images are divided by then.
+        mean: Subtracted from the images; like `std`, one number or one per channel. Default 0.5,
+            as in AugMix and NoisyMix; AugMax uses 0 and 1 on CIFAR.
+        std: Divisor after the subtraction, one number or one per channel.
         weight_decay: Adds weight_decay/2·‖w‖² of every trainable weight to the loss, which is
-            PyTorch's weight decay under SGD. AugMix, AugMax and NoisyMix take 5e-4. Default 0.
+            PyTorch's weight decay under SGD. AugMix, AugMax and NoisyMix use 5e-4. Default 0.
         name: Name of the model.
 
-    Convolutions start as in He et al. 2015 with fan-out, the output layer with Keras' default.
+    Convolutions are initialized as in He et al. 2015 (fan-out), the output layer by Keras' default.
 
     Returns:
         A functional model: float32 images [B, H, W, C] in [0, 1] to logits [B, classes].

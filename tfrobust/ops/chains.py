@@ -1,4 +1,4 @@
-"""Chains of AugMix's operators: each operator runs on the images that drew it, all at once."""
+"""Chains of AugMix's operators; each operator runs on all images that drew it at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import tensorflow as tf
 from tfrobust.ops import enhance, lookup, pixels, warp
 from tfrobust.ops.compiled import compiled
 
-#: The operators in the order of the released code; the first nine are the paper's, the last four
-#: overlap with corruptions of the benchmarks (`all_ops`).
+#: The operators in the order of the released code. The first nine are the paper's; the last four
+#: overlap with the benchmarks' corruptions (`all_ops`).
 OPERATORS = (
     "autocontrast",
     "equalize",
@@ -31,19 +31,19 @@ OPERATORS = (
 PAPER_OPERATORS = 9
 _PLACE = {name: place for place, name in enumerate(OPERATORS)}
 
-#: Operators that are worked on together. The first two are look-ups in a table.
+#: Operators that run in one compiled function. The first two are table look-ups.
 _GROUPS = {
-    "stretch": ("autocontrast",),
-    "spread": ("equalize",),
-    "threshold": ("posterize", "solarize"),
-    "shift": ("translate_x", "translate_y"),
-    "slant": ("shear_x",),
-    "slope": ("shear_y",),
-    "turn": ("rotate",),
-    "enhancement": ("color", "contrast", "brightness", "sharpness"),
+    "autocontrast": ("autocontrast",),
+    "equalize": ("equalize",),
+    "posterize_solarize": ("posterize", "solarize"),
+    "translate": ("translate_x", "translate_y"),
+    "shear_x": ("shear_x",),
+    "shear_y": ("shear_y",),
+    "rotate": ("rotate",),
+    "enhance": ("color", "contrast", "brightness", "sharpness"),
 }
 _GROUP_OF = [list(_GROUPS).index(g) for o in OPERATORS for g in _GROUPS if o in _GROUPS[g]]
-_DONE = len(_GROUPS)  # the group of the chains that have had all their operators
+_DONE = len(_GROUPS)  # the group of chains without operators left
 
 
 def run(
@@ -56,23 +56,25 @@ def run(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Runs the chains of every image.
 
-    With level l and image side s the operators of the released code are: posterize keeps
-    4 − ⌊4l/10⌋ bits; rotate ±⌊30l/10⌋ degrees; solarize from 256 − ⌊256l/10⌋ up; shear ±0.3l/10;
-    translate ±⌊(s/3)l/10⌋ pixels; color, contrast, brightness, sharpness factor 1.8l/10 + 0.1.
+    The operators are those of the released code. At level l and image side s, posterize keeps
+    4 − ⌊4l/10⌋ bits; rotate turns by ±⌊30l/10⌋ degrees; solarize inverts from 256 − ⌊256l/10⌋ up;
+    shear uses ±0.3l/10; translate shifts by ±⌊(s/3)l/10⌋ pixels; color, contrast, brightness and
+    sharpness use the factor 1.8l/10 + 0.1.
 
     Args:
         images: [B, H, W, C] in [0, 1], C from 1 to 4; rounded to 8 bits.
-        operators: int32 [B, width, D], places in `OPERATORS`.
-        levels: float32 [B, width, D], |l| in [0, 10]; a negative one turns the direction.
-        depths: int32 [B, width]: how many of the D operators are applied.
-        all_ops: Whether the last four of `OPERATORS` may occur.
+        operators: int32 [B, width, D], indices into `OPERATORS`.
+        levels: float32 [B, width, D], |l| in [0, 10]; the sign gives the direction.
+        depths: int32 [B, width], how many of the D operators are applied.
+        all_ops: Whether the last four of `OPERATORS` may occur. Default False, as in the paper.
 
     Returns:
-        Words of `ops.pixels` [B · width, H, W], and int32 [B, width]: which of them is the chain.
+        Words of `ops.pixels` [B · width, H, W], and int32 [B, width], the index of each chain in
+        them.
 
     Raises:
-        ValueError: The images have more than 4 channels, or all_ops and not 1 or 3, or their
-            height or width is unknown.
+        ValueError: The images have more than 4 channels (with `all_ops`: not 1 or 3), or an unknown
+            height or width.
     """
     channels = images.shape[-1]
     if channels not in range(1, pixels.MOST_CHANNELS + 1):
@@ -95,7 +97,7 @@ def run(
 
 @functools.cache
 def _traced(height, width, channels, chains, most, all_ops):
-    """`_run` for one size of images and any number of them."""
+    """`_run` traced for one image size and any batch size."""
 
     def of_any_number(shape, dtype=tf.float32):
         return tf.TensorSpec([None, *shape], dtype)
@@ -118,7 +120,7 @@ def _run(images, operators, levels, depths, *, all_ops):
     operators = tf.reshape(operators, [-1, most])
     levels = tf.reshape(levels, [-1, most])
     depths = tf.reshape(depths, [-1])
-    place = tf.range(batch * width) // width  # where the image of each chain is, now in `words`
+    place = tf.range(batch * width) // width  # index in `words` of the image of each chain
     for step in range(most):
         group = tf.where(step < depths, tf.gather(_GROUP_OF, operators[:, step]), _DONE)
         order = tf.argsort(group, stable=True)
@@ -137,16 +139,16 @@ def _run(images, operators, levels, depths, *, all_ops):
 
 
 def _step(words, rows, operator, level, counts, channels, all_ops):
-    """One operator on every image, which are in the order of the groups: `counts` of each."""
-    filled = _compiled_sizes(counts)
+    """Applies one operator to every image; images are sorted by group, `counts` in each."""
+    padded_size = _padded_sizes(counts)
     ends = tf.cumsum(counts)
-    # A group is filled up to a compiled size with the images behind it; what is computed for those
-    # is thrown away. Behind the last image the first come again.
-    again = [tf.tile(values, [1 + _MOST_FILLING]) for values in (rows, operator, level)]
+    # A group is padded to a compiled size with the images that follow it, whose results are
+    # discarded. After the last image, the list starts again.
+    cyclic = [tf.tile(values, [1 + _MAX_PADDING]) for values in (rows, operator, level)]
 
     def of(number):
         start = ends[number] - counts[number]
-        return [values[start : start + filled[number]] for values in again]
+        return [values[start : start + padded_size[number]] for values in cyclic]
 
     numbers = {name: number for number, name in enumerate(_GROUPS)}
     tables = [
@@ -154,9 +156,9 @@ def _step(words, rows, operator, level, counts, channels, all_ops):
         for name in _TABLES
     ]
     looked_up = tf.concat(tables, 0)
-    parts = [_look_up(words, rows, looked_up, again[0])]
+    parts = [_look_up(words, rows, looked_up, cyclic[0])]
     for name, function in _FUNCTIONS.items():
-        if name == "enhancement" and not all_ops:
+        if name == "enhance" and not all_ops:
             continue
         result = function(words, *of(numbers[name]), channels)
         parts.append(result[: counts[numbers[name]]])
@@ -164,94 +166,97 @@ def _step(words, rows, operator, level, counts, channels, all_ops):
     return tf.concat(parts, 0)
 
 
-def _look_up(words, rows, tables, again):
-    """All look-ups at once: they come first in the order."""
+def _look_up(words, rows, tables, cyclic):
+    """Applies all look-up tables at once; their groups come first in the order."""
     count = tf.shape(tables)[0]
-    filled = _compiled_sizes(count)
-    tables = tf.pad(tables, [[0, filled - count], [0, 0], [0, 0]])
-    return lookup.look_up(words, again[:filled], tables)[:count]
+    padded_size = _padded_sizes(count)
+    tables = tf.pad(tables, [[0, padded_size - count], [0, 0], [0, 0]])
+    return lookup.look_up(words, cyclic[:padded_size], tables)[:count]
 
 
-#: A group is filled up by less than this many times itself: 1 to 3.
-_MOST_FILLING = 3
+#: Padding is less than this many times the size of a group: the worst case is 1 to 3.
+_MAX_PADDING = 3
 
 
-def _compiled_sizes(counts: tf.Tensor) -> tf.Tensor:
-    """The next size for each that is compiled: eighths of the next power of two, from 3 up.
+def _padded_sizes(counts: tf.Tensor) -> tf.Tensor:
+    """Rounds group sizes up to multiples of an eighth of the next power of two, at least 3.
 
-    Few sizes, so that few are compiled, and from 3 images on at most a quarter more than needed.
+    This keeps the number of compiled sizes small; from 3 images on, at most a quarter is padding.
     """
     exponents = tf.math.ceil(
         tf.math.log(tf.cast(tf.maximum(counts, 4), tf.float32)) / math.log(2.0)
     )
     eighth = tf.cast(tf.pow(2.0, tf.maximum(exponents - 3, 0)), tf.int32)
-    filled = tf.maximum((counts + eighth - 1) // eighth * eighth, 3)
-    return tf.where(counts > 0, filled, 0)
+    padded_size = tf.maximum((counts + eighth - 1) // eighth * eighth, 3)
+    return tf.where(counts > 0, padded_size, 0)
 
 
 def _is(operator: tf.Tensor, name: str) -> tf.Tensor:
     return tf.equal(operator, _PLACE[name])
 
 
-def _cut(level: tf.Tensor, most: float) -> tf.Tensor:
-    """⌊|l|·most/10⌋ with the sign of l: whole degrees, pixels, bits."""
+def _scaled_level(level: tf.Tensor, most: float) -> tf.Tensor:
+    """⌊|l|·most/10⌋ with the sign of l, in whole degrees, pixels or bits."""
     return tf.sign(level) * tf.floor(tf.abs(level) * most / 10.0)
 
 
-def _stretch(words, rows, operator, level, channels):
+def _autocontrast(words, rows, operator, level, channels):
     return lookup.autocontrast_tables(*lookup.extremes(words, rows, channels))
 
 
-def _spread(words, rows, operator, level, channels):
+def _equalize(words, rows, operator, level, channels):
     return lookup.equalize_tables(lookup.histograms(words, rows, channels))
 
 
-def _threshold(words, rows, operator, level, channels):
+def _posterize_or_solarize(words, rows, operator, level, channels):
     level = tf.abs(level)
-    bits = 4 - tf.cast(_cut(level, 4.0), tf.int32)
-    threshold = 256 - tf.cast(_cut(level, 256.0), tf.int32)
+    bits = 4 - tf.cast(_scaled_level(level, 4.0), tf.int32)
+    threshold = 256 - tf.cast(_scaled_level(level, 256.0), tf.int32)
     posterize = _is(operator, "posterize")
     return lookup.cut_bits_or_invert(words, rows, posterize, bits, threshold, channels)
 
 
-def _shift(words, rows, operator, level, channels):
+def _translate(words, rows, operator, level, channels):
     _, height, width = words.shape
     along_x = _is(operator, "translate_x")
-    right = tf.where(along_x, _cut(level, width / 3), 0.0)
-    down = tf.where(along_x, 0.0, _cut(level, height / 3))
+    right = tf.where(along_x, _scaled_level(level, width / 3), 0.0)
+    down = tf.where(along_x, 0.0, _scaled_level(level, height / 3))
     return warp.translate(words, rows, tf.cast(right, tf.int32), tf.cast(down, tf.int32))
 
 
 def _shears(level: tf.Tensor, lines: int) -> tf.Tensor:
-    """How far each line of pixels is moved: [K, lines]."""
+    """Shift of each line of pixels, [K, lines]."""
     return (level * 0.3 / 10.0)[:, tf.newaxis] * (tf.range(lines, dtype=tf.float32) + 0.5)
 
 
-def _slant(words, rows, operator, level, channels):
+def _shear_x(words, rows, operator, level, channels):
     return warp.shift_rows(words, rows, _shears(level, words.shape[1]), channels)
 
 
-def _slope(words, rows, operator, level, channels):
+def _shear_y(words, rows, operator, level, channels):
     return warp.shift_columns(words, rows, _shears(level, words.shape[2]), channels)
 
 
-def _turn(words, rows, operator, level, channels):
-    return warp.rotate(words, rows, _cut(level, 30.0), channels)
+def _rotate(words, rows, operator, level, channels):
+    return warp.rotate(words, rows, _scaled_level(level, 30.0), channels)
 
 
-def _enhancement(words, rows, operator, level, channels):
+def _enhance(words, rows, operator, level, channels):
     kind = operator - _PLACE["color"]
     return enhance.enhance(words, rows, kind, tf.abs(level) * 1.8 / 10.0 + 0.1, channels)
 
 
-_TABLES: dict[str, Callable[..., tf.Tensor]] = {"stretch": _stretch, "spread": _spread}
+_TABLES: dict[str, Callable[..., tf.Tensor]] = {
+    "autocontrast": _autocontrast,
+    "equalize": _equalize,
+}
 _FUNCTIONS: dict[str, Callable[..., tf.Tensor]] = {
-    "threshold": _threshold,
-    "shift": _shift,
-    "slant": _slant,
-    "slope": _slope,
-    "turn": _turn,
-    "enhancement": _enhancement,
+    "posterize_solarize": _posterize_or_solarize,
+    "translate": _translate,
+    "shear_x": _shear_x,
+    "shear_y": _shear_y,
+    "rotate": _rotate,
+    "enhance": _enhance,
 }
 
 
@@ -259,11 +264,12 @@ _FUNCTIONS: dict[str, Callable[..., tf.Tensor]] = {
 def mix(
     images: tf.Tensor, words: tf.Tensor, place: tf.Tensor, weights: tf.Tensor, blend: tf.Tensor
 ) -> tf.Tensor:
-    """Mixes chains into their images: (1 − m)·x + m·Σ_i w_i·chain_i.
+    """Mixes the chains with their images: (1 − m)·x + m·Σ_i w_i·chain_i.
 
     Args:
         images: [B, H, W, C].
-        words, place: What `run` returned.
+        words: Words of all chains, the first result of `run`.
+        place: Index of each chain in `words`, the second result of `run`.
         weights: w, [B, width], each row summing to 1.
         blend: m, [B].
 

@@ -1,4 +1,4 @@
-"""Photometric changes."""
+"""Photometric operations."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import tensorflow as tf
 from tfrobust.ops import sampling
 from tfrobust.ops.compiled import compiled
 
-#: Luminance of ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B, in the 16-bit fractions that Pillow uses:
-#: they are exact in float32 and sum to exactly 1, so that white stays white.
+#: ITU-R BT.601 luminance, 0.299 R + 0.587 G + 0.114 B, in Pillow's 16-bit fractions. They are exact
+#: in float32 and sum to exactly 1, so white stays white.
 LUMINANCE = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
 
 def add_brightness(images: tf.Tensor, delta: Any) -> tf.Tensor:
-    """Adds a constant to all three channels: clip(x + Δ) (FMA paper, section 4.2.1).
+    """Adds a constant to all channels: clip(x + Δ) (FMA paper, section 4.2.1).
 
     Args:
         images: [B, H, W, C] in [0, 1].
@@ -34,25 +34,25 @@ def add_brightness(images: tf.Tensor, delta: Any) -> tf.Tensor:
 
 
 def scale_saturation(images: tf.Tensor, factor: Any) -> tf.Tensor:
-    """Multiplies the saturation in HSL by α, hue and lightness kept (FMA paper, section 4.2.1).
+    """Multiplies the HSL saturation by α, keeping hue and lightness (FMA paper, section 4.2.1).
 
     With M and m the largest and smallest channel, HSL has lightness L = (M + m) / 2 and
-    saturation `S = (M − m) / (1 − |2L − 1|)`. At a fixed hue and lightness every channel's distance
-    from L is proportional to S, so that no colour space has to be entered and left:
+    saturation `S = (M − m) / (1 − |2L − 1|)`. At fixed hue and lightness, every channel's distance
+    from L is proportional to S, so no conversion of the colour space is needed:
 
         c' = c + (c − L)·(S'/S − 1),  S' = min(α·S, 1)
 
-    HSL, not HSV: `tf.image.adjust_saturation` works in HSV and makes colours darker.
+    This differs from `tf.image.adjust_saturation`, which works in HSV and changes the lightness.
 
     Args:
         images: [B, H, W, 3] in [0, 1].
-        factor: α ≥ 0, scalar or [B]; 0 is grey, 1 changes nothing.
+        factor: α ≥ 0, scalar or [B]; 0 is grey, 1 the identity.
 
     Returns:
         [B, H, W, 3], clipped to [0, 1].
 
     Raises:
-        ValueError: The images have not three channels.
+        ValueError: The images do not have three channels.
 
     Example:
 
@@ -74,12 +74,12 @@ def _saturate(images: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     total = highest + lowest  # 2L
     chroma = highest - lowest
     room = tf.minimum(total, 2.0 - total)  # 1 - |2L - 1|: the chroma at which S is 1
-    # A grey pixel has chroma 0, no hue, and stays as it is: c - L is 0, whatever the ratio. The
-    # floor keeps the quotient finite, in value and in gradient.
+    # A grey pixel has chroma 0 and does not change: c - L is 0, whatever the ratio. The floor keeps
+    # the quotient and its gradient finite.
     most = room / tf.maximum(chroma, 1e-6)  # 1 / S
     if alpha.shape.rank != 0:
         alpha = tf.reshape(alpha, [-1, 1, 1])  # [B] -> [B, 1, 1]
-    # An input whose rounding puts S a hair above 1 must not move at α = 1: hence at least 1.
+    # Rounding can put S slightly above 1; such a pixel must not change at α = 1, hence the maximum.
     gain = (tf.minimum(alpha, tf.maximum(most, 1.0)) - 1.0)[..., tf.newaxis]  # [B, H, W, 1]
     lightness = (0.5 * total)[..., tf.newaxis]
     return tf.clip_by_value(images + (images - lightness) * gain, 0.0, 1.0)
@@ -89,13 +89,13 @@ def scale_contrast(images: tf.Tensor, factor: Any) -> tf.Tensor:
     """Scales the distance from the image's mean luminance: clip(f·x + (1 − f)·m).
 
     m is one number per image, the mean over its pixels of the ITU-R BT.601 luminance (of the only
-    channel, if there is one). As `PIL.ImageEnhance.Contrast`, but not rounded: Pillow rounds m to a
-    whole 8-bit level and cuts off the fraction of the result, so that on 8-bit images the two are
-    at most `1 + |1 − f|/2` levels apart, save for Pillow's rounding of each pixel's luminance.
+    channel, if there is one). This is `PIL.ImageEnhance.Contrast` without rounding: Pillow rounds m
+    to an 8-bit level and truncates the result, so that on 8-bit images the two are at most
+    `1 + |1 − f|/2` levels apart, apart from Pillow's rounding of each pixel's luminance.
 
     Args:
         images: [B, H, W, C] in [0, 1], C 1 or 3.
-        factor: f ≥ 0, scalar or [B]; 0 is the grey m everywhere, 1 changes nothing.
+        factor: f ≥ 0, scalar or [B]; 0 gives the grey m everywhere, 1 is the identity.
 
     Returns:
         [B, H, W, C], clipped to [0, 1].
@@ -113,9 +113,9 @@ def scale_contrast(images: tf.Tensor, factor: Any) -> tf.Tensor:
             "contrast needs images with 1 channel or with 3 (RGB); received "
             f"{images.shape[-1]} channels"
         )
-    # The luminance is linear: its mean is that of the channels' means. Rows first, because adding
-    # whole rows is quick and adding up along an axis next to one of length three is not; what is
-    # left is a product with the weights of one row.
+    # The luminance is linear, so its mean is the luminance of the channels' means. Rows are
+    # averaged first, because adding whole rows is fast and summing next to an axis of length three
+    # is not; the rest is a product with the weights of one row.
     rows = tf.reduce_mean(images, axis=1)  # [B, W, C]
     weights = LUMINANCE if images.shape[3] == 3 else (1.0,)
     if images.shape[2] is None:
@@ -141,20 +141,20 @@ def _scale_and_add(images: tf.Tensor, factor: tf.Tensor, rest: tf.Tensor) -> tf.
 def scale_color(images: tf.Tensor, factor: Any) -> tf.Tensor:
     """Scales the distance of each pixel from its luminance: clip(f·x + (1 − f)·l).
 
-    l is the ITU-R BT.601 luminance of the pixel. As `PIL.ImageEnhance.Color`, but not rounded:
-    Pillow rounds l to a whole 8-bit level and cuts off the fraction of the result, so that on 8-bit
-    images the two are at most `1 + |1 − f|/2` levels apart. Unlike `scale_saturation` it keeps the
-    luminance of ITU-R BT.601, not the lightness of HSL.
+    l is the ITU-R BT.601 luminance of the pixel. This is `PIL.ImageEnhance.Color` without rounding:
+    Pillow rounds l to an 8-bit level and truncates the result, so that on 8-bit images the two are
+    at most `1 + |1 − f|/2` levels apart. Unlike `scale_saturation`, it keeps the ITU-R BT.601
+    luminance, not the HSL lightness.
 
     Args:
         images: [B, H, W, 3] in [0, 1].
-        factor: f ≥ 0, scalar or [B]; 0 is the grey image, 1 changes nothing.
+        factor: f ≥ 0, scalar or [B]; 0 gives the grey image, 1 is the identity.
 
     Returns:
         [B, H, W, 3], clipped to [0, 1].
 
     Raises:
-        ValueError: The images have not three channels.
+        ValueError: The images do not have three channels.
 
     Example:
 
@@ -171,12 +171,6 @@ def scale_color(images: tf.Tensor, factor: Any) -> tf.Tensor:
 
 @compiled
 def _blend_with_grey(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    luminance = _luminance(tf.unstack(images, axis=-1))[..., tf.newaxis]  # [B, H, W, 1]
-    return tf.clip_by_value(images * factor + (1.0 - factor) * luminance, 0.0, 1.0)
-
-
-def _luminance(channels: list[tf.Tensor]) -> tf.Tensor:
-    if len(channels) == 1:
-        return channels[0]
-    red, green, blue = channels
-    return LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue
+    red, green, blue = tf.unstack(images, axis=-1)
+    luminance = LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue  # [B, H, W]
+    return tf.clip_by_value(images * factor + (1.0 - factor) * luminance[..., tf.newaxis], 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Compiling chains of element-wise operations and gathers into one loop."""
+"""XLA compilation of chains of element-wise operations and gathers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import tensorflow as tf
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles a pure tensor function with XLA: one loop over the pixels instead of one an op.
+    """Compiles a pure tensor function with XLA into one loop over the pixels.
 
-    For chains of element-wise operations and for gathers this is several times faster on the CPU,
-    and on a GPU it keeps 32-bit whole numbers there, which TensorFlow's own kernels compute on the
-    host. Random numbers, convolutions and matrix products gain nothing and stay outside. So do
-    small per-image parameters: the compiler would compute them again for each pixel.
+    For chains of element-wise operations and for gathers this is several times faster on the CPU.
+    On a GPU it also keeps int32 tensors on the device, which TensorFlow's own kernels would compute
+    on the host. Random numbers, convolutions and matrix products gain nothing and stay outside. So
+    do small per-image parameters, which the compiler would recompute for every pixel.
 
-    The batch size may be unknown while tracing; each size that occurs is compiled once.
+    The batch size may be unknown while tracing; each batch size is compiled once.
 
     Args:
-        function: Takes and returns tensors; images with known height and width.
+        function: Takes and returns tensors; images have a known height and width.
 
     Returns:
         A function of the same signature.

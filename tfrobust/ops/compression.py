@@ -1,4 +1,4 @@
-"""JPEG compression and decompression of whole batches."""
+"""JPEG compression and decompression of batches."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
 
-#: The example tables of the JPEG standard (ITU-T T.81, Annex K, Tables K.1 and K.2), which every
-#: encoder uses unless it is told otherwise; [vertical, horizontal frequency], quality 50.
+#: The example tables of the JPEG standard (ITU-T T.81, Annex K, Tables K.1 and K.2), the default of
+#: every encoder; [vertical, horizontal frequency], quality 50.
 LUMINANCE_TABLE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -38,9 +38,9 @@ CHROMINANCE_TABLE = np.array(
     np.float32,
 )
 
-# The 8-point DCT times √8, [frequency, place], as libjpeg's accurate transform has it: in whole
-# 1/8192, with the small deviations that its few multiplications leave. Whole numbers below 2^24 are
-# exact in float32, so that what is rounded here is rounded as it is there.
+# The 8-point DCT times √8, [frequency, place], as in libjpeg's accurate transform: in units of
+# 1/8192, with the small deviations that its few multiplications cause. Integers below 2^24 are
+# exact in float32, so rounding here agrees with rounding there.
 _LEFT_HALF = np.array(
     [
         [8192, 8192, 8192, 8192],
@@ -54,13 +54,15 @@ _LEFT_HALF = np.array(
     ],
     np.float32,
 )
-_SIGN = np.array([1, -1] * 4, np.float32)[:, np.newaxis]  # even waves mirror, odd ones change sign
+_SIGN = np.array([1, -1] * 4, np.float32)[
+    :, np.newaxis
+]  # even waves are symmetric, odd ones antisymmetric
 _DCT = np.hstack([_LEFT_HALF, _SIGN * _LEFT_HALF[:, ::-1]]) / 8192
-#: The digits (a factor) that libjpeg keeps between the two passes of a transform.
-_KEPT = 4.0
+#: Scale of the fixed-point numbers between the two passes of libjpeg's transform.
+_PASS_SCALE = 4.0
 
-# JFIF's conversion in units of 1/65536, as libjpeg has it: whole numbers, so that every sum below
-# 2^24 is exact in float32.
+# JFIF's colour conversion in units of 1/65536, as in libjpeg: integers, so every sum below 2^24 is
+# exact in float32.
 _UNIT = 65536.0
 _TO_Y = np.array([19595, 38470, 7471], np.float32) / _UNIT
 _TO_CB = np.array([-11059, -21709, 32768], np.float32) / _UNIT
@@ -70,16 +72,17 @@ _FROM_CR = np.array([91881, -46802, 0], np.float32) / _UNIT
 
 
 def quantization_tables(quality: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """The tables of luminance and chrominance at a quality, by libjpeg's rule.
+    """Quantization tables of luminance and chrominance at a quality, by libjpeg's rule.
 
-    clip(⌊(s·t + 50) / 100⌋, 1, 255) for each entry t of the standard's table, with
-    s = ⌊5000 / q⌋ below quality 50 and 200 − 2q from there on.
+    Each entry t of the standard's table becomes clip(⌊(s·t + 50) / 100⌋, 1, 255), where
+    s = ⌊5000 / q⌋ below quality 50 and 200 − 2q otherwise.
 
     Args:
-        quality: q, 1 to 100, scalar or [B]; rounded to a whole number.
+        quality: q from 1 to 100, scalar or [B]; rounded to a whole number.
 
     Returns:
-        Two float32 tensors of whole numbers, [8, 8] or [B, 8, 8]: vertical, horizontal frequency.
+        Two float32 tensors of whole numbers, [8, 8] or [B, 8, 8], indexed by vertical and
+        horizontal frequency.
 
     Example:
 
@@ -88,7 +91,7 @@ def quantization_tables(quality: Any) -> tuple[tf.Tensor, tf.Tensor]:
     array([ 27.,  18.,  17.,  27.,  40.,  66.,  85., 101.], dtype=float32)
     """
     quality = tf.clip_by_value(tf.round(tf.cast(quality, tf.float32)), 1.0, 100.0)
-    # The half more keeps quotients of whole numbers away from the jumps of floor.
+    # The extra half keeps quotients of whole numbers away from the discontinuities of floor.
     scale = tf.where(quality < 50, tf.floor(5000.5 / quality), 200 - 2 * quality)
     scale = scale[..., tf.newaxis, tf.newaxis]
     luminance, chrominance = (
@@ -101,21 +104,21 @@ def quantization_tables(quality: Any) -> tuple[tf.Tensor, tf.Tensor]:
 def jpeg(images: tf.Tensor, quality: Any) -> tf.Tensor:
     """Compresses to JPEG and decompresses (stability training, Table 1).
 
-    Baseline JPEG as Pillow writes and reads it by default: 8-bit values, JFIF's YCbCr, chroma
-    halved both ways (4:2:0), 8×8 DCT, the standard's quantisation tables scaled by the quality,
-    rounding, and back, with libjpeg's triangle filter for the chroma. All roundings are libjpeg's,
-    those inside its whole-number cosine transform too: but for one value in 10,000 or fewer, where
-    float32 has too few digits, the result is Pillow's to the bit.
+    Baseline JPEG with Pillow's defaults: 8-bit values, JFIF's YCbCr, 4:2:0 chroma subsampling, 8×8
+    DCT, the standard's quantization tables scaled by the quality, rounding, and the way back with
+    libjpeg's triangle filter for the chroma. It rounds where libjpeg does, including inside its
+    integer DCT: the result equals Pillow's bit for bit, except for at most one value in 10,000
+    where float32 lacks precision.
 
     Args:
-        images: [B, H, W, C] in [0, 1], C 3 (RGB) or 1 (luminance alone); H, W and C known.
+        images: [B, H, W, C] in [0, 1], C 3 (RGB) or 1 (luminance); H, W and C known.
         quality: 1 (strongest) to 100, scalar or [B]; rounded to a whole number.
 
     Returns:
-        [B, H, W, C] in whole 255ths. Rounding is flat, so the gradient is zero everywhere.
+        [B, H, W, C], multiples of 1/255. Rounding is piecewise constant, so the gradient is zero.
 
     Raises:
-        ValueError: The images have neither one nor three channels, or an unknown height or width.
+        ValueError: The number of channels is not 1 or 3, or the height or width is unknown.
     """
     height, width, channels = images.shape[1:]
     if channels not in (1, 3):
@@ -128,8 +131,8 @@ def jpeg(images: tf.Tensor, quality: Any) -> tf.Tensor:
             f"{tuple(images.shape)}"
         )
 
-    # Without this the gradient would not be zero but missing, and a caller's chain would break.
-    # `stop_gradient` spares TensorFlow the tracing of what has none.
+    # Without this the gradient would be None instead of zero, which breaks the caller's
+    # backpropagation. `stop_gradient` keeps TensorFlow from tracing a gradient of the inside.
     @tf.custom_gradient
     def flat(images, quality):
         compress = _grey if channels == 1 else _rgb
@@ -142,29 +145,29 @@ def jpeg(images: tf.Tensor, quality: Any) -> tf.Tensor:
 
 def _rgb(images: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
     height, width = images.shape[1:3]
-    images = _extend(images, _multiple(height, 16), _multiple(width, 16))
+    images = _pad_edge(images, _round_up(height, 16), _round_up(width, 16))
     luma, chroma = _to_planes(images, height)
     luminance, chrominance = quantization_tables(quality)
-    luma, chroma = _through_blocks([luma, chroma], [luminance, chrominance])
+    luma, chroma = _transform_blocks([luma, chroma], [luminance, chrominance])
     rows, columns = (height + 1) // 2, (width + 1) // 2
-    blue, red = _doubled(chroma, rows, columns)
+    blue, red = _upsample(chroma, rows, columns)
     return _to_rgb(luma[:, : 2 * rows, : 2 * columns], blue, red)[:, :height, :width]
 
 
 def _grey(images: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
     height, width = images.shape[1:3]
-    images = _extend(images, _multiple(height, 8), _multiple(width, 8))
-    (luma,) = _through_blocks([_to_levels(images[..., 0])], [quantization_tables(quality)[0]])
+    images = _pad_edge(images, _round_up(height, 8), _round_up(width, 8))
+    (luma,) = _transform_blocks([_to_levels(images[..., 0])], [quantization_tables(quality)[0]])
     return _from_levels(luma[:, :height, :width, tf.newaxis])
 
 
-def _multiple(size: int, of: int) -> int:
-    """The smallest multiple of a number that is not below `size`."""
+def _round_up(size: int, of: int) -> int:
+    """Rounds `size` up to a multiple of `of`."""
     return -(-size // of) * of
 
 
-def _extend(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Repeats the last row and column of [B, H, W, ...] up to a size."""
+def _pad_edge(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Pads [B, H, W, ...] to a size by repeating the last row and column."""
     for axis, size in ((1, height), (2, width)):
         side = images.shape[axis]
         if side != size:
@@ -172,15 +175,15 @@ def _extend(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return images
 
 
-def _through_blocks(planes: list[tf.Tensor], tables: list[tf.Tensor]) -> list[tf.Tensor]:
-    """DCT, quantisation and inverse DCT of planes [B, H, W] in blocks of 8×8, unrounded.
+def _transform_blocks(planes: list[tf.Tensor], tables: list[tf.Tensor]) -> list[tf.Tensor]:
+    """DCT, quantization and inverse DCT of planes [B, H, W] in blocks of 8×8, unrounded.
 
-    Along the rows the transform is a matrix product, along the columns a sum of eight rows: so no
-    block has to be cut out.
+    The transform is a matrix product along the rows and a sum of eight rows along the columns, so
+    no blocks have to be extracted.
     """
     rows = [
         tf.reshape(
-            tf.matmul(tf.reshape(plane, [-1, 8]), _KEPT * _DCT.T),
+            tf.matmul(tf.reshape(plane, [-1, 8]), _PASS_SCALE * _DCT.T),
             [-1, plane.shape[1] // 8, 8, plane.shape[2]],
         )
         for plane in planes
@@ -189,13 +192,15 @@ def _through_blocks(planes: list[tf.Tensor], tables: list[tf.Tensor]) -> list[tf
         tf.tile(tf.reshape(table, [-1, 1, 8, 8]), [1, 1, 1, plane.shape[2] // 8])
         for table, plane in zip(tables, planes)
     ]
-    # The coefficients are 8 times those of the orthonormal transform. Halves are to be rounded
-    # away from zero and tf.round takes them to the even number: a hair more settles it.
+    # The coefficients are 8 times those of the orthonormal transform. Halves must round away from
+    # zero, but tf.round rounds them to even; a slightly larger factor avoids that.
     factors = [(1 + 2e-6) / (8 * step) for step in steps]
     # In two steps: in one, the compiler would compute each coefficient eight times.
-    rows = _through_columns(_quantize(rows, factors, steps))
+    rows = _inverse_columns(_quantize(rows, factors, steps))
     return [
-        tf.reshape(tf.matmul(tf.reshape(r, [-1, 8]), _DCT / (8 * _KEPT)), [-1, *plane.shape[1:]])
+        tf.reshape(
+            tf.matmul(tf.reshape(r, [-1, 8]), _DCT / (8 * _PASS_SCALE)), [-1, *plane.shape[1:]]
+        )
         for r, plane in zip(rows, planes)
     ]
 
@@ -204,48 +209,48 @@ def _through_blocks(planes: list[tf.Tensor], tables: list[tf.Tensor]) -> list[tf
 def _quantize(
     planes: list[tf.Tensor], factors: list[tf.Tensor], steps: list[tf.Tensor]
 ) -> list[tf.Tensor]:
-    """Transforms the columns of [B, H/8, 8, W] and rounds the coefficients to whole steps."""
+    """Transforms the columns of [B, H/8, 8, W] and quantizes the coefficients."""
     results = []
     for plane, factor, step in zip(planes, factors, steps):
-        coefficients = _columns(tf.floor(plane + 0.5), _DCT / _KEPT)
+        coefficients = _columns(tf.floor(plane + 0.5), _DCT / _PASS_SCALE)
         results.append(tf.round(tf.floor(coefficients + 0.5) * factor) * step)
     return results
 
 
 @compiled
-def _through_columns(planes: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Transforms the columns of coefficients [B, H/8, 8, W] back."""
-    return [tf.floor(_columns(plane, _KEPT * _DCT.T) + 0.5) for plane in planes]
+def _inverse_columns(planes: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Inverse transform of the columns of coefficients [B, H/8, 8, W]."""
+    return [tf.floor(_columns(plane, _PASS_SCALE * _DCT.T) + 0.5) for plane in planes]
 
 
 def _columns(plane: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """`matrix` times each column of eight of [B, H/8, 8, W]."""
+    """Multiplies each column of eight values of [B, H/8, 8, W] by `matrix`."""
     return tf.add_n([matrix[:, i : i + 1] * plane[:, :, i : i + 1] for i in range(8)])
 
 
 @compiled
 def _to_levels(values: tf.Tensor) -> tf.Tensor:
-    """[0, 1] to 8 bits, around 0."""
+    """Rounds [0, 1] to 8 bits and shifts the range to −128..127."""
     return tf.floor(values * 255 + 0.5) - 128
 
 
 @compiled
 def _from_levels(levels: tf.Tensor) -> tf.Tensor:
-    return (_rounded(levels) + 128) / 255
+    return (_round_levels(levels) + 128) / 255
 
 
-def _rounded(levels: tf.Tensor) -> tf.Tensor:
-    """What a decoder makes of the result of the inverse DCT."""
+def _round_levels(levels: tf.Tensor) -> tf.Tensor:
+    """Rounds and clips the result of the inverse DCT, as a decoder does."""
     return tf.clip_by_value(tf.floor(levels + 0.5), -128.0, 127.0)
 
 
 @compiled
 def _to_planes(images: tf.Tensor, height: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """RGB to luma [B, H, W] and halved chroma [B, H, W/2], Cb above Cr, all around 0.
+    """Converts RGB to luma [B, H, W] and subsampled chroma [B, H, W/2], Cb above Cr, all around 0.
 
     Args:
         images: [B, H, W, 3], H and W multiples of 16.
-        height: Rows before the images were extended.
+        height: Rows before padding.
     """
     rgb = [tf.floor(channel * 255 + 0.5) for channel in tf.unstack(images, axis=-1)]
 
@@ -254,36 +259,37 @@ def _to_planes(images: tf.Tensor, height: int) -> tuple[tf.Tensor, tf.Tensor]:
 
     luma = mixed(_TO_Y, 0.5 - 128)
     rows, columns = images.shape[1] // 2, images.shape[2] // 2
-    # libjpeg rounds the mean of four down and up in turns.
+    # libjpeg rounds the mean of four down and up alternately.
     bias = np.where(np.arange(columns) % 2, 0.5, 0.25).astype(np.float32)
     halved = []
     for weights in (_TO_CB, _TO_CR):
         plane = tf.reshape(mixed(weights, 0.5 - 1 / _UNIT), [-1, rows, 2, columns, 2])
         four = [plane[:, :, i, :, j] for i in (0, 1) for j in (0, 1)]
         plane = tf.floor(0.25 * (four[0] + four[1] + four[2] + four[3]) + bias)
-        # Below the image the last row of the halved chroma is repeated, not of the image.
-        halved.append(_extend(plane[:, : (height + 1) // 2], rows, columns))
+        # Below the image, libjpeg repeats the last row of the subsampled chroma.
+        halved.append(_pad_edge(plane[:, : (height + 1) // 2], rows, columns))
     return luma, tf.concat(halved, axis=1)
 
 
 @compiled
-def _doubled(chroma: tf.Tensor, rows: int, columns: int) -> list[tf.Tensor]:
-    """Doubles both sides of Cb and Cr as libjpeg does.
+def _upsample(chroma: tf.Tensor, rows: int, columns: int) -> list[tf.Tensor]:
+    """Doubles the height and width of Cb and Cr as libjpeg does.
 
-    A new value is 9/16 of the nearest old one, 3/16 of the two next and 1/16 of the fourth; the
-    edge is repeated. Up to two columns libjpeg repeats values instead.
+    Each new value is 9/16 of the nearest old value, 3/16 of the next two and 1/16 of the fourth;
+    the edge is repeated. With at most two columns, libjpeg repeats values instead.
 
     Args:
         chroma: [B, 2h, w], unrounded, Cb above Cr.
-        rows: How many of the h rows belong to the image.
-        columns: How many of the w columns.
+        rows: Number of the h rows that belong to the image.
+        columns: Number of the w columns that belong to the image.
 
     Returns:
-        Two tensors [B, 2 * rows, 2, columns]: even, then odd columns, which is faster than mixed.
+        Two tensors [B, 2 * rows, 2, columns]: even and odd columns, which is faster than
+        interleaving them.
     """
     results = []
     for first in (0, chroma.shape[1] // 2):
-        near = _rounded(chroma[:, first : first + rows, :columns])
+        near = _round_levels(chroma[:, first : first + rows, :columns])
         if columns <= 2:
             near = tf.repeat(near, 2, axis=1)[:, :, tf.newaxis]
             results.append(tf.repeat(near, 2, axis=2))
@@ -302,10 +308,10 @@ def _doubled(chroma: tf.Tensor, rows: int, columns: int) -> list[tf.Tensor]:
 
 @compiled
 def _to_rgb(luma: tf.Tensor, blue: tf.Tensor, red: tf.Tensor) -> tf.Tensor:
-    """Unrounded luma [B, H, W] and chroma [B, H, 2, W/2] to RGB."""
+    """Converts unrounded luma [B, H, W] and chroma [B, H, 2, W/2] to RGB."""
     height, width = luma.shape[1:]
-    luma = tf.reshape(_rounded(luma) + 128, [-1, height, width // 2, 2, 1])
-    # Every value takes a last axis of the three colours; writing them one by one is slower.
+    luma = tf.reshape(_round_levels(luma) + 128, [-1, height, width // 2, 2, 1])
+    # Broadcast against a last axis of the three colours: faster than stacking them one by one.
     blue, red = (tf.transpose(c, [0, 1, 3, 2])[..., tf.newaxis] for c in (blue, red))
     offset = tf.floor(blue * _FROM_CB + red * _FROM_CR + 0.5)
     images = tf.clip_by_value(luma + offset, 0.0, 255.0) / 255

@@ -1,7 +1,7 @@
 """Pillow's ImageEnhance on 8-bit images: color, contrast, brightness, sharpness (AugMix).
 
-Each moves the image away from a degenerate one d, or towards it: ⌊d + f·(x − d)⌋, cut to 0..255.
-d is the grey image, its mean, black, or the smoothed image.
+Each operator interpolates or extrapolates between a degenerate image d and the image,
+⌊d + f·(x − d)⌋ clipped to 0..255; d is the grey image, its mean, black, or the smoothed image.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tfrobust.ops.pixels import from_words, to_words
 def enhance(
     words: tf.Tensor, rows: tf.Tensor, kind: tf.Tensor, factor: tf.Tensor, channels: int
 ) -> tf.Tensor:
-    """Applies one of the four to each image.
+    """Applies one of the four operators to each image.
 
     Args:
         words: [N, H, W] words of `ops.pixels`.
-        rows: int32 [K]: which images to read.
+        rows: int32 [K], indices of the images to read.
         kind: int32 [K]: 0 color, 1 contrast, 2 brightness, 3 sharpness.
-        factor: float32 [K], 1 changes nothing.
+        factor: float32 [K]; 1 is the identity.
         channels: 1 or 3.
 
     Returns:
@@ -38,7 +38,7 @@ def _grey_image(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def _grey(values: list[tf.Tensor]) -> tf.Tensor:
-    """Luminance of ITU-R 601 in Pillow's fixed-point numbers."""
+    """ITU-R 601 luminance in Pillow's fixed-point arithmetic."""
     if len(values) == 1:
         return values[0]
     red, green, blue = values
@@ -67,7 +67,7 @@ def _enhance(
 
 
 def _smooth(values: tf.Tensor) -> tf.Tensor:
-    """Pillow's SMOOTH: all eight neighbours once, the pixel five times, over 13; border kept."""
+    """Pillow's SMOOTH filter: neighbours with weight 1/13, centre 5/13; the border is unchanged."""
     _, height, width = values.shape
     if min(height, width) < 3:
         return values

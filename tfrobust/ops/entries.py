@@ -1,4 +1,4 @@
-"""Choosing entries of each image by a value, and changing those alone."""
+"""Selection of entries of each image by a value, and noise on those entries."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from tfrobust.ops import sampling
 
 
 def lowest_and_highest_entries(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Where the `count` smallest and the `count` largest entries of each image are (FCL, TOP_k).
+    """Finds the `count` smallest and the `count` largest entries of each image (FCL, TOP_k).
 
-    An entry is one value: one channel of one pixel. Of equal values the first in memory order go
-    first, so that there are always exactly `count`. Two partial selections: sorting all entries of
-    an image, or searching the threshold by bisection, takes longer.
+    An entry is one channel of one pixel. Ties are broken by memory order, so exactly `count` are
+    returned. Two partial selections are faster than sorting all entries of an image or searching
+    the threshold by bisection.
 
     Args:
         values: [B, ...], finite.
         count: k, from 1 to the number of entries of an image.
 
     Returns:
-        Two int32 tensors [B, k]: flat indices into each image, from the smallest value upwards and
-        from the largest downwards. The two overlap where 2·k is more than an image has.
+        Two int32 tensors [B, k] of flat indices into each image, in ascending order from the
+        smallest value and in descending order from the largest. They overlap if an image has fewer
+        than 2·k entries.
 
     Raises:
         ValueError: `count` is out of range for the images.
@@ -41,26 +42,26 @@ def lowest_and_highest_entries(values: tf.Tensor, count: int) -> tuple[tf.Tensor
             f"{count}"
         )
     size = tf.reduce_prod(tf.shape(values)[1:]) if entries is None else entries
-    flat = tf.reshape(values, [tf.shape(values)[0], size])  # [B, n]; -1 would refuse a batch of 0
-    # Sorted costs a tenth more, and gives the same order everywhere, also under XLA.
+    flat = tf.reshape(values, [tf.shape(values)[0], size])  # [B, n]; -1 fails for an empty batch
+    # sorted=True costs a tenth more and gives the same order everywhere, also under XLA.
     return tf.math.top_k(-flat, count).indices, tf.math.top_k(flat, count).indices
 
 
 def gaussian_noise_at(
     images: tf.Tensor, entries: tf.Tensor, sigma: Any, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Adds N(0, σ²) to some entries of each image, and clips (FCL paper [3]).
+    """Adds N(0, σ²) noise to some entries of each image and clips (FCL paper [3]).
 
-    Only as many random numbers are drawn as there are entries to change.
+    Random numbers are drawn for these entries only.
 
     Args:
         images: [B, H, W, C] in [0, 1].
-        entries: int32 [B, k], flat indices into each image, none twice.
+        entries: int32 [B, k], flat indices into each image, without duplicates.
         sigma: Standard deviation σ ≥ 0, scalar or [B].
         seed: int32[2]; the same seed gives the same noise.
 
     Returns:
-        [B, H, W, C], clipped to [0, 1]. The other entries are exactly as they were.
+        [B, H, W, C], clipped to [0, 1]. The other entries do not change.
 
     Example:
 
@@ -75,7 +76,7 @@ def gaussian_noise_at(
     if sigma.shape.rank == 1:
         sigma = sigma[:, tf.newaxis]  # [B] -> [B, 1]
     noise = tf.cast(sigma * sampling.normal(seed, per_image), images.dtype)
-    # One flat axis: index pairs would be twice as large, and their kernels are slower.
+    # One flat axis: index pairs would take twice the memory, and their kernels are slower.
     starts = tf.range(shape[0])[:, tf.newaxis] * tf.reduce_prod(shape[1:])
     places = tf.reshape(entries + starts, [-1, 1])
     flat = tf.tensor_scatter_nd_add(tf.reshape(images, [-1]), places, tf.reshape(noise, [-1]))

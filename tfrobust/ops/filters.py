@@ -10,9 +10,9 @@ from tfrobust.ops.compiled import compiled
 
 
 def gaussian_kernel(sigma: Any, kernel_size: int) -> tf.Tensor:
-    """Taps of a sampled one-dimensional Gaussian, normalised to sum 1.
+    """Samples a one-dimensional Gaussian kernel, normalised to sum 1.
 
-    w_i ∝ exp(−i² / 2σ²) for i = −r..r, r = (kernel_size − 1) / 2; σ = 0 gives a single 1.
+    w_i ∝ exp(−i² / 2σ²) for i = −r..r, r = (kernel_size − 1) / 2; σ = 0 gives a unit impulse.
 
     Args:
         sigma: σ ≥ 0 in pixels, scalar or [B].
@@ -29,7 +29,7 @@ def gaussian_kernel(sigma: Any, kernel_size: int) -> tf.Tensor:
     radius = (kernel_size - 1) // 2
     offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
     sigma = tf.cast(sigma, tf.float32)[..., tf.newaxis]
-    # The floor stands for σ = 0: exp underflows to 0 for every tap but the middle one.
+    # At the floor, exp underflows to 0 for every tap but the middle one, as it should for σ = 0.
     taps = tf.exp(-0.5 * tf.square(offsets / tf.maximum(sigma, 1e-3)))
     return taps / tf.reduce_sum(taps, axis=-1, keepdims=True)
 
@@ -37,14 +37,14 @@ def gaussian_kernel(sigma: Any, kernel_size: int) -> tf.Tensor:
 def gaussian_blur(images: tf.Tensor, sigma: Any, kernel_size: int = 3) -> tf.Tensor:
     """Convolves with a kernel_size × kernel_size Gaussian (FMA paper, section 4.2.2).
 
-    The border is mirrored without repeating the edge pixel (reflect-101), as in
-    tensorflow-addons' and OpenCV's default; the paper does not say. The result is a weighted mean,
-    so that it needs no clipping.
+    The border is mirrored without repeating the edge pixel (reflect-101), the default of
+    tensorflow-addons and OpenCV; the paper does not specify it. The result is a weighted mean and
+    needs no clipping.
 
     Args:
         images: [B, H, W, C] in [0, 1]; H and W larger than kernel_size / 2.
         sigma: σ ≥ 0 in pixels, scalar or [B].
-        kernel_size: Odd side of the kernel in pixels; 3 in Table 1.
+        kernel_size: Odd side of the kernel in pixels; default 3 (Table 1).
 
     Returns:
         [B, H, W, C].
@@ -64,10 +64,11 @@ def gaussian_blur(images: tf.Tensor, sigma: Any, kernel_size: int = 3) -> tf.Ten
             )
     taps = tf.cast(gaussian_kernel(sigma, kernel_size), images.dtype)
     taps = tf.reshape(taps, [-1, kernel_size, 1, 1])  # [B, k, 1, 1], or [1, k, 1, 1]
-    # The kernel is separable: rows, then columns, where a pixel is `channels` values of its row.
+    # The kernel is separable: one pass along each axis; along the width, neighbouring pixels are
+    # `channels` values apart.
     channels = images.shape[-1]
     for axis, step in ((1, 1), (2, channels)):
-        padded = _mirrored(images, radius, axis)
+        padded = _pad_reflect(images, radius, axis)
         size = [n if n is not None else tf.shape(padded)[i] for i, n in enumerate(padded.shape)]
         rows = tf.reshape(padded, [-1, size[1], size[2] * channels])
         images = tf.reshape(_weighted_sum(rows, taps, axis, step), tf.shape(images))
@@ -76,7 +77,7 @@ def gaussian_blur(images: tf.Tensor, sigma: Any, kernel_size: int = 3) -> tf.Ten
 
 @compiled
 def _weighted_sum(padded: tf.Tensor, taps: tf.Tensor, axis: int, step: int) -> tf.Tensor:
-    """Σ_i taps[:, i] · padded, shifted by i · step along an axis; symmetric taps."""
+    """Σ_i taps[:, i] · (padded shifted by i · step along an axis), for symmetric taps."""
     last = taps.shape[1] - 1
     size = (padded.shape[axis] or tf.shape(padded)[axis]) - last * step
 
@@ -86,13 +87,13 @@ def _weighted_sum(padded: tf.Tensor, taps: tf.Tensor, axis: int, step: int) -> t
 
     middle = last // 2
     total = taps[:, middle] * shifted(middle)
-    for i in range(middle):  # one product serves two taps
+    for i in range(middle):  # one product per pair of symmetric taps
         total += taps[:, i] * (shifted(i) + shifted(last - i))
     return total
 
 
-def _mirrored(images: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
-    # Not tf.pad: that refuses an empty batch.
+def _pad_reflect(images: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
+    # Not tf.pad, which rejects an empty batch.
     if radius == 0:
         return images
     before, after = [slice(None)] * 4, [slice(None)] * 4

@@ -1,7 +1,7 @@
 """Rotations, shears, shifts, crops and flips of floating-point images.
 
-Every function reads, for each output pixel, one point of the input. A warp blends the four pixels
-round the point; shifts, crops and flips copy. (The 8-bit warps of AugMix are in `ops.warp`.)
+Every function samples the input at one point per output pixel. Warps interpolate between the four
+pixels around the point; shifts, crops and flips copy. The 8-bit warps of AugMix are in `ops.warp`.
 """
 
 from __future__ import annotations
@@ -15,34 +15,35 @@ from tfrobust import validation
 from tfrobust.ops import sampling
 from tfrobust.ops.compiled import compiled
 
-#: How a warp reads between pixels.
+#: Interpolations of a warp.
 INTERPOLATIONS = ("bilinear", "nearest")
-#: What lies outside the image: black, or the image mirrored without repeating the edge.
+#: Fills outside the image: black, or the image mirrored without repeating the edge.
 FILLS = ("black", "mirror")
 
 
 def rotate(images: tf.Tensor, angle_degrees: Any, interpolation: str = "bilinear") -> tf.Tensor:
-    """Rotates about the middle of the image, counter-clockwise as Pillow (stability training).
+    """Rotates counter-clockwise about the centre of the image, as Pillow (stability training).
 
-    With x and y measured from the middle, y downwards, an output pixel reads the input at
+    With x and y measured from the centre, y downwards, an output pixel samples the input at
 
         x_in = x·cos θ − y·sin θ,  y_in = x·sin θ + y·cos θ
 
-    The image keeps its size, and outside it everything is black. Within one pixel of the border
-    the blend runs into that black, as in tensorflow-addons; Pillow blends with the border pixel
-    up to half a pixel outside and then turns black at once. At angle 0 nothing changes, bit by
-    bit. The gradient, for images and angles, is that of the blend itself.
+    The image keeps its size, and everything outside it is black. Within one pixel of the border,
+    the interpolation blends into this black, as in tensorflow-addons; Pillow instead repeats the
+    border up to half a pixel outside and then turns black at once. Angle 0 is the identity, bit for
+    bit. The gradient with respect to images and angles is that of the interpolation itself.
 
     Args:
         images: [B, H, W, C] in [0, 1].
         angle_degrees: θ in degrees, scalar or [B].
-        interpolation: "bilinear", or "nearest" (copies pixels; no gradient for the angle).
+        interpolation: "bilinear" (default), or "nearest" (copies pixels; no gradient with respect
+            to the angle).
 
     Returns:
         [B, H, W, C] in [0, 1].
 
     Raises:
-        ValueError: `interpolation` is none of the two.
+        ValueError: `interpolation` is not one of these.
 
     Example:
 
@@ -59,23 +60,23 @@ def rotate(images: tf.Tensor, angle_degrees: Any, interpolation: str = "bilinear
 
 
 def shear(images: tf.Tensor, shear_x: Any, shear_y: Any) -> tf.Tensor:
-    """Shears along both axes about the middle of the image, bilinear, black outside.
+    """Shears along both axes about the centre of the image, bilinear, black outside.
 
-    With x and y measured from the middle, y downwards, an output pixel reads the input at
+    With x and y measured from the centre, y downwards, an output pixel samples the input at
 
         x_in = x + s_x·y,  y_in = y + s_y·x
 
-    The border blends into black as in `rotate`. At 0 nothing changes, bit by bit.
+    The border blends into black as in `rotate`. A shear of 0 is the identity, bit for bit.
 
     Args:
         images: [B, H, W, C] in [0, 1].
-        shear_x: s_x in pixels a row, scalar or [B].
-        shear_y: s_y in pixels a column, scalar or [B].
+        shear_x: s_x in pixels per row, scalar or [B].
+        shear_y: s_y in pixels per column, scalar or [B].
 
     Returns:
         [B, H, W, C] in [0, 1].
 
-    Example: the row above the middle reads one pixel further left.
+    Example: the row above the centre samples one pixel further left.
 
     >>> image = tf.reshape(tf.range(9.0) / 8.0, [1, 3, 3, 1])
     >>> shear(image, 1.0, 0.0)[0, 0, :, 0].numpy()
@@ -89,21 +90,21 @@ def shear(images: tf.Tensor, shear_x: Any, shear_y: Any) -> tf.Tensor:
 
 
 def translate(images: tf.Tensor, dx: Any, dy: Any, fill: str = "black") -> tf.Tensor:
-    """Shifts by whole pixels; what is read is copied exactly.
+    """Shifts by whole pixels, which are copied exactly.
 
     Args:
         images: [B, H, W, C].
-        dx: Whole number of pixels to the right, scalar or [B], any size.
-        dy: Whole number of pixels down, scalar or [B], any size.
-        fill: What comes in: "black", or "mirror": the image mirrored without repeating the edge
-            pixel (reflect-101), as often as needed.
+        dx: Integer number of pixels to the right, scalar or [B], of any size.
+        dy: Integer number of pixels down, scalar or [B], of any size.
+        fill: Fill of the uncovered area: "black" (default), or "mirror" for the image mirrored
+            without repeating the edge pixel (reflect-101), as often as needed.
 
     Returns:
         [B, H, W, C].
 
     Raises:
-        TypeError: A shift is not of a whole-number type.
-        ValueError: `fill` is none of the two.
+        TypeError: A shift does not have an integer dtype.
+        ValueError: `fill` is not one of these.
 
     Example:
 
@@ -121,22 +122,22 @@ def translate(images: tf.Tensor, dx: Any, dy: Any, fill: str = "black") -> tf.Te
 def crop(
     images: tf.Tensor, top: Any, left: Any, height: int, width: int, fill: str = "black"
 ) -> tf.Tensor:
-    """Cuts a window out of each image; the window may reach beyond it.
+    """Crops a window from each image; the window may extend beyond the image.
 
     Args:
         images: [B, H, W, C].
-        top: First row of the window, a whole number, scalar or [B]; negative starts above.
-        left: First column of the window, a whole number, scalar or [B].
+        top: First row of the window, integer, scalar or [B]; may be negative.
+        left: First column of the window, integer, scalar or [B]; may be negative.
         height: Height of the window in pixels.
         width: Width of the window in pixels.
-        fill: What lies outside the image, as in `translate`.
+        fill: Fill outside the image, "black" (default) or "mirror", as in `translate`.
 
     Returns:
         [B, height, width, C].
 
     Raises:
-        TypeError: `top` or `left` is not of a whole-number type.
-        ValueError: `fill` is none of the two.
+        TypeError: `top` or `left` does not have an integer dtype.
+        ValueError: `fill` is not one of these.
 
     Example:
 
@@ -146,7 +147,7 @@ def crop(
     """
     images = tf.convert_to_tensor(images)
     validation.check_choice("fill", fill, FILLS)
-    # The places are worked out here: in the compiled loop it would be done again for each pixel.
+    # Computed here because the compiled loop would recompute the indices for every pixel.
     rows = _places(_whole("top", top, images), height, images.shape[1], fill)
     columns = _places(_whole("left", left, images), width, images.shape[2], fill)
     return _read(images, rows, columns, fill)
@@ -157,7 +158,7 @@ def flip(images: tf.Tensor, flipped: Any) -> tf.Tensor:
 
     Args:
         images: [B, H, W, C].
-        flipped: bool, scalar or [B]: which images.
+        flipped: bool, scalar or [B], the images to mirror.
 
     Returns:
         [B, H, W, C].
@@ -173,7 +174,7 @@ def flip(images: tf.Tensor, flipped: Any) -> tf.Tensor:
 
 
 def draw_shifts(seed: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
-    """Whole numbers from −s to s, each as likely as the others.
+    """Draws integers uniformly from −s to s.
 
     Args:
         seed: int32[2].
@@ -184,7 +185,7 @@ def draw_shifts(seed: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
     """
     most = tf.floor(most)
     draw = sampling.uniform(seed, tf.shape(most))
-    # The minimum guards against a product that is rounded up to 2s + 1.
+    # The minimum guards against a product rounded up to 2s + 1.
     shift = tf.minimum(tf.floor(draw * (2.0 * most + 1.0)), 2.0 * most) - most
     return tf.cast(shift, tf.int32)
 
@@ -203,9 +204,9 @@ def _whole(name: str, value: Any, images: tf.Tensor) -> tf.Tensor:
 
 
 def _places(first: tf.Tensor, count: int, side: int, fill: str) -> tf.Tensor:
-    """The rows or columns that a window reads, [B, count]; with "black" also ones outside."""
+    """Rows or columns that a window reads, [B, count]; with "black" some may lie outside."""
     if fill == "black":
-        first = tf.clip_by_value(first, -count, side)  # so that no sum leaves int32
+        first = tf.clip_by_value(first, -count, side)  # keeps the sums in int32
         return first[:, tf.newaxis] + tf.range(count)
     period = max(2 * (side - 1), 1)  # there and back: 0 1 2 3 2 1 | 0 1 2 ...
     first = tf.math.floormod(first, period)
@@ -215,7 +216,7 @@ def _places(first: tf.Tensor, count: int, side: int, fill: str) -> tf.Tensor:
 
 @compiled
 def _read(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, fill: str) -> tf.Tensor:
-    """Output pixel (i, j) of each image is its pixel (rows[i], columns[j])."""
+    """Copies pixel (rows[i], columns[j]) of each image to pixel (i, j)."""
     height, width = images.shape[1:3]
     row = tf.clip_by_value(rows, 0, height - 1)
     column = tf.clip_by_value(columns, 0, width - 1)
@@ -242,11 +243,11 @@ def _warp(
     y_from_y: tf.Tensor,
     interpolation: str,
 ) -> tf.Tensor:
-    """Reads each image at the points that a [B] 2×2 matrix about its middle says.
+    """Warps each image by its 2×2 matrix about the centre.
 
-    `tf.raw_ops.ImageProjectiveTransformV3` gives the same values. But it is slower than compiled
-    gathers, and its gradient warps by the inverse matrix, which is not the derivative of a blend,
-    does not exist for every shear, and leaves out the matrix.
+    `tf.raw_ops.ImageProjectiveTransformV3` gives the same values but is slower than compiled
+    gathers. Its gradient warps by the inverse matrix, which is not the derivative of the
+    interpolation, does not exist for every shear, and ignores the matrix itself.
     """
     height, width, channels = images.shape[1:]
     x = tf.range(width, dtype=tf.float32) - (width - 1) / 2
@@ -278,9 +279,9 @@ def _warp(
 
 
 def _neighbours(points: tf.Tensor, side: int, dtype: tf.DType) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Before and after each point: the pixel's place, and its weight, 0 outside the image.
+    """Indices and weights of the pixels before and after each point; weights are 0 outside.
 
-    The two weights never sum to more than 1, so that the blend needs no clipping.
+    The two weights never sum to more than 1, so the interpolation needs no clipping.
     """
     before = tf.floor(points)
     fraction = points - before
@@ -293,6 +294,6 @@ def _neighbours(points: tf.Tensor, side: int, dtype: tf.DType) -> list[tuple[tf.
 
 
 def _inside(places: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whole float32 places as int32 within the image, and whether they were."""
+    """Clips integral float32 indices into the image; also returns which were inside."""
     within = tf.clip_by_value(places, 0.0, side - 1.0)
     return tf.cast(within, tf.int32), tf.equal(within, places)

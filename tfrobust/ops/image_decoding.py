@@ -1,7 +1,7 @@
-"""Encoded images to pixels, with the geometry of Pillow and torchvision.
+"""Decoding and resizing of single images, with the geometry of Pillow and torchvision.
 
-Everything here works on one image, inside `tf.data.map`, and keeps 8 bits: batches become float32
-in `pipeline.py`.
+These functions run on one image inside `tf.data.map` and keep 8 bits; batches are converted to
+float32 in `pipeline.py`.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ import tensorflow as tf
 
 from tfrobust import validation
 
-#: From the bytes of a file to its image, or from image to image.
+#: A function from the bytes of a file to an image, or from image to image.
 Change = Callable[[tf.Tensor], tf.Tensor]
 
-#: A JPEG file is at most 65,535 pixels long; times this it is still an int32.
-_LONGEST = 2**15
+#: A side of a JPEG is at most 65,535 pixels; its product with this still fits in an int32.
+_MAX_SIDE = 2**15
 
-#: Colour is stored at half the resolution, and pixels at the edge of a decoded window lack their
-#: neighbours' colour.
-_EDGE = 4
+#: Margin in pixels around a decoded window. Chroma is stored at half the resolution, and pixels at
+#: the edge of a window lack their neighbours' chroma.
+_MARGIN = 4
 
 
 def decode(contents: tf.Tensor, channels: int = 3) -> tf.Tensor:
-    """The image in the bytes of a JPEG, PNG, BMP or GIF file.
+    """Decodes the bytes of a JPEG, PNG, BMP or GIF file.
 
-    JPEGs come out as from Pillow: accurate integer transform, smoothly upsampled colour; grey ones
-    and those of inks (CMYK) in RGB. Of PNGs with 16 bits the upper 8 are kept, and transparency is
-    dropped. Of an animation the first frame is taken. A note on orientation (Exif) is not followed.
+    JPEGs decode as in Pillow, with the accurate integer transform and smooth chroma upsampling;
+    grey and CMYK ones are converted to RGB. Of 16-bit PNGs the upper 8 bits are kept; transparency
+    is dropped. Of an animation, the first frame is decoded. The Exif orientation is ignored.
 
     Args:
         contents: String scalar, the bytes of the file.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB (default), 1 for grey.
 
     Returns:
         uint8 [H, W, channels].
 
     Raises:
-        tf.errors.InvalidArgumentError: The bytes are no whole image of these kinds.
+        tf.errors.InvalidArgumentError: The bytes are not a complete image in one of these formats.
 
     Example:
 
@@ -55,38 +55,38 @@ def decode(contents: tf.Tensor, channels: int = 3) -> tf.Tensor:
 
 
 def to_float(images: tf.Tensor) -> tf.Tensor:
-    """8 bits to float32 in [0, 1]."""
+    """Converts 8-bit images to float32 in [0, 1]."""
     return tf.cast(images, tf.float32) / 255
 
 
 def exact_size(height: int, width: int) -> Change:
-    """Makes a function that gives back an image of one size and refuses all others.
+    """Makes a function that passes images of one size through and rejects all others.
 
     Args:
-        height: Pixels.
-        width: Pixels.
+        height: Height in pixels.
+        width: Width in pixels.
 
     Returns:
-        A function of an image [H, W, C], which it returns with its shape known while it is traced.
-        It raises `tf.errors.InvalidArgumentError` when the image has another size.
+        A function that returns its argument, an image [H, W, C], with static height and width. It
+        raises `tf.errors.InvalidArgumentError` if the image has another size.
 
     Example:
 
     >>> exact_size(4, 6)(tf.zeros([4, 6, 3], tf.uint8)).shape
     TensorShape([4, 6, 3])
     """
-    validation.check_whole("height", height, 1, _LONGEST)
-    validation.check_whole("width", width, 1, _LONGEST)
-    said = f"all images must have {height}x{width} pixels; received"
+    validation.check_whole("height", height, 1, _MAX_SIDE)
+    validation.check_whole("width", width, 1, _MAX_SIDE)
+    message = f"all images must have {height}x{width} pixels; received"
 
     def check(image):
         size = tf.shape(image)[:2]
         if tf.executing_eagerly():
             if size.numpy().tolist() != [height, width]:
-                text = f"{said} {size[0]}x{size[1]}"
+                text = f"{message} {size[0]}x{size[1]}"
                 raise tf.errors.InvalidArgumentError(None, None, text)
             return image
-        right = tf.debugging.Assert(tf.reduce_all(size == [height, width]), [said, size])
+        right = tf.debugging.Assert(tf.reduce_all(size == [height, width]), [message, size])
         with tf.control_dependencies([right]):
             image = tf.identity(image)
         image.set_shape([height, width, None])
@@ -96,15 +96,15 @@ def exact_size(height: int, width: int) -> Change:
 
 
 def resize_and_crop(resize: int = 256, crop: int = 224) -> Change:
-    """Makes a function that resizes the shorter side and cuts out the centre.
+    """Makes a function that resizes the shorter side and crops the centre.
 
-    The same pixels as torchvision's `Resize` and `CenterCrop` on images of Pillow, up to rounding:
-    bilinear, smoothed when it makes smaller; the longer side is rounded down, the corner of the
-    crop to the nearest pixel. Only what will be seen is resized.
+    Up to rounding it returns the same pixels as torchvision's `Resize` and `CenterCrop` on Pillow
+    images: bilinear with antialiasing; the longer side is rounded down, the corner of the crop to
+    the nearest pixel. Only the visible part is resized.
 
     Args:
-        resize: Pixels of the shorter side.
-        crop: Pixels of both sides of the result.
+        resize: Length of the shorter side in pixels.
+        crop: Side of the square result in pixels.
 
     Returns:
         A function uint8 [H, W, C] -> uint8 [crop, crop, C].
@@ -117,17 +117,18 @@ def resize_and_crop(resize: int = 256, crop: int = 224) -> Change:
     >>> resize_and_crop(8, 6)(tf.zeros([30, 40, 3], tf.uint8)).shape
     TensorShape([6, 6, 3])
     """
-    return _of_image(_shorter_side(resize, crop))
+    return _transform_image(_fit_shorter_side(resize, crop))
 
 
 def resize_to(height: int, width: int) -> Change:
-    """Makes a function that resizes an image until it covers a size, and cuts out the centre.
+    """Makes a function that resizes an image until it covers a size, then crops the centre.
 
-    Nothing is stretched: what is too much on two sides is cut off. Resized as by `resize_and_crop`.
+    The aspect ratio is kept; what exceeds the size is cropped on both sides. The interpolation is
+    that of `resize_and_crop`.
 
     Args:
-        height: Pixels of the result.
-        width: Pixels of the result.
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
 
     Returns:
         A function uint8 [H, W, C] -> uint8 [height, width, C].
@@ -137,20 +138,20 @@ def resize_to(height: int, width: int) -> Change:
     >>> resize_to(8, 6)(tf.zeros([30, 40, 3], tf.uint8)).shape
     TensorShape([8, 6, 3])
     """
-    return _of_image(_covering(height, width))
+    return _transform_image(_cover(height, width))
 
 
 def decode_resize_and_crop(resize: int = 256, crop: int = 224) -> Change:
-    """`resize_and_crop` of `decode`, the same pixels in less time.
+    """Makes a function that computes `decode` and `resize_and_crop` in less time.
 
-    Of a JPEG only what will be seen is decoded to pixels.
+    The pixels are the same, but of a JPEG only the visible part is decoded.
 
     Args:
-        resize: Pixels of the shorter side.
-        crop: Pixels of both sides of the result.
+        resize: Length of the shorter side in pixels.
+        crop: Side of the square result in pixels.
 
     Returns:
-        A function of the bytes of a file, string scalar -> uint8 [crop, crop, 3].
+        A function from the bytes of a file, a string scalar, to uint8 [crop, crop, 3].
 
     Raises:
         ValueError: `crop` exceeds `resize`.
@@ -161,18 +162,20 @@ def decode_resize_and_crop(resize: int = 256, crop: int = 224) -> Change:
     >>> decode_resize_and_crop(8, 6)(contents).shape
     TensorShape([6, 6, 3])
     """
-    return _of_contents(_shorter_side(resize, crop))
+    return _transform_contents(_fit_shorter_side(resize, crop))
 
 
 def decode_resize_to(height: int, width: int) -> Change:
-    """`resize_to` of `decode`, the same pixels in less time.
+    """Makes a function that computes `decode` and `resize_to` in less time.
+
+    The pixels are the same, but of a JPEG only the visible part is decoded.
 
     Args:
-        height: Pixels of the result.
-        width: Pixels of the result.
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
 
     Returns:
-        A function of the bytes of a file, string scalar -> uint8 [height, width, 3].
+        A function from the bytes of a file, a string scalar, to uint8 [height, width, 3].
 
     Example:
 
@@ -180,17 +183,17 @@ def decode_resize_to(height: int, width: int) -> Change:
     >>> decode_resize_to(8, 6)(contents).shape
     TensorShape([8, 6, 3])
     """
-    return _of_contents(_covering(height, width))
+    return _transform_contents(_cover(height, width))
 
 
 class _Geometry:
-    """Which part of an image the result shows, and how it is scaled; float32 [2] throughout.
+    """The window of an image that the result shows, and its scale; float32 [2] throughout.
 
-    Few operations on few numbers: on small images they would take longer than the pixels.
+    It uses few operations: on small images these could take longer than those on the pixels.
 
     Args:
         size: int32 [2], height and width of the image.
-        resized: int32 [2], the same after resizing.
+        resized: int32 [2], height and width after resizing.
         result: Height and width of the result.
     """
 
@@ -200,28 +203,28 @@ class _Geometry:
         size, resized = tf.cast(size, tf.float32), tf.cast(resized, tf.float32)
         result = tf.constant(result, tf.float32)
         self.scale = resized / size
-        #: First row and column of the crop; halves are rounded to even, as in Python.
+        #: First row and column of the crop; halves round to even, as in Python.
         self.corner = tf.round((resized - result) * 0.5)
-        # What the result depends on: that far an output pixel reaches, and then a margin.
+        # The window holds every input pixel that an output pixel depends on, and a margin.
         step = size / resized
-        reach = tf.maximum(step, 1.0) + _EDGE
+        reach = tf.maximum(step, 1.0) + _MARGIN
         self.first = tf.maximum(tf.floor(self.corner * step - reach), 0.0)
         end = tf.minimum(tf.math.ceil((self.corner + result) * step + reach), size)
         self.window = tf.cast(tf.concat([self.first, end - self.first], 0), tf.int32)
 
 
-def _shorter_side(resize: int, crop: int) -> Callable[[tf.Tensor], _Geometry]:
-    resize = validation.check_whole("resize", resize, 1, _LONGEST)
+def _fit_shorter_side(resize: int, crop: int) -> Callable[[tf.Tensor], _Geometry]:
+    resize = validation.check_whole("resize", resize, 1, _MAX_SIDE)
     crop = validation.check_whole("crop", crop, 1, resize)
     return lambda size: _Geometry(size, resize * size // tf.reduce_min(size), (crop, crop))
 
 
-def _covering(height: int, width: int) -> Callable[[tf.Tensor], _Geometry]:
-    height = validation.check_whole("height", height, 1, _LONGEST)
-    width = validation.check_whole("width", width, 1, _LONGEST)
+def _cover(height: int, width: int) -> Callable[[tf.Tensor], _Geometry]:
+    height = validation.check_whole("height", height, 1, _MAX_SIDE)
+    width = validation.check_whole("width", width, 1, _MAX_SIDE)
 
     def geometry(size):
-        # Of the two ways to fit one side the one that makes the other side long enough, or both.
+        # Fit the height or the width, whichever leaves the other side long enough.
         by_height = height * size // size[0]
         by_width = width * size // size[1]
         return _Geometry(size, tf.maximum(by_height, by_width), (height, width))
@@ -229,7 +232,7 @@ def _covering(height: int, width: int) -> Callable[[tf.Tensor], _Geometry]:
     return geometry
 
 
-def _of_image(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
+def _transform_image(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
     def change(image):
         geometry = geometry_of(tf.shape(image)[:2])
         top, left, height, width = tf.unstack(geometry.window)
@@ -238,7 +241,7 @@ def _of_image(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
     return change
 
 
-def _of_contents(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
+def _transform_contents(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
     def decode_window(contents):
         geometry = geometry_of(tf.io.extract_jpeg_shape(contents)[:2])
         image = tf.io.decode_and_crop_jpeg(
@@ -246,19 +249,19 @@ def _of_contents(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
         )
         return _resample(image, geometry)
 
-    long_way = _aside(lambda contents: _of_image(geometry_of)(decode(contents)))
+    decode_fully = _noinline(lambda contents: _transform_image(geometry_of)(decode(contents)))
 
     def change(contents):
-        # A file that is cut off below the window would pass, so its end is looked for. Some have
-        # more after the end; they take the long way.
+        # A file truncated below the window would decode, so check for the end marker. Some files
+        # have data after the marker; they are decoded in full.
         whole = tf.io.is_jpeg(contents) & (tf.strings.substr(contents, -2, 2) == b"\xff\xd9")
-        return tf.cond(whole, lambda: decode_window(contents), lambda: long_way(contents))
+        return tf.cond(whole, lambda: decode_window(contents), lambda: decode_fully(contents))
 
     return change
 
 
 def _resample(image: tf.Tensor, geometry: _Geometry) -> tf.Tensor:
-    """Resizes the window of an image and cuts out the result, uint8 [*result, C]."""
+    """Resizes the window of an image and crops the result, uint8 [*result, C]."""
     height, width = geometry.result
     channels = image.shape[-1]
 
@@ -268,16 +271,16 @@ def _resample(image: tf.Tensor, geometry: _Geometry) -> tf.Tensor:
             image[top : top + height, left : left + width], [height, width, channels]
         )
 
-    @_aside
+    @_noinline
     def resize(image, scale, first, corner):
-        # One axis after the other, each as a row of few long pixels: on those the operation is
-        # several times faster than on many of three numbers.
+        # One axis at a time, each as a row of few pixels with many channels: that is several times
+        # faster than many pixels with three channels.
         shift = scale * first - corner
         rows = tf.reshape(image, [1, 1, tf.shape(image)[0], -1])
-        rows = _scaled(rows, height, scale[0], shift[0])
+        rows = _resize_row(rows, height, scale[0], shift[0])
         columns = tf.transpose(tf.reshape(rows, [height, -1, channels]), [1, 0, 2])
         columns = tf.reshape(columns, [1, 1, -1, height * channels])
-        columns = _scaled(columns, width, scale[1], shift[1])
+        columns = _resize_row(columns, width, scale[1], shift[1])
         columns = tf.reshape(columns, [width, height, channels])
         return tf.cast(tf.transpose(columns, [1, 0, 2]) + 0.5, tf.uint8)
 
@@ -285,16 +288,16 @@ def _resample(image: tf.Tensor, geometry: _Geometry) -> tf.Tensor:
     return tf.cond(geometry.same, cut, lambda: resize(*parts))
 
 
-def _aside(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """A function that stays one operation in the graph.
+def _noinline(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """Keeps a function a single operation in the graph.
 
-    The operations of a branch that is not taken are visited all the same, one by one.
+    Otherwise the executor visits each operation even of a branch that is not taken.
     """
     return tf.function(function, experimental_attributes={"_noinline": True})
 
 
-def _scaled(row: tf.Tensor, length: int, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """A row of pixels [1, 1, W, C] resized, bilinear and smoothed: float32 [1, 1, length, C]."""
+def _resize_row(row: tf.Tensor, length: int, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Resizes a row of pixels [1, 1, W, C], bilinear with antialiasing, to `length` pixels."""
     return tf.raw_ops.ScaleAndTranslate(
         images=row,
         size=[1, length],

@@ -1,7 +1,7 @@
-"""Tonal changes of 8-bit images: every value is replaced by another one (AugMix).
+"""Point operators on 8-bit images, which map every value to another (AugMix).
 
-For autocontrast and equalize by its entry in a table for each image and channel, [K, C, 256],
-which is Pillow's; for posterize and solarize by arithmetic.
+Autocontrast and equalize use Pillow's look-up tables, one per image and channel, [K, C, 256];
+posterize and solarize use arithmetic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def look_up(words: tf.Tensor, rows: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
 
     Args:
         words: [N, H, W] words of `ops.pixels`.
-        rows: int32 [K]: which images to read.
+        rows: int32 [K], indices of the images to read.
         tables: int32 [K, C, 256], entries in 0..255.
 
     Returns:
@@ -35,11 +35,11 @@ def look_up(words: tf.Tensor, rows: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def extremes(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The smallest and the largest value of each channel of each image.
+    """Smallest and largest value of each channel of each image.
 
     Args:
         words: [N, H, W] words.
-        rows: int32 [K]: which images to read.
+        rows: int32 [K], indices of the images to read.
         channels: C.
 
     Returns:
@@ -51,22 +51,22 @@ def extremes(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tuple[tf.Tenso
 
 
 def histograms(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
-    """How often each value occurs in each channel of each image.
+    """Histogram of each channel of each image.
 
     Args:
         words: [N, H, W] words.
-        rows: int32 [K]: which images to read.
+        rows: int32 [K], indices of the images to read.
         channels: C.
 
     Returns:
         int32 [K, C, 256].
     """
     bins = tf.bitcast(_bins(words, rows, channels), tf.int32)  # [K, C * H * W]
-    # The operation itself: tf.math.bincount would first look for the largest bin.
+    # The raw operation, because tf.math.bincount would first search for the largest bin.
     counts = tf.raw_ops.DenseBincount(
         input=bins,
         size=channels * _VALUES,
-        weights=tf.constant([], tf.int32),  # each counts 1
+        weights=tf.constant([], tf.int32),  # unweighted
         binary_output=False,
     )
     return tf.reshape(counts, [-1, channels, _VALUES])
@@ -79,11 +79,13 @@ def _bins(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
     channel = tf.reshape(tf.range(channels), [channels, 1, 1])
     values = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * channel), 255)
     bins = tf.reshape(values + _VALUES * channel, [-1, channels * height * width])
-    return tf.bitcast(bins, tf.float32)  # as words: see ops.pixels
+    return tf.bitcast(bins, tf.float32)  # float32 for the same reason as in ops.pixels
 
 
 def autocontrast_tables(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """Stretches each channel to 0..255; a constant channel stays (Pillow, cut-off 0).
+    """Tables that stretch each channel to 0..255, as Pillow does with cut-off 0.
+
+    A constant channel does not change.
 
     Args:
         low: int32 [K, C], smallest value.
@@ -92,15 +94,15 @@ def autocontrast_tables(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 [K, C, 256].
     """
-    # In float64 and in Pillow's order, because the result is cut off, not rounded. The product is
-    # not compiled: fused with the sum it would be rounded once, and Pillow rounds twice.
+    # In float64 and in Pillow's order, because the result is truncated, not rounded. The product is
+    # not compiled: fused with the sum it would be rounded once, but Pillow rounds twice.
     scale = 255.0 / tf.cast(tf.maximum(high - low, 1), tf.float64)
     product = scale[..., tf.newaxis] * tf.range(_VALUES, dtype=tf.float64)
-    return _cut_off(product, -tf.cast(low, tf.float64) * scale, high > low)
+    return _stretch_and_truncate(product, -tf.cast(low, tf.float64) * scale, high > low)
 
 
 @compiled
-def _cut_off(product: tf.Tensor, offset: tf.Tensor, varies: tf.Tensor) -> tf.Tensor:
+def _stretch_and_truncate(product: tf.Tensor, offset: tf.Tensor, varies: tf.Tensor) -> tf.Tensor:
     stretched = tf.clip_by_value(product + offset[..., tf.newaxis], 0.0, 255.0)
     values = tf.range(_VALUES)
     return tf.where(varies[..., tf.newaxis], tf.cast(stretched, tf.int32), values)
@@ -108,11 +110,11 @@ def _cut_off(product: tf.Tensor, offset: tf.Tensor, varies: tf.Tensor) -> tf.Ten
 
 @compiled
 def equalize_tables(counts: tf.Tensor) -> tf.Tensor:
-    """Makes the histogram of each channel flat, as Pillow does.
+    """Tables that equalize the histogram of each channel, as Pillow does.
 
-    Where below(v) is the number of pixels with a smaller value than v, and last the largest value
-    that occurs, the step is s = ⌊below(last) / 255⌋ and v becomes ⌊(⌊s/2⌋ + below(v)) / s⌋. A
-    channel with step 0 stays.
+    Let below(v) be the number of pixels with a value smaller than v, and last the largest value
+    that occurs. The step is s = ⌊below(last) / 255⌋, and v becomes ⌊(⌊s/2⌋ + below(v)) / s⌋. A
+    channel with step 0 does not change.
 
     Args:
         counts: int32 [K, C, 256] histograms.
@@ -122,12 +124,12 @@ def equalize_tables(counts: tf.Tensor) -> tf.Tensor:
     """
     sums = counts
     shift = 1
-    while shift < _VALUES:  # sums of the 2, 4, ... 256 values up to each: faster than running along
+    while shift < _VALUES:  # prefix sums by doubling: faster than tf.cumsum
         sums += tf.pad(sums[..., :-shift], [[0, 0], [0, 0], [shift, 0]])
         shift *= 2
     below = tf.cast(sums - counts, tf.float64)
     step = tf.floor(tf.reduce_max(tf.where(counts > 0, below, 0), -1, keepdims=True) / 255)
-    # Exact: whole numbers, and half a pixel more keeps the quotient off the next one.
+    # Exact: all are whole numbers, and the extra 0.5 keeps rounding from crossing an integer.
     spread = tf.floor((tf.floor(step / 2) + below + 0.5) / tf.maximum(step, 1))
     spread = tf.cast(tf.minimum(spread, 255), tf.int32)
     return tf.where(step > 0, spread, tf.range(_VALUES))
@@ -142,16 +144,16 @@ def cut_bits_or_invert(
     threshold: tf.Tensor,
     channels: int,
 ) -> tf.Tensor:
-    """Posterize keeps the highest bits of every value; solarize inverts from a threshold up.
+    """Posterizes (keeps the highest bits) or solarizes (inverts values from a threshold up).
 
-    Both are look-ups that need no table: arithmetic on the pixels is faster than fetching.
+    Both could be look-ups, but arithmetic on the pixels is faster than reading tables.
 
     Args:
         words: [N, H, W] words.
-        rows: int32 [K]: which images to read.
-        posterize: bool [K]: posterize or solarize.
-        bits: int32 [K], 0 to 8 bits that posterize keeps.
-        threshold: int32 [K], 0 to 256: where solarize begins.
+        rows: int32 [K], indices of the images to read.
+        posterize: bool [K], whether to posterize or to solarize.
+        bits: int32 [K] from 0 to 8, the number of bits that posterize keeps.
+        threshold: int32 [K] from 0 to 256, the smallest value that solarize inverts.
         channels: C.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Mixing images with one another."""
+"""Mixing of images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def mix_pairs(values: tf.Tensor, partner: tf.Tensor, mixing_weight: Any) -> tf.Tensor:
-    """Mixes each entry of a batch with another one: λ·v + (1 − λ)·v[partner] (mixup).
+    """Mixes each entry of a batch with another: λ·v + (1 − λ)·v[partner] (mixup).
 
     Args:
         values: [B, ...] images, labels or feature maps.
@@ -16,7 +16,7 @@ def mix_pairs(values: tf.Tensor, partner: tf.Tensor, mixing_weight: Any) -> tf.T
         mixing_weight: λ in [0, 1], scalar or [B].
 
     Returns:
-        The shape and dtype of `values`; numbers in [0, 1] stay there without clipping.
+        Tensor with the shape and dtype of `values`. Values in [0, 1] stay in [0, 1].
 
     Example:
 

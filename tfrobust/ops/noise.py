@@ -1,4 +1,4 @@
-"""Random noise, drawn from a seed that the caller gives."""
+"""Random noise, drawn from a given seed."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def gaussian_noise(images: tf.Tensor, sigma: Any, seed: tf.Tensor) -> tf.Tensor:
 def salt_and_pepper(
     images: tf.Tensor, probability: Any, salt_fraction: Any, amplitude: Any, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Additive salt and pepper (FMA paper, section 4.2.2).
+    """Additive salt-and-pepper noise (FMA paper, section 4.2.2).
 
-    Each value (pixel and channel) is hit with probability p; a hit adds +ρ with probability q
-    (salt) and −ρ with probability 1 − q (pepper); then the result is clipped.
+    Each value (pixel and channel) is hit with probability p. A hit adds +ρ with probability q
+    (salt) or −ρ with probability 1 − q (pepper); the result is clipped.
 
     Args:
         images: [B, H, W, C] in [0, 1].
@@ -44,7 +44,7 @@ def salt_and_pepper(
     Returns:
         [B, H, W, C], clipped to [0, 1].
     """
-    # One uniform number decides all: [0, pq) is salt, [pq, p) is pepper, the rest is left alone.
+    # One uniform number decides: [0, pq) is salt, [pq, p) is pepper, the rest does not change.
     draw = tf.cast(sampling.uniform(seed, tf.shape(images)), images.dtype)
     hit = sampling.per_image(probability, images)
     salt = hit * sampling.per_image(salt_fraction, images)
@@ -55,13 +55,13 @@ def salt_and_pepper(
 def _add_sign(
     images: tf.Tensor, draw: tf.Tensor, salt: tf.Tensor, hit: tf.Tensor, amplitude: tf.Tensor
 ) -> tf.Tensor:
-    # 2 - 1 where draw < salt, 0 - 1 from there to hit, 0 - 0 beyond.
+    # 2 - 1 = +1 below salt, 0 - 1 = -1 between salt and hit, 0 above hit.
     sign = 2.0 * tf.cast(draw < salt, images.dtype) - tf.cast(draw < hit, images.dtype)
     return tf.clip_by_value(images + amplitude * sign, 0.0, 1.0)
 
 
 def speckle_noise(images: tf.Tensor, sigma: Any, seed: tf.Tensor) -> tf.Tensor:
-    """Adds noise in proportion to the value: clip(x + x·n), n ~ N(0, σ²).
+    """Adds Gaussian noise proportional to the value: clip(x + x·n), n ~ N(0, σ²).
 
     Args:
         images: [B, H, W, C] in [0, 1].
@@ -78,18 +78,18 @@ def speckle_noise(images: tf.Tensor, sigma: Any, seed: tf.Tensor) -> tf.Tensor:
 def uniform_noise(images: tf.Tensor, probability: Any, seed: tf.Tensor) -> tf.Tensor:
     """Replaces random pixels by random greys (FCL paper, section 4.1; UN).
 
-    Each pixel is replaced independently with probability p, by one grey, the same in all channels,
-    uniform in [0, 1). The paper says "15% of the pixels": here that is the mean; the
-    number in one image varies around it.
+    Each pixel is replaced independently with probability p by a grey, the same in all channels,
+    uniform in [0, 1). The paper says "15% of the pixels"; here that is the mean, and the number
+    varies between images.
 
     Args:
         images: [B, H, W, C] in [0, 1].
-        probability: p in [0, 1], scalar or [B]. The greys have steps of 2⁻²³/p: from a millionth
-            downwards they are no longer uniform.
+        probability: p in [0, 1], scalar or [B]. The greys have steps of 2⁻²³/p, so they are no
+            longer uniform for p of a millionth or less.
         seed: int32[2]; the same seed gives the same noise.
 
     Returns:
-        [B, H, W, C] in [0, 1]. The other pixels are exactly as they were.
+        [B, H, W, C] in [0, 1]. The other pixels do not change.
     """
     return _replace_pixels(images, sampling.per_image(probability, images), seed)
 
@@ -97,23 +97,23 @@ def uniform_noise(images: tf.Tensor, probability: Any, seed: tf.Tensor) -> tf.Te
 def nonuniform_noise(
     images: tf.Tensor, probability: Any, places: PlacesByDeviation, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Replaces pixels by random greys, rarely where images vary (FCL paper, section 4.1; NUN).
+    """Replaces pixels by random greys, less often where images vary (FCL, section 4.1; NUN).
 
-    A pixel is replaced with a probability inversely proportional to its standard deviation over
-    the training images, p = min(1, c/s); c is such that the mean of p over the image is
+    A pixel is replaced with a probability inversely proportional to its standard deviation s over
+    the training images, p = min(1, c/s), where c makes the mean of p over the image equal to
     `probability`.
 
     Args:
         images: [B, H, W, C] in [0, 1].
         probability: Mean probability in [0, 1], scalar or [B].
-        places: The standard deviations, made ready by `PlacesByDeviation`.
+        places: The `PlacesByDeviation` of the standard deviations.
         seed: int32[2]; the same seed gives the same noise.
 
     Returns:
-        [B, H, W, C] in [0, 1]. The other pixels are exactly as they were.
+        [B, H, W, C] in [0, 1]. The other pixels do not change.
 
     Raises:
-        ValueError: The images have another height or width than the standard deviations.
+        ValueError: The height or width of the images is not that of the standard deviations.
     """
     height, width = places.inverse.shape
     if tuple(images.shape[1:3]) != (height, width):
@@ -126,18 +126,18 @@ def nonuniform_noise(
 
 
 class PlacesByDeviation:
-    """Where the non-uniform noise goes: p = min(1, c/s), for any probability.
+    """Per-pixel probabilities of the non-uniform noise, p = min(1, c/s), for any mean.
 
-    The mean of p over the pixels is a concave, piecewise linear function of c, bent wherever one
-    more pixel reaches 1. Its inverse, c as a function of the mean, is computed once, in
-    float64; after that any mean, also one per image, costs a look-up.
+    The mean of p over the pixels is a concave, piecewise linear function of c, with a knot wherever
+    another pixel reaches 1. The inverse, c as a function of the mean, is computed once in float64;
+    after that, any mean costs a look-up, even one per image.
 
     Args:
-        deviation: [H, W] standard deviations s ≥ 0 of each pixel. Those below `SMALLEST` count as
-            `SMALLEST`: a pixel that never varies would otherwise draw all of the noise.
+        deviation: [H, W], standard deviation s ≥ 0 of each pixel. Values below `SMALLEST` count as
+            `SMALLEST`; otherwise a pixel that never varies would attract all of the noise.
 
     Raises:
-        ValueError: `deviation` is not of this form.
+        ValueError: `deviation` is not a matrix of finite numbers ≥ 0.
 
     Example:
 
@@ -146,7 +146,7 @@ class PlacesByDeviation:
     array([[[0.444, 0.222], [0.222, 0.111]]], dtype=float32)
     """
 
-    #: One level of an 8-bit image. The paper does not say what happens at 0.
+    #: One level of an 8-bit image. The paper does not specify what happens at 0.
     SMALLEST = 1 / 255
 
     def __init__(self, deviation: Any):
@@ -165,22 +165,22 @@ class PlacesByDeviation:
         deviation = np.maximum(deviation, self.SMALLEST)
         inverse = deviation.min() / deviation  # in (0, 1], so that c starts to clip at 1
         steps, counts = np.unique(inverse, return_counts=True)
-        steps, counts = steps[::-1], counts[::-1]  # those that reach 1 first come first
-        # At the bend where pixels of inverse r reach 1: c = 1/r, the pixels before them are at 1,
-        # they and those after at c times their own.
+        steps, counts = steps[::-1], counts[::-1]  # in the order in which they reach 1
+        # At the knot where pixels of inverse r reach 1, c = 1/r: pixels before them have
+        # probability 1, they and those after them c times their inverse.
         before = np.cumsum(counts) - counts
-        onwards = np.cumsum((steps * counts)[::-1])[::-1]
-        shares = np.append(0, (before + onwards / steps) / inverse.size)
+        remaining = np.cumsum((steps * counts)[::-1])[::-1]
+        means = np.append(0, (before + remaining / steps) / inverse.size)
         scales = np.append(0, 1 / steps)
-        slopes = inverse.size / onwards
+        slopes = inverse.size / remaining
         self.inverse = inverse.astype("float32")
-        #: Upper ends of the pieces; the last has none, so that a probability of 1 is in it.
-        self.ends = np.append(shares[1:-1], np.inf).astype("float32")
-        #: Of each piece the probability and the c where it starts, and the slope of c.
-        self.pieces = np.stack([shares[:-1], scales[:-1], slopes], axis=1).astype("float32")
+        #: Upper ends of the pieces; the last is infinite, so that it includes a probability of 1.
+        self.ends = np.append(means[1:-1], np.inf).astype("float32")
+        #: For each piece, the probability and the c where it starts, and the slope of c.
+        self.pieces = np.stack([means[:-1], scales[:-1], slopes], axis=1).astype("float32")
 
     def probability(self, probability: Any) -> tf.Tensor:
-        """The probability of each pixel.
+        """Probability of each pixel.
 
         Args:
             probability: Mean probability in [0, 1], scalar or [B].
@@ -205,30 +205,30 @@ def patch_gaussian(
     *,
     largest: Optional[int] = None,
 ) -> tf.Tensor:
-    """Gaussian noise in a square patch: clip(x + σ·n) inside (Patch Gaussian, Lopes et al., 2019).
+    """Adds Gaussian noise in a square patch: clip(x + σ·n) (Patch Gaussian, Lopes et al., 2019).
 
-    The patch covers the rows from row − ⌊size/2⌋ on, `size` of them, and the columns likewise; what
-    hangs over the border is cut.
+    The patch covers `size` rows starting at row − ⌊size/2⌋, and columns likewise; it is clipped at
+    the border.
 
     Args:
         images: [B, H, W, C] in [0, 1].
         sigma: Standard deviation σ ≥ 0, scalar or [B].
-        size: Side of the patch in pixels, a whole number, scalar or [B].
+        size: Side of the patch in whole pixels, scalar or [B].
         row: Row of the centre, a whole number, scalar or [B].
         column: Column of the centre, a whole number, scalar or [B].
         seed: int32[2]; the same seed gives the same noise.
-        largest: No `size` is larger than this. If it is given, only as many random numbers are
-            drawn as the largest patch can hold, which is the larger part of the cost.
+        largest: Upper bound of `size`. If given, only as many random numbers are drawn as the
+            largest patch needs, which saves most of the cost.
 
     Returns:
-        [B, H, W, C], clipped to [0, 1]. Outside the patch nothing changes.
+        [B, H, W, C], clipped to [0, 1]. Pixels outside the patch do not change.
     """
     height, width, channels = images.shape[1:]
-    # Whole numbers below 2²⁴ are exact in float32, which every device compares.
+    # Integers below 2²⁴ are exact in float32, and every device has float32 comparisons.
     rows = _span(row, size, height)[:, :, tf.newaxis]  # [B, H, 1]
     columns = tf.repeat(_span(column, size, width), channels, axis=1)[:, tf.newaxis]  # [B, 1, W*C]
-    # A patch of `largest` pixels covers every row of a field that repeats with this period at most
-    # once, and every column too: its values are as independent as those of a full field.
+    # The noise repeats with a period of `largest`, so a patch covers every row and column of the
+    # period at most once: its values are as independent as those of a full field.
     tall, wide = (min(side, largest or side) for side in (height, width))
     noise = sampling.normal(seed, [tf.shape(images)[0], tall, wide * channels])
     noise = tf.concat([noise] * -(-width // wide), axis=2)[:, :, : width * channels]
@@ -239,7 +239,7 @@ def patch_gaussian(
 
 
 def _span(centre: Any, size: Any, length: int) -> tf.Tensor:
-    """[B, length] float32, 1 where a stretch of `size` round `centre` is; or [1, length]."""
+    """Float32 mask [B, length] or [1, length] of the `size` positions around `centre`."""
     centre = tf.reshape(tf.cast(centre, tf.float32), [-1, 1])
     size = tf.reshape(tf.cast(size, tf.float32), [-1, 1])
     first = centre - tf.floor(0.5 * size)
@@ -248,7 +248,7 @@ def _span(centre: Any, size: Any, length: int) -> tf.Tensor:
 
 
 def _replace_pixels(images: tf.Tensor, probability: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Each pixel with its probability (scalar, or broadcast to [B, H, W, 1]) by a random grey."""
+    """Replaces each pixel by a random grey with its probability (broadcast to [B, H, W, 1])."""
     batch, height, width, _ = tf.unstack(tf.shape(images))
     draw = tf.cast(sampling.uniform(seed, [batch, height, width, 1]), images.dtype)
     return _replace(images, draw, tf.convert_to_tensor(probability))
@@ -256,9 +256,9 @@ def _replace_pixels(images: tf.Tensor, probability: tf.Tensor, seed: tf.Tensor) 
 
 @compiled
 def _replace(images: tf.Tensor, draw: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-    # One uniform number u decides both: u < p is a hit, and then u/p is uniform again. At no hit
-    # the quotient is at least 1, and the minimum 0.
+    # One uniform number u decides both: u < p is a hit, given which u/p is uniform again. Without a
+    # hit the quotient is at least 1 and the minimum 0.
     hit = tf.cast(draw < probability, images.dtype)
     grey = tf.minimum(draw / tf.maximum(probability, 1e-6), hit)
-    # The place and the grey are drawn: nothing flows back to the probability.
+    # The position and the grey are random draws: no gradient flows to the probability.
     return images * (1.0 - hit) + tf.stop_gradient(grey)

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from tfrobust.ops import sampling
 
-# As `ops.compiled`; but each mixing point of a net has maps of another size, and a trace for each
-# would be one of many. The traces here know neither size, the compiled programs do.
+# Like `ops.compiled`, but with relaxed shapes: every mixing point of a net has maps of another
+# size, and one trace serves them all. XLA still compiles one program per size.
 _compiled = functools.partial(tf.function, jit_compile=True, autograph=False, reduce_retracing=True)
 
-#: Half a step of the uniform numbers, which are whole multiples of 2⁻²³.
+#: Half a step of the uniform numbers, which are multiples of 2⁻²³.
 _HALF_STEP = 2.0**-24
 
 
@@ -29,28 +29,29 @@ def noisy_feature_mixup(
     multiplicative: Any = None,
     sparse: float = 0.0,
 ) -> tf.Tensor:
-    """Mixes feature maps in pairs, then adds and multiplies sparse noise (NoisyMix, section 3.1).
+    """Mixes feature maps in pairs, then applies sparse noise (NoisyMix, section 3.1).
 
         v ← λ·v + (1 − λ)·v[partner];  v ← m ⊙ v + a
         a = additive · N(0, 1),  m = 1 + multiplicative · U(−1, 1)
 
-    Each entry of a is 0, and each of m is 1, with the probability `sparse`, independently of one
-    another. Nothing is cut off. Several views of the same images are stacked: every stream is mixed
-    within itself, all with the same partners, and may have noise of its own strength.
+    Each entry of a is 0, and each of m is 1, with probability `sparse`, independently. Nothing is
+    clipped. Several views of the same images may be stacked as streams: each stream is mixed within
+    itself, all with the same partners, and may have its own noise strength.
 
     Args:
         values: [streams·B, ...].
         seed: int32[2]; the same seed gives the same noise.
-        streams: Number of views in `values`, one after the other.
-        partner: int32 [B], the indices 0 to B − 1 in some order; None mixes nothing.
+        streams: Number of views stacked in `values`.
+        partner: int32 [B], a permutation of 0 to B − 1. If None, nothing is mixed.
         mixing_weight: λ in [0, 1], a scalar.
-        additive: Standard deviation of a, scalar or [streams]; None adds nothing.
-        multiplicative: Largest distance of m from 1, scalar or [streams]; None multiplies nothing.
-        sparse: Probability in [0, 1]. Normal noise ends at 5.3 standard deviations where it is 0,
-            at 5.1 where it is 0.65.
+        additive: Standard deviation of the noise in a, scalar or [streams]. If None, none is added.
+        multiplicative: Largest distance of m from 1, scalar or [streams]. If None, m is 1.
+        sparse: Probability in [0, 1] that an entry gets no noise. The tails of the normal noise end
+            at 5.3 standard deviations if it is 0, at 5.1 if it is 0.65.
 
     Returns:
-        The shape and dtype of `values`; computed in float32. Gradients flow to `values` alone.
+        Tensor with the shape and dtype of `values`, computed in float32. Gradients flow to `values`
+        only.
 
     Example:
 
@@ -68,7 +69,7 @@ def noisy_feature_mixup(
         return values
     shape = tf.shape(values)
     size = shape[0] // streams
-    # [streams·B, entries]; -1 would not do for an empty batch.
+    # [streams·B, entries]; -1 fails for an empty batch.
     flat = tf.reshape(values, [shape[0], tf.reduce_prod(shape[1:])])
 
     def scale(strength: Any) -> tf.Tensor:  # [streams·B, 1]
@@ -86,13 +87,13 @@ def noisy_feature_mixup(
         multiplying = scale(multiplicative), draw
     mixing_weight = tf.stop_gradient(tf.cast(mixing_weight, tf.float32))
 
-    # The gradient of a gather would be a scatter; as the partners are an order of the batch, it is
-    # another gather. And the noise is worked out again from its uniform numbers, not kept.
+    # The gradient of a gather would be a scatter; since the partners are a permutation, it can be
+    # another gather. The noise is recomputed from its uniform numbers instead of being stored.
     @tf.custom_gradient
     def change(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            # A compiled function cannot itself take tensors out of a branch of `tf.cond`, where the
-            # forward pass may have been.
+            # A compiled function cannot capture tensors from a branch of `tf.cond`, where the
+            # forward pass may have run.
             kept = tf.nest.map_structure(
                 lambda tensor: None if tensor is None else tf.identity(tensor),
                 (inverse, mixing_weight, multiplying),
@@ -105,7 +106,7 @@ def noisy_feature_mixup(
 
 
 def _in_streams(places: tf.Tensor, streams: int) -> tf.Tensor:
-    """Indices in a batch, [B], to those in a stack of batches, [streams·B]."""
+    """Converts indices into a batch, [B], to indices into stacked batches, [streams·B]."""
     starts = tf.range(streams)[:, tf.newaxis] * tf.shape(places)[0]
     return tf.reshape(starts + places[tf.newaxis], [-1])
 
@@ -148,6 +149,6 @@ def _mixed(values: tf.Tensor, places: Any, mixing_weight: tf.Tensor) -> tf.Tenso
 
 def _factor(multiplying: tuple[tf.Tensor, tf.Tensor], sparse: float) -> tf.Tensor:
     scale, draw = multiplying
-    # One uniform number decides whether the entry is noisy, and then, stretched, how much.
+    # One uniform number decides whether the entry is noisy and, rescaled, by how much.
     place = (draw - sparse) / (1.0 - sparse)
     return tf.where(draw < sparse, 1.0, 1.0 + scale * (2.0 * place - 1.0))

@@ -1,9 +1,9 @@
-"""8-bit pixels, one 32-bit word each: what AugMix's operators work on.
+"""8-bit pixels packed into 32-bit words, the representation that AugMix's operators work on.
 
 The operators are defined on 8-bit images. A word holds the (at most four) channels of a pixel, so
-that a gather fetches a pixel at once. Words are typed float32, because TensorFlow has GPU kernels
-that move float32 but none that move int32 (gather, concatenate, slice); they are never computed
-with as floating-point numbers. The compiled functions look at their bits.
+that a gather fetches a whole pixel. Words have dtype float32 because TensorFlow has GPU kernels
+that move float32 but none that move int32 (gather, concatenate, slice). They are never used as
+floating-point numbers; the compiled functions operate on their bits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
 
-#: How many channels fit in a word.
+#: Maximum number of channels in a word.
 MOST_CHANNELS = 4
 
 
@@ -32,38 +32,38 @@ def pack(images: tf.Tensor) -> tf.Tensor:
 
 @compiled
 def unpack(words: tf.Tensor, channels: int) -> tf.Tensor:
-    """The images that words hold.
+    """Unpacks words into images.
 
     Args:
         words: [..., H, W] words.
         channels: C.
 
     Returns:
-        [..., H, W, C] float32 in [0, 1], whole multiples of 1/255.
+        [..., H, W, C] float32 in [0, 1], multiples of 1/255.
     """
     return tf.cast(values(words, channels), tf.float32) / 255.0
 
 
 @compiled
 def unpack_whole(words: tf.Tensor, channels: int) -> tf.Tensor:
-    """The images that words hold as float32 [..., H, W, C], whole numbers from 0 to 255."""
+    """Unpacks words into float32 images [..., H, W, C] of whole numbers from 0 to 255."""
     return tf.cast(values(words, channels), tf.float32)
 
 
 @compiled
 def pack_whole(images: tf.Tensor) -> tf.Tensor:
-    """Words of images [..., H, W, C] that hold whole numbers from 0 to 255."""
+    """Packs images [..., H, W, C] of whole numbers from 0 to 255 into words."""
     return to_words(tf.unstack(tf.cast(images, tf.int32), axis=-1))
 
 
 def values(words: tf.Tensor, channels: int) -> tf.Tensor:
-    """int32 [..., H, W, C] in 0..255 from [..., H, W] words. For use in compiled functions."""
+    """Unpacks words into int32 [..., H, W, C] in 0..255. For use in compiled functions."""
     bits = tf.bitcast(words, tf.int32)[..., tf.newaxis]
     return tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * tf.range(channels)), 255)
 
 
 def to_words(channels: list[tf.Tensor]) -> tf.Tensor:
-    """Words from one int32 tensor a channel, each in 0..255. For use in compiled functions."""
+    """Packs one int32 tensor per channel, in 0..255, into words. For use in compiled functions."""
     word = channels[0]
     for channel, value in enumerate(channels[1:], start=1):
         word = tf.bitwise.bitwise_or(word, tf.bitwise.left_shift(value, 8 * channel))
@@ -71,7 +71,7 @@ def to_words(channels: list[tf.Tensor]) -> tf.Tensor:
 
 
 def from_words(words: tf.Tensor, channels: int) -> list[tf.Tensor]:
-    """One int32 tensor in 0..255 for each channel. For use in compiled functions."""
+    """Unpacks words into one int32 tensor per channel. For use in compiled functions."""
     bits = tf.bitcast(words, tf.int32)
     return [
         tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * channel), 255)

@@ -1,4 +1,4 @@
-"""Resizing of whole batches, with a size for each image."""
+"""Resizing of whole batches, with one size per image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
 
-#: Up to how many neighbours on each side are summed one by one, in two steps: enough for images
-#: shrunk 2.5 and 12.5 times. Beyond, and in images with fewer pixels, a matrix product is faster.
+#: Radii in pixels up to which neighbours are summed one by one: enough for images shrunk 2.5 and
+#: 12.5 times. Beyond that, and for images with fewer pixels, a matrix product is faster.
 _RADII = (4, 24)
 
 
@@ -18,13 +18,13 @@ def thumbnail(images: tf.Tensor, size: Any) -> tf.Tensor:
     """Resizes to A × A pixels and back (stability training, Table 1).
 
     Down with an antialiasing triangle filter (Pillow's BILINEAR), up with bilinear interpolation,
-    without rounding in between. A side of A pixels or fewer stays as it is: a thumbnail is never
+    without rounding in between. A side of A pixels or fewer is not resized: a thumbnail is never
     larger than the image.
 
     Args:
         images: [B, H, W, C] in [0, 1]; H, W and C known.
-        size: A ≥ 1 in pixels, scalar or [B]; rounded to a whole number. At A ≥ max(H, W) nothing
-            changes, exactly.
+        size: A ≥ 1 in pixels, scalar or [B]; rounded to a whole number. A ≥ max(H, W) is exactly
+            the identity.
 
     Returns:
         [B, H, W, C], clipped to [0, 1].
@@ -43,9 +43,9 @@ def thumbnail(images: tf.Tensor, size: Any) -> tf.Tensor:
             f"shape {tuple(images.shape)}"
         )
 
-    # The operation is linear, but for a clip that cuts off nothing but rounding, and flat in the
-    # size. TensorFlow would differentiate the sums term by term, and compile that for seconds; it
-    # does not start to, because `stop_gradient` hides the inside.
+    # The operation is linear in the images (the clip only removes rounding errors) and piecewise
+    # constant in the size, so its gradient is written by hand. TensorFlow would differentiate the
+    # sums term by term and compile that for seconds; `stop_gradient` keeps it from doing so.
     @tf.custom_gradient
     def resized(images, size):
         whole = tf.reshape(tf.maximum(tf.round(tf.stop_gradient(size)), 1.0), [-1, 1])
@@ -61,26 +61,26 @@ def thumbnail(images: tf.Tensor, size: Any) -> tf.Tensor:
 
 def _resized(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     height, width = images.shape[1:3]
-    # Shrunk s times, a pixel of the result draws on neighbours less than 2s away.
+    # Shrunk s times, a pixel of the result depends on neighbours less than 2s away.
     shrunk = tf.reduce_max(max(height, width) / size)
     radii = [radius for radius in _RADII if 2 * radius + 1 < max(height, width)]
     step = tf.reduce_sum(tf.cast(2 * shrunk > np.add(radii, 1.0).astype(np.float32), tf.int32))
-    branches = [lambda radius=radius: _by_taps(images, size, radius) for radius in radii]
-    return tf.switch_case(step, [*branches, lambda: _by_products(images, size)])
+    branches = [lambda radius=radius: _resize_by_taps(images, size, radius) for radius in radii]
+    return tf.switch_case(step, [*branches, lambda: _resize_by_products(images, size)])
 
 
-def _by_taps(images: tf.Tensor, size: tf.Tensor, radius: int) -> tf.Tensor:
-    """Sums the neighbours up to `radius` one by one: along the columns, then along the rows."""
+def _resize_by_taps(images: tf.Tensor, size: tf.Tensor, radius: int) -> tf.Tensor:
+    """Sums the neighbours up to `radius` one by one, first vertically, then horizontally."""
     height, width, channels = images.shape[1:]
     offsets = np.arange(-radius, radius + 1)
     rows, columns = (
         tf.cast(_weights(size, side, np.arange(side)[:, np.newaxis] + offsets), images.dtype)
         for side in (height, width)
     )
-    # Channels are part of the row, and a neighbour to the right is `channels` values away.
+    # Channels are part of the row: a neighbour to the right is `channels` values away.
     columns = tf.repeat(tf.transpose(columns, [0, 2, 1]), channels, axis=2)  # [B, taps, W * C]
     images = tf.reshape(images, [-1, height, width * channels])
-    # The border is written before, not by the compiled sum, which would test for it at each tap.
+    # Padded outside the compiled sum, which would otherwise test for the border at every tap.
     images = _sum_rows(tf.pad(images, [[0, 0], [radius, radius], [0, 0]]), rows)
     beyond = radius * channels
     images = _sum_columns(tf.pad(images, [[0, 0], [0, 0], [beyond, beyond]]), columns, channels)
@@ -89,14 +89,14 @@ def _by_taps(images: tf.Tensor, size: tf.Tensor, radius: int) -> tf.Tensor:
 
 @compiled
 def _sum_rows(images: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """[B, H + taps - 1, W * C] images, [B, H, taps] weights to [B, H, W * C]."""
+    """Images [B, H + taps - 1, W * C] and weights [B, H, taps] to [B, H, W * C]."""
     height, taps = weights.shape[1:]
     return tf.add_n([weights[:, :, t : t + 1] * images[:, t : t + height] for t in range(taps)])
 
 
 @compiled
 def _sum_columns(images: tf.Tensor, weights: tf.Tensor, channels: int) -> tf.Tensor:
-    """[B, H, (W + taps - 1) * C] images, [B, taps, W * C] weights to [B, H, W * C]."""
+    """Images [B, H, (W + taps - 1) * C] and weights [B, taps, W * C] to [B, H, W * C]."""
     taps, width = weights.shape[1:]
     terms = [
         weights[:, t : t + 1] * images[:, :, t * channels : t * channels + width]
@@ -105,15 +105,15 @@ def _sum_columns(images: tf.Tensor, weights: tf.Tensor, channels: int) -> tf.Ten
     return tf.clip_by_value(tf.add_n(terms), 0.0, 1.0)
 
 
-def _by_products(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Multiplies by one matrix for the columns and one for the rows of each image."""
-    # A GPU may round the factors of a matrix product, even those of the identity.
-    whole = tf.reshape(size >= max(images.shape[1:3]), [-1, 1, 1, 1])
-    return _turned(_products(images, size), images, whole)
+def _resize_by_products(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Multiplies each image by one matrix along its columns and one along its rows."""
+    # A GPU may round the factors of a matrix product, even if one is the identity matrix.
+    unchanged = tf.reshape(size >= max(images.shape[1:3]), [-1, 1, 1, 1])
+    return _transpose_and_clip(_products(images, size), images, unchanged)
 
 
 def _products(images: tf.Tensor, size: tf.Tensor, transpose: bool = False) -> tf.Tensor:
-    """The products, or those with the transposed matrices, as [B, W, H, C]."""
+    """The products with the weight matrices or their transposes, as [B, W, H, C]."""
     height, width, channels = images.shape[1:]
     rows, columns = (
         tf.cast(_weights(size, side, np.tile(np.arange(side), [side, 1])), images.dtype)
@@ -128,47 +128,47 @@ def _products(images: tf.Tensor, size: tf.Tensor, transpose: bool = False) -> tf
 
 
 @compiled
-def _turned(result: tf.Tensor, images: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-    """Swaps height and width back, clips, and takes the images themselves where `whole`."""
+def _transpose_and_clip(result: tf.Tensor, images: tf.Tensor, unchanged: tf.Tensor) -> tf.Tensor:
+    """Swaps height and width back, clips, and keeps the original images where `unchanged`."""
     result = tf.clip_by_value(tf.transpose(result, [0, 2, 1, 3]), 0.0, 1.0)
-    return tf.where(whole, images, result)
+    return tf.where(unchanged, images, result)
 
 
 def _weights(size: tf.Tensor, side: int, places: np.ndarray) -> tf.Tensor:
-    """What each pixel of a line takes from others when the line is shrunk and stretched again.
+    """Weights of the pixels of a line when it is shrunk and enlarged again.
 
     Args:
-        size: [B, 1] pixels of the shrunk line.
-        side: Pixels of the line.
-        places: [side, T] whole numbers: for each pixel, the pixels to give the weights of. Those
-            with a weight must be among them; those beyond the line get 0.
+        size: [B, 1], length of the shrunk line in pixels.
+        side: Length of the line in pixels.
+        places: [side, T], for each pixel the indices whose weights are returned. They must include
+            all with a nonzero weight; indices beyond the line get 0.
 
     Returns:
         [B, side, T].
     """
     size = tf.minimum(size, float(side))
     scale = side / size
-    # Where each pixel lies between the two nearest pixels of the shrunk line.
+    # Position of each pixel between the two nearest pixels of the shrunk line.
     place = (np.arange(side, dtype=np.float32) + 0.5) * size / side - 0.5
     place = tf.clip_by_value(place, 0.0, size - 1.0)
     first = tf.floor(place)
     second = tf.minimum(first + 1.0, size - 1.0)
-    centres = [(index + 0.5) * scale - 0.5 for index in (first, second)]  # in the line itself
+    centres = [(index + 0.5) * scale - 0.5 for index in (first, second)]  # in the original line
     inside = (places >= 0) & (places < side)
-    return _two_triangles(
+    return _interpolated_triangles(
         centres, place - first, 1 / scale, places.astype(np.float32), inside.astype(np.float32)
     )
 
 
 @compiled
-def _two_triangles(
+def _interpolated_triangles(
     centres: list[tf.Tensor],
     fraction: tf.Tensor,
     slope: tf.Tensor,
     places: tf.Tensor,
     inside: tf.Tensor,
 ) -> tf.Tensor:
-    """Mixes two triangles of sum 1 around [B, side] centres: [B, side, T]."""
+    """Interpolates between two triangle filters of sum 1 around [B, side] centres: [B, side, T]."""
     triangles = []
     for centre in centres:
         far = tf.abs(places - centre[..., tf.newaxis]) * slope[..., tf.newaxis]

@@ -1,4 +1,4 @@
-"""Seeds and per-image parameters."""
+"""Stateless random numbers, seeds and per-image parameters."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any, Union
 
 import tensorflow as tf
 
-#: The same numbers on CPU and GPU, eager and in a graph; "auto_select" changes with the device.
-#: XLA draws others even so: random numbers are drawn outside compiled functions.
+#: Gives the same numbers on CPU and GPU, eagerly and in a graph; "auto_select" depends on the
+#: device. XLA draws different numbers all the same, so random numbers are drawn outside compiled
+#: functions.
 ALGORITHM = "philox"
 
 
 def seed_pair(seed: Any, counter: Any = 0) -> tf.Tensor:
-    """The int32[2] seed that stateless random operations take, from two whole numbers.
+    """Combines two integers into the seed of a stateless random operation.
 
     Args:
         seed: The user's seed.
-        counter: Number of the draw.
+        counter: Index of the draw.
 
     Returns:
         int32 tensor of shape [2].
@@ -27,11 +28,11 @@ def seed_pair(seed: Any, counter: Any = 0) -> tf.Tensor:
 
 
 def fold_in(seed: tf.Tensor, data: Union[int, str, tf.Tensor]) -> tf.Tensor:
-    """A new seed from a seed and something that tells two draws apart.
+    """Derives a new seed from a seed and data that distinguishes two draws.
 
     Args:
         seed: int32[2].
-        data: A number (index, replica) or a text (name of the layer).
+        data: An integer (index, replica) or a string (name of a layer).
 
     Returns:
         int32[2].
@@ -44,35 +45,35 @@ def fold_in(seed: tf.Tensor, data: Union[int, str, tf.Tensor]) -> tf.Tensor:
 
 
 def uniform(seed: tf.Tensor, shape: Any, low: Any = 0.0, high: Any = 1.0) -> tf.Tensor:
-    """Uniform float32 numbers in [low, high)."""
+    """Draws uniform float32 numbers from [low, high)."""
     return tf.random.stateless_uniform(shape, seed, low, high, tf.float32, alg=ALGORITHM)
 
 
 def integers(seed: tf.Tensor, shape: Any, low: Any, high: Any) -> tf.Tensor:
-    """Uniform int32 numbers from low to high - 1."""
+    """Draws uniform int32 numbers from `low` to `high - 1`."""
     return tf.random.stateless_uniform(shape, seed, low, high, tf.int32, alg=ALGORITHM)
 
 
 def normal(seed: tf.Tensor, shape: Any) -> tf.Tensor:
-    """Standard normal float32 numbers."""
+    """Draws standard normal float32 numbers."""
     return tf.random.stateless_normal(shape, seed, dtype=tf.float32, alg=ALGORITHM)
 
 
 def beta(seed: tf.Tensor, shape: Any, alpha: float, beta: float) -> tf.Tensor:
-    """Beta(α, β) float32 numbers, in [0, 1].
+    """Draws float32 numbers in [0, 1] from Beta(α, β).
 
     Args:
         seed: int32[2].
         shape: Shape of the result.
-        alpha: α > 0; what is below 10⁻⁶ counts as 10⁻⁶, where all but every number is 0 or 1.
-        beta: β > 0, likewise.
+        alpha: α > 0. Values below 10⁻⁶ count as 10⁻⁶, where nearly every number is 0 or 1.
+        beta: β > 0, with the same floor.
 
     Returns:
-        Tensor of that shape.
+        Tensor of the given shape.
     """
     if alpha == beta == 1:
         return uniform(seed, shape)
-    # G/(G + H) of two gamma variates, from their logarithms: for small α both underflow to 0.
+    # G/(G + H) of two gamma variates, computed from logarithms: for small α both underflow to 0.
     return tf.sigmoid(
         _log_gamma_variate(fold_in(seed, 0), shape, alpha)
         - _log_gamma_variate(fold_in(seed, 1), shape, beta)
@@ -80,15 +81,15 @@ def beta(seed: tf.Tensor, shape: Any, alpha: float, beta: float) -> tf.Tensor:
 
 
 def dirichlet(seed: tf.Tensor, shape: Any, alpha: float) -> tf.Tensor:
-    """Symmetric Dirichlet(α, ..., α) float32 weights: 0 or more, with sum 1 along the last axis.
+    """Draws float32 weights from the symmetric Dirichlet(α, ..., α).
 
     Args:
         seed: int32[2].
         shape: Shape of the result, [..., K].
-        alpha: α > 0; what is below 10⁻⁶ counts as 10⁻⁶, where all but every weight is 0 or 1.
+        alpha: α > 0. Values below 10⁻⁶ count as 10⁻⁶, where nearly every weight is 0 or 1.
 
     Returns:
-        Tensor of that shape.
+        Tensor of the given shape, ≥ 0, summing to 1 along the last axis.
     """
     if alpha == 1:  # gamma variates of shape 1 are exponential; the floor keeps the sum above 0
         variates = tf.maximum(-tf.math.log1p(-uniform(seed, shape)), 1e-12)
@@ -97,19 +98,19 @@ def dirichlet(seed: tf.Tensor, shape: Any, alpha: float) -> tf.Tensor:
 
 
 def _log_gamma_variate(seed: tf.Tensor, shape: Any, alpha: float) -> tf.Tensor:
-    """Logarithms of Gamma(α, 1) numbers, by the method of Marsaglia and Tsang (2000).
+    """Draws logarithms of Gamma(α, 1) numbers, by the method of Marsaglia and Tsang (2000).
 
-    `tf.random.stateless_gamma` cannot be told to use philox, does not compile with XLA, and returns
-    numbers that underflow for small α. The rejection is unrolled: each number has eight tries, of
-    which each is refused with probability 0.05 or less; after eight (3 in 10¹¹) it is the mode.
+    `tf.random.stateless_gamma` cannot use philox, does not compile with XLA, and underflows for
+    small α. The rejection loop is unrolled: every number has eight proposals, each rejected with
+    probability 0.05 or less. If all are rejected (3 in 10¹¹), the mode is returned.
     """
-    tries = 8
+    proposals = 8
     alpha = max(float(alpha), 1e-6)
-    # The method needs α ≥ 1; below that Gamma(α) is Gamma(α + 1)·U^(1/α).
+    # The method needs α ≥ 1; below that, Gamma(α) = Gamma(α + 1)·U^(1/α).
     boosted = alpha + 1.0 if alpha < 1 else alpha
     d = boosted - 1.0 / 3.0
     shape = tf.convert_to_tensor(shape, tf.int32)
-    shapes = tf.concat([[tries], shape], axis=0)
+    shapes = tf.concat([[proposals], shape], axis=0)
     x = normal(fold_in(seed, 0), shapes)
     root = 1.0 + x / (9.0 * d) ** 0.5
     log_v = 3.0 * tf.math.log(tf.maximum(root, 1e-6))
@@ -117,7 +118,7 @@ def _log_gamma_variate(seed: tf.Tensor, shape: Any, alpha: float) -> tf.Tensor:
         0.5 * tf.square(x) + d * (1.0 - tf.exp(log_v) + log_v)
     )
     accepted = tf.cast(tf.logical_and(accept, root > 0.0), tf.float32)
-    # The first that is accepted counts; if none is, the sum is 0, and v its mode 1.
+    # The first accepted proposal counts; if there is none, the sum is 0 and v is its mode, 1.
     first = tf.cast(tf.equal(tf.cumsum(accepted), 1.0), tf.float32) * accepted
     result = tf.reduce_sum(first * log_v, axis=0) + math.log(d)
     if alpha < 1:
@@ -126,11 +127,11 @@ def _log_gamma_variate(seed: tf.Tensor, shape: Any, alpha: float) -> tf.Tensor:
 
 
 def per_image(parameter: Any, images: tf.Tensor) -> tf.Tensor:
-    """Shapes a scalar or [B] parameter so that it multiplies a [B, H, W, C] batch.
+    """Reshapes a scalar or [B] parameter so that it broadcasts against a [B, H, W, C] batch.
 
     Args:
         parameter: Scalar or [B].
-        images: [B, H, W, C]; gives the dtype.
+        images: [B, H, W, C]; determines the dtype.
 
     Returns:
         A scalar, or [B, 1, 1, 1].

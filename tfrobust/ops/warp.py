@@ -1,8 +1,8 @@
-"""Pillow's bilinear warps of 8-bit images: shears, whole shifts and rotations (AugMix).
+"""Pillow's bilinear warps of 8-bit images: shears, integer shifts and rotations (AugMix).
 
-As in Pillow an output pixel reads the input at one point; a point within half a pixel outside the
-border reads the border, any farther one reads black; the result is cut off to 8 bits. Images are
-words of `ops.pixels`, and `rows` says which of them to read, so that none has to be copied first.
+As in Pillow, each output pixel samples the input at one point. A point up to half a pixel outside
+reads the border, one further out reads black, and the result is truncated to 8 bits. Images are
+words of `ops.pixels`; `rows` selects the images to read, so that none has to be copied first.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tfrobust.ops.pixels import from_words, to_words
 
 
 def shift_rows(words: tf.Tensor, rows: tf.Tensor, shifts: tf.Tensor, channels: int) -> tf.Tensor:
-    """Reads every row of pixels `shifts` to the right: shear_x.
+    """Samples each row of pixels `shifts` to the right: shear_x.
 
     Args:
         words: [N, H, W] words.
-        rows: int32 [K]: which images to read.
+        rows: int32 [K], indices of the images to read.
         shifts: float32 [K, H] in pixels.
         channels: Number of channels in a word.
 
@@ -30,11 +30,11 @@ def shift_rows(words: tf.Tensor, rows: tf.Tensor, shifts: tf.Tensor, channels: i
 
 
 def shift_columns(words: tf.Tensor, rows: tf.Tensor, shifts: tf.Tensor, channels: int) -> tf.Tensor:
-    """Reads every column of pixels `shifts` farther down: shear_y.
+    """Samples each column of pixels `shifts` further down: shear_y.
 
     Args:
         words: [N, H, W] words.
-        rows: int32 [K]: which images to read.
+        rows: int32 [K], indices of the images to read.
         shifts: float32 [K, W] in pixels.
         channels: Number of channels in a word.
 
@@ -47,11 +47,11 @@ def shift_columns(words: tf.Tensor, rows: tf.Tensor, shifts: tf.Tensor, channels
 
 @compiled
 def translate(words: tf.Tensor, rows: tf.Tensor, right: tf.Tensor, down: tf.Tensor) -> tf.Tensor:
-    """Reads whole pixels to the right and down: translate_x and translate_y.
+    """Samples whole pixels to the right and down: translate_x and translate_y.
 
     Args:
         words: [N, H, W] words.
-        rows: int32 [K]: which images to read.
+        rows: int32 [K], indices of the images to read.
         right: int32 [K] pixels.
         down: int32 [K] pixels.
 
@@ -63,18 +63,18 @@ def translate(words: tf.Tensor, rows: tf.Tensor, right: tf.Tensor, down: tf.Tens
     row = tf.range(height)[:, tf.newaxis] + down
     column = tf.range(width) + right
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    # Outside it reads somewhere, and is then black.
+    # A point outside reads any valid pixel, which is then replaced by black.
     place = tf.where(inside, first + row * width + column, first)
     black = tf.zeros([], words.dtype)
     return tf.where(inside, tf.gather(tf.reshape(words, [-1]), place), black)
 
 
 def rotate(words: tf.Tensor, rows: tf.Tensor, degrees: tf.Tensor, channels: int) -> tf.Tensor:
-    """Rotates about the middle of the image, counter-clockwise.
+    """Rotates counter-clockwise about the centre of the image.
 
     Args:
         words: [N, H, W] words.
-        rows: int32 [K]: which images to read.
+        rows: int32 [K], indices of the images to read.
         degrees: float32 [K].
         channels: Number of channels in a word.
 
@@ -83,7 +83,7 @@ def rotate(words: tf.Tensor, rows: tf.Tensor, degrees: tf.Tensor, channels: int)
     """
     radians = degrees * (3.141592653589793 / 180.0)
     cosine, sine = tf.cos(radians), tf.sin(radians)
-    # Two compiled functions: in one, the compiler would gather again for each channel.
+    # Two compiled functions: in one, the compiler would repeat the gathers for every channel.
     return _blend(*_corners(words, rows, cosine, sine), cosine, sine, channels)
 
 
@@ -120,7 +120,7 @@ def _shift(
 def _points(
     shape: tf.TensorShape, cosine: tf.Tensor, sine: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Where each output pixel reads: column and row, [K, H, W] each."""
+    """Column and row where each output pixel samples the input, [K, H, W] each."""
     height, width = shape[1:]
     row = tf.range(height, dtype=tf.float32)[:, tf.newaxis] - (height - 1) / 2
     column = tf.range(width, dtype=tf.float32) - (width - 1) / 2
@@ -135,7 +135,7 @@ def _points(
 def _corners(
     words: tf.Tensor, rows: tf.Tensor, cosine: tf.Tensor, sine: tf.Tensor
 ) -> list[tf.Tensor]:
-    """The four pixels round each point read: [K, H, W] words each."""
+    """The four pixels around each sampled point, [K, H, W] words each."""
     height, width = words.shape[1:]
     column, row = (tf.cast(tf.floor(p), tf.int32) for p in _points(words.shape, cosine, sine))
     left, right = (tf.clip_by_value(column + i, 0, width - 1) for i in (0, 1))
@@ -176,4 +176,4 @@ def _lerp_float(near: tf.Tensor, far: tf.Tensor, fraction: tf.Tensor) -> tf.Tens
 
 
 def _to_8_bits(values: tf.Tensor) -> tf.Tensor:
-    return tf.cast(values, tf.int32)  # cut off, not rounded, as Pillow does
+    return tf.cast(values, tf.int32)  # truncated, not rounded, as in Pillow

@@ -143,7 +143,7 @@ def check_sizes(
     validation.check_whole("classes", classes, 1, 10**6)
     if len(filters) != stages:
         raise ValueError(
-            f"filters must be {stages} numbers, one a stage; received {tuple(filters)}"
+            f"filters must be {stages} numbers, one per stage; received {tuple(filters)}"
         )
     for width in filters:
         validation.check_whole("filters", width, 1, 10**6)

@@ -76,7 +76,7 @@ def resnet(
     parts = Parts(norm, weight_decay)
     check_sizes(name, input_shape, classes, 8 * STEMS[stem], filters, stages=4)
     if len(depths) != 4:
-        raise ValueError(f"depths must be 4 numbers, one a stage; received {tuple(depths)}")
+        raise ValueError(f"depths must be 4 numbers, one per stage; received {tuple(depths)}")
     for depth in depths:
         validation.check_whole("depths", depth, 1, 10**4)
     images = keras.Input(tuple(input_shape), name="images")

@@ -153,7 +153,7 @@ class PlacesByDeviation:
         deviation = np.asarray(deviation)
         if deviation.ndim != 2 or deviation.size == 0 or deviation.dtype.kind not in "fiu":
             raise ValueError(
-                "deviation must be an array of numbers, one a pixel, of shape [height, width]; "
+                "deviation must be an array of numbers, one per pixel, of shape [height, width]; "
                 f"received shape {deviation.shape} and dtype {deviation.dtype}"
             )
         deviation = deviation.astype("float64")

@@ -90,7 +90,7 @@ MUTATIONS = (
         "losses/fused_feature_maps.py",
         "square_gradient = tf.reshape(2.0 / count * square_gradient, column)",
         "square_gradient = tf.reshape(1.0 / count * square_gradient, column)",
-        "losses/test_losses_feature_maps.py",
+        "losses/test_losses_fused_feature_maps.py",
     ),
     Mutation(
         "temperature is forgotten for the other images",

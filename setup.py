@@ -38,6 +38,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["tfrobust", "tfrobust.*"]),
+    package_data={"tfrobust.experiments": ["printed/*.csv"]},
     python_requires=">=3.9,<3.14",
     install_requires=[
         f"tensorflow>=2.15,<2.16; {KERAS_2}",

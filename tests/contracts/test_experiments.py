@@ -1,5 +1,6 @@
 """What every registered experiment must keep to; one that is new is tested by being registered."""
 
+import csv
 import functools
 import inspect
 
@@ -8,7 +9,7 @@ import pytest
 
 from tfrobust import rows
 from tfrobust.experiments import CONFIG_NAMES, ExperimentConfig, Run, experiment
-from tfrobust.experiments.tables import fill
+from tfrobust.experiments.tables import PRINTED, fill
 from tfrobust.layers.norms import norm_layer
 from tfrobust.methods import PLANS
 from tfrobust.recipes.base import RunFolder
@@ -113,3 +114,30 @@ def test_tables(name, setting):
             for model in table.published
         ]
         assert fill(table, measured).columns == tuple(c.label for c in table.columns)
+
+
+@functools.cache
+def shown():
+    """Models and printed numbers in the tables of all experiments, for each net and data set."""
+    found = set()
+    changes = [{}, {"dataset": "cifar10"}, {"dataset": "cifar100"}]
+    changes += [{"net": net} for net in ("resnet_18", "resnext_29", "wrn_28_2", "preact_resnet_18")]
+    for kind in EXPERIMENTS.values():
+        for table in (t for c in changes for t in kind().tables(kind.full.replace(**c))):
+            for model, numbers in table.published.items():
+                found |= {(model, number) for number in numbers}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PRINTED.glob("*.csv")), ids=lambda path: path.stem)
+def test_every_printed_number_is_shown(path):
+    paper, _, place = path.stem.partition("_")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    head = " ".join(line for line in lines if line.startswith("#")).lower()
+    assert paper in head and place.replace("table", "table ").replace("figure", "figure ") in head
+    keys = {"model", "data", "net", "augmentation"}
+    for line in csv.DictReader(line for line in lines if not line.startswith("#")):
+        assert None not in line and None not in line.values()  # as many cells as columns
+        for column, text in line.items():
+            if column not in keys and text:
+                assert (line["model"], float(text)) in shown(), (line, column)

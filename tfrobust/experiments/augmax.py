@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Optional
+from typing import Any, Optional
 
 import keras
-import numpy as np
-import sklearn.manifold
-import tensorflow as tf
 
-from tfrobust import datasets, evaluation, reports, rows
+from tfrobust import datasets, rows
 from tfrobust.attacks import FAT, PGD, AugMaxAttack, Spatial
-from tfrobust.augment import AugMix
-from tfrobust.evaluation import Evaluator, attacked, corrupted
+from tfrobust.evaluation import Evaluator, attacked
 from tfrobust.evaluation.condition import Condition
+from tfrobust.experiments.embeddings import figure_1
 from tfrobust.experiments.experiment import (
     EVALUATION_BATCH,
     RESNET_20_WEIGHTS,
@@ -25,13 +21,20 @@ from tfrobust.experiments.experiment import (
     Run,
     Training,
 )
-from tfrobust.experiments.tables import Column, PaperTable, accuracy, metric, robust
+from tfrobust.experiments.tables import (
+    STANDARD_AND_ROBUST,
+    WITHOUT_NOISE,
+    Column,
+    PaperTable,
+    accuracy,
+    mce,
+    metric,
+    paper_table,
+    robust,
+)
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
-from tfrobust.layers.embedding import Embedding
-from tfrobust.registries import CORRUPTION_GROUPS, TEST_CORRUPTIONS
+from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
-
-Printed = Mapping[str, Sequence[Optional[float]]]
 
 _CIFAR = ExperimentConfig(
     net="wrn_40_2",
@@ -57,6 +60,7 @@ QUICK = SMALL.replace(
     severities=(3,),
     numbers={**SMALL.numbers, "steps": 2},
 )
+_FEWER_EPOCHS = SMALL.replace(training=Training(2, 128, learning_rate=0.02))
 
 
 def augmix(seed: int, *, norm: str = "bn", weight: float = 12.0, name: str = "AugMix") -> ModelSpec:
@@ -66,56 +70,38 @@ def augmix(seed: int, *, norm: str = "bn", weight: float = 12.0, name: str = "Au
     without search steps (Algorithm 1 with n = 0): one of the two AugMix views takes the auxiliary
     route, and the labels are used only on the clean images.
     """
+    settings: dict[str, Any] = {"jsd_weight": weight, "seed": seed}
     if norm in ("bn", "ibn"):
-        return ModelSpec(
-            name, "augmix_training", {"jsd_weight": weight, "seed": seed}, {"norm": norm}
-        )
-    settings = {
-        "attack": AugMaxAttack(steps=0, seed=seed),
-        "jsd_weight": weight,
-        "adversarial_weight": 0.0,
-        "seed": seed,
-    }
+        return ModelSpec(name, "augmix_training", settings, {"norm": norm})
+    settings.update(attack=AugMaxAttack(steps=0, seed=seed), adversarial_weight=0.0)
     return ModelSpec(name, "augmax", settings, {"norm": norm})
 
 
-def augmax(run: Run, seed: int, *, norm: str = "dubin", name: str = "", **other: Any) -> ModelSpec:
+def augmax(
+    run: Run, seed: int, *, norm: str = "dubin", name: str = "AugMax-DuBIN", **other: Any
+) -> ModelSpec:
     """AugMax with the numbers of the setting, overridden by `other`."""
     numbers = {**run.setting.numbers, **other}
     attack = AugMaxAttack(steps=numbers["steps"], stop_after=numbers["stop_after"], seed=seed)
     settings = {"attack": attack, "jsd_weight": numbers["jsd_weight"], "seed": seed}
-    return ModelSpec(name or "AugMax-DuBIN", "augmax", settings, {"norm": norm})
+    return ModelSpec(name, "augmax", settings, {"norm": norm})
 
 
-class _Corrupted(Experiment):
-    """Models evaluated on clean images and the 15 corruptions.
+class _AugMax(Experiment):
+    """Normal, AugMix and AugMax-DuBIN on clean images and the 15 corruptions.
 
     Its `numbers`: `steps` n and `stop_after` k of the attack, and λ, `jsd_weight`. CE(x*) has the
     paper's weight ½; the released code omits the term.
     """
 
     paper = "AugMax"
-
-    def conditions(self, run: Run) -> list[Condition]:
-        return corrupted("test", severities=run.setting.severities)
-
-
-class _OnCifar(_Corrupted):
-    #: Net to model to (SA, RA) in the paper.
-    published: ClassVar[Mapping[str, Printed]] = {}
-    title = ""
+    full, small, quick = _CIFAR, SMALL, QUICK
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         return [ModelSpec("Normal"), augmix(seed), augmax(run, seed)]
 
-    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        printed = self.published.get(setting.net, self.published["wrn_40_2"])
-        columns = [accuracy("SA", CLEAN), robust("RA")]
-        net = setting.net if setting.net in self.published else "wrn_40_2"
-        return [PaperTable(f"{self.title}; the paper's {net}", columns, printed)]
 
-
-class Cifar10(_OnCifar):
+class Cifar10(_AugMax):
     """AugMax paper, Table 2 and Figure 1: CIFAR-10, Normal, AugMix and AugMax-DuBIN.
 
     Command: `tfrobust reproduce augmax_cifar10`, with `--net resnet_18` or `resnext_29` for the
@@ -128,61 +114,22 @@ class Cifar10(_OnCifar):
     """
 
     shows = "Table 2, Figure 1"
-    title = "AugMax, Table 2 (CIFAR-10)"
-    full, small, quick = _CIFAR, SMALL, QUICK
-    published: ClassVar[Mapping[str, Printed]] = {
-        "resnet_18": {
-            "Normal": (95.56, 74.75), "AugMix": (95.79, 89.49), "AugMax-DuBIN": (95.76, 90.36),
-        },
-        "wrn_40_2": {
-            "Normal": (94.78, 73.71), "AugMix": (95.67, 89.01), "AugMax-DuBIN": (95.68, 90.67),
-        },
-        "resnext_29": {
-            "Normal": (95.60, 71.70), "AugMix": (96.25, 89.08), "AugMax-DuBIN": (96.39, 92.11),
-        },
-    }  # fmt: skip
+    title, printed = "AugMax, Table 2 (CIFAR-10)", "augmax_table2"
+
+    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
+        net = setting.net if setting.net in ("resnet_18", "resnext_29") else "wrn_40_2"
+        title = f"{self.title}; the paper's {net}"
+        return [paper_table(title, STANDARD_AND_ROBUST, self.printed, {"net": net})]
 
     def pictures(self, run: Run) -> dict[str, Any]:
         """Figure 1: features of clean and changed images in a normally trained net."""
         seed = run.setting.seeds[0]
         if not run.model_file("Normal", seed).exists():
             return {}
-        return {"figure_1.png": _figure_1(run, run.model("Normal", seed).net)}
+        return {"figure_1.png": figure_1(run, run.model("Normal", seed).net)}
 
 
-def _figure_1(run: Run, net: keras.Model, *, per_class: int = 100, classes: int = 3) -> Any:
-    """Plots features of clean, AugMix, PGD and AugMax training images in two dimensions.
-
-    One joint t-SNE, so that positions are comparable. (The paper's standard view is flipped and
-    shifted as well.)
-    """
-    data = run.data(run.setting.training, seed=0)
-    images, labels = (np.concatenate(part) for part in zip(*data.train.as_numpy_iterator()))
-    chosen = np.concatenate([np.flatnonzero(labels == c)[:per_class] for c in range(classes)])
-    images, labels = tf.constant(images[chosen]), tf.constant(labels[chosen])
-    ways = {
-        "clean": images,
-        "AugMix": AugMix()(images, training=True),
-        "PGD": PGD().perturb(net, images, labels),
-        "AugMax": AugMaxAttack(steps=run.setting.numbers["steps"]).perturb(net, images, labels),
-    }
-    embedding, features = Embedding(net), []
-    for changed in ways.values():
-        with embedding.recorded() as embedded:
-            net(changed, training=False)
-        features.append(embedded().numpy())
-    embedded_points = sklearn.manifold.TSNE(
-        init="pca", random_state=0, perplexity=30
-    ).fit_transform(np.concatenate(features))
-    return reports.embedding_panels(
-        dict(zip(ways, np.split(embedded_points, len(ways)))),
-        labels.numpy(),
-        data.class_names[:classes],
-        title="Features of training images in a plainly trained net, t-SNE (AugMax, Figure 1)",
-    )
-
-
-class Cifar100(_OnCifar):
+class Cifar100(Cifar10):
     """AugMax paper, Table 3: CIFAR-100, Normal, AugMix and AugMax-DuBIN.
 
     Command: `tfrobust reproduce augmax_cifar100`; settings as for Table 2, λ = 1 for `resnet_18`
@@ -194,26 +141,63 @@ class Cifar100(_OnCifar):
     """
 
     shows = "Table 3"
-    title = "AugMax, Table 3 (CIFAR-100)"
+    title, printed = "AugMax, Table 3 (CIFAR-100)", "augmax_table3"
     full = _CIFAR.replace(dataset="cifar100")
     small = SMALL.replace(
         dataset="cifar100", weights=None, training=Training(30, 128, learning_rate=0.1)
     )
-    quick = QUICK
-    published: ClassVar[Mapping[str, Printed]] = {
-        "resnet_18": {
-            "Normal": (77.99, 48.46), "AugMix": (78.23, 62.67), "AugMax-DuBIN": (78.69, 65.75),
-        },
-        "wrn_40_2": {
-            "Normal": (76.19, 46.80), "AugMix": (77.03, 64.56), "AugMax-DuBIN": (76.80, 66.35),
-        },
-        "resnext_29": {
-            "Normal": (79.95, 47.76), "AugMix": (78.58, 65.37), "AugMax-DuBIN": (80.70, 68.86),
-        },
-    }  # fmt: skip
+
+    def pictures(self, run: Run) -> dict[str, Any]:
+        return {}
 
 
-class Statistics(_Corrupted):
+class _WithVariances(_AugMax):
+    def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
+        """σ̄² of both routes of each dual norm, and their means; none without dual norms."""
+        layers = {id(x): x for x in model._flatten_layers()}.values()
+        duals = [layer for layer in layers if isinstance(layer, DualBatchNormalization)]
+        found = {f"norm {i}": mean_batch_variance(dual) for i, dual in enumerate(duals)}
+        if found:
+            found["all"] = {
+                route: sum(each[route] for each in found.values()) / len(duals)
+                for route in ("clean", "auxiliary")
+            }
+        like = rows.Row(line.name, run.setting.dataset, CLEAN, 0.0, "", 0.0, n=0, seed=seed)
+        return [
+            dataclasses.replace(like, metric=f"variance, {norm}, {route}", value=value)
+            for norm, variances in found.items()
+            for route, value in variances.items()
+        ]
+
+    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
+        columns = [
+            metric("clean σ̄²", CLEAN, "variance, all, clean"),
+            metric("auxiliary σ̄²", CLEAN, "variance, all, auxiliary"),
+            Column("auxiliary above clean, %, mean over norms", _excess),
+        ]
+        table = paper_table(
+            "AugMax, Table 1",
+            columns,
+            "augmax_table1",
+            unit="the units of the headings",
+            digits=4,
+            notes=("The printed numbers are means over the three layers of the paper's table.",),
+            only=("AugMax-DuBN", "AugMax-DuBIN"),
+        )
+        return [table]
+
+
+def _excess(own: Any, _: Any) -> Optional[float]:
+    """Mean relative excess of the auxiliary over the clean variance, over the dual norms."""
+    ratios = [
+        own[CLEAN, 0.0, name.replace("clean", "auxiliary")] / value
+        for (_c, _s, name), value in own.items()
+        if name.startswith("variance, norm") and name.endswith("clean")
+    ]
+    return 100 * (sum(ratios) / len(ratios) - 1) if ratios else None
+
+
+class Statistics(_WithVariances):
     """AugMax paper, Table 1: feature variance on the two routes of DuBN and of DuBIN.
 
     Command: `tfrobust reproduce augmax_table1`. σ̄² is the mean over the channels of a batch norm's
@@ -228,7 +212,6 @@ class Statistics(_Corrupted):
 
     shows = "Table 1"
     full = _CIFAR.replace(dataset="cifar100")
-    small, quick = SMALL, QUICK
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         return [
@@ -239,70 +222,8 @@ class Statistics(_Corrupted):
     def conditions(self, run: Run) -> list[Condition]:
         return []
 
-    def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-        return _variances(run, line, seed, model)
 
-    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        return [_table_1()]
-
-
-def _variances(run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-    """σ̄² of both routes of each dual norm, and their means; empty for a net without dual norms."""
-    duals = [x for x in model._flatten_layers() if isinstance(x, DualBatchNormalization)]
-    duals = list({id(dual): dual for dual in duals}.values())
-    found = {f"norm {i}": mean_batch_variance(dual) for i, dual in enumerate(duals)}
-    if found:
-        found["all"] = {
-            route: sum(each[route] for each in found.values()) / len(duals)
-            for route in ("clean", "auxiliary")
-        }
-    return [
-        rows.Row(
-            line.name,
-            run.setting.dataset,
-            CLEAN,
-            0.0,
-            f"variance, {norm_name}, {route}",
-            value,
-            n=0,
-            seed=seed,
-        )
-        for norm_name, variances in found.items()
-        for route, value in variances.items()
-    ]
-
-
-def _table_1() -> PaperTable:
-    def excess(own: Any, _: Any) -> Optional[float]:
-        """Mean relative excess of the auxiliary over the clean variance, over the dual norms."""
-        ratios = [
-            own[CLEAN, 0.0, name.replace("clean", "auxiliary")] / value
-            for (_c, _s, name), value in own.items()
-            if name.startswith("variance, norm") and name.endswith("clean")
-        ]
-        return 100 * (sum(ratios) / len(ratios) - 1) if ratios else None
-
-    columns = [
-        metric("clean σ̄²", CLEAN, "variance, all, clean"),
-        metric("auxiliary σ̄²", CLEAN, "variance, all, auxiliary"),
-        Column("auxiliary above clean, %, mean over norms", excess),
-    ]
-    printed = {
-        "AugMax-DuBN": (0.0373, 0.0479, 28.0),
-        "AugMax-DuBIN": (0.0324, 0.0369, 13.3),
-    }
-    return PaperTable(
-        "AugMax, Table 1",
-        columns,
-        printed,
-        unit="the units of the headings",
-        digits=4,
-        notes=("The printed numbers are means over the three layers of the paper's table.",),
-        only=tuple(printed),
-    )
-
-
-class Norms(_Corrupted):
+class Norms(_WithVariances):
     """AugMax paper, Table 8: norms with AugMix and with AugMax; and Table 1 for these models.
 
     Command: `tfrobust reproduce augmax_table8`. The full setting is WRN-40-2, 200 epochs, 3 seeds,
@@ -319,7 +240,7 @@ class Norms(_Corrupted):
 
     shows = "Table 8, and Table 1 on the same data"
     full = _CIFAR.replace(seeds=(0, 1, 2))
-    small = SMALL.replace(training=Training(2, 128, learning_rate=0.02))
+    small = _FEWER_EPOCHS
     quick = QUICK.replace(lines=("AugMix-DuBIN", "AugMax-DuBIN"))
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
@@ -331,24 +252,12 @@ class Norms(_Corrupted):
         ]
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        on_100 = setting.dataset == "cifar100"
-        printed = {
-            "AugMix-BN": (89.01, 64.56),
-            "AugMix-IBN": (89.17, 63.94),
-            "AugMix-DuBN": (89.11, 64.07),
-            "AugMix-DuBIN": (89.74, 65.02),
-            "AugMax-DuBN": (89.60, 65.06),
-            "AugMax-DuBIN": (90.67, 66.35),
-        }
-        cells = {name: (None, values[on_100]) for name, values in printed.items()}
-        columns = [accuracy("SA", CLEAN), robust("RA")]
-        return [PaperTable("AugMax, Table 8", columns, cells), _table_1()]
-
-    def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-        return _variances(run, line, seed, model)
+        where = {"data": "cifar100" if setting.dataset == "cifar100" else "cifar10"}
+        eight = paper_table("AugMax, Table 8", STANDARD_AND_ROBUST, "augmax_table8", where)
+        return [eight, *super().tables(setting)]
 
 
-class Hyperparameters(_Corrupted):
+class Hyperparameters(_AugMax):
     """AugMax paper, Table 9: steps n, early stop k and weight λ of AugMax-DuBIN.
 
     Command: `tfrobust reproduce augmax_table9`. The full setting is WRN-40-2 on CIFAR-10.
@@ -359,13 +268,12 @@ class Hyperparameters(_Corrupted):
     """
 
     shows = "Table 9"
-    full, small, quick = _CIFAR, SMALL, QUICK.replace(lines=("n=10, k=1, λ=10", "λ=1"))
+    quick = QUICK.replace(lines=("n=10, k=1, λ=10", "λ=1"))
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        steps = run.setting.numbers["steps"]
         other = {
             "n=10, k=1, λ=10": {},
-            "n=5": {"steps": max(steps // 2, 1)},
+            "n=5": {"steps": max(run.setting.numbers["steps"] // 2, 1)},
             "k=2": {"stop_after": 2},
             "k=3": {"stop_after": 3},
             "λ=1": {"jsd_weight": 1.0},
@@ -374,22 +282,13 @@ class Hyperparameters(_Corrupted):
         return [augmax(run, seed, name=name, **numbers) for name, numbers in other.items()]
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        printed = {
-            "n=10, k=1, λ=10": (95.68, 90.67),
-            "n=5": (95.78, 90.49),
-            "k=2": (95.60, 90.38),
-            "k=3": (95.51, 90.21),
-            "λ=1": (95.90, 88.89),
-            "λ=15": (95.88, 90.30),
-        }
-        notes = () if setting.numbers["steps"] == 10 else (
-            f"n=10 stands for the setting's n of {setting.numbers['steps']}, n=5 for its half.",
-        )  # fmt: skip
-        columns = [accuracy("SA", CLEAN), robust("RA")]
-        return [PaperTable("AugMax, Table 9", columns, printed, notes=notes)]
+        steps = setting.numbers["steps"]
+        note = f"n=10 stands for the setting's n of {steps}, n=5 for its half."
+        notes = () if steps == 10 else (note,)
+        return [paper_table("AugMax, Table 9", STANDARD_AND_ROBUST, "augmax_table9", notes=notes)]
 
 
-class Strategies(_Corrupted):
+class Strategies(_AugMax):
     """AugMax paper, Table 10: diversity, hardness, and both.
 
     Command: `tfrobust reproduce augmax_table10`. The full setting is ResNet-18 on CIFAR-100, λ = 1.
@@ -404,17 +303,16 @@ class Strategies(_Corrupted):
     full = _CIFAR.replace(
         dataset="cifar100", net="resnet_18", numbers={**_CIFAR.numbers, "jsd_weight": 1.0}
     )
-    small = SMALL.replace(training=Training(2, 128, learning_rate=0.02))
+    small = _FEWER_EPOCHS
     quick = QUICK.replace(lines=("Normal", "PGDAT"))
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        weight = run.setting.numbers["jsd_weight"]
-
         def against(name: str, attack: Any) -> ModelSpec:
             return ModelSpec(name, "adversarial_training", {"attack": attack, "mu": 0.0})
 
         def routed(name: str, method: str) -> ModelSpec:
-            return ModelSpec(name, method, {"jsd_weight": weight, "seed": seed}, {"norm": "dubin"})
+            settings = {"jsd_weight": run.setting.numbers["jsd_weight"], "seed": seed}
+            return ModelSpec(name, method, settings, {"norm": "dubin"})
 
         return [
             ModelSpec("Normal"),
@@ -428,20 +326,10 @@ class Strategies(_Corrupted):
         ]
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        printed = {
-            "Normal": (77.99, 48.46),
-            "AugMix": (78.23, 62.67),
-            "PGDAT": (60.94, 47.71),
-            "FAT": (61.51, 48.70),
-            "AdvMax": (56.61, 38.65),
-            "AugMix+PGDAT": (61.68, 51.39),
-            "AdvMix": (72.36, 56.89),
-            "AugMax-DuBIN": (78.52, 64.02),
-        }
-        return [PaperTable("AugMax, Table 10", [accuracy("SA", CLEAN), robust("RA")], printed)]
+        return [paper_table("AugMax, Table 10", STANDARD_AND_ROBUST, "augmax_table10")]
 
 
-class Shifts(_OnCifar):
+class Shifts(_AugMax):
     """AugMax paper, Table 11: CIFAR-10.1 and the worst of 10 rotations and shifts (STA).
 
     Command: `tfrobust reproduce augmax_table11 --set cifar10_1=FOLDER`. The full setting is
@@ -466,79 +354,18 @@ class Shifts(_OnCifar):
             return []
         data = datasets.load("cifar10_1", data_dir=folder, batch_size=EVALUATION_BATCH)
         found = Evaluator([]).rows(model, data, model_name=line.name, seed=run.setting.seed)
-        return [rows.Row(**{**vars(row), "corruption": "CIFAR-10.1"}) for row in found]
+        return [dataclasses.replace(row, corruption="CIFAR-10.1") for row in found]
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        printed = {
-            "Normal": (None, 88.90, 30.30),
-            "AugMix": (None, 88.90, 54.30),
-            "AugMax-DuBIN": (None, 90.64, 63.20),
-        }
         columns = [
             accuracy("Clean", CLEAN),
             accuracy("CIFAR-10.1", "CIFAR-10.1"),
             accuracy("CIFAR-10-STA", "STA"),
         ]
-        return [PaperTable("AugMax, Table 11", columns, printed)]
+        return [paper_table("AugMax, Table 11", columns, "augmax_table11")]
 
 
-class _OnImageNet(_Corrupted):
-    #: Baseline of mCE: a table of errors known to `evaluation.mean_corruption_error`, or the name
-    #: of a line.
-    baseline = "alexnet"
-    published: ClassVar[Printed] = {}
-    title = ""
-
-    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        found = [ModelSpec("Normal"), augmix(seed), augmax(run, seed)]
-        folders = tuple(run.setting.numbers["deep_augment"])
-        if folders:
-            found += [
-                dataclasses.replace(
-                    line, name=f"DeepAugment + {line.name}", data={"extra": folders}
-                )
-                for line in (augmix(seed), augmax(run, seed))
-            ]
-        return found
-
-    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        columns = [
-            accuracy("SA", CLEAN),
-            robust("RA"),
-            _mce("mCE", TEST_CORRUPTIONS, self.baseline),
-        ]
-        return [PaperTable(self.title, columns, self.published)]
-
-
-def _mce(label: str, names: Sequence[str], baseline: str) -> Column:
-    """Mean corruption error in percent, relative to AlexNet or to a line."""
-
-    def errors(own: Any) -> Optional[dict[str, list[float]]]:
-        found = {}
-        for name in names:
-            levels = [1 - v for (c, _, m), v in sorted(own.items(), key=str)
-                      if c == name and m == "accuracy"]  # fmt: skip
-            if len(levels) != 5:
-                return None
-            found[name] = levels
-        return found
-
-    def value(own: Any, models: Any) -> Optional[float]:
-        mine = errors(own)
-        if baseline == "alexnet":
-            if mine is None or tuple(names) != TEST_CORRUPTIONS:
-                return None
-            return evaluation.mean_corruption_error(mine, "alexnet", values="error")
-        theirs = errors(models.get(baseline, {}))
-        if mine is None or theirs is None:
-            return None
-        ratios = [sum(mine[name]) / sum(theirs[name]) for name in names]
-        return 100 * sum(ratios) / len(ratios)
-
-    return Column(label, value)
-
-
-class ImageNet(_OnImageNet):
+class ImageNet(_AugMax):
     """AugMax paper, Table 4: ImageNet.
 
     Command: `tfrobust reproduce augmax_imagenet --data-dir IMAGENET`, with
@@ -553,7 +380,6 @@ class ImageNet(_OnImageNet):
     """
 
     shows = "Tables 4 and 7"
-    title = "AugMax, Table 4 (ImageNet)"
     full = ExperimentConfig(
         dataset="imagenet",
         flips_and_crops=False,
@@ -564,16 +390,22 @@ class ImageNet(_OnImageNet):
     )
     small = full.replace(dataset="imagenet200", training=Training(10, 64, plan="augmax_imagenet"))
     quick = QUICK.replace(numbers={**QUICK.numbers, "deep_augment": ()})
-    published: ClassVar[Printed] = {
-        "Normal": (69.83, 30.91, 87.47),
-        "AugMix": (68.06, 34.58, 83.08),
-        "AugMax-DuBIN": (67.62, 35.01, 82.56),
-        "DeepAugment + AugMix": (65.32, 45.84, 69.29),
-        "DeepAugment + AugMax-DuBIN": (64.43, 46.55, 68.47),
-    }
+
+    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
+        normal, *others = super().lines(run, seed)
+        data = {"extra": tuple(run.setting.numbers["deep_augment"])}
+        deep = [
+            dataclasses.replace(line, name=f"DeepAugment + {line.name}", data=data)
+            for line in others
+        ]
+        return [normal, *others, *(deep if data["extra"] else [])]
+
+    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
+        columns = [*STANDARD_AND_ROBUST, mce("mCE", TEST_CORRUPTIONS, "alexnet")]
+        return [paper_table("AugMax, Table 4 (ImageNet)", columns, "augmax_table4")]
 
 
-class TinyImageNet(_OnImageNet):
+class TinyImageNet(ImageNet):
     """AugMax paper, Tables 5 and 6: Tiny ImageNet; mCE relative to Normal.
 
     Command: `tfrobust reproduce augmax_tiny_imagenet --data-dir FOLDER`. The full setting is
@@ -586,8 +418,6 @@ class TinyImageNet(_OnImageNet):
     """
 
     shows = "Tables 5 and 6"
-    title = "AugMax, Table 5 (Tiny ImageNet)"
-    baseline = "Normal"
     full = ImageNet.full.replace(
         dataset="tiny_imagenet",
         net_options={"stem": "tiny_imagenet"},
@@ -595,25 +425,15 @@ class TinyImageNet(_OnImageNet):
         numbers={**ImageNet.full.numbers, "steps": 10},
     )
     small = full.replace(training=Training(20, 64, plan="augmax_tiny_imagenet"))
-    quick = ImageNet.quick
-    published: ClassVar[Printed] = {
-        "Normal": (61.64, 23.91, 100.00),
-        "AugMix": (61.79, 36.85, 83.04),
-        "AugMax-DuBIN": (62.21, 38.67, 80.72),
-        "DeepAugment + AugMix": (59.59, 40.67, 78.28),
-        "DeepAugment + AugMax-DuBIN": (59.72, 40.99, 77.83),
-    }
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        quiet = tuple(name for name in TEST_CORRUPTIONS if name not in CORRUPTION_GROUPS["noise"])
-        columns = [
-            accuracy("SA", CLEAN), robust("RA", quiet), _mce("mCE", quiet, self.baseline),
-        ]  # fmt: skip
-        printed = {
-            "Normal": (61.64, 24.38, 100.00),
-            "AugMix": (61.79, 37.63, 82.54),
-            "ANT": (61.26, 35.30, 85.70),
-            "AugMax-DuBIN": (62.21, 38.66, 80.29),
-        }
-        six = PaperTable("AugMax, Table 6 (Tiny ImageNet without noise)", columns, printed)
-        return [*super().tables(setting), six]
+        five = [*STANDARD_AND_ROBUST, mce("mCE", TEST_CORRUPTIONS, "Normal")]
+        six = [
+            accuracy("SA", CLEAN),
+            robust("RA", WITHOUT_NOISE),
+            mce("mCE", WITHOUT_NOISE, "Normal"),
+        ]
+        return [
+            paper_table("AugMax, Table 5 (Tiny ImageNet)", five, "augmax_table5"),
+            paper_table("AugMax, Table 6 (Tiny ImageNet without noise)", six, "augmax_table6"),
+        ]

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfrobust import datasets, devices, files, methods, nets, rows, saving, trainer, validation
 from tfrobust.augment import Flip, PadAndCrop
-from tfrobust.evaluation import Evaluator
+from tfrobust.evaluation import Evaluator, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import intervals
 from tfrobust.experiments.tables import PaperTable, fill
@@ -35,7 +35,7 @@ RESNET_20_WEIGHTS = "cifar10_resnet20.npz"
 CONFIG_NAMES = ("full", "small", "quick")
 #: Supported distribution strategies: those for one machine.
 STRATEGIES = ("none", "mirrored", "tpu")
-ROWS, HISTORY, TABLES = "rows.jsonl", "history.jsonl", "tables.md"
+TABLES = "tables.md"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,24 +156,29 @@ class Run:
         """Loads the data for a training or, by default, for evaluation.
 
         They are reloaded in each call, so that the order of the images depends only on the seed.
+
+        Args:
+            training: Its schedule; None for evaluation.
+            seed: Seed of the order of the training images.
+            **options: Arguments of `datasets.load` that replace those of the setting.
         """
-        s = self.setting
-        images = dict(s.images)
+        images = dict(self.setting.images)
         if training is not None and training.images is not None:
             images["train"] = training.images
-        where: Mapping[str, Any] = {} if s.data_dir is None else {"data_dir": s.data_dir}
         return datasets.load(
-            s.dataset,
-            **where,
-            **options,
-            batch_size=EVALUATION_BATCH if training is None else training.batch_size,
-            seed=seed,
-            images=images,
+            options.pop("dataset", self.setting.dataset),
+            **{
+                "data_dir": self.setting.data_dir,
+                "batch_size": training.batch_size if training else EVALUATION_BATCH,
+                "seed": seed,
+                "images": images,
+                **options,
+            },
         )
 
     def model_file(self, line: str, seed: int) -> pathlib.Path:
         """Path of a trained model."""
-        return self.folder / "models" / f"{_file_name(line)}_{seed}.keras"
+        return self.folder / f"models/{_file_name(line)}_{seed}.keras"
 
     def model(self, line: str, seed: int) -> keras.Model:
         """Loads a trained model."""
@@ -181,11 +186,11 @@ class Run:
 
     def rows_file(self, line: str, seed: int) -> pathlib.Path:
         """Path of the rows of a trained model."""
-        return self.folder / "rows" / f"{_file_name(line)}_{seed}.jsonl"
+        return self.folder / f"rows/{_file_name(line)}_{seed}.jsonl"
 
     def history_file(self, line: str, seed: int) -> pathlib.Path:
         """Path of the rows measured during training, if there are any."""
-        return self.folder / "rows" / f"{_file_name(line)}_{seed}_history.jsonl"
+        return self.folder / f"rows/{_file_name(line)}_{seed}_history.jsonl"
 
 
 class Experiment:
@@ -228,12 +233,8 @@ class Experiment:
         raise NotImplementedError
 
     def conditions(self, run: Run) -> list[Condition]:
-        """The conditions that models are evaluated under, besides clean images."""
-        raise NotImplementedError
-
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics for each condition."""
-        return ("accuracy",)
+        """What models are evaluated under, besides clean images: by default the 15 corruptions."""
+        return corrupted("test", severities=run.setting.severities)
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
         """Further measurements of a trained model."""
@@ -246,6 +247,30 @@ class Experiment:
     def pictures(self, run: Run) -> dict[str, Any]:
         """File name to figure, created after all models are measured."""
         return {}
+
+    def prepare(self, run: Run) -> None:
+        """Hook that runs before a line that starts from another is trained."""
+
+    def net(
+        self, run: Run, line: ModelSpec, seed: int, data: datasets.Data, schedule: Training
+    ) -> keras.Model:
+        """The net that a training starts with."""
+        setting = run.setting
+        if line.start:
+            start = next(each for each in self.lines(run, seed) if each.name == line.start)
+            found = run.model(line.start, setting.seed if start.once else seed)
+            return self.started(run, getattr(found, "net", found), data)
+        options = {**setting.net_options, **line.net}
+        decay = methods.PLANS[schedule.plan].weight_decay if schedule.plan else None
+        if decay is not None:
+            options["weight_decay"] = decay
+        if setting.weights is None:
+            return NETS[setting.net](data.image_shape, data.classes, **options)
+        return _pretrained_net(setting, data, options)
+
+    def started(self, run: Run, net: keras.Model, data: datasets.Data) -> keras.Model:
+        """Derives the net to finetune from the one that it starts from."""
+        return net
 
     # Shared by all experiments ----------------------------------------------------------------
 
@@ -278,87 +303,66 @@ class Experiment:
             folder.forget()
             raise
         evaluator: Optional[Evaluator] = None
-        for each in setting.seeds:
-            for line in self._selected_lines(run, each):
-                seed = setting.seed if line.once else each
-                if run.rows_file(line.name, seed).exists():
-                    continue
-                if not run.model_file(line.name, seed).exists():
-                    run.say(f"training {line.name}, seed {seed}")
-                    self._train(run, line, seed)
-                if not line.measured:
-                    continue
+        for line, seed in self._trainings(run):
+            if run.rows_file(line.name, seed).exists():
+                continue
+            if not run.model_file(line.name, seed).exists():
+                run.say(f"training {line.name}, seed {seed}")
+                self._train(run, line, seed)
+            if line.measured:
                 run.say(f"measuring {line.name}, seed {seed}")
-                evaluator = evaluator or Evaluator(self.conditions(run), metrics=self.metrics())
-                rows.write(
-                    self._measure(run, line, seed, evaluator), run.rows_file(line.name, seed)
-                )
+                evaluator = evaluator or Evaluator(self.conditions(run))
+                measured = self._measure(run, line, seed, evaluator)
+                rows.write(measured, run.rows_file(line.name, seed))
         measured = self.measured(run)
         measured += intervals.differences(measured, folder.path)
-        rows.write(measured, run.folder / ROWS)
+        rows.write(measured, folder / "rows.jsonl")
         for name, figure in self.pictures(run).items():
-            with files.replacing(run.folder / name) as temporary:
+            with files.replacing(folder / name) as temporary:
                 figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
-        with files.replacing(run.folder / TABLES) as temporary:
+        with files.replacing(folder / TABLES) as temporary:
             temporary.write_text(self.text(measured, setting), encoding="utf-8")
-        run.say(f"done: {run.folder / TABLES}")
+        run.say(f"done: {folder / TABLES}")
         return measured
 
     def measured(self, run: Run) -> list[rows.Row]:
         """The rows of all models measured so far, in the order of the table."""
-        paths = [
-            run.rows_file(line.name, run.setting.seed if line.once else seed)
-            for seed in run.setting.seeds
-            for line in self._selected_lines(run, seed)
-        ]
-        return [row for path in dict.fromkeys(paths) if path.exists() for row in rows.read(path)]
-
-    def history(self, run: Run, line: str) -> list[rows.Row]:
-        """The rows measured during the training of a model, for the first seed."""
-        path = run.history_file(line, run.setting.seeds[0])
-        return rows.read(path) if path.exists() else []
+        paths = [run.rows_file(line.name, seed) for line, seed in self._trainings(run)]
+        return [row for path in paths if path.exists() for row in rows.read(path)]
 
     def text(self, measured: list[rows.Row], setting: ExperimentConfig) -> str:
         """The tables as Markdown, with the paper's numbers."""
-        parts = [
-            f"### {table.title}\n\n{fill(table, measured).to_markdown()}"
-            for table in self.tables(setting)
-        ]
+        found = [(table.title, fill(table, measured)) for table in self.tables(setting)]
         differences = intervals.table(measured)
         if differences is not None:
-            parts.append(f"### Differences\n\n{differences.to_markdown()}")
-        return "\n".join(parts)
-
-    def started(self, run: Run, net: keras.Model, data: datasets.Data) -> keras.Model:
-        """Derives the net to finetune from the one that it starts from."""
-        return net
-
-    def prepare(self, run: Run) -> None:
-        """Hook that runs before a line that starts from another is trained."""
+            found.append(("Differences", differences))
+        return "\n".join(f"### {title}\n\n{table.to_markdown()}" for title, table in found)
 
     def _check(self, run: Run) -> None:
         """Checks the setting before anything is trained."""
-        setting = run.setting
-        validation.check_choice("strategy", setting.strategy, STRATEGIES)
-        for seed in setting.seeds:
-            self._selected_lines(run, seed)
-        if setting.weights not in (None, "imagenet") and not os.path.isfile(str(setting.weights)):
+        validation.check_choice("strategy", run.setting.strategy, STRATEGIES)
+        self._trainings(run)
+        weights = run.setting.weights
+        if weights not in (None, "imagenet") and not os.path.isfile(str(weights)):
             raise FileNotFoundError(
-                f"weights must be a file of trained weights (--weights FILE); there is none at "
-                f"{setting.weights}"
+                "weights must be a file of trained weights (--weights FILE); there is none at "
+                f"{weights}"
             )
         run.data()
 
-    def _selected_lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        lines = self.lines(run, seed)
-        if run.setting.lines is None:
-            return lines
-        names = tuple(line.name for line in lines)
-        for name in run.setting.lines:
-            validation.check_choice("line", name, names)
-        wanted = set(run.setting.lines)
-        wanted |= {line.start for line in lines if line.name in wanted and line.start}
-        return [line for line in lines if line.name in wanted]
+    def _trainings(self, run: Run) -> list[tuple[ModelSpec, int]]:
+        """The models to train and their seeds, in the order of the table."""
+        found: dict[tuple[str, int], ModelSpec] = {}
+        for seed in run.setting.seeds:
+            lines = {line.name: line for line in self.lines(run, seed)}
+            wanted = set(lines if run.setting.lines is None else run.setting.lines)
+            for name in run.setting.lines or ():
+                validation.check_choice("line", name, tuple(lines))
+            wanted |= {lines[name].start for name in wanted}
+            for name, line in lines.items():
+                if name in wanted:
+                    found[name, run.setting.seed if line.once else seed] = line
+        return [(line, seed) for (_, seed), line in found.items()]
 
     def _train(self, run: Run, line: ModelSpec, seed: int) -> None:
         setting = run.setting
@@ -368,63 +372,43 @@ class Experiment:
         with chosen.scope():
             # Built here: layers depend on `prepare`, their variables on the strategy.
             line = next(each for each in self.lines(run, seed) if each.name == line.name)
-        numbers = line.training or (setting.finetuning if line.start else setting.training)
+        schedule = line.training or (setting.finetuning if line.start else setting.training)
         seed_everything(seed)
-        data = run.data(numbers, seed, **line.data)
+        data = run.data(schedule, seed, **line.data)
         if setting.flips_and_crops:
             data = flipped_and_cropped(data, seed)
         trainer.train_to(
             run.model_file(line.name, seed),
-            lambda: self._net(run, line, seed, data, numbers),
+            lambda: self.net(run, line, seed, data, schedule),
             lambda net: _method(line, net),
             data,
-            epochs=numbers.epochs,
-            learning_rate=numbers.learning_rate,
-            optimizer=_optimizer(numbers, data),
+            epochs=schedule.epochs,
+            learning_rate=schedule.learning_rate,
+            optimizer=_optimizer(schedule, data),
             callbacks=line.callbacks(data),
             history=run.history_file(line.name, seed),
             precision=setting.precision,
             strategy=chosen,
         )
 
-    def _net(
-        self, run: Run, line: ModelSpec, seed: int, data: datasets.Data, numbers: Training
-    ) -> keras.Model:
-        setting = run.setting
-        if line.start:
-            starts = {each.name: each for each in self.lines(run, seed)}
-            seed = setting.seed if starts[line.start].once else seed
-            found = run.model(line.start, seed)
-            return self.started(run, getattr(found, "net", found), data)
-        options = {**setting.net_options, **line.net}
-        decay = methods.PLANS[numbers.plan].weight_decay if numbers.plan else None
-        if decay is not None:
-            options["weight_decay"] = decay
-        if setting.weights is None:
-            return NETS[setting.net](data.image_shape, data.classes, **options)
-        return _trained_net(setting, data, options)
-
     def _measure(
         self, run: Run, line: ModelSpec, seed: int, evaluator: Evaluator
     ) -> list[rows.Row]:
-        setting, data = run.setting, run.data(seed=seed)
-        model = run.model(line.name, seed)
+        data, model = run.data(seed=seed), run.model(line.name, seed)
         found = evaluator.rows(
             model,
             data.test,
             model_name=line.name,
             dataset=f"{data.name}/test",
-            seed=setting.seed,
+            seed=run.setting.seed,
             out=intervals.folder_of(run.folder.path, seed),
             stop_at_chance=False,
         )
         found += self.more_rows(run, line, seed, model)
         today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        made = {"training_seed": seed, "date": today}
         return [
-            dataclasses.replace(
-                row, provenance={**(row.provenance or {}), "training_seed": seed, "date": today}
-            )
-            for row in found
+            dataclasses.replace(row, provenance={**(row.provenance or {}), **made}) for row in found
         ]
 
 
@@ -463,25 +447,25 @@ def _method(line: ModelSpec, net: keras.Model) -> methods.RobustModel:
     return model
 
 
-def _optimizer(numbers: Training, data: datasets.Data) -> Optional[Callable[[], Any]]:
-    if numbers.plan is None:
+def _optimizer(schedule: Training, data: datasets.Data) -> Optional[Callable[[], Any]]:
+    if schedule.plan is None:
         return None
     return functools.partial(
         methods.plan_optimizer,
-        numbers.plan,
+        schedule.plan,
         steps_per_epoch=int(data.train.cardinality()),
-        epochs=numbers.epochs,
-        batch_size=numbers.batch_size,
+        epochs=schedule.epochs,
+        batch_size=schedule.batch_size,
     )
 
 
-def _trained_net(
+def _pretrained_net(
     setting: ExperimentConfig, data: datasets.Data, options: Mapping[str, Any]
 ) -> keras.Model:
     """The net of a setting with pretrained weights, and its norms converted if requested."""
-    options = dict(options)
-    norm = options.pop("norm", "bn")
     weights = str(setting.weights)
+    norm = options.get("norm", "bn")
+    options = {name: value for name, value in options.items() if name != "norm"}
     if setting.net == "vgg_16":
         net = NETS[setting.net](data.image_shape, data.classes, **options)
         nets.load_keras_vgg_16(net, weights)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Optional
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfrobust import reports
 from tfrobust.attacks import utility
@@ -15,7 +13,6 @@ from tfrobust.augment.base import Augment
 from tfrobust.callbacks import LossWeightSchedule
 from tfrobust.evaluation import augmented, corrupted
 from tfrobust.evaluation.condition import Condition
-from tfrobust.experiments import printed
 from tfrobust.experiments.experiment import (
     RESNET_20_WEIGHTS,
     Experiment,
@@ -24,12 +21,10 @@ from tfrobust.experiments.experiment import (
     Run,
     Training,
 )
-from tfrobust.experiments.tables import PaperTable, accuracy, robust
+from tfrobust.experiments.tables import PaperTable, accuracy, paper_table, robust
 from tfrobust.methods.feature_contrastive import PUBLISHED_SETTINGS
 from tfrobust.registries import CORRUPTION_GROUPS, CORRUPTIONS, TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
-
-Printed = Mapping[str, Sequence[Optional[float]]]
 
 
 def noises(run: Run) -> dict[str, Augment]:
@@ -39,12 +34,16 @@ def noises(run: Run) -> dict[str, Augment]:
     values of `smallest_deviation`; the first is "NUN" in the tables.
     """
     deviation = NonuniformNoise.measure(run.data().split("train"))
-    floors = run.setting.numbers["smallest_deviation"]
     layers: dict[str, Augment] = {"UN": UniformNoise(0.15)}
-    for i, floor in enumerate(floors):
-        name = "NUN" if i == 0 else f"NUN, floor {floor:.3g}"
+    for name, floor in floors(run.setting).items():
         layers[name] = NonuniformNoise(0.15, deviation=deviation, smallest_deviation=floor)
     return layers
+
+
+def floors(setting: ExperimentConfig) -> dict[str, float]:
+    """Name of each NUN of a setting to its `smallest_deviation`."""
+    first, *others = setting.numbers["smallest_deviation"]
+    return {"NUN": first, **{f"NUN, floor {floor:.3g}": floor for floor in others}}
 
 
 class SyntheticMNIST(Experiment):
@@ -105,41 +104,31 @@ class SyntheticMNIST(Experiment):
         return augmented(noises(run))
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        others = [f"NUN, floor {floor:.3g}" for floor in setting.numbers["smallest_deviation"][1:]]
-        columns = [
-            accuracy("BAL", CLEAN),
-            accuracy("BAL+UN", "UN"),
-            accuracy("BAL+NUN", "NUN"),
-            *(accuracy(f"BAL+{name}", name) for name in others),
-        ]
-        missing = (None,) * len(others)
-        printed = {"XE": (92.50, 41.23, 54.73, *missing), "FCL": (92.07, 63.84, 68.96, *missing)}
-        return [PaperTable("FCL, Table 1", columns, printed)]
+        columns = [accuracy("BAL", CLEAN), accuracy("BAL+UN", "UN")]
+        columns += [accuracy(f"BAL+{name}", name) for name in floors(setting)]
+        return [paper_table("FCL, Table 1", columns, "fcl_table1")]
 
     def pictures(self, run: Run) -> dict[str, Any]:
         net = run.model("FCL", run.setting.seeds[0]).net
-        images, labels = (np.concatenate(part) for part in zip(*_arrays(run.data().test, 8)))
-        useful = np.concatenate(
-            [
-                utility(net, tf.constant(i), tf.constant(y)).numpy().sum(axis=-1)
-                for i, y in zip(np.array_split(images, 8), np.array_split(labels, 8))
-            ]
-        )
-        digits = [labels % 10 == digit for digit in range(10)]
-        means = np.stack([images[of].mean(axis=0) for of in digits])
+        batches = list(run.data().test.take(8))
+        images, labels = (np.concatenate(part) for part in zip(*batches))
+        useful = np.concatenate([utility(net, *batch).numpy().sum(axis=-1) for batch in batches])
         # Normalise the utilities of each image to sum 1, so that all images count equally.
         fractions = useful / np.maximum(useful.sum(axis=(1, 2), keepdims=True), 1e-12)
-        maps = np.stack([fractions[of].mean(axis=0) for of in digits])
-        found = {}
-        for first in (0, 5):  # the corner matters only for the first five digits
-            of = slice(first, first + 5)
-            found[f"figure_4_from_{first}.png"] = reports.maps_figure(
-                means[of],
-                maps[of],
+        digits = [labels % 10 == digit for digit in range(10)]
+        means, maps = (
+            np.stack([pictures[of].mean(axis=0) for of in digits])
+            for pictures in (images, fractions)
+        )
+        return {
+            f"figure_4_from_{first}.png": reports.maps_figure(
+                means[first : first + 5],
+                maps[first : first + 5],
                 ["fraction of the utility"],
                 title=f"Mean of the digits {first} to {first + 4} (Figure 4)",
             )
-        return found
+            for first in (0, 5)  # the corner matters only for the first five digits
+        }
 
 
 class _NoisyAndCorrupted(Experiment):
@@ -153,10 +142,8 @@ class _NoisyAndCorrupted(Experiment):
 
     paper = "FCL"
     shows = "Tables 2, 3 and 4"
-    noisy: ClassVar[Printed] = {}
-    corruptions: ClassVar[Printed] = {}
-    by_corruption: ClassVar[Printed] = {}
     title = ""
+    printed = ""
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         numbers = run.setting.numbers
@@ -167,32 +154,25 @@ class _NoisyAndCorrupted(Experiment):
             return [LossWeightSchedule("fcl", start=start, ramp=numbers["ramp"], unit="step")]
 
         def contrastive(name: str, entry: str, **more: Any) -> ModelSpec:
-            settings = dict(PUBLISHED_SETTINGS[entry])
-            settings["weight"] *= numbers["per_batch"]
-            return ModelSpec(
-                name,
-                "feature_contrastive",
-                {**settings, **more, "seed": seed},
-                callbacks=late,
-            )
+            weight = PUBLISHED_SETTINGS[entry]["weight"] * numbers["per_batch"]
+            settings = {**PUBLISHED_SETTINGS[entry], "weight": weight, **more, "seed": seed}
+            return ModelSpec(name, "feature_contrastive", settings, callbacks=late)
+
+        def augmented_too(name: str, augment: Augment, **more: Any) -> ModelSpec:
+            settings = {"augment": augment, **more, "seed": seed}
+            return ModelSpec(name, "augmentation_training", settings)
 
         def patch() -> PatchGaussian:
             return PatchGaussian(numbers["sigma"], size=numbers["patch"], seed=seed)
 
-        noise = GaussianNoise(0.3, seed=seed)
-        gaussian = {"augment": noise, "augmented_weight": 1e-4, "seed": seed}
-        name = numbers["settings"]
+        entry = numbers["settings"]
         return [
             ModelSpec("XE"),
-            ModelSpec("XE+Gaussian", "augmentation_training", gaussian),
-            contrastive("CL+Gaussian", f"{name}_cl"),
-            contrastive("FCL", name),
-            ModelSpec(
-                "Patch Gaussian+XE",
-                "augmentation_training",
-                {"augment": patch(), "probability": 1.0, "seed": seed},
-            ),
-            contrastive("Patch Gaussian+FCL", f"{name}_pg", augment=patch()),
+            augmented_too("XE+Gaussian", GaussianNoise(0.3, seed=seed), augmented_weight=1e-4),
+            contrastive("CL+Gaussian", f"{entry}_cl"),
+            contrastive("FCL", entry),
+            augmented_too("Patch Gaussian+XE", patch(), probability=1.0),
+            contrastive("Patch Gaussian+FCL", f"{entry}_pg", augment=patch()),
         ]
 
     def conditions(self, run: Run) -> list[Condition]:
@@ -200,6 +180,7 @@ class _NoisyAndCorrupted(Experiment):
         return [*augmented(noises(run)), *corruptions]
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
+        where = {"data": self.printed}
         noisy = [accuracy("Clean", CLEAN), accuracy("UN", "UN"), accuracy("NUN", "NUN")]
         # "All" covers 19 corruptions, the groups only the 15, as the printed means imply.
         means = [robust("All", tuple(CORRUPTIONS))]
@@ -207,12 +188,11 @@ class _NoisyAndCorrupted(Experiment):
         # The other four of the 19 are in the paper's mean but not in its Table 4.
         single = [accuracy(name, name) for name in TEST_CORRUPTIONS]
         found = [
-            PaperTable(f"FCL, Table 3: {self.title}-C", means, self.corruptions),
-            PaperTable(f"FCL, Table 4: {self.title}-C", single, self.by_corruption),
+            paper_table(f"FCL, Table 2: noisy {self.title}", noisy, "fcl_table2", where),
+            paper_table(f"FCL, Table 3: {self.title}-C", means, "fcl_table3", where),
+            paper_table(f"FCL, Table 4: {self.title}-C", single, "fcl_table4", where),
         ]
-        if self.noisy:
-            found.insert(0, PaperTable(f"FCL, Table 2: noisy {self.title}", noisy, self.noisy))
-        return found
+        return [table for table in found if table.published]  # Table 2 is of CIFAR alone
 
 
 class Cifar10(_NoisyAndCorrupted):
@@ -232,15 +212,10 @@ class Cifar10(_NoisyAndCorrupted):
         net="resnet_56",
         training=Training(450, 1024, plan="fcl_cifar"),
         numbers={
-            "settings": "cifar10",
-            "start": 2 / 3,
-            "ramp": 14_000,
-            "patch": 25,
-            "sigma": 0.1,
-            "per_batch": 1024,
-            "smallest_deviation": (1 / 255,),
+            "settings": "cifar10", "start": 2 / 3, "ramp": 14_000, "patch": 25, "sigma": 0.1,
+            "per_batch": 1024, "smallest_deviation": (1 / 255,),
         },
-    )
+    )  # fmt: skip
     small = full.replace(
         seeds=(0,),
         net="resnet_20",
@@ -259,24 +234,7 @@ class Cifar10(_NoisyAndCorrupted):
         lines=("XE", "FCL"),
         numbers={**small.numbers, "ramp": 2},
     )
-    title = "CIFAR-10"
-    by_corruption: ClassVar[Printed] = printed.FCL_CIFAR10_C
-    noisy: ClassVar[Printed] = {
-        "XE": (93.89, 13.17, 12.56),
-        "XE+Gaussian": (93.75, 34.09, 31.75),
-        "CL+Gaussian": (93.62, 26.46, 24.64),
-        "FCL": (93.75, 37.49, 34.32),
-        "Patch Gaussian+XE": (93.34, 78.42, 76.69),
-        "Patch Gaussian+FCL": (93.54, 82.10, 80.66),
-    }
-    corruptions: ClassVar[Printed] = {
-        "XE": (71.37, 49.67, 68.33, 83.09, 75.37),
-        "XE+Gaussian": (73.79, 58.00, 69.67, 83.89, 75.72),
-        "CL+Gaussian": (72.53, 54.46, 69.39, 83.12, 75.30),
-        "FCL": (74.46, 64.16, 68.86, 83.38, 75.30),
-        "Patch Gaussian+XE": (83.11, 89.51, 76.25, 85.40, 80.21),
-        "Patch Gaussian+FCL": (83.19, 89.93, 76.39, 85.36, 80.00),
-    }
+    title, printed = "CIFAR-10", "cifar10"
 
 
 class Cifar100(Cifar10):
@@ -301,24 +259,7 @@ class Cifar100(Cifar10):
         numbers={**full.numbers, "ramp": 400, "per_batch": 128},
     )
     quick = Cifar10.quick.replace(numbers={**Cifar10.quick.numbers, "settings": "cifar100"})
-    title = "CIFAR-100"
-    by_corruption: ClassVar[Printed] = printed.FCL_CIFAR100_C
-    noisy: ClassVar[Printed] = {
-        "XE": (73.23, 3.66, 3.56),
-        "XE+Gaussian": (72.97, 8.06, 7.63),
-        "CL+Gaussian": (72.94, 6.68, 6.40),
-        "FCL": (72.52, 14.77, 10.07),
-        "Patch Gaussian+XE": (73.15, 3.85, 3.77),
-        "Patch Gaussian+FCL": (72.54, 15.90, 10.33),
-    }
-    corruptions: ClassVar[Printed] = {
-        "XE": (44.28, 21.13, 43.23, 55.27, 48.55),
-        "XE+Gaussian": (45.12, 25.02, 43.08, 55.24, 48.48),
-        "CL+Gaussian": (44.80, 23.50, 43.50, 55.14, 48.65),
-        "FCL": (47.06, 35.28, 43.55, 54.67, 48.47),
-        "Patch Gaussian+XE": (44.48, 21.98, 43.44, 54.83, 48.96),
-        "Patch Gaussian+FCL": (47.42, 36.99, 43.53, 54.90, 48.51),
-    }
+    title, printed = "CIFAR-100", "cifar100"
 
 
 class ImageNet(_NoisyAndCorrupted):
@@ -341,30 +282,12 @@ class ImageNet(_NoisyAndCorrupted):
         net="resnet_v2_50",
         training=Training(90, 1024, plan="fcl_imagenet"),
         numbers={
-            "settings": "imagenet",
-            "start": 2 / 3,
-            "ramp": 78_000,
-            "patch": (1, 250),
-            "sigma": 1.0,
-            "per_batch": 1024,
-            "smallest_deviation": (1 / 255,),
+            "settings": "imagenet", "start": 2 / 3, "ramp": 78_000, "patch": (1, 250), "sigma": 1.0,
+            "per_batch": 1024, "smallest_deviation": (1 / 255,),
         },
-    )
+    )  # fmt: skip
     small = full.replace(
         seeds=(0,), dataset="imagenet200", training=Training(10, 256, plan="fcl_imagenet")
     )
     quick = Cifar10.quick.replace(numbers={**full.numbers, "patch": 16, "start": 0.0, "ramp": 2})
-    title = "ImageNet"
-    by_corruption: ClassVar[Printed] = printed.FCL_IMAGENET_C
-    corruptions: ClassVar[Printed] = {
-        "XE": (34.06, 26.15, 28.16, 42.14, 37.83),
-        "XE+Gaussian": (34.14, 26.23, 28.29, 42.24, 37.83),
-        "CL+Gaussian": (34.18, 26.58, 28.24, 42.23, 37.78),
-        "FCL": (34.37, 26.96, 28.50, 41.88, 38.27),
-        "Patch Gaussian+XE": (36.25, 30.53, 30.41, 43.00, 39.64),
-        "Patch Gaussian+FCL": (36.34, 30.77, 30.34, 43.08, 39.76),
-    }
-
-
-def _arrays(data: tf.data.Dataset, batches: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(images.numpy(), labels.numpy()) for images, labels in data.take(batches)]
+    title, printed = "ImageNet", "imagenet"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Optional
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from tfrobust import reports
+from tfrobust import reports, rows
 from tfrobust.augment import GaussianBlur, presets
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.evaluation import RobustnessMonitor, augmented, strength
@@ -21,7 +19,13 @@ from tfrobust.experiments.experiment import (
     Run,
     Training,
 )
-from tfrobust.experiments.tables import PaperTable, accuracy, improvement
+from tfrobust.experiments.tables import (
+    PaperTable,
+    accuracy,
+    improvement,
+    paper_table,
+    read_printed,
+)
 from tfrobust.ops import sampling
 from tfrobust.rows import CLEAN
 
@@ -72,19 +76,18 @@ class _Calibrated(Experiment):
     paper = "FMA"
 
     def prepare(self, run: Run) -> None:
-        path = run.folder / "strengths.json"
+        path, setting = run.folder / "strengths.json", run.setting
         if path.exists():
             return
-        numbers = run.setting.numbers
-        augmentations = presets.table_1(numbers["column"])
-        if run.setting.dataset == "digits":  # see `recipes.Quickstart`
+        augmentations = presets.table_1(setting.numbers["column"])
+        if setting.dataset == "digits":  # see `recipes.Quickstart`
             augmentations["GB"] = GaussianBlur(kernel_size=13)
         found = strength.calibrate(
-            run.model(BASELINE, run.setting.seed),
+            run.model(BASELINE, setting.seed),
             run.data().validation,
             augmentations,
-            drop=numbers["drop"],
-            seed=run.setting.seed,
+            drop=setting.numbers["drop"],
+            seed=setting.seed,
         )
         strength.write(found, path)
         run.say(reports.strengths_table([vars(c) for c in found]).to_text())
@@ -96,24 +99,20 @@ class _Calibrated(Experiment):
             return presets.table_1(run.setting.numbers["column"])
         return strength.augmentations_at(strength.read(path))
 
+    def all_nine(self, run: Run) -> dict[str, Augment]:
+        """The seven augmentations and their two combinations."""
+        individual = self.individual(run)
+        return {**individual, **presets.combinations(individual)}
+
     def conditions(self, run: Run) -> list[Condition]:
         self.prepare(run)
-        individual = self.individual(run)
-        return augmented({**individual, **presets.combinations(individual)})
+        return augmented(self.all_nine(run))
 
     def finetunings(
         self, run: Run, augment: Augment, name: str, seed: int, **more: Any
     ) -> list[ModelSpec]:
         """AT, ST and FMA with an augmentation, each with its own copy."""
-        numbers = run.setting.numbers
-        methods = {
-            "AT": (
-                "augmentation_training",
-                {"clean_weight": numbers["clean_weight"], "seed": seed},
-            ),
-            "ST": ("stability_training", {"alpha": numbers["alpha"]}),
-            "FMA": ("feature_map_augmentation", {"gamma": numbers["gamma"]}),
-        }
+        number = run.setting.numbers
         return [
             ModelSpec(
                 f"{short}/{name}",
@@ -122,19 +121,24 @@ class _Calibrated(Experiment):
                 start=BASELINE,
                 **more,
             )
-            for short, (method, settings) in methods.items()
+            for short, method, settings in (
+                (
+                    "AT",
+                    "augmentation_training",
+                    {"clean_weight": number["clean_weight"], "seed": seed},
+                ),
+                ("ST", "stability_training", {"alpha": number["alpha"]}),
+                ("FMA", "feature_map_augmentation", {"gamma": number["gamma"]}),
+            )
         ]
 
     def pictures(self, run: Run) -> dict[str, Any]:
-        individual = self.individual(run)
-        layers = {**individual, **presets.combinations(individual)}
-        images = next(iter(run.data().validation))[0][:4]
+        images, layers = next(iter(run.data().validation))[0][:4], self.all_nine(run)
         seed = sampling.seed_pair(run.setting.seed)
-        columns = [images, *(a.apply(images, a.draw(images, seed)) for a in layers.values())]
-        names = [CLEAN, *layers]
-        grid = np.stack([np.asarray(tf.convert_to_tensor(c)) for c in columns], axis=1)
+        changed = [layer.apply(images, layer.draw(images, seed)) for layer in layers.values()]
+        grid = np.stack([np.asarray(column) for column in (images, *changed)], axis=1)
         title = f"The augmentations of Table 1, calibrated on {run.setting.dataset} (Figure 3)"
-        return {"figure_3.png": reports.augmentation_grid(grid, names, title=title)}
+        return {"figure_3.png": reports.augmentation_grid(grid, [CLEAN, *layers], title=title)}
 
 
 class IndividualAugmentations(_Calibrated):
@@ -169,45 +173,23 @@ class IndividualAugmentations(_Calibrated):
         return found
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        clean = accuracy("Clean", CLEAN)
-        found = []
-        for i, name in enumerate(SEVEN):
-            printed = {
-                BASELINE: [89.82, _IA_BEFORE[i]],
-                **{f"{m}/{name}": [c[i], a[i]] for m, (c, a) in _IA_AFTER.items()},
-            }
-            columns = [
-                clean,
-                accuracy(f"Under {name}", name),
-                improvement("Gain on clean", [CLEAN], BASELINE),
-                improvement(f"Gain under {name}", [name], BASELINE),
-            ]
-            gains = {
-                model: [*values, *([None, None] if model == BASELINE else [
-                    values[0] - 89.82, values[1] - _IA_BEFORE[i]])]
-                for model, values in printed.items()
-            }  # fmt: skip
-            found.append(PaperTable(f"FMA, Table 2: {name}", columns, gains, only=tuple(gains)))
-        return found
+        return [self._table(name) for name in SEVEN]
 
-
-#: Table 2, augmentations in the order of `SEVEN`: augmented accuracy before finetuning; then clean
-#: and augmented accuracy after it.
-_IA_BEFORE = (80.13, 80.13, 81.06, 81.17, 80.73, 80.47, 84.03)
-_IA_AFTER = {
-    "AT": (
-        (90.35, 90.26, 90.00, 89.32, 89.51, 90.06, 90.17),
-        (87.80, 86.04, 89.17, 87.70, 86.79, 87.90, 87.42),
-    ),
-    "ST": (
-        (90.58, 90.32, 90.56, 89.79, 89.94, 91.40, 90.76),
-        (88.50, 86.97, 89.39, 88.29, 87.80, 88.67, 87.93),
-    ),
-    "FMA": (
-        (90.20, 90.33, 90.23, 88.83, 89.00, 90.47, 89.43),
-        (88.69, 87.47, 89.32, 88.16, 87.54, 89.37, 88.47),
-    ),
-}
+    def _table(self, name: str) -> PaperTable:
+        columns = [
+            accuracy("Clean", CLEAN),
+            accuracy(f"Under {name}", name),
+            improvement("Gain on clean", [CLEAN], BASELINE),
+            improvement(f"Gain under {name}", [name], BASELINE),
+        ]
+        printed: dict[str, Any] = read_printed(
+            "fma_table2", ["Clean", "Augmented"], augmentation=name
+        )
+        before = printed[BASELINE]
+        gains = {model: [x - y for x, y in zip(after, before)] for model, after in printed.items()}
+        gains[BASELINE] = [None, None]
+        published = {model: [*numbers, *gains[model]] for model, numbers in printed.items()}
+        return PaperTable(f"FMA, Table 2: {name}", columns, published, only=tuple(published))
 
 
 class CombinedAugmentation(_Calibrated):
@@ -225,13 +207,7 @@ class CombinedAugmentation(_Calibrated):
 
     shows = "Table 3 (CIFAR-10), Figures 3 and 4"
     full, small, quick = _FULL, _SMALL, _QUICK
-    published: ClassVar[Mapping[str, Sequence[Optional[float]]]] = {
-        BASELINE: (89.82, 80.13, 80.13, 81.06, 81.17, 80.73, 80.47, 84.03, 44.22, 29.87, None),
-        "AT/CA": (88.14, 75.92, 74.40, 80.31, 87.34, 86.94, 73.71, 82.03, 54.62, 48.10, 1.98),
-        "ST/CA": (89.91, 82.32, 81.14, 83.71, 86.53, 85.72, 84.38, 84.44, 74.08, 67.98, 8.86),
-        "FMA/CA": (88.97, 82.23, 81.84, 85.02, 86.94, 86.58, 83.74, 83.70, 73.50, 68.59, 8.94),
-    }
-    title = "FMA, Table 3 (CIFAR-10)"
+    title, printed = "FMA, Table 3 (CIFAR-10)", "cifar10"
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         individual = self.individual(run)
@@ -247,28 +223,26 @@ class CombinedAugmentation(_Calibrated):
             )
             return [monitor]
 
-        return [
-            ModelSpec(BASELINE, once=True),
-            *self.finetunings(
-                run, presets.combined(individual, seed=seed), "CA", seed, callbacks=callbacks
-            ),
-        ]
+        combined = presets.combined(individual, seed=seed)
+        finetunings = self.finetunings(run, combined, "CA", seed, callbacks=callbacks)
+        return [ModelSpec(BASELINE, once=True), *finetunings]
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        columns = [accuracy("Clean", CLEAN), *(accuracy(name, name) for name in NINE)]
-        columns.append(improvement("Average improvement", (CLEAN, *NINE), BASELINE))
-        columns.append(improvement("Without clean", NINE, BASELINE))
-        printed = {model: (*values, None) for model, values in self.published.items()}
-        return [PaperTable(self.title, columns, printed)]
+        columns = [
+            accuracy("Clean", CLEAN),
+            *(accuracy(name, name) for name in NINE),
+            improvement("Average improvement", (CLEAN, *NINE), BASELINE),
+            improvement("Without clean", NINE, BASELINE),
+        ]
+        return [paper_table(self.title, columns, "fma_table3", {"data": self.printed})]
 
     def pictures(self, run: Run) -> dict[str, Any]:
         found = super().pictures(run)
-        history = self.history(run, "FMA/CA")
-        if history:
+        history = run.history_file("FMA/CA", run.setting.seeds[0])
+        if history.exists():
+            title = f"FMA/CA on {run.setting.dataset} while it is finetuned (Figure 4)"
             found["figure_4.png"] = reports.accuracy_over_epochs(
-                history,
-                model="FMA/CA",
-                title=f"FMA/CA on {run.setting.dataset} while it is finetuned (Figure 4)",
+                rows.read(history), model="FMA/CA", title=title
             )
         return found
 
@@ -297,10 +271,4 @@ class CombinedOnImageNet200(CombinedAugmentation):
         finetuning=Training(6, 128, learning_rate=0.01),
         numbers={**_SMALL.numbers, "column": "imagenet200"},
     )
-    title = "FMA, Table 3 (ImageNet-200)"
-    published: ClassVar[Mapping[str, Sequence[Optional[float]]]] = {
-        BASELINE: (79.77, 69.72, 68.91, 70.59, 70.81, 72.32, 67.30, 64.15, 18.46, 13.47, None),
-        "AT/CA": (78.14, 64.89, 65.12, 68.24, 75.34, 78.02, 64.25, 61.53, 33.83, 27.43, 2.12),
-        "ST/CA": (81.01, 73.66, 70.18, 70.72, 74.03, 75.90, 68.63, 66.87, 58.06, 39.15, 8.27),
-        "FMA/CA": (81.19, 70.00, 70.77, 71.75, 75.44, 76.99, 66.98, 69.61, 54.93, 38.27, 8.04),
-    }
+    title, printed = "FMA, Table 3 (ImageNet-200)", "imagenet200"

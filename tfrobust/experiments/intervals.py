@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Optional
@@ -11,6 +12,7 @@ import numpy as np
 from tfrobust import files
 from tfrobust.evaluation.paired import difference_of_means
 from tfrobust.evaluation.results_folder import Results
+from tfrobust.experiments.tables import training_seed
 from tfrobust.reports.table import Table
 from tfrobust.rows import CLEAN, Row
 
@@ -18,6 +20,9 @@ from tfrobust.rows import CLEAN, Row
 ROBUST = "mean over the conditions"
 #: The metrics of a difference: the value, and the ends of its 95% confidence interval.
 METRICS = ("difference", "difference_low", "difference_high")
+
+#: Condition to a score per image: the fraction of the severities at which it is correct.
+Scores = Mapping[str, np.ndarray]
 
 
 def folder_of(root: files.PathLike, seed: int) -> pathlib.Path:
@@ -45,9 +50,8 @@ def differences(measured: Sequence[Row], root: files.PathLike) -> list[Row]:
     trained: dict[str, dict[int, list[Row]]] = {}
     for row in measured:
         if row.metric == "accuracy":
-            seed = int((row.provenance or {}).get("training_seed", 0))
-            trained.setdefault(row.model, {}).setdefault(seed, []).append(row)
-    scores: dict[str, dict[str, np.ndarray]] = {}
+            trained.setdefault(row.model, {}).setdefault(training_seed(row), []).append(row)
+    scores: dict[str, Scores] = {}
     for model, seeds in trained.items():
         each = [_scores(of_seed, root, seed) for seed, of_seed in seeds.items()]
         if all(each):
@@ -56,51 +60,51 @@ def differences(measured: Sequence[Row], root: files.PathLike) -> list[Row]:
     if not trained or next(iter(trained)) not in scores:
         return []
     first, *others = scores
-    found = []
-    for before, model in zip(scores, others):
-        like = next(iter(trained[model].values()))[0]
-        for baseline in dict.fromkeys([first, before]):
-            found += _difference(model, scores[model], baseline, scores[baseline], like)
-    return found
+    return [
+        row
+        for before, model in zip(scores, others)
+        for baseline in dict.fromkeys([first, before])
+        for row in _difference(
+            next(iter(trained[model].values()))[0], scores[model], baseline, scores[baseline]
+        )
+    ]
 
 
-def _difference(
-    model: str,
-    mine: Mapping[str, np.ndarray],
-    baseline: str,
-    theirs: Mapping[str, np.ndarray],
-    like: Row,
-) -> list[Row]:
+def _scores(of_seed: Sequence[Row], root: files.PathLike, seed: int) -> Scores:
+    if not folder_of(root, seed).is_dir():
+        return {}
+    kept = Results(folder_of(root, seed), of_seed[0].model, of_seed[0].dataset)
+    answers: dict[str, list[np.ndarray]] = {}
+    for row in of_seed:
+        condition = (row.corruption, row.severity)
+        if kept.has(condition):
+            answers.setdefault(row.corruption, []).append(kept.answers(*condition).right)
+    return {name: np.mean(right, axis=0) for name, right in answers.items()}
+
+
+def _difference(like: Row, mine: Scores, baseline: str, theirs: Scores) -> list[Row]:
     """Rows for the difference of two models, on clean images and under their shared conditions."""
-    shared = [name for name in mine if name in theirs]
-    robust = [name for name in shared if name != CLEAN]
     found = []
-    for label, names in ((CLEAN, [CLEAN]), (ROBUST, robust)):
+    robust = [name for name in mine if name in theirs and name != CLEAN]
+    for label, severity, names in ((CLEAN, 0.0, [CLEAN]), (ROBUST, None, robust)):
         if not names:
             continue
-        difference = difference_of_means(
-            *(np.mean([x[n] for n in names], axis=0) for x in (mine, theirs))
+        means = (np.mean([scores[name] for name in names], axis=0) for scores in (mine, theirs))
+        difference = difference_of_means(*means)
+        row = dataclasses.replace(
+            like,
+            corruption=label,
+            severity=severity,
+            n=difference.n,
+            seed=difference.seed,
+            protocol={
+                "baseline": baseline,
+                "confidence": difference.confidence,
+                "conditions": len(names),
+            },
         )
-        protocol = {
-            "baseline": baseline,
-            "confidence": difference.confidence,
-            "conditions": len(names),
-        }
-        for metric, value in zip(METRICS, (difference.difference, difference.low, difference.high)):
-            found.append(
-                Row(
-                    model=model,
-                    dataset=like.dataset,
-                    corruption=label,
-                    severity=0.0 if label == CLEAN else None,
-                    metric=metric,
-                    value=value,
-                    n=difference.n,
-                    seed=difference.seed,
-                    protocol=protocol,
-                    provenance=like.provenance,
-                )
-            )
+        values = (difference.difference, difference.low, difference.high)
+        found += [dataclasses.replace(row, metric=m, value=v) for m, v in zip(METRICS, values)]
     return found
 
 
@@ -109,56 +113,33 @@ def table(measured: Iterable[Row]) -> Optional[Table]:
     found: dict[str, dict[tuple[str, str], dict[str, Row]]] = {}
     for row in measured:
         if row.metric in METRICS:
-            baseline = (row.protocol or {})["baseline"]
-            pair = found.setdefault(row.model, {}).setdefault((baseline, row.corruption), {})
-            pair[row.metric] = row
+            pair = ((row.protocol or {})["baseline"], row.corruption)
+            found.setdefault(row.model, {}).setdefault(pair, {})[row.metric] = row
     if not found:
         return None
     (first, _), some = next(iter(next(iter(found.values())).items()))
     labels = [
         label for label in (CLEAN, ROBUST) if any((first, label) in one for one in found.values())
     ]
-    before = len(found) > 1  # else the previous model is the first
-    values, texts = [], []
+    columns = [f"{label[0].upper()}{label[1:]}" for label in labels]
+    after_another = len(found) > 1  # else the previous model is the first
+    if after_another:
+        columns.append(f"{columns[-1]}, above the model before")
+    values = []
     for of_model in found.values():
         pairs = [of_model[first, label] for label in labels]
-        previous = [pair for (other, label), pair in of_model.items() if label == labels[-1]]
-        if before:
-            pairs.append(previous[-1])
-        values.append(tuple(100 * pair[METRICS[0]].value for pair in pairs))
-        texts.append(
-            tuple(_text(*(100 * pair[metric].value for metric in METRICS)) for pair in pairs)
-        )
-    columns = [f"{label[0].upper()}{label[1:]}" for label in labels]
-    if before:
-        columns.append(f"{columns[-1]}, above the model before")
+        if after_another:
+            pairs.append([of for (_, label), of in of_model.items() if label == labels[-1]][-1])
+        values.append([[100 * pair[metric].value for metric in METRICS] for pair in pairs])
     return Table(
         "Model",
         tuple(columns),
         tuple(found),
-        tuple(values),
-        tuple(texts),
+        tuple(tuple(difference for difference, _, _ in of_model) for of_model in values),
+        tuple(tuple("{:+.1f} ({:+.1f} to {:+.1f})".format(*x) for x in line) for line in values),
         notes=(
             f"Points of accuracy above {first}, with 95% intervals of a paired bootstrap over the "
             f"{some[METRICS[0]].n} test images, the same for both; they do not say what another "
             "training seed would give.",
         ),
     )
-
-
-def _text(difference: float, low: float, high: float) -> str:
-    return f"{difference:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
-def _scores(of_seed: Sequence[Row], root: files.PathLike, seed: int) -> Mapping[str, np.ndarray]:
-    """Condition to a score per image: the fraction of the severities at which it is correct."""
-    some = of_seed[0]
-    if not folder_of(root, seed).is_dir():
-        return {}
-    kept = Results(folder_of(root, seed), some.model, some.dataset)
-    answers: dict[str, list[np.ndarray]] = {}
-    for row in of_seed:
-        condition = (row.corruption, row.severity)
-        if kept.has(condition):
-            answers.setdefault(row.corruption, []).append(kept.answers(*condition).right)
-    return {name: np.mean(right, axis=0) for name, right in answers.items()}

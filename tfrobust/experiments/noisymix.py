@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar
 
 import keras
 
 from tfrobust import datasets, rows
 from tfrobust.datasets import IMAGENET_R_CLASSES
-from tfrobust.evaluation import Evaluator, corrupted, flips
-from tfrobust.evaluation.condition import Condition
+from tfrobust.evaluation import Evaluator, flips
 from tfrobust.evaluation.predictions import METRICS
-from tfrobust.experiments import augmax, printed
+from tfrobust.experiments import augmax
 from tfrobust.experiments.experiment import (
     EVALUATION_BATCH,
     Experiment,
@@ -22,13 +20,18 @@ from tfrobust.experiments.experiment import (
     Run,
     Training,
 )
-from tfrobust.experiments.printed import SEQUENCES
-from tfrobust.experiments.tables import Column, PaperTable, accuracy, metric, robust
+from tfrobust.experiments.tables import (
+    WITHOUT_NOISE,
+    Column,
+    PaperTable,
+    accuracy,
+    metric,
+    paper_table,
+    robust,
+)
 from tfrobust.methods.noisymix import ABLATION
-from tfrobust.registries import CORRUPTION_GROUPS, NETS, TEST_CORRUPTIONS
+from tfrobust.registries import CORRUPTION_GROUPS, NETS, PERTURBATIONS, TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
-
-Printed = Mapping[str, Sequence[Optional[float]]]
 
 _CIFAR = ExperimentConfig(
     seeds=tuple(range(5)),
@@ -37,12 +40,14 @@ _CIFAR = ExperimentConfig(
     numbers={"steps": 10, "stop_after": 1, "jsd_weight": 10.0, "flip_images": None},
 )
 _SMALL = augmax.SMALL.replace(
-    seeds=(0, 1), numbers={**augmax.SMALL.numbers, "flip_images": 0},
+    seeds=(0, 1),
+    numbers={**augmax.SMALL.numbers, "flip_images": 0},
     lines=("Baseline", "AugMix", "AugMax-DuBIN", "NoisyMix"),
-)  # fmt: skip
+)
 _QUICK = augmax.QUICK.replace(
     numbers={**augmax.QUICK.numbers, "flip_images": 0}, lines=("Baseline", "NoisyMix")
 )
+_BY_CORRUPTION = [accuracy(name, name) for name in TEST_CORRUPTIONS]
 
 
 def noisymix(name: str, entry: str, seed: int) -> ModelSpec:
@@ -52,7 +57,17 @@ def noisymix(name: str, entry: str, seed: int) -> ModelSpec:
     return ModelSpec(name, "noisymix", {**ABLATION[entry], "seed": seed})
 
 
-class Cifar10(Experiment):
+def _flips(kind: str) -> list[Column]:
+    """Columns for the ten sequences, in percent, and for their mean."""
+    columns = [metric(name, name, kind, scale=100.0) for name in PERTURBATIONS]
+    return [*columns, metric("mean", "perturbations", f"mean_{kind}", scale=100.0)]
+
+
+class _NoisyMix(Experiment):
+    paper = "NoisyMix"
+
+
+class Cifar10(_NoisyMix):
     """NoisyMix paper, Tables 2, 7 and 13: CIFAR-10, PreAct-ResNet-18.
 
     Command: `tfrobust reproduce noisymix_cifar10`; with `--net wrn_28_2` Tables 3, 9 and 14. The
@@ -71,41 +86,13 @@ class Cifar10(Experiment):
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
-    paper = "NoisyMix"
     shows = "Tables 2, 3, 7, 9, 13 and 14"
     full, small, quick = _CIFAR, _SMALL, _QUICK
     title = "CIFAR-10"
-    published: ClassVar[Mapping[str, Printed]] = {
-        "preact_resnet_18": {
-            "Baseline": (95.3, 73.8),
-            "Mixup": (95.8, 80.4),
-            "Manifold Mixup": (95.9, 77.7),
-            "CutMix": (96.5, 73.0),
-            "Puzzle Mix": (96.5, 84.1),
-            "NFM": (95.4, 83.3),
-            "AugMix": (95.5, 88.8),
-            "AugMax-DuBIN": (None, 90.36),
-            "NoisyMix": (95.3, 91.2),
-        },
-        "wrn_28_2": {
-            "Baseline": (96.0, 74.9),
-            "Mixup": (96.7, 80.8),
-            "Manifold Mixup": (96.6, 77.7),
-            "CutMix": (96.7, 71.6),
-            "Puzzle Mix": (97.0, 82.6),
-            "NFM": (96.2, 82.3),
-            "AugMix": (96.5, 90.2),
-            "NoisyMix": (96.3, 91.8),
-        },
-    }
-
-    by_corruption: ClassVar[Mapping[str, Printed]] = {
-        "preact_resnet_18": printed.CIFAR10_C_RESNET,
-        "wrn_28_2": printed.CIFAR10_C_WRN,
-    }
-    by_sequence: ClassVar[Mapping[str, Printed]] = {
-        "preact_resnet_18": printed.CIFAR10_P_RESNET,
-        "wrn_28_2": printed.CIFAR10_P_WRN,
+    #: Net to the table of the clean and the robust accuracy, that by corruption, and that of flips.
+    printed: ClassVar[dict[str, tuple[str, ...]]] = {
+        "preact_resnet_18": ("noisymix_table2", "noisymix_table7", "noisymix_table13"),
+        "wrn_28_2": ("noisymix_table3", "noisymix_table9", "noisymix_table14"),
     }
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
@@ -119,9 +106,6 @@ class Cifar10(Experiment):
             noisymix("NoisyMix", "noisymix", seed),
         ]
 
-    def conditions(self, run: Run) -> list[Condition]:
-        return corrupted("test", severities=run.setting.severities)
-
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
         count = run.setting.numbers["flip_images"]
         if count == 0:
@@ -132,32 +116,19 @@ class Cifar10(Experiment):
         return flips(model, images, model_name=line.name, seed=run.setting.seed)
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        net = setting.net if setting.net in self.published else "preact_resnet_18"
-        first = [accuracy(self.title, CLEAN), robust(f"{self.title}-C")]
-        found = [
-            PaperTable(
-                f"NoisyMix, Tables 2 and 3 ({self.title}); the paper's {net}",
-                first,
-                self.published[net],
-            ),
-            PaperTable(
-                f"NoisyMix, Tables 7 to 10: {self.title}-C by corruption; the paper's {net}",
-                [accuracy(name, name) for name in TEST_CORRUPTIONS],
-                self.by_corruption[net],
-                digits=1,
-            ),
-        ]
+        net = setting.net if setting.net in self.printed else "preact_resnet_18"
+        means, by_corruption, *by_sequence = self.printed[net]
+        title = f"NoisyMix, Tables 2 and 3 ({self.title}); the paper's {net}"
+        columns = [accuracy(self.title, CLEAN), robust(f"{self.title}-C")]
+        found = [paper_table(title, columns, means)]
+        title = f"NoisyMix, Tables 7 to 10: {self.title}-C by corruption; the paper's {net}"
+        found.append(paper_table(title, _BY_CORRUPTION, by_corruption, digits=1))
         if setting.numbers["flip_images"] != 0:
             title = f"NoisyMix, Tables 13 and 14: flip probabilities on {self.title}-P"
-            theirs = self.by_sequence.get(net, {})
-            found.append(PaperTable(title, _flips("flip_probability"), theirs, digits=1))
+            columns = _flips("flip_probability")
+            printed = [paper_table(title, columns, name, digits=1) for name in by_sequence]
+            found += printed or [PaperTable(title, columns, {}, digits=1)]
         return found
-
-
-def _flips(kind: str) -> list[Column]:
-    """Columns for the ten sequences, in percent, and for their mean."""
-    columns = [metric(name, name, kind, scale=100.0) for name in SEQUENCES]
-    return [*columns, metric("mean", "perturbations", f"mean_{kind}", scale=100.0)]
 
 
 class Cifar100(Cifar10):
@@ -177,37 +148,13 @@ class Cifar100(Cifar10):
         dataset="cifar100", weights=None, training=Training(30, 128, learning_rate=0.1)
     )
     title = "CIFAR-100"
-    published: ClassVar[Mapping[str, Printed]] = {
-        "preact_resnet_18": {
-            "Baseline": (77.7, 48.4),
-            "Mixup": (79.7, 54.2),
-            "Manifold Mixup": (80.3, 53.4),
-            "CutMix": (79.3, 47.9),
-            "Puzzle Mix": (79.4, 57.4),
-            "NFM": (79.4, 59.7),
-            "AugMix": (77.0, 64.6),
-            "AugMax-DuBIN": (None, 65.75),
-            "NoisyMix": (79.7, 71.0),
-        },
-        "wrn_28_2": {
-            "Baseline": (79.0, 47.4),
-            "Mixup": (80.9, 53.9),
-            "Manifold Mixup": (81.8, 53.2),
-            "CutMix": (80.3, 48.5),
-            "Puzzle Mix": (81.2, 56.3),
-            "NFM": (80.2, 58.7),
-            "AugMix": (80.5, 66.7),
-            "NoisyMix": (81.3, 71.9),
-        },
+    printed: ClassVar[dict[str, tuple[str, ...]]] = {
+        "preact_resnet_18": ("noisymix_table2", "noisymix_table8"),
+        "wrn_28_2": ("noisymix_table3", "noisymix_table10"),
     }
-    by_corruption: ClassVar[Mapping[str, Printed]] = {
-        "preact_resnet_18": printed.CIFAR100_C_RESNET,
-        "wrn_28_2": printed.CIFAR100_C_WRN,
-    }
-    by_sequence: ClassVar[Mapping[str, Printed]] = {}
 
 
-class Ablation(Cifar10):
+class Ablation(_NoisyMix):
     """NoisyMix paper, Table 4: ablation.
 
     Command: `tfrobust reproduce noisymix_ablation`. The full setting is WRN-28-2 on CIFAR-100, 200
@@ -223,29 +170,29 @@ class Ablation(Cifar10):
     full = _CIFAR.replace(dataset="cifar100", net="wrn_28_2")
     small = _SMALL.replace(seeds=(0,), lines=None)
     quick = _QUICK.replace(lines=("none", "all"))
-    #: Name to entry of the method's `ABLATION`, and the printed numbers.
-    rows_of_table: ClassVar[Mapping[str, tuple[str, float, float]]] = {
-        "none": ("baseline", 79.0, 47.4),
-        "noise": ("noise", 79.1, 49.5),
-        "mixing": ("manifold_mixup", 81.8, 53.2),
-        "mixing, noise": ("nfm", 80.2, 58.7),
-        "augmentations": ("augmix", 79.1, 64.0),
-        "augmentations, noise, JSD": ("augmix_noise_jsd", 80.9, 66.7),
-        "augmentations, JSD": ("augmix_jsd", 80.5, 66.9),
-        "augmentations, mixing, noise": ("augmix_nfm", 80.4, 68.6),
-        "augmentations, mixing, JSD": ("augmix_manifold_mixup_jsd", 82.1, 69.3),
-        "all": ("noisymix", 81.3, 71.9),
+    #: Name to entry of the method's `ABLATION`.
+    entries: ClassVar[dict[str, str]] = {
+        "none": "baseline",
+        "noise": "noise",
+        "mixing": "manifold_mixup",
+        "mixing, noise": "nfm",
+        "augmentations": "augmix",
+        "augmentations, noise, JSD": "augmix_noise_jsd",
+        "augmentations, JSD": "augmix_jsd",
+        "augmentations, mixing, noise": "augmix_nfm",
+        "augmentations, mixing, JSD": "augmix_manifold_mixup_jsd",
+        "all": "noisymix",
     }
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        return [noisymix(name, row[0], seed) for name, row in self.rows_of_table.items()]
+        return [noisymix(name, entry, seed) for name, entry in self.entries.items()]
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        printed = {name: row[1:] for name, row in self.rows_of_table.items()}
-        return [PaperTable("NoisyMix, Table 4", [accuracy("Clean", CLEAN), robust("RA")], printed)]
+        columns = [accuracy("Clean", CLEAN), robust("RA")]
+        return [paper_table("NoisyMix, Table 4", columns, "noisymix_table4")]
 
 
-class ImageNet(Experiment):
+class ImageNet(_NoisyMix):
     """NoisyMix paper, Tables 1, 6, 11 and 12: ImageNet, ImageNet-C, -R and -P, ResNet-50.
 
     Command: `tfrobust reproduce noisymix_imagenet --data-dir IMAGENET --set renditions=FOLDER`
@@ -259,7 +206,6 @@ class ImageNet(Experiment):
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
-    paper = "NoisyMix"
     shows = "Tables 1, 6, 11 and 12"
     full = ExperimentConfig(
         dataset="imagenet",
@@ -270,18 +216,6 @@ class ImageNet(Experiment):
     )
     small = full.replace(dataset="imagenet200", training=Training(10, 64, plan="augmix_imagenet"))
     quick = _QUICK.replace(numbers=full.numbers)
-    published: ClassVar[Printed] = {
-        "Baseline": (76.1, 39.2, 42.3, 36.2, 58.0, 19.7, 64.6),
-        "Adversarial Trained": (63.9, 32.1, 35.4, 38.9, 33.3, 8.9, 68.8),
-        "Stylized ImageNet": (74.9, 45.2, 46.6, 41.5, 54.4, 16.2, 69.7),
-        "AutoAugment": (77.6, 45.7, 47.3, 39.0, 56.5, 19.9, 67.6),
-        "Mixup": (77.5, 46.2, 48.4, 39.6, 56.4, 17.5, 68.6),
-        "Manifold Mixup": (76.7, 43.9, 46.5, 39.7, 56.0, 5.0, 68.7),
-        "CutMix": (78.6, 41.0, 43.1, 34.8, 58.6, 13.6, 63.2),
-        "Puzzle Mix": (78.7, 44.6, 46.4, 39.5, 55.5, 15.8, 68.8),
-        "AugMix": (77.5, 48.3, 50.5, 41.0, 37.6, 14.5, 70.1),
-        "NoisyMix": (77.6, 52.3, 52.4, 45.7, 28.5, 3.9, 74.8),
-    }
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         return [
@@ -292,74 +226,42 @@ class ImageNet(Experiment):
             noisymix("NoisyMix", "noisymix", seed),
         ]
 
-    def conditions(self, run: Run) -> list[Condition]:
-        return corrupted("test", severities=run.setting.severities)
-
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
         found: list[rows.Row] = []
         numbers = run.setting.numbers
+        named: dict[str, Any] = {"model_name": line.name, "seed": seed}
         if numbers["renditions"]:
             data = datasets.load(
                 "imagenet_r", data_dir=numbers["renditions"], batch_size=EVALUATION_BATCH
             )
             evaluator = Evaluator([], metrics=METRICS)
-            measured = evaluator.rows(
-                model, data, classes=IMAGENET_R_CLASSES, model_name=line.name, seed=seed
-            )
-            found += [rows.Row(**{**vars(row), "corruption": "ImageNet-R"}) for row in measured]
+            measured = evaluator.rows(model, data, classes=IMAGENET_R_CLASSES, **named)
+            found += [dataclasses.replace(row, corruption="ImageNet-R") for row in measured]
         if numbers["sequences"]:
-            found += flips(
-                model,
-                published=("imagenet_p", numbers["sequences"]),
-                baseline="alexnet",
-                model_name=line.name,
-                seed=seed,
-            )
+            published = ("imagenet_p", numbers["sequences"])
+            found += flips(model, published=published, baseline="alexnet", **named)
         return found
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        quiet = tuple(name for name in TEST_CORRUPTIONS if name not in CORRUPTION_GROUPS["noise"])
         rates = _flips("flip_rate")
-        columns = [
+        first = [
             accuracy("ImageNet", CLEAN),
             robust("ImageNet-C"),
-            robust("without noise", quiet),
+            robust("without noise", WITHOUT_NOISE),
             accuracy("ImageNet-R", "ImageNet-R"),
             dataclasses.replace(rates[-1], label="ImageNet-P, mFR"),
             metric("RMS calibration error, ImageNet-R", "ImageNet-R", "rms_calibration_error", 100),
             metric("AURRA, ImageNet-R", "ImageNet-R", "aurra", 100),
         ]
-        single = [accuracy(name, name) for name in TEST_CORRUPTIONS]
+        six, twelve = "Table 6: ImageNet-C by corruption", "Table 12: flip rates on ImageNet-P"
         return [
-            PaperTable("NoisyMix, Tables 1 and 11", columns, self.published, digits=1),
-            PaperTable(
-                "NoisyMix, Table 6: ImageNet-C by corruption", single, printed.IMAGENET_C, digits=1
-            ),
-            PaperTable(
-                "NoisyMix, Table 12: flip rates on ImageNet-P", rates, printed.IMAGENET_P, digits=1
-            ),
+            paper_table("NoisyMix, Tables 1 and 11", first, "noisymix_table1", digits=1),
+            paper_table(f"NoisyMix, {six}", _BY_CORRUPTION, "noisymix_table6", digits=1),
+            paper_table(f"NoisyMix, {twelve}", rates, "noisymix_table12", digits=1),
         ]
 
 
-class TransferRun(Run):
-    """A run with a second data set, on which the source models are trained."""
-
-    def data(
-        self, training: Optional[Training] = None, seed: int = 0, **options: Any
-    ) -> datasets.Data:
-        if not options.pop("source", False):
-            return super().data(training, seed, **options)
-        numbers = self.setting.numbers
-        where = {"data_dir": numbers["source_dir"]} if numbers["source_dir"] else {}
-        return datasets.load(
-            numbers["source"],
-            **where,
-            batch_size=EVALUATION_BATCH if training is None else training.batch_size,
-            seed=seed,
-        )
-
-
-class Transfer(Experiment):
+class Transfer(_NoisyMix):
     """NoisyMix paper, Table 5: robustness after transfer learning.
 
     Command: `tfrobust reproduce noisymix_transfer --set source_dir=IMAGENET`. The full setting
@@ -376,9 +278,7 @@ class Transfer(Experiment):
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
-    paper = "NoisyMix"
     shows = "Table 5"
-    runs = TransferRun
     full = ExperimentConfig(
         net="resnet_50",
         training=Training(90, 256, plan="augmix_imagenet"),
@@ -399,15 +299,6 @@ class Transfer(Experiment):
         net="small_cnn",
         numbers={"source": "digits", "source_dir": ""},
     )
-    #: Clean, all corruptions, noise, without noise; on CIFAR-10, then on CIFAR-100.
-    published: ClassVar[Printed] = {
-        "Baseline": (97.0, 77.1, 48.8, 86.5, 84.3, 57.1, 28.0, 66.8),
-        "PuzzleMix": (97.1, 77.3, 47.7, 87.2, 84.5, 57.2, 26.1, 67.6),
-        "Mixup": (97.1, 78.6, 51.7, 87.6, 84.5, 57.3, 26.4, 67.6),
-        "AutoAugment": (97.2, 78.7, 54.6, 86.7, 84.9, 57.6, 27.3, 67.6),
-        "AugMix": (97.7, 79.9, 53.9, 88.6, 86.5, 58.8, 24.2, 66.8),
-        "NoisyMix": (97.7, 81.8, 60.3, 88.9, 85.9, 60.3, 34.5, 68.8),
-    }
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         sources = [
@@ -417,10 +308,16 @@ class Transfer(Experiment):
             augmax.augmix(seed, name="AugMix source"),
             noisymix("NoisyMix source", "noisymix", seed),
         ]
+        numbers = run.setting.numbers
+        data = {
+            "dataset": numbers["source"],
+            "data_dir": numbers["source_dir"] or None,
+            "images": {},
+        }
         found = []
         for source in sources:
             found += [
-                dataclasses.replace(source, data={"source": True}, measured=False),
+                dataclasses.replace(source, data=data, measured=False),
                 ModelSpec(source.name.removesuffix(" source"), start=source.name),
             ]
         return found
@@ -441,17 +338,12 @@ class Transfer(Experiment):
             [keras.Input(data.image_shape), keras.layers.Resizing(*shape[:2]), new]
         )
 
-    def conditions(self, run: Run) -> list[Condition]:
-        return corrupted("test", severities=run.setting.severities)
-
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        quiet = tuple(name for name in TEST_CORRUPTIONS if name not in CORRUPTION_GROUPS["noise"])
         columns = [
             accuracy("Clean", CLEAN),
             robust("RA"),
             robust("noise", CORRUPTION_GROUPS["noise"]),
-            robust("without noise", quiet),
+            robust("without noise", WITHOUT_NOISE),
         ]
-        cifar_100 = setting.dataset == "cifar100"
-        printed = {name: values[4 * cifar_100 :][:4] for name, values in self.published.items()}
-        return [PaperTable("NoisyMix, Table 5", columns, printed, digits=1)]
+        where = {"data": "cifar100" if setting.dataset == "cifar100" else "cifar10"}
+        return [paper_table("NoisyMix, Table 5", columns, "noisymix_table5", where, digits=1)]

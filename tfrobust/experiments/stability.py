@@ -19,30 +19,27 @@ from tfrobust.experiments.experiment import (
     Run,
     Training,
 )
-from tfrobust.experiments.tables import Column, PaperTable, accuracy, by_seed
+from tfrobust.experiments.tables import PaperTable, accuracy, by_seed, training_seed
 from tfrobust.reports.table import MISSING, Table
 from tfrobust.rows import CLEAN
 
 BASELINE = "Baseline"
-#: The paper's name to layer, parameter of Table 2, practical strength of Table 1, and whether it is
-#: a transformation, for which the divergence is symmetric [6].
-DISTORTIONS: dict[str, tuple[Callable[..., Any], str, float, bool]] = {
-    "Gauss": (augment.GaussianNoise, "gaussian_noise", 0.05, False),
-    "JPEG": (augment.Jpeg, "jpeg", 30, False),
-    "Thumb": (augment.Thumbnail, "thumbnail", 150, False),
-    "Rotation": (augment.Rotation, "rotation", 30, True),
-    "Crops": (augment.ShiftedCrop, "shifted_crop", 3, True),
-    "FGSM": (FGSM, "fgsm", 0.001, False),
+#: The paper's name to layer, parameter of Table 2, practical strength of Table 1, and the unit.
+DISTORTIONS: dict[str, tuple[Callable[..., Any], str, float, str]] = {
+    "Gauss": (
+        augment.GaussianNoise,
+        "gaussian_noise",
+        0.05,
+        "standard deviation, images in [0, 1]",
+    ),
+    "JPEG": (augment.Jpeg, "jpeg", 30, "quality"),
+    "Thumb": (augment.Thumbnail, "thumbnail", 150, "side in pixels"),
+    "Rotation": (augment.Rotation, "rotation", 30, "degrees, at most"),
+    "Crops": (augment.ShiftedCrop, "shifted_crop", 3, "pixels, at most"),
+    "FGSM": (FGSM, "fgsm", 0.001, "size, images in [0, 1]"),
 }
-#: Units of their strengths.
-UNITS = {
-    "Gauss": "standard deviation, images in [0, 1]",
-    "JPEG": "quality",
-    "Thumb": "side in pixels",
-    "Rotation": "degrees, at most",
-    "Crops": "pixels, at most",
-    "FGSM": "size, images in [0, 1]",
-}
+#: Those for which the divergence is symmetric [6].
+TRANSFORMATIONS = ("Rotation", "Crops")
 
 _FULL = ExperimentConfig(
     dataset="tifs",
@@ -56,7 +53,7 @@ _FULL = ExperimentConfig(
         "probability": tuple(presets.stability_grid("probability")),
         "strengths": {
             name: tuple(presets.stability_grid(parameter))
-            for name, (_, parameter, _, _) in DISTORTIONS.items()
+            for name, (_, parameter, *_) in DISTORTIONS.items()
         },
         "practical": {name: practical for name, (_, _, practical, _) in DISTORTIONS.items()},
         "tests": {
@@ -135,26 +132,22 @@ class _Stability(Experiment):
 
     def of_one(self, run: Run, name: str, strength: float, seed: int) -> list[ModelSpec]:
         """All models trained with one distortion at one strength."""
-        _, _, _, transforms = DISTORTIONS[name]
-        label = f"{name} {strength:g}"
-        return _st_and_da(
-            run, label, lambda: _layer(name, strength, seed), seed, symmetric=transforms
-        )
+        label, layer = f"{name} {strength:g}", lambda: _layer(name, strength, seed)
+        return _st_and_da(run, label, layer, seed, symmetric=name in TRANSFORMATIONS)
 
     def conditions(self, run: Run) -> list[Condition]:
         found: list[Condition] = []
         for name in self.tested:
             strengths = run.setting.numbers["tests"][name]
             if name == "FGSM":
-                for strength in strengths:
-                    found += attacked({name: FGSM(strength)})
+                found += [c for strength in strengths for c in attacked({name: FGSM(strength)})]
             else:
                 found += swept(name, DISTORTIONS[name][0](), strengths)
         return found
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
         practical = setting.numbers["practical"]
-        columns: list[Column] = [accuracy("Clean", CLEAN)]
+        columns = [accuracy("Clean", CLEAN)]
         columns += [
             accuracy(f"{name} {practical[name]:g}", name, practical[name]) for name in self.tested
         ]
@@ -178,17 +171,6 @@ class _Stability(Experiment):
             for model, numbers in models.items():
                 values = [column.value(numbers, models) for column in columns]
                 methods.setdefault(_method(model), []).append(values)
-        texts, means = [], []
-        for runs in methods.values():
-            cells = []
-            for of_column in zip(*runs):
-                known = [value for value in of_column if value is not None]
-                text = f"{min(known):.1f}" if known else MISSING
-                if len(known) > 1:
-                    text += f" to {max(known):.1f} (width {max(known) - min(known):.1f})"
-                cells.append(text)
-            texts.append(tuple(cells))
-            means.append(tuple(None for _ in cells))
         note = (
             "Accuracy in % at the strength in the heading, lowest to highest over the runs; "
             f"training seeds: {', '.join(map(str, sorted(found)))}."
@@ -197,30 +179,24 @@ class _Stability(Experiment):
             "Method",
             tuple(column.label for column in columns),
             tuple(f"{name} ({len(runs)} runs)" for name, runs in methods.items()),
-            tuple(means),
-            tuple(texts),
+            tuple((None,) * len(columns) for _ in methods),
+            tuple(tuple(_span(values) for values in zip(*runs)) for runs in methods.values()),
             notes=(note,),
         )
 
     def pictures(self, run: Run) -> dict[str, Any]:
-        measured = self.measured(run)
-        first = [
-            row
-            for row in measured
-            if (row.provenance or {}).get("training_seed") == run.setting.seeds[0]
-        ]
+        seed = run.setting.seeds[0]
+        first = [row for row in self.measured(run) if training_seed(row) == seed]
         methods: dict[str, list[str]] = {}
-        for row in first:
-            group = methods.setdefault(_method(row.model), [])
-            if row.model not in group:
-                group.append(row.model)
+        for model in dict.fromkeys(row.model for row in first):
+            methods.setdefault(_method(model), []).append(model)
         return {
             f"{name.lower()}.png": reports.strength_curves(
                 first,
                 name,
                 band=methods,
                 title=f"{' and '.join(self.trained)} → {name}",
-                unit=UNITS[name],
+                unit=DISTORTIONS[name][-1],
             )
             for name in self.tested
         }
@@ -313,10 +289,12 @@ class Adversarial(_Stability):
     tested = ("FGSM", "Gauss")
 
     def of_one(self, run: Run, name: str, strength: float, seed: int) -> list[ModelSpec]:
-        attack = {"attack": FGSM(strength, seed=seed), "mu": 0.5}
-        label = f"AT {name} {strength:g}"
         adversarial = ModelSpec(
-            label, "adversarial_training", attack, start=BASELINE, callbacks=_best_on_clean
+            f"AT {name} {strength:g}",
+            "adversarial_training",
+            {"attack": FGSM(strength, seed=seed), "mu": 0.5},
+            start=BASELINE,
+            callbacks=_best_on_clean,
         )
         return [*super().of_one(run, name, strength, seed), adversarial]
 
@@ -356,24 +334,17 @@ def _st_and_da(
 ) -> list[ModelSpec]:
     """One ST per α, in both forms for transformations, and one DA per p."""
     numbers = run.setting.numbers
-    more: dict[str, Any] = {"start": BASELINE, "callbacks": _best_on_clean}
+    start: dict[str, Any] = {"start": BASELINE, "callbacks": _best_on_clean}
     found = []
     for form in (False, True) if symmetric else (False,):
-        name = "symmetric ST" if form else "ST"
-        found += [
-            ModelSpec(
-                f"{name} {label}, α={alpha:g}",
-                "stability_training",
-                {"augment": layer(), "alpha": alpha, "symmetric": form},
-                **more,
-            )
-            for alpha in numbers["alpha"]
-        ]
+        for alpha in numbers["alpha"]:
+            name = f"{'symmetric ' if form else ''}ST {label}, α={alpha:g}"
+            settings = {"augment": layer(), "alpha": alpha, "symmetric": form}
+            found.append(ModelSpec(name, "stability_training", settings, **start))
     for probability in numbers["probability"]:
+        name = f"DA {label}, p={probability:g}"
         settings = {"augment": layer(), "probability": probability, "seed": seed}
-        found.append(
-            ModelSpec(f"DA {label}, p={probability:g}", "augmentation_training", settings, **more)
-        )
+        found.append(ModelSpec(name, "augmentation_training", settings, **start))
     return found
 
 
@@ -383,6 +354,15 @@ def _layer(name: str, strength: float, seed: int) -> Any:
 
 def _best_on_clean(data: Any) -> list[Any]:
     return [RestoreBest("val_accuracy")]
+
+
+def _span(values: Sequence[Optional[float]]) -> str:
+    """Lowest and highest of the values that are known."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return f"{known[0]:.1f}" if known else MISSING
+    low, high = min(known), max(known)
+    return f"{low:.1f} to {high:.1f} (width {high - low:.1f})"
 
 
 def _method(model: str) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from tfrobust import datasets, nets, reports
+from tfrobust import datasets, nets
 from tfrobust.augment import GaussianNoise
 from tfrobust.datasets.pipeline import PipelineOptions
 from tfrobust.datasets.source import Arrays
 from tfrobust.evaluation.condition import Condition
+from tfrobust.experiments.boundaries import decision_boundaries
 from tfrobust.experiments.experiment import (
     EVALUATION_BATCH,
     Experiment,
@@ -23,7 +24,7 @@ from tfrobust.experiments.experiment import (
     Run,
     Training,
 )
-from tfrobust.experiments.tables import PaperTable, accuracy, by_seed
+from tfrobust.experiments.tables import PaperTable, accuracy, by_seed, paper_table
 from tfrobust.methods.noisymix import ABLATION
 from tfrobust.rows import CLEAN
 
@@ -169,64 +170,56 @@ class ToyProblem(Experiment):
     )
     small = full
     quick = full.replace(seeds=(0,), training=Training(5, 50, plan="noisymix_toy"))
-    #: The paper's name of a scheme to its entry in `ABLATION` and the printed accuracy.
-    schemes: ClassVar[dict[str, tuple[str, float]]] = {
-        "Baseline": ("baseline", 86.8),
-        "Noise injection": ("noise", 86.8),
-        "Manifold Mixup": ("manifold_mixup", 87.4),
-        "NFM": ("nfm", 87.6),
-        "Manifold Mixup + JSD": ("augmix_manifold_mixup_jsd", 88.0),
-        "NoisyMix": ("noisymix", 88.8),
+    #: The paper's name of a scheme to its entry in `ABLATION`.
+    schemes: ClassVar[dict[str, str]] = {
+        "Baseline": "baseline",
+        "Noise injection": "noise",
+        "Manifold Mixup": "manifold_mixup",
+        "NFM": "nfm",
+        "Manifold Mixup + JSD": "augmix_manifold_mixup_jsd",
+        "NoisyMix": "noisymix",
     }
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        low, high = WINDOW
-        sigma = run.setting.numbers["sigma"] / (high - low)
+        noise = GaussianNoise(run.setting.numbers["sigma"] / (WINDOW[1] - WINDOW[0]), seed=seed)
         return [
-            ModelSpec(
-                name,
-                "noisymix",
-                {"augment": GaussianNoise(sigma, seed=seed), **ABLATION[entry], "seed": seed},
-            )
-            for name, (entry, _) in self.schemes.items()
+            ModelSpec(name, "noisymix", {"augment": noise, **ABLATION[entry], "seed": seed})
+            for name, entry in self.schemes.items()
         ]
 
     def conditions(self, run: Run) -> list[Condition]:
         return []
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        printed = {name: (number,) for name, (_, number) in self.schemes.items()}
         notes = ("The paper's numbers are of one seed, and of other points.",)
-        column = accuracy("Test accuracy", CLEAN)
-        return [PaperTable("NoisyMix, Figure 4", [column], printed, digits=1, notes=notes)]
+        columns = [accuracy("Test accuracy", CLEAN)]
+        title, printed = "NoisyMix, Figure 4", "noisymix_figure4"
+        return [paper_table(title, columns, printed, digits=1, notes=notes)]
 
     def pictures(self, run: Run) -> dict[str, Any]:
         seed = run.setting.seeds[0]
         found = by_seed(self.measured(run))[seed]
         images = as_images(_grid(_GRID_SIZE))
-        probabilities, titles = [], []
-        for name, numbers in found.items():
-            logits = run.model(name, seed)(images, training=False)
-            probabilities.append(
-                tf.nn.softmax(logits)[:, 1].numpy().reshape(_GRID_SIZE, _GRID_SIZE)
-            )
-            titles.append(f"{name} ({100 * numbers[CLEAN, 0.0, 'accuracy']:.1f}%)")
+        logits = [run.model(name, seed)(images, training=False) for name in found]
         points, labels = toy_points(seed)
         half = len(points) // 2
-        figure = reports.decision_boundaries(
-            np.stack(probabilities),
+        figure = decision_boundaries(
+            np.reshape([tf.nn.softmax(x)[:, 1] for x in logits], [-1, _GRID_SIZE, _GRID_SIZE]),
             points[:half],
             labels[:half],
             limits=_PLOT_RANGE,
-            titles=titles,
+            titles=[
+                f"{name} ({100 * numbers[CLEAN, 0.0, 'accuracy']:.1f}%)"
+                for name, numbers in found.items()
+            ],
             classes=CLASS_NAMES,
             outlines=[size * STAR for size in BAND],
             title="Training points, the band (dashed) and the decision boundary; test accuracy",
         )
         return {"figure_4.png": figure}
 
-    def _net(
-        self, run: Run, line: ModelSpec, seed: int, data: datasets.Data, numbers: Training
+    def net(
+        self, run: Run, line: ModelSpec, seed: int, data: datasets.Data, schedule: Training
     ) -> keras.Model:
         return net_of_images(run.setting.numbers["hidden"])
 

@@ -11,10 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfrobust.reports.boundaries import decision_boundaries
     from tfrobust.reports.curves import strength_curves
     from tfrobust.reports.differences import differences_table
-    from tfrobust.reports.embeddings import embedding_panels
     from tfrobust.reports.evaluation_tables import (
         attacks_table,
         corruptions_table,
@@ -39,9 +37,7 @@ _MODULES = {
     "attacks_table": "evaluation_tables",
     "augmentation_grid": "figures",
     "corruptions_table": "evaluation_tables",
-    "decision_boundaries": "boundaries",
     "differences_table": "differences",
-    "embedding_panels": "embeddings",
     "flip_bars": "flips",
     "maps_figure": "picture_pairs",
     "reliability_diagram": "reliability",
@@ -65,9 +61,7 @@ __all__ = [
     "attacks_table",
     "augmentation_grid",
     "corruptions_table",
-    "decision_boundaries",
     "differences_table",
-    "embedding_panels",
     "flip_bars",
     "maps_figure",
     "reliability_diagram",

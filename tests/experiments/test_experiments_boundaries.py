@@ -5,7 +5,7 @@ import matplotlib.contour
 import numpy as np
 import pytest
 
-from tfrobust.reports import decision_boundaries
+from tfrobust.experiments.boundaries import decision_boundaries
 
 PLACES = np.linspace(-1, 1, 21)
 #: Rises from left to right, and from below to above: the boundary is x = 0, or y = 0.

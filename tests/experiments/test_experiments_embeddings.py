@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tfrobust import reports
+from tfrobust.experiments.embeddings import embedding_panels
 
 
 def test_each_class_in_each_panel():
     points = {"clean": np.arange(8.0).reshape(4, 2), "PGD": np.zeros([4, 2])}
     labels = np.array([0, 1, 1, 2])
-    figure = reports.embedding_panels(points, labels, ["a", "b", "c"], title="Features")
+    figure = embedding_panels(points, labels, ["a", "b", "c"], title="Features")
     assert figure.get_suptitle() == "Features"
     assert [axes.get_title() for axes in figure.axes] == ["clean", "PGD"]
     clean = figure.axes[0].collections
@@ -23,4 +23,4 @@ def test_each_class_in_each_panel():
 
 def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"must be \[N, 2\] for N labels; received \(3, 2\)"):
-        reports.embedding_panels({"a": np.zeros([3, 2])}, np.zeros(4), ["x"], title="")
+        embedding_panels({"a": np.zeros([3, 2])}, np.zeros(4), ["x"], title="")

@@ -50,6 +50,7 @@ setup(
         "keras-tuner>=1.4.8,<1.5",  # tuning/oracles.py mends what this version does after a kill
         "matplotlib",
         "numpy",
+        "pooch>=1.6",
         "scikit-learn",
         "tensorflow-datasets",
         "tqdm",

@@ -36,6 +36,9 @@ ALIASES = {
     "saturation": "saturate",
 }
 
+#: What opening a `.npy` file raises where it is cut off, or is none.
+NOT_WHOLE = (ValueError, OSError, SyntaxError)
+
 #: Endings of files with an image.
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".gif")
 
@@ -114,7 +117,7 @@ def open_array(path: pathlib.Path, dtype: Any, shape: str, sets: Sequence[str]) 
     """
     try:
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, SyntaxError) as error:
+    except NOT_WHOLE as error:
         raise ValueError(
             f"{path} must be a whole .npy file of plain numbers; reading it failed: {error} (a "
             f"broken download? get it again from {sources(sets)})"

@@ -100,8 +100,8 @@ def cifar10_corrupted(
     corruption = canonical_name(corruption)
     validation.check_whole("severity", severity, 1, SEVERITIES)
     config = f"{_TFDS_NAMES.get(corruption, corruption)}_{severity}"
-    images, labels, _ = prepared.read(f"cifar10_corrupted/{config}", "test", data_dir)
-    return images, labels
+    found, _ = prepared.read(f"cifar10_corrupted/{config}", "test", data_dir)
+    return found.images, found.labels
 
 
 def imagenet_c(
@@ -145,5 +145,4 @@ def imagenet_c_files(
     validation.check_whole("severity", severity, 1, SEVERITIES)
     names = (corruption, str(int(severity)))
     place = published.find_folder(folder, names, _GROUPS, published.IMAGENET_C)
-    paths, labels = published.image_files(published.class_folders(place, wnids, (1000, 200)))
-    return Files(paths, labels, published.same_size(paths[0]))
+    return published.class_files(place, wnids, (1000, 200))

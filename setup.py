@@ -51,6 +51,7 @@ setup(
         "matplotlib",
         "numpy",
         "pooch>=1.6",
+        "psutil",
         "scikit-learn",
         "tensorflow-datasets",
         "tqdm",

@@ -2,8 +2,7 @@
 
 from tfrobust.dataset_facts import CATALOG, IMAGENET_A_CLASSES, IMAGENET_R_CLASSES
 from tfrobust.datasets.catalog import is_present
-from tfrobust.datasets.checksums import published_as
-from tfrobust.datasets.corrupted import cifar10_corrupted, cifar_c, imagenet_c
+from tfrobust.datasets.corrupted import cifar10_corrupted, cifar_c, imagenet_c, published_as
 from tfrobust.datasets.load import Data, Statistics, load
 from tfrobust.datasets.natural import cifar10_1, imagenet_a, imagenet_r
 from tfrobust.datasets.perturbed import cifar_p, imagenet_p

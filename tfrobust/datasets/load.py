@@ -174,13 +174,7 @@ def load(
     (32, 32, 3)
     """
     make = DATASETS[name]
-    settings = PipelineOptions(
-        batch_size=batch_size,
-        cache=cache,
-        deterministic=deterministic,
-        on_error=on_error,
-        device=device,
-    )
+    settings = PipelineOptions(batch_size, None, cache, deterministic, on_error, device)
     validation.check_whole("seed", seed, 0, 2**31 - 1)
     takes = inspect.signature(make).parameters
     unknown = sorted(set(options) - set(takes))

@@ -104,10 +104,7 @@ def imagenet_p(
 
 
 def imagenet_p_classes(
-    folder: PathLike,
-    perturbation: str,
-    difficulty: int = 1,
-    wnids: Optional[Sequence[str]] = None,
+    folder: PathLike, perturbation: str, difficulty: int = 1, wnids: Optional[Sequence[str]] = None
 ) -> list[pathlib.Path]:
     """The folder of each class that `imagenet_p` reads."""
     name = _file_name(perturbation, difficulty)

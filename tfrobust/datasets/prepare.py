@@ -134,10 +134,7 @@ def _fetch(name: str, download: Download, path: pathlib.Path) -> None:
     bar = tqdm(desc=path.name, total=1, unit="B", unit_scale=True, dynamic_ncols=True, disable=None)
     # A server that compresses on the way would announce another length than that of the file.
     get = pooch.HTTPDownloader(
-        progressbar=bar,
-        chunk_size=2**20,
-        timeout=_TIMEOUT,
-        headers={"Accept-Encoding": "identity"},
+        progressbar=bar, chunk_size=2**20, timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"}
     )
     try:
         with bar:

@@ -51,6 +51,8 @@ setup(
         "keras-tuner>=1.4.8,<1.5",  # tuning/oracles.py mends what this version does after a kill
         "matplotlib",
         "numpy",
+        "pooch>=1.6",
+        "psutil",
         "scikit-learn",
         "tensorflow-datasets",
         "tqdm",

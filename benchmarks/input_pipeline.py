@@ -169,7 +169,8 @@ def wait(data_dir: str | None, rounds: int, steps: int) -> None:
         images = random.integers(0, 256, [50_000, 32, 32, 3], "uint8")
         labels = random.integers(0, 10, 50_000, "int32")
     else:
-        images, labels, _ = prepared.read("cifar10", "train", data_dir)
+        found, _ = prepared.read("cifar10", "train", data_dir)
+        images, labels = found.images, found.labels
     settings = pipeline.PipelineOptions(BATCH_SIZE, shuffle_seed=0)
     data = pipeline.from_arrays(images, labels, classes=10, settings=settings)
     model = build_method("baseline", nets.resnet_20(), None, {})

@@ -51,9 +51,8 @@ class Entry:
     title: str = ""
 
 
-_ZENODO = "https://zenodo.org/records/"
-_BERKELEY = "https://people.eecs.berkeley.edu/~hendrycks/"
-_CIFAR10_1 = "https://github.com/modestyachts/CIFAR-10.1/raw/master/datasets/"
+_CIFAR10_1 = "https://github.com/modestyachts/CIFAR-10.1"
+_ROBUSTNESS = "https://github.com/hendrycks/robustness"
 _IMAGENET_TERMS = "ImageNet's terms: research, not commerce"
 _IMAGENET_BY_HAND = (
     "register at https://image-net.org, download ILSVRC2012_img_train.tar and "
@@ -70,60 +69,67 @@ _IMAGENET = Entry(
     by_hand=_IMAGENET_BY_HAND,
 )
 
+_DIGITS = Entry(
+    "1,797 in 3 colourings",
+    "comes with scikit-learn",
+    "https://archive.ics.uci.edu/dataset/80",
+    "CC BY 4.0",
+)
+_MNIST = Entry(
+    "60,000 + 10,000", "11 MB", "http://yann.lecun.com/exdb/mnist", "CC BY-SA 3.0", ("mnist",)
+)
+_CIFAR_10 = Entry(
+    "50,000 + 10,000",
+    "163 MB",
+    "https://www.cs.toronto.edu/~kriz/cifar.html",
+    "none stated",
+    ("cifar10",),
+)
+_TINY_IMAGENET = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+
+
+def _zenodo(
+    images: str, size: str, record: int, title: str, md5: Optional[str] = None, by_hand: str = ""
+) -> Entry:
+    """A set of Zenodo: one archive, or several to be unpacked by hand."""
+    source = f"https://zenodo.org/records/{record}"
+    archive = Download(f"{source}/files/{title}.tar", md5)
+    return Entry(
+        images,
+        size,
+        source,
+        "CC BY 4.0",
+        folder=title,
+        downloads=() if by_hand else (archive,),
+        by_hand=by_hand.format(source=source),
+        title=title,
+    )
+
+
+def _berkeley(images: str, size: str, source: str, title: str, md5: str) -> Entry:
+    folder = title.lower()
+    url = f"https://people.eecs.berkeley.edu/~hendrycks/{folder}.tar"
+    downloads = (Download(url, md5),)
+    return Entry(images, size, source, "MIT", folder=folder, downloads=downloads, title=title)
+
+
 #: Every data set of `DATASETS`.
 CATALOG = {
-    "digits": Entry(
-        "1,797 in 3 colourings",
-        "comes with scikit-learn",
-        "https://archive.ics.uci.edu/dataset/80",
-        "CC BY 4.0",
+    "digits": _DIGITS,
+    "corner_digits": dataclasses.replace(_DIGITS, images="about 6,800 made of 1,797"),
+    "mnist": _MNIST,
+    "corner_mnist": dataclasses.replace(
+        _MNIST, images="about 50,000 + 15,000 + 15,000 made of MNIST"
     ),
-    "corner_digits": Entry(
-        "about 6,800 made of 1,797",
-        "comes with scikit-learn",
-        "https://archive.ics.uci.edu/dataset/80",
-        "CC BY 4.0",
-    ),
-    "mnist": Entry(
-        "60,000 + 10,000",
-        "11 MB",
-        "http://yann.lecun.com/exdb/mnist",
-        "CC BY-SA 3.0",
-        prepared=("mnist",),
-    ),
-    "corner_mnist": Entry(
-        "about 50,000 + 15,000 + 15,000 made of MNIST",
-        "11 MB",
-        "http://yann.lecun.com/exdb/mnist",
-        "CC BY-SA 3.0",
-        prepared=("mnist",),
-    ),
-    "cifar10": Entry(
-        "50,000 + 10,000",
-        "163 MB",
-        "https://www.cs.toronto.edu/~kriz/cifar.html",
-        "none stated",
-        prepared=("cifar10",),
-    ),
-    "cifar100": Entry(
-        "50,000 + 10,000",
-        "161 MB",
-        "https://www.cs.toronto.edu/~kriz/cifar.html",
-        "none stated",
-        prepared=("cifar100",),
-    ),
+    "cifar10": _CIFAR_10,
+    "cifar100": dataclasses.replace(_CIFAR_10, size="161 MB", prepared=("cifar100",)),
     "tiny_imagenet": Entry(
         "100,000 + 10,000",
         "237 MB",
-        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        _TINY_IMAGENET,
         _IMAGENET_TERMS,
         folder="tiny-imagenet-200",
-        downloads=(
-            Download(
-                "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-                "90528d7ca1a48142e341f4ef8d21d0de",
-            ),
-        ),
+        downloads=(Download(_TINY_IMAGENET, "90528d7ca1a48142e341f4ef8d21d0de"),),
     ),
     "imagenet": _IMAGENET,
     "imagenet200": dataclasses.replace(_IMAGENET, images="200 classes of ImageNet"),
@@ -132,108 +138,77 @@ CATALOG = {
     "cifar10_1": Entry(
         "2,000 (v6) or 2,021 (v4)",
         "12 MB",
-        "https://github.com/modestyachts/CIFAR-10.1",
+        _CIFAR10_1,
         "MIT",
         folder="CIFAR-10.1",
         downloads=tuple(
-            Download(f"{_CIFAR10_1}cifar10.1_{version}_{part}.npy", unpack=False)
-            for version in ("v4", "v6")
-            for part in ("data", "labels")
+            Download(f"{_CIFAR10_1}/raw/master/datasets/cifar10.1_{part}.npy", unpack=False)
+            for part in ("v4_data", "v4_labels", "v6_data", "v6_labels")
         ),
         title="CIFAR-10.1",
     ),
-    "cifar10_c": Entry(
+    "cifar10_c": _zenodo(
         "10,000 x 19 corruptions x 5",
         "2.9 GB",
-        f"{_ZENODO}2535967",
-        "CC BY 4.0",
-        folder="CIFAR-10-C",
-        downloads=(
-            Download(f"{_ZENODO}2535967/files/CIFAR-10-C.tar", "56bf5dcef84df0e2308c6dcbcbbd8499"),
-        ),
-        title="CIFAR-10-C",
+        2535967,
+        "CIFAR-10-C",
+        "56bf5dcef84df0e2308c6dcbcbbd8499",
     ),
-    "cifar100_c": Entry(
+    "cifar100_c": _zenodo(
         "10,000 x 19 corruptions x 5",
         "2.9 GB",
-        f"{_ZENODO}3555552",
-        "CC BY 4.0",
-        folder="CIFAR-100-C",
-        downloads=(
-            Download(f"{_ZENODO}3555552/files/CIFAR-100-C.tar", "11f0ed0f1191edbf9fa23466ae6021d3"),
-        ),
-        title="CIFAR-100-C",
+        3555552,
+        "CIFAR-100-C",
+        "11f0ed0f1191edbf9fa23466ae6021d3",
     ),
-    "tiny_imagenet_c": Entry(
-        "10,000 x 15 corruptions x 5",
-        "not stated",
-        f"{_ZENODO}2536630",
-        "CC BY 4.0",
-        folder="Tiny-ImageNet-C",
-        downloads=(Download(f"{_ZENODO}2536630/files/Tiny-ImageNet-C.tar"),),
-        title="Tiny-ImageNet-C",
+    "tiny_imagenet_c": _zenodo(
+        "10,000 x 15 corruptions x 5", "not stated", 2536630, "Tiny-ImageNet-C"
     ),
-    "imagenet_c": Entry(
+    "imagenet_c": _zenodo(
         "50,000 x 19 corruptions x 5",
         "75 GB",
-        f"{_ZENODO}2235448",
-        "CC BY 4.0",
-        folder="ImageNet-C",
-        by_hand=(
-            f"download noise.tar, blur.tar, weather.tar, digital.tar and extra.tar from {_ZENODO}"
-            "2235448 and unpack them there"
-        ),
-        title="ImageNet-C",
+        2235448,
+        "ImageNet-C",
+        by_hand="download noise.tar, blur.tar, weather.tar, digital.tar and extra.tar from {source}"
+        " and unpack them there",
     ),
-    "cifar10_p": Entry(
+    "cifar10_p": _zenodo(
         "10,000 x 14 sequences",
         "18 GB unpacked",
-        f"{_ZENODO}2535967",
-        "CC BY 4.0",
-        folder="CIFAR-10-P",
-        downloads=(
-            Download(f"{_ZENODO}2535967/files/CIFAR-10-P.tar", "125d6775afc5846ea84584d7524dedff"),
-        ),
-        title="CIFAR-10-P",
+        2535967,
+        "CIFAR-10-P",
+        "125d6775afc5846ea84584d7524dedff",
     ),
     "cifar100_p": Entry(
         "10,000 x 14 sequences",
         "18 GB unpacked",
-        "https://github.com/hendrycks/robustness",
+        _ROBUSTNESS,
         "Apache 2.0",
         folder="CIFAR-100-P",
-        by_hand="make it with the script of https://github.com/hendrycks/robustness",
+        by_hand=f"make it with the script of {_ROBUSTNESS}",
         title="CIFAR-100-P",
     ),
-    "imagenet_p": Entry(
+    "imagenet_p": _zenodo(
         "50,000 x 14 sequences",
         "not stated",
-        f"{_ZENODO}3565846",
-        "CC BY 4.0",
-        folder="ImageNet-P",
-        by_hand=(
-            f"download its archives from {_ZENODO}3565846, unpack them there, and the films into "
-            "frames (see tfrobust.datasets.imagenet_p)"
-        ),
-        title="ImageNet-P",
+        3565846,
+        "ImageNet-P",
+        by_hand="download its archives from {source}, unpack them there, and the films into frames "
+        "(see tfrobust.datasets.imagenet_p)",
     ),
-    "imagenet_r": Entry(
+    "imagenet_r": _berkeley(
         "30,000",
         "2.2 GB",
         "https://github.com/hendrycks/imagenet-r",
-        "MIT",
-        folder="imagenet-r",
-        downloads=(Download(f"{_BERKELEY}imagenet-r.tar", "a61312130a589d0ca1a8fca1f2bd3337"),),
-        title="ImageNet-R",
+        "ImageNet-R",
+        "a61312130a589d0ca1a8fca1f2bd3337",
     ),
-    "imagenet_a": Entry(
+    "imagenet_a": _berkeley(
         "7,500",
         "0.7 GB",
         "https://github.com/hendrycks/natural-adv-examples",
-        "MIT",
-        folder="imagenet-a",
-        downloads=(Download(f"{_BERKELEY}imagenet-a.tar", "c3e55429088dc681f30d81f4726b6595"),),
-        title="ImageNet-A",
+        "ImageNet-A",
+        "c3e55429088dc681f30d81f4726b6595",
     ),
 }
 
@@ -287,3 +262,88 @@ FILE_MD5 = {
         "zoom_blur": "0204613400c034a81c4830d5df81cb82",
     },
 }
+
+# fmt: off
+CIFAR_10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)
+
+CIFAR_100_CLASSES = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
+    "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
+    "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup",
+    "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house",
+    "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man",
+    "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid",
+    "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy",
+    "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal",
+    "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar",
+    "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor",
+    "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman",
+    "worm",
+)
+
+#: WordNet names of the classes of Tiny ImageNet, sorted: the order of the labels.
+TINY_IMAGENET_CLASSES = (
+    "n01443537", "n01629819", "n01641577", "n01644900", "n01698640", "n01742172", "n01768244",
+    "n01770393", "n01774384", "n01774750", "n01784675", "n01855672", "n01882714", "n01910747",
+    "n01917289", "n01944390", "n01945685", "n01950731", "n01983481", "n01984695", "n02002724",
+    "n02056570", "n02058221", "n02074367", "n02085620", "n02094433", "n02099601", "n02099712",
+    "n02106662", "n02113799", "n02123045", "n02123394", "n02124075", "n02125311", "n02129165",
+    "n02132136", "n02165456", "n02190166", "n02206856", "n02226429", "n02231487", "n02233338",
+    "n02236044", "n02268443", "n02279972", "n02281406", "n02321529", "n02364673", "n02395406",
+    "n02403003", "n02410509", "n02415577", "n02423022", "n02437312", "n02480495", "n02481823",
+    "n02486410", "n02504458", "n02509815", "n02666196", "n02669723", "n02699494", "n02730930",
+    "n02769748", "n02788148", "n02791270", "n02793495", "n02795169", "n02802426", "n02808440",
+    "n02814533", "n02814860", "n02815834", "n02823428", "n02837789", "n02841315", "n02843684",
+    "n02883205", "n02892201", "n02906734", "n02909870", "n02917067", "n02927161", "n02948072",
+    "n02950826", "n02963159", "n02977058", "n02988304", "n02999410", "n03014705", "n03026506",
+    "n03042490", "n03085013", "n03089624", "n03100240", "n03126707", "n03160309", "n03179701",
+    "n03201208", "n03250847", "n03255030", "n03355925", "n03388043", "n03393912", "n03400231",
+    "n03404251", "n03424325", "n03444034", "n03447447", "n03544143", "n03584254", "n03599486",
+    "n03617480", "n03637318", "n03649909", "n03662601", "n03670208", "n03706229", "n03733131",
+    "n03763968", "n03770439", "n03796401", "n03804744", "n03814639", "n03837869", "n03838899",
+    "n03854065", "n03891332", "n03902125", "n03930313", "n03937543", "n03970156", "n03976657",
+    "n03977966", "n03980874", "n03983396", "n03992509", "n04008634", "n04023962", "n04067472",
+    "n04070727", "n04074963", "n04099969", "n04118538", "n04133789", "n04146614", "n04149813",
+    "n04179913", "n04251144", "n04254777", "n04259630", "n04265275", "n04275548", "n04285008",
+    "n04311004", "n04328186", "n04356056", "n04366367", "n04371430", "n04376876", "n04398044",
+    "n04399382", "n04417672", "n04456115", "n04465501", "n04486054", "n04487081", "n04501370",
+    "n04507155", "n04532106", "n04532670", "n04540053", "n04560804", "n04562935", "n04596742",
+    "n04597913", "n06596364", "n07579787", "n07583066", "n07614500", "n07615774", "n07695742",
+    "n07711569", "n07715103", "n07720875", "n07734744", "n07747607", "n07749582", "n07753592",
+    "n07768694", "n07871810", "n07873807", "n07875152", "n07920052", "n09193705", "n09246464",
+    "n09256479", "n09332890", "n09428293", "n12267677",
+)
+
+#: The 200 of ImageNet's 1,000 classes that ImageNet-R has, in the order of its labels: sorted
+#: WordNet names are sorted indices. Take these logits before the softmax.
+IMAGENET_R_CLASSES = (
+    1, 2, 4, 6, 8, 9, 11, 13, 22, 23, 26, 29, 31, 39, 47, 63, 71, 76, 79, 84, 90, 94, 96, 97, 99,
+    100, 105, 107, 113, 122, 125, 130, 132, 144, 145, 147, 148, 150, 151, 155, 160, 161, 162, 163,
+    171, 172, 178, 187, 195, 199, 203, 207, 208, 219, 231, 232, 234, 235, 242, 245, 247, 250, 251,
+    254, 259, 260, 263, 265, 267, 269, 276, 277, 281, 288, 289, 291, 292, 293, 296, 299, 301, 308,
+    309, 310, 311, 314, 315, 319, 323, 327, 330, 334, 335, 337, 338, 340, 341, 344, 347, 353, 355,
+    361, 362, 365, 366, 367, 368, 372, 388, 390, 393, 397, 401, 407, 413, 414, 425, 428, 430, 435,
+    437, 441, 447, 448, 457, 462, 463, 469, 470, 471, 472, 476, 483, 487, 515, 546, 555, 558, 570,
+    579, 583, 587, 593, 594, 596, 609, 613, 617, 621, 629, 637, 657, 658, 701, 717, 724, 763, 768,
+    774, 776, 779, 780, 787, 805, 812, 815, 820, 824, 833, 847, 852, 866, 875, 883, 889, 895, 907,
+    928, 931, 932, 933, 934, 936, 937, 943, 945, 947, 948, 949, 951, 953, 954, 957, 963, 965, 967,
+    980, 981, 983, 988,
+)
+
+#: The 200 of ImageNet's 1,000 classes that ImageNet-A has, in the order of its labels.
+IMAGENET_A_CLASSES = (
+    6, 11, 13, 15, 17, 22, 23, 27, 30, 37, 39, 42, 47, 50, 57, 70, 71, 76, 79, 89, 90, 94, 96, 97,
+    99, 105, 107, 108, 110, 113, 124, 125, 130, 132, 143, 144, 150, 151, 207, 234, 235, 254, 277,
+    283, 287, 291, 295, 298, 301, 306, 307, 308, 309, 310, 311, 313, 314, 315, 317, 319, 323, 324,
+    326, 327, 330, 334, 335, 336, 347, 361, 363, 372, 378, 386, 397, 400, 401, 402, 404, 407, 411,
+    416, 417, 420, 425, 428, 430, 437, 438, 445, 456, 457, 461, 462, 470, 472, 483, 486, 488, 492,
+    496, 514, 516, 528, 530, 539, 542, 543, 549, 552, 557, 561, 562, 569, 572, 573, 575, 579, 589,
+    606, 607, 609, 614, 626, 627, 640, 641, 642, 643, 658, 668, 677, 682, 684, 687, 701, 704, 719,
+    736, 746, 749, 752, 758, 763, 765, 768, 773, 774, 776, 779, 780, 786, 792, 797, 802, 803, 804,
+    813, 815, 820, 823, 831, 833, 835, 839, 845, 847, 850, 859, 862, 870, 879, 880, 888, 890, 897,
+    900, 907, 913, 924, 932, 933, 934, 937, 943, 945, 947, 951, 954, 956, 957, 959, 971, 972, 980,
+    981, 984, 986, 987, 988,
+)
+# fmt: on

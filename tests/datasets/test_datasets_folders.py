@@ -7,8 +7,8 @@ import tensorflow_datasets as tfds
 from tests.reference import data_folders
 from tests.reference.data_folders import flat, write_picture
 from tfrobust import datasets
+from tfrobust.dataset_facts import TINY_IMAGENET_CLASSES
 from tfrobust.datasets import folders, imagenet
-from tfrobust.datasets.tiny_imagenet import TINY_IMAGENET_CLASSES
 from tfrobust.registries import DATASETS
 
 SMALL = {"resize": 8, "crop": 8}

@@ -1,13 +1,24 @@
 """What is known of the data sets, whether they are here, and fetching them."""
 
+import dataclasses
+import errno
 import hashlib
+import http.server
+import importlib
 import io
+import re
+import socket
+import struct
+import subprocess
+import sys
 import tarfile
+import threading
 import zipfile
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import download_manager, extractor
 
 from tfrobust import dataset_facts, datasets
 from tfrobust.datasets import prepare
@@ -65,7 +76,7 @@ def archive(kind, members):
             for name, content in members.items():
                 zipped.writestr(name, content)
     else:
-        with tarfile.open(fileobj=stream, mode="w") as tar:
+        with tarfile.open(fileobj=stream, mode="w:gz" if kind == "tar.gz" else "w") as tar:
             for name, content in members.items():
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
@@ -73,58 +84,282 @@ def archive(kind, members):
     return stream.getvalue()
 
 
+def npy(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+FOG = npy(np.zeros([5, 32, 32, 3], "uint8"))
+LABELS = npy(np.full(5, 7))
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers with what `server.answers` holds of a path: an action, or a body and its length."""
+
+    def do_GET(self):
+        answer = self.server.answers.get(self.path[1:])
+        if answer is None:
+            self.send_error(404)
+        elif callable(answer):
+            answer(self)
+        else:
+            body, length = answer
+            self.send_response(200)
+            if length is not None:
+                self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
 @pytest.fixture
-def published(tmp_path, monkeypatch):
+def published(server, tmp_path, monkeypatch):
     """Publishes files, and makes them what "cifar10_c" is fetched from."""
 
     def publish(files, md5=True, unpack=True):
-        downloads = []
-        for name, content in files.items():
-            path = tmp_path / "web" / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
-            digest = hashlib.md5(content).hexdigest() if md5 is True else md5
-            downloads.append(dataset_facts.Download(path.as_uri(), digest, unpack))
+        # As they are served whole; a test may then change what the server answers.
+        server.answers = {name: (content, len(content)) for name, content in files.items()}
         entry = dataset_facts.Entry(
-            "4", "1 kB", "here", "none", folder="C", downloads=tuple(downloads)
+            "4",
+            "1 kB",
+            "here",
+            "none",
+            folder="C",
+            downloads=tuple(
+                dataset_facts.Download(
+                    f"http://127.0.0.1:{server.server_port}/{name}",
+                    hashlib.md5(content).hexdigest() if md5 is True else md5,
+                    unpack,
+                )
+                for name, content in files.items()
+            ),
         )
         monkeypatch.setitem(dataset_facts.CATALOG, "cifar10_c", entry)
         monkeypatch.setenv("TFROBUST_DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         return tmp_path / "data" / "C"
 
     return publish
 
 
-@pytest.mark.parametrize("kind", ["tar", "zip"])
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
 def test_fetched_unpacked_and_loaded(kind, published):
-    files = {}
-    for name, array in (
-        ("fog", np.zeros([5, 32, 32, 3], "uint8")),
-        ("labels", np.full(5, 7)),
-    ):
-        stream = io.BytesIO()
-        np.save(stream, array)
-        files[f"CIFAR-10-C/{name}.npy"] = stream.getvalue()
+    files = {"CIFAR-10-C/fog.npy": FOG, "CIFAR-10-C/labels.npy": LABELS}
     place = published({f"C.{kind}": archive(kind, files)})
     assert prepare("cifar10_c") == place
-    assert sorted(path.name for path in place.iterdir()) == ["fog.npy", "labels.npy"]
+    assert names(place) == ["fog.npy", "labels.npy"]
     assert datasets.load("cifar10_c", corruption="fog", severity=1).sizes == {"test": 1}
-    (place / "fog.npy").write_bytes(b"mine")
+    mine = npy(np.ones(3))
+    (place / "fog.npy").write_bytes(mine)
     prepare("cifar10_c")  # what is there is left alone
-    assert (place / "fog.npy").read_bytes() == b"mine"
+    assert (place / "fog.npy").read_bytes() == mine
 
 
 def test_files_that_are_no_archive(published):
-    place = published({"a.npy": b"1", "b.npy": b"2"}, md5=None, unpack=False)
+    place = published({"a.npy": FOG, "b.npy": LABELS}, md5=None, unpack=False)
     prepare("cifar10_c")
-    assert sorted(path.name for path in place.iterdir()) == ["a.npy", "b.npy"]
+    assert names(place) == ["a.npy", "b.npy"]
+    assert (place / "a.npy").read_bytes() == FOG
+
+
+# What goes wrong on the way is a ConnectionError and leaves nothing behind; the next call succeeds.
+
+
+def reset(handler):
+    """Closes the connection in the middle of the body so that the other side is told so."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    handler.wfile.write(b"x" * 1000)
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+
+
+def silent(handler):
+    handler.server.released.wait(10)
+
+
+def stalled(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    handler.wfile.write(b"x" * 1000)
+    silent(handler)
+
+
+def unfinished_chunks(handler):
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"400\r\n" + b"x" * 100)
+    handler.close_connection = True
+
+
+def failing(code):
+    return lambda handler: handler.send_error(code)
+
+
+def check_broken(place, said):
+    with pytest.raises(ConnectionError, match=said) as raised:
+        prepare("cifar10_c")
+    assert re.match(
+        r"downloading cifar10_c from http://127\.0\.0\.1:\d+/\S+ failed: .*; nothing was kept",
+        str(raised.value),
+    )
+    assert "0x" not in str(raised.value)  # no addresses of Python objects
+    assert not datasets.is_present("cifar10_c")
+    assert not place.parent.exists() or not names(place.parent)
+
+
+@pytest.mark.parametrize("md5", [True, None])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "404"),
+        (failing(503), "503"),
+        (reset, "reset|IncompleteRead|bytes arrived"),
+        (silent, "timed out"),
+        (stalled, "timed out"),
+        (unfinished_chunks, "IncompleteRead|InvalidChunkLength"),
+    ],
+)
+def test_failed_transfers(answer, said, md5, published, server, monkeypatch):
+    content = archive("tar", {"C/fog.npy": FOG, "C/labels.npy": LABELS})
+    place = published({"C.tar": content}, md5=md5)
+    server.answers["C.tar"] = answer
+    server.released = threading.Event()
+    monkeypatch.setattr(importlib.import_module("tfrobust.datasets.prepare"), "_TIMEOUT", 0.3)
+    check_broken(place, said)
+    server.released.set()
+    server.answers["C.tar"] = content, len(content)
+    prepare("cifar10_c")
+    assert names(place) == ["fog.npy", "labels.npy"]
+
+
+def test_no_connection(published):
+    place = published({"C.tar": b""})
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/C.tar"
+        entry = dataset_facts.CATALOG["cifar10_c"]
+        dataset_facts.CATALOG["cifar10_c"] = dataclasses.replace(
+            entry, downloads=(dataset_facts.Download(url),)
+        )
+        check_broken(place, "refused")
+
+
+@pytest.mark.parametrize("md5", [True, None])
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "kept"),
+    [
+        ("tar", 1536 + len(LABELS) // 512 * 512),  # between two members; LABELS fill two blocks
+        ("tar", 1536 + 100),  # in a header
+        ("tar", 700),  # in a member
+        ("tar", 0),
+        ("tar.gz", -20),
+        ("zip", -100),
+    ],
+)
+def test_archives_that_are_cut(kind, kept, announced, md5, published, server):
+    content = archive(kind, {"C/labels.npy": LABELS, "C/fog.npy": FOG, "C/snow.npy": FOG})
+    place = published({f"C.{kind}": content}, md5=md5)
+    server.answers[f"C.{kind}"] = content[:kept], len(content) if announced else None
+    check_broken(place, "IncompleteRead|bytes arrived" if announced else "MD5|no whole archive")
+    server.answers[f"C.{kind}"] = content, None
+    prepare("cifar10_c")
+    assert names(place) == ["fog.npy", "labels.npy", "snow.npy"]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("kept", [len(FOG) // 2, 20, 0])
+def test_files_that_are_cut(kept, announced, published, server):
+    place = published({"a.npy": LABELS, "b.npy": FOG}, md5=None, unpack=False)
+    server.answers["b.npy"] = FOG[:kept], len(FOG) if announced else None
+    check_broken(place, "IncompleteRead|bytes arrived" if announced else "b.npy is cut off")
+    server.answers["b.npy"] = FOG, None
+    prepare("cifar10_c")
+    assert names(place) == ["a.npy", "b.npy"]
+
+
+def test_short_bodies_are_noticed_whatever_the_version_of_urllib3(published, server, monkeypatch):
+    place = published({"C.tar": archive("tar", {"C/fog.npy": FOG})}, md5=None)
+    server.answers["C.tar"] = FOG[:700], len(FOG)
+    monkeypatch.setattr("urllib3.response.HTTPResponse._init_length", lambda self, method: None)
+    check_broken(place, f"700 of {len(FOG)} bytes arrived")
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_archives_that_are_damaged(kind, published, server):
+    content = archive(kind, {"C/fog.npy": FOG, "C/labels.npy": LABELS})
+    place = published({f"C.{kind}": content}, md5=None)
+    damaged = bytearray(content)
+    where = content.index(b"C/labels.npy") if kind == "tar" else content.index(FOG) + 300
+    damaged[where] ^= 255
+    server.answers[f"C.{kind}"] = bytes(damaged), len(content)
+    check_broken(place, "this is no whole archive")
 
 
 def test_another_md5(published):
-    place = published({"C.tar": archive("tar", {"C/a": b"1"})}, md5="0" * 32)
-    with pytest.raises(ValueError, match=r"must have the MD5 0{32}; it has"):
+    place = published({"C.tar": archive("tar", {"C/fog.npy": FOG})}, md5="0" * 32)
+    check_broken(place, r"must have the MD5 0{32}; it has [0-9a-f]{32}")
+
+
+def test_what_was_stored_half_is_fetched_again(published, capsys):
+    content = archive("tar", {"C/fog.npy": FOG, "C/labels.npy": LABELS})
+    place = published({"C.tar": content}, md5=None)
+    place.mkdir(parents=True)
+    (place / "fog.npy").write_bytes(FOG[: len(FOG) // 2])
+    (place / "mine.txt").write_text("mine")
+    (place / "snow.npy").write_bytes(LABELS)
+    assert datasets.is_present("cifar10_c")
+    prepare("cifar10_c")
+    assert f"{place} is fetched again: fog.npy is cut off" in capsys.readouterr().err
+    assert names(place) == ["fog.npy", "labels.npy", "mine.txt", "snow.npy"]
+    assert (place / "fog.npy").read_bytes() == FOG
+    assert (place / "mine.txt").read_text() == "mine"
+
+
+def test_what_was_stored_half_stays_where_fetching_fails(published, server):
+    place = published({"a.npy": FOG}, md5=None, unpack=False)
+    server.answers.clear()
+    place.mkdir(parents=True)
+    (place / "a.npy").write_bytes(FOG[:500])
+    with pytest.raises(ConnectionError, match="404"):
         prepare("cifar10_c")
-    assert not place.exists() and not list(place.parent.iterdir())
+    assert names(place.parent) == ["C"] and (place / "a.npy").read_bytes() == FOG[:500]
+
+
+def test_a_full_disk_is_no_fault_of_the_network(published, monkeypatch):
+    place = published({"C.tar": archive("tar", {"C/fog.npy": FOG})})
+
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "extract", fail)
+    with pytest.raises(OSError, match="No space left") as raised:
+        prepare("cifar10_c")
+    assert not isinstance(raised.value, ConnectionError)
+    assert not names(place.parent)
+
+
+# What archives may hold
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/evil"])
@@ -135,11 +370,12 @@ def test_archives_write_nothing_elsewhere(name, published, tmp_path):
     assert not place.exists() and not list(tmp_path.rglob("evil"))
 
 
-def test_links_are_refused(published):
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_are_refused(kind, published):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         member = tarfile.TarInfo("C/link")
-        member.type, member.linkname = tarfile.SYMTYPE, "/etc"
+        member.type, member.linkname = kind, "/etc"
         tar.addfile(member)
     place = published({"C.tar": stream.getvalue()})
     with pytest.raises(ValueError, match="it holds 'C/link'"):
@@ -147,12 +383,12 @@ def test_links_are_refused(published):
     assert not place.exists()
 
 
-def test_no_network(published, tmp_path):
-    place = published({"C.tar": b""})
-    (tmp_path / "web" / "C.tar").unlink()
-    with pytest.raises(ConnectionError, match=r"downloading cifar10_c from file:.* failed"):
-        prepare("cifar10_c")
-    assert not place.exists()
+def test_the_downloader_is_imported_when_something_is_downloaded():
+    program = "import sys, tfrobust.datasets; sys.exit('pooch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+# TensorFlow Datasets
 
 
 def test_tensorflow_datasets_is_not_asked_without_network(tmp_path, monkeypatch):
@@ -165,9 +401,17 @@ def test_tensorflow_datasets_is_not_asked_without_network(tmp_path, monkeypatch)
         prepare("mnist", data_dir=tmp_path)
 
 
-def test_tensorflow_datasets_fails(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("no route to host"),
+        download_manager.NonMatchingChecksumError("no route to host"),
+        extractor.ExtractError("no route to host"),
+    ],
+)
+def test_tensorflow_datasets_fails(error, tmp_path, monkeypatch):
     def fail(self, *args, **kwargs):
-        raise OSError("no route to host")
+        raise error
 
     monkeypatch.setattr("socket.getaddrinfo", lambda host, port: [])
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)

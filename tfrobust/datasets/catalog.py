@@ -6,7 +6,7 @@ import os
 import pathlib
 from typing import Optional
 
-from tfrobust.dataset_facts import CATALOG, Entry
+from tfrobust.dataset_facts import CATALOG
 from tfrobust.files import PathLike
 from tfrobust.registries import DATASETS
 
@@ -71,16 +71,11 @@ def is_present(name: str, data_dir: Optional[PathLike] = None) -> bool:
     entry = CATALOG[name]
     if name == "folder":
         return data_dir is not None and pathlib.Path(data_dir).is_dir()
-    if not entry.prepared and not entry.folder:
-        return True
-    if entry.prepared:
-        versions = [tfds_folder(data_dir) / one for one in entry.prepared]
-        if all(any(place.glob("*/dataset_info.json")) for place in versions):
-            return True
-    return bool(entry.folder) and _has_files(own_folder(name, data_dir), entry)
-
-
-def _has_files(folder: pathlib.Path, entry: Entry) -> bool:
-    if entry.prepared:  # ImageNet as folders
-        return (folder / "train").is_dir()
-    return folder.is_dir() and any(folder.iterdir())
+    versions = [tfds_folder(data_dir) / one for one in entry.prepared]
+    prepared = all(any(place.glob("*/dataset_info.json")) for place in versions)
+    if not entry.folder or (versions and prepared):
+        return prepared
+    place = own_folder(name, data_dir)
+    if versions:  # ImageNet as folders
+        return (place / "train").is_dir()
+    return place.is_dir() and any(place.iterdir())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Optional
 
 import numpy as np
-import sklearn.datasets
 import tensorflow as tf
 
-from tfrobust.datasets import prepared, splitting
+from tfrobust.datasets import digits, prepared, splitting
 from tfrobust.datasets.source import Arrays, Source
 from tfrobust.files import PathLike
 
@@ -17,6 +16,8 @@ RARE_FROM = 5
 #: Height and width of the digit in the corner, in pixels; the paper does not say.
 CORNER = 10
 _SIZE = 28
+#: Training images of each class whose digit is below `RARE_FROM` and has another in the corner.
+_RARE = 50
 _SEED = 0
 _NAMES = tuple(str(digit) for digit in range(10)) + tuple(
     f"{digit} with a corner" for digit in range(RARE_FROM)
@@ -39,17 +40,9 @@ def corner_mnist(data_dir: Optional[PathLike] = None) -> Source:
     Raises:
         FileNotFoundError: `mnist` is not prepared there.
     """
-    images, labels, _ = prepared.read("mnist", "train", data_dir)
-    test_images, test_labels, _ = prepared.read("mnist", "test", data_dir)
-    rest, validation = splitting.split_off(labels, 1 / 6, _SEED)
-    return _with_corners(
-        {
-            "train": (images[rest], labels[rest]),
-            "validation": (images[validation], labels[validation]),
-            "test": (test_images, test_labels),
-        },
-        rare=50,
-    )
+    train, test = (prepared.read("mnist", split, data_dir)[0] for split in ("train", "test"))
+    train, validation = train.split(1 / 6, _SEED)
+    return _with_corners({"train": train, "validation": validation, "test": test})
 
 
 def corner_digits() -> Source:
@@ -60,10 +53,7 @@ def corner_digits() -> Source:
     each way; classes 10 to 14 have 50 training images each, about 1 to 6, because a hundredth
     would be three.
     """
-    source = sklearn.datasets.load_digits()
-    labels = source.target.astype("int32")
-    grey = source.images[..., np.newaxis].astype("float32") / 16
-    grey = tf.clip_by_value(tf.image.resize(grey, [20, 20], "bicubic"), 0, 1).numpy()
+    grey, labels = digits.enlarged(20)
     grey = np.rint(255 * grey).astype("uint8")
     rest, test = splitting.split_off(labels, 0.2, _SEED)
     train, validation = (rest[part] for part in splitting.split_off(labels[rest], 0.25, _SEED))
@@ -76,18 +66,19 @@ def corner_digits() -> Source:
             images, places, random.integers(2, 7, [len(places), 2])
         ):
             image[top : top + 20, left : left + 20] = grey[place]
-        splits[split] = images, labels[places]
-    return _with_corners(splits, rare=50)
+        splits[split] = Arrays(images, labels[places])
+    return _with_corners(splits)
 
 
-def _with_corners(splits: dict[str, tuple[np.ndarray, np.ndarray]], rare: int) -> Source:
+def _with_corners(splits: dict[str, Arrays]) -> Source:
     random = np.random.default_rng(_SEED)
     parts = {}
-    for split, (images, labels) in splits.items():
+    for split, part in splits.items():
+        images, labels = part.images, part.labels
         low = labels < RARE_FROM
         counts = np.bincount(labels)[:RARE_FROM]
         if split == "train":
-            counts = np.minimum(counts, rare)
+            counts = np.minimum(counts, _RARE)
         doubled = np.flatnonzero(low)[splitting.pick(labels[low], counts, _SEED)]
         cornered = np.concatenate([np.flatnonzero(~low), doubled])
         small = images[random.integers(0, len(images), len(cornered))]

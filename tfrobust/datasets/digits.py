@@ -26,11 +26,7 @@ def digits() -> Source:
     The split is stratified and, like the colours, from a fixed seed: 1,077 digits (3,231 images)
     for training, 360 (1,080) for validation, 360 (1,080) for test.
     """
-    source = sklearn.datasets.load_digits()
-    grey = source.images[..., np.newaxis].astype("float32") / 16  # 0..16 -> [N, 8, 8, 1] in [0, 1]
-    grey = tf.clip_by_value(tf.image.resize(grey, [SIZE, SIZE], "bicubic"), 0, 1).numpy()
-    labels = source.target.astype("int32")
-
+    grey, labels = enlarged(SIZE)
     order = np.arange(len(labels))
     rest, test = sklearn.model_selection.train_test_split(
         order, test_size=360, random_state=_SPLIT_SEED, stratify=labels
@@ -47,6 +43,21 @@ def digits() -> Source:
         parts[split] = Arrays(images, labels[digit])
     names = tuple(str(digit) for digit in range(10))
     return Source(parts, class_names=names, image_shape=(SIZE, SIZE, 3))
+
+
+def enlarged(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The digits of scikit-learn, grey, enlarged.
+
+    Args:
+        size: Height and width in pixels.
+
+    Returns:
+        float32 [1797, size, size, 1] in [0, 1], int32 labels [1797].
+    """
+    source = sklearn.datasets.load_digits()
+    grey = source.images[..., np.newaxis].astype("float32") / 16
+    grey = tf.clip_by_value(tf.image.resize(grey, [size, size], "bicubic"), 0, 1).numpy()
+    return grey, source.target.astype("int32")
 
 
 def _colours(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 import numpy as np
 
 from tfrobust import validation
-from tfrobust.datasets import published, splitting
+from tfrobust.datasets import published
 from tfrobust.datasets.source import Files, Source
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
@@ -58,64 +58,48 @@ def folder(
         raise FileNotFoundError(
             "the data set 'folder' needs the folder of your images: data_dir (--data-dir)"
         )
+    check_crop(resize, crop)
     place = pathlib.Path(data_dir).expanduser()
     if not place.is_dir():
         raise FileNotFoundError(f"data_dir must be a folder of images; there is none at {place}")
-    places = {split: _subfolder(place, names) for split, names in SPLITS.items()}
-    train = places["train"] or place
-    names = class_names(train)
-    paths, labels = class_images(train, names)
-    images = {"train": (paths, labels)}
+    places = {split: subfolder(place, names) for split, names in SPLITS.items()}
+    names = class_names(places["train"] or place)
+    read = image_decoding.decode_resize_and_crop(resize, crop)
+    train = published.class_files(places["train"] or place, names, read=read)
+    parts = {}
     if places["train"] is None:
-        images["train"], images["test"] = _split(images["train"], test_fraction)
-    for split in ("validation", "test"):
-        own = places[split]
-        if own is not None and places["train"] is not None:
-            images[split] = class_images(own, names)
-    if "validation" not in images:
-        images["train"], images["validation"] = _split(images["train"], validation_fraction)
-    return source(images, names, resize=resize, crop=crop, extra=extra)
-
-
-Images = tuple[list[str], np.ndarray]
+        train, parts["test"] = train.split(test_fraction)
+    else:
+        for split in ("validation", "test"):
+            if (own := places[split]) is not None:
+                parts[split] = published.class_files(own, names, read=read)
+    if "validation" not in parts:
+        train, parts["validation"] = train.split(validation_fraction)
+    return source({"train": train, **parts}, names, crop, extra)
 
 
 def source(
-    images: dict[str, Images],
-    names: Sequence[str],
-    *,
-    resize: int,
-    crop: int,
-    extra: Sequence[PathLike] = (),
+    parts: Mapping[str, Files], names: Sequence[str], crop: int, extra: Sequence[PathLike] = ()
 ) -> Source:
     """A data set of image files.
 
     Args:
-        images: Split to paths and labels.
+        parts: Split to images.
         names: The classes' subfolders.
-        resize: Pixels of the shorter side.
-        crop: Pixels of both sides of the result.
+        crop: Pixels of both sides of the images.
         extra: Further folders of training images; see `folder`.
     """
-    check_crop(resize, crop)
     kept_back = {
-        _identity(path) for split in images if split != "train" for path in images[split][0]
+        _identity(path) for split in parts if split != "train" for path in parts[split].paths
     }
-    train, labels = images["train"]
+    train = parts["train"]
     for more in extra:
-        paths, classes = class_images(pathlib.Path(more).expanduser(), names)
-        kept = [i for i, path in enumerate(paths) if _identity(path) not in kept_back]
-        train = train + [paths[i] for i in kept]
-        labels = np.concatenate([labels, classes[kept]])
-    read = image_decoding.decode_resize_and_crop(resize, crop)
-    return Source(
-        {
-            split: Files(paths, classes, read)
-            for split, (paths, classes) in {**images, "train": (train, labels)}.items()
-        },
-        class_names=tuple(names),
-        image_shape=(crop, crop, 3),
-    )
+        added = published.class_files(pathlib.Path(more).expanduser(), names, read=train.read)
+        kept = [i for i, path in enumerate(added.paths) if _identity(path) not in kept_back]
+        added = added.at(np.array(kept, int))
+        labels = np.concatenate([train.labels, added.labels])
+        train = Files([*train.paths, *added.paths], labels, train.read)
+    return Source({**parts, "train": train}, tuple(names), (crop, crop, 3))
 
 
 def class_names(place: pathlib.Path) -> tuple[str, ...]:
@@ -134,37 +118,15 @@ def class_names(place: pathlib.Path) -> tuple[str, ...]:
     return names
 
 
-def class_images(place: pathlib.Path, names: Sequence[str]) -> Images:
-    """Paths and labels of the images in the subfolders of some classes.
-
-    Raises:
-        FileNotFoundError: A subfolder is missing or empty.
-    """
-    missing = [name for name in names if not (place / name).is_dir()]
-    if missing:
-        raise FileNotFoundError(
-            f"{place} must hold a subfolder for each class; {len(missing)} are missing, such as "
-            f"{missing[0]}"
-        )
-    return published.image_files([place / name for name in names])
-
-
 def check_crop(resize: int, crop: int) -> None:
     """Raises a ValueError where a crop is larger than the image that it is cut from."""
     validation.check_whole("resize", resize, 1, 2**15)
     validation.check_whole("crop", crop, 1, resize)
 
 
-def _subfolder(place: pathlib.Path, names: Sequence[str]) -> Optional[pathlib.Path]:
+def subfolder(place: pathlib.Path, names: Sequence[str]) -> Optional[pathlib.Path]:
+    """The first of some subfolders that there is."""
     return next((place / name for name in names if (place / name).is_dir()), None)
-
-
-def _split(images: Images, fraction: float) -> tuple[Images, Images]:
-    paths, labels = images
-    first, second = (
-        ([paths[i] for i in part], labels[part]) for part in splitting.split_off(labels, fraction)
-    )
-    return first, second
 
 
 def _identity(path: str) -> tuple[str, str]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import files, validation
-from tfrobust.datasets import catalog, folders, prepared, splitting
+from tfrobust.dataset_facts import TINY_IMAGENET_CLASSES
+from tfrobust.datasets import catalog, folders, prepared, published, splitting
 from tfrobust.datasets.source import Records, Source
-from tfrobust.datasets.tiny_imagenet import TINY_IMAGENET_CLASSES
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
 
@@ -52,7 +53,7 @@ def imagenet(
         FileNotFoundError: ImageNet is not there, or a class is missing.
         ValueError: An argument is out of range.
     """
-    return _imagenet("imagenet", data_dir, None, None, resize, crop, validation_fraction, extra)
+    return _imagenet("imagenet", data_dir, resize, crop, validation_fraction, extra)
 
 
 def imagenet200(
@@ -86,9 +87,7 @@ def imagenet200(
     validation.check_whole("classes", classes, 2, 1000)
     validation.check_whole("choice_seed", choice_seed, 0, 2**31 - 1)
     choose = functools.partial(_choose, count=classes, seed=choice_seed)
-    return _imagenet(
-        "imagenet200", data_dir, choose, None, resize, crop, validation_fraction, extra
-    )
+    return _imagenet("imagenet200", data_dir, resize, crop, validation_fraction, extra, choose)
 
 
 def tifs(
@@ -120,7 +119,7 @@ def tifs(
         validation.check_whole("train_images", train_images, 1, 1300),
         validation.check_whole("validation_images", validation_images, 1, 1300),
     )
-    return _imagenet("tifs", data_dir, _tiny, counts, resize, crop, 0.1, ())
+    return _imagenet("tifs", data_dir, resize, crop, choose=_tiny, counts=counts)
 
 
 def _choose(names: Sequence[str], count: int, seed: int) -> list[str]:
@@ -141,15 +140,20 @@ def _tiny(names: Sequence[str]) -> list[str]:
 def _imagenet(
     name: str,
     data_dir: Optional[PathLike],
-    choose: Any,
-    counts: Optional[tuple[int, int]],
     resize: int,
     crop: int,
-    validation_fraction: float,
-    extra: Sequence[PathLike],
+    validation_fraction: float = 0.1,
+    extra: Sequence[PathLike] = (),
+    choose: Optional[Callable[[Sequence[str]], list[str]]] = None,
+    counts: Optional[tuple[int, int]] = None,
 ) -> Source:
+    """ImageNet, all of it or the classes that `choose` takes.
+
+    `counts` are the training and validation images of each class; None takes all.
+    """
     folders.check_crop(resize, crop)
     validation.check_in_range("validation_fraction", validation_fraction, 0, 1)
+    read = image_decoding.decode_resize_and_crop(resize, crop)
 
     def split(labels: np.ndarray) -> dict[str, np.ndarray]:
         """Places of the images of each split."""
@@ -167,58 +171,46 @@ def _imagenet(
                 "extra folders need ImageNet as folders of images, because their images must be "
                 "told from those for validation by name; received ImageNet in TensorFlow Datasets"
             )
-        source = _from_records(data_dir, choose, split, resize, crop)
+        builder = prepared.builder(_NAME, data_dir)
+        all_names = builder.info.features["label"].names
+        names = tuple(choose(all_names) if choose else all_names)
+        source = Source(_records(builder, all_names, names, split, read), names, (crop, crop, 3))
     else:
         place = catalog.own_folder(name, data_dir)
-        test = next((place / sub for sub in ("val", "validation") if (place / sub).is_dir()), None)
+        test = folders.subfolder(place, ("val", "validation"))
         if not (place / "train").is_dir() or test is None:
             raise FileNotFoundError(
                 f"ImageNet is neither in {catalog.tfds_folder(data_dir) / _NAME} nor as train/ and "
                 f"val/ in {place}; {catalog.how_to_get(name)}"
             )
-        names = folders.class_names(place / "train")
-        names = tuple(choose(names)) if choose else names
-        paths, labels = folders.class_images(place / "train", names)
-        images = {
-            split_name: ([paths[i] for i in places], labels[places])
-            for split_name, places in split(labels).items()
-        }
-        images["test"] = folders.class_images(test, names)
-        source = folders.source(images, names, resize=resize, crop=crop, extra=extra)
-    return source if choose is None else _with_choice(source)
+        all_names = folders.class_names(place / "train")
+        names = tuple(choose(all_names) if choose else all_names)
+        images = published.class_files(place / "train", names, read=read)
+        parts = {part: images.at(places) for part, places in split(images.labels).items()}
+        parts["test"] = published.class_files(test, names, read=read)
+        source = folders.source(parts, names, crop, extra)
+    return dataclasses.replace(source, chosen={"classes": list(names)}) if choose else source
 
 
-def _with_choice(source: Source) -> Source:
-    return Source(
-        source.parts,
-        class_names=source.class_names,
-        image_shape=source.image_shape,
-        note=source.note,
-        chosen={"classes": list(source.class_names)},
-    )
-
-
-def _from_records(
-    data_dir: Optional[PathLike], choose: Any, split: Any, resize: int, crop: int
-) -> Source:
-    builder = prepared.builder(_NAME, data_dir)
-    all_names = tuple(builder.info.features["label"].names)
-    names = tuple(choose(all_names)) if choose else all_names
+def _records(
+    builder: Any, all_names: Sequence[str], names: Sequence[str], split: Any, read: Any
+) -> dict[str, Records]:
     # Our label of each class of ImageNet; -1 where it is left out.
     ours = np.array([names.index(one) if one in names else -1 for one in all_names], "int32")
+
+    def records(part: str, wanted: np.ndarray) -> Records:
+        select = functools.partial(_selected, builder, part, wanted)
+        return Records(select, int((wanted >= 0).sum()), read)
+
     labels = ours[_labels_in_order(builder, "train")]
     here = np.flatnonzero(labels >= 0)
-    read = image_decoding.decode_resize_and_crop(resize, crop)
     parts = {}
     for part, places in split(labels[here]).items():
-        wanted = np.full(len(labels), -1, "int32")
+        wanted = np.full_like(labels, -1)
         wanted[here[places]] = labels[here[places]]
-        select = functools.partial(_selected, builder, "train", wanted)
-        parts[part] = Records(select, len(places), read)
-    test = ours[_labels_in_order(builder, "validation")]
-    select = functools.partial(_selected, builder, "validation", test)
-    parts["test"] = Records(select, int((test >= 0).sum()), read)
-    return Source(parts, class_names=names, image_shape=(crop, crop, 3))
+        parts[part] = records("train", wanted)
+    parts["test"] = records("validation", ours[_labels_in_order(builder, "validation")])
+    return parts
 
 
 def _selected(builder: Any, split: str, wanted: np.ndarray, seed: Optional[int]) -> tf.data.Dataset:

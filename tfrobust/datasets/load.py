@@ -17,6 +17,8 @@ from tfrobust.datasets.source import Arrays, Files, Source
 from tfrobust.files import PathLike
 from tfrobust.registries import DATASETS
 
+_SPLITS = ("train", "validation", "test")
+
 #: Images that the pixel statistics of a data set that is not in memory are measured on.
 _SAMPLE = 10_000
 
@@ -76,7 +78,7 @@ class Data:
         Raises:
             ValueError: The data set has no such split.
         """
-        validation.check_choice("split", name, ("train", "validation", "test"))
+        validation.check_choice("split", name, _SPLITS)
         found = getattr(self, name)
         if found is None:
             raise ValueError(
@@ -172,13 +174,7 @@ def load(
     (32, 32, 3)
     """
     make = DATASETS[name]
-    settings = PipelineOptions(
-        batch_size=batch_size,
-        cache=cache,
-        deterministic=deterministic,
-        on_error=on_error,
-        device=device,
-    )
+    settings = PipelineOptions(batch_size, None, cache, deterministic, on_error, device)
     validation.check_whole("seed", seed, 0, 2**31 - 1)
     takes = inspect.signature(make).parameters
     unknown = sorted(set(options) - set(takes))
@@ -200,19 +196,13 @@ def load(
         return source.parts[split].batches(classes, shuffled)
 
     return Data(
-        name=name,
-        train=batches("train"),
-        validation=batches("validation"),
-        test=batches("test"),
-        class_names=source.class_names,
-        image_shape=source.image_shape,
-        sizes={
-            split: len(source.parts[split])
-            for split in ("train", "validation", "test")
-            if split in source.parts
-        },
-        note=source.note,
-        chosen=source.chosen,
+        name,
+        *(batches(split) for split in _SPLITS),
+        source.class_names,
+        source.image_shape,
+        {split: len(source.parts[split]) for split in _SPLITS if split in source.parts},
+        source.note,
+        source.chosen,
     )
 
 

@@ -84,16 +84,15 @@ def imagenet_p(
         FileNotFoundError: A folder is missing or empty.
         ValueError: The videos are still MP4 files, or differ in their number of frames.
     """
-    name = _file_name(perturbation, difficulty)
-    classes = _class_folders(folder, name, wnids)
+    classes = imagenet_p_classes(folder, perturbation, difficulty, wnids)
     videos = [(video, label) for label, c in enumerate(classes) for video in _videos(c)]
     paths, owners = published.image_files([video for video, _ in videos])
     counts = np.bincount(owners)
     if np.any(counts != counts[0]):
         odd = int(np.argmax(counts != counts[0]))
         raise ValueError(
-            f"all sequences of {name} must have as many frames; {videos[0][0]} has {counts[0]}, "
-            f"{videos[odd][0]} has {counts[odd]}"
+            f"all sequences of {perturbation} must have as many frames; {videos[0][0]} has "
+            f"{counts[0]}, {videos[odd][0]} has {counts[odd]}"
         )
     labels = np.array([label for _, label in videos], "int32")
     read = published.same_size(paths[0])
@@ -104,19 +103,11 @@ def imagenet_p(
     return pipeline.from_frames(paths, labels, frame, int(counts[0]))
 
 
-def classes_and_shape(
-    folder: PathLike, perturbation: str, difficulty: int = 1
-) -> tuple[tuple[str, ...], tuple[int, int, int]]:
-    """WordNet names of the classes of ImageNet-P, and the shape of a frame."""
-    classes = _class_folders(folder, _file_name(perturbation, difficulty), None)
-    paths, _ = published.image_files(_videos(classes[0])[:1])
-    shape = tuple(image_decoding.decode(tf.io.read_file(paths[0])).shape)
-    return tuple(place.name for place in classes), shape
-
-
-def _class_folders(
-    folder: PathLike, name: str, wnids: Optional[Sequence[str]]
+def imagenet_p_classes(
+    folder: PathLike, perturbation: str, difficulty: int = 1, wnids: Optional[Sequence[str]] = None
 ) -> list[pathlib.Path]:
+    """The folder of each class that `imagenet_p` reads."""
+    name = _file_name(perturbation, difficulty)
     place = published.find_folder(folder, (name,), _GROUPS, ("ImageNet-P",))
     return published.class_folders(place, wnids, (1000, 200))
 

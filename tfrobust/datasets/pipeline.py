@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 import numpy as np
+import psutil
 import tensorflow as tf
 
 from tfrobust import validation
@@ -37,13 +38,13 @@ _LOOKED_AT = 32
 _ELEMENT_BYTES = 200
 
 #: Files that tell how much memory a container may have, and has.
-_CONTAINER_MEMORY = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
-)
+_CONTAINER_MEMORY = [
+    [f"/sys/fs/cgroup/{name}" for name in names]
+    for names in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    )
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,10 +213,7 @@ def from_files(
 
 
 def from_frames(
-    paths: Sequence[str],
-    labels: np.ndarray,
-    read: Read,
-    frames: int,
+    paths: Sequence[str], labels: np.ndarray, read: Read, frames: int
 ) -> tf.data.Dataset:
     """One sequence of frames after another with its label, from files, in their order.
 
@@ -272,13 +270,11 @@ def _gathered(images: np.ndarray, labels: np.ndarray, settings: PipelineOptions)
     with tf.device("/CPU:0"):  # not all onto the GPU
         image_rows, label_rows = tf.constant(images), tf.constant(labels)
     data = _shuffled(tf.data.Dataset.range(len(images)), len(images), settings)
-    return data.batch(settings.batch_size).map(
-        lambda indices: (
-            _to_float(tf.gather(image_rows, indices)),
-            tf.gather(label_rows, indices),
-        ),
-        num_parallel_calls=_CALLS,
-    )
+
+    def gather(indices):
+        return _to_float(tf.gather(image_rows, indices)), tf.gather(label_rows, indices)
+
+    return data.batch(settings.batch_size).map(gather, num_parallel_calls=_CALLS)
 
 
 def _place_in_file(array: np.ndarray) -> Optional[tuple[str, int]]:
@@ -341,9 +337,8 @@ def _batches(
         elements, count, read, shape, on_error=settings.on_error, batch_size=size
     )
     if keep is not False:
-        path = (
-            "" if keep is True else _cache_file(keep, [identity, count, shape, settings.on_error])
-        )
+        mark = [identity, count, shape, settings.on_error]
+        path = "" if keep is True else _cache_file(keep, mark)
         data = data.unbatch()
         if settings.on_error == "raise":
             data = data.apply(tf.data.experimental.assert_cardinality(count))
@@ -390,17 +385,10 @@ def _cache_file(path: Union[str, os.PathLike[str]], identity: list[Any]) -> str:
 
 
 def _free_memory() -> int:
-    """Bytes that are free now, on the machine and in its container; 0 where nothing tells."""
-    free = []
-    try:
-        lines = pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        sizes = dict(line.split(":") for line in lines)
-        free.append(1024 * int(sizes["MemAvailable"].split()[0]))
-    except (OSError, KeyError, ValueError):
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            free.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    """Bytes that are free now, on the machine and in its container."""
+    free = [psutil.virtual_memory().available]
     for limit, used in _CONTAINER_MEMORY:
         with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
             sizes_read = [int(pathlib.Path(path).read_text("ascii")) for path in (limit, used)]
             free.append(sizes_read[0] - sizes_read[1])
-    return max(min(free, default=0), 0)
+    return max(min(free), 0)

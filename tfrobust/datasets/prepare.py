@@ -5,27 +5,37 @@ from __future__ import annotations
 import pathlib
 import shutil
 import socket
+import sys
 import tarfile
-import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from typing import Optional
+import zlib
+from typing import Any, Optional
+
+import numpy as np
+from tqdm import tqdm
 
 from tfrobust import files
 from tfrobust.dataset_facts import CATALOG, Download
-from tfrobust.datasets import catalog
+from tfrobust.datasets import catalog, published
 from tfrobust.files import PathLike
 
-_BLOCK = 2**20
+#: Seconds without a byte after which a transfer has failed.
+_TIMEOUT = 30
+
+#: What reading an archive raises where it is cut off or damaged.
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def prepare(name: str, *, data_dir: Optional[PathLike] = None) -> pathlib.Path:
     """Downloads a data set, once, and puts it where `load` finds it.
 
-    Sets of TensorFlow Datasets are prepared by it; others are downloaded, compared with their
-    published MD5 where there is one, and unpacked. What is there already is left alone; a killed
-    download begins anew.
+    Sets of TensorFlow Datasets are prepared by it; others are downloaded, compared with the length
+    that the server announced and with their published MD5 where there is one, and unpacked. What is
+    there already is left alone, unless a `.npy` file of it is cut off: then the set is downloaded
+    again, and other files in its folder stay. A failed or killed download leaves nothing behind
+    that is taken for the data set; the next call starts anew.
 
     Args:
         name: One of `DATASETS`.
@@ -35,8 +45,9 @@ def prepare(name: str, *, data_dir: Optional[PathLike] = None) -> pathlib.Path:
         The folder with the data set.
 
     Raises:
-        ValueError: There is no such data set; a file has another MD5 than published.
-        ConnectionError: Downloading failed.
+        ValueError: There is no such data set; an archive holds links, devices or paths outside it.
+        ConnectionError: Downloading failed: no connection, an HTTP error, a transfer that broke
+            off, another MD5 than published, a damaged archive. It can be tried again.
         FileNotFoundError: It cannot be fetched, because its terms must be agreed to, or it is made
             by a script; the message says what to do by hand.
     """
@@ -45,10 +56,13 @@ def prepare(name: str, *, data_dir: Optional[PathLike] = None) -> pathlib.Path:
     place = catalog.own_folder(name, data_dir) if entry.folder else catalog.tfds_folder(data_dir)
     if name == "folder":
         raise FileNotFoundError(f"'folder' is a folder of your own: {catalog.how_to_get(name)}")
-    if present:
+    cut = _cut_off(place) if present and entry.downloads else []
+    if present and not cut:
         return place
     if entry.by_hand:
         raise FileNotFoundError(f"{name} cannot be fetched for you: {entry.by_hand} ({place})")
+    if cut:
+        print(f"tfrobust: {place} is fetched again: {cut[0]} is cut off", file=sys.stderr)
     for one in entry.prepared:
         _check_online(one, entry.source)
         _prepare_tfds(one, place)
@@ -73,12 +87,14 @@ def _check_online(name: str, url: str) -> None:
 
 def _prepare_tfds(name: str, data_dir: pathlib.Path) -> None:
     import tensorflow_datasets as tfds  # slow to import
+    from tensorflow_datasets.core.download import download_manager, extractor
 
+    broken = (download_manager.NonMatchingChecksumError, extractor.ExtractError)
     files.check_writable(data_dir)
     builder = tfds.builder(name, data_dir=data_dir)
     try:
         builder.download_and_prepare()
-    except (OSError, tfds.download.DownloadError) as error:
+    except (OSError, tfds.download.DownloadError, *broken) as error:
         raise ConnectionError(
             f"preparing {name} needs the network; TensorFlow Datasets failed: {error}"
         ) from error
@@ -88,41 +104,67 @@ def _download_all(name: str, downloads: tuple[Download, ...], place: pathlib.Pat
     files.check_writable(place)
     with files.replacing(place) as whole:
         scratch = whole.parent / "downloads"
-        scratch.mkdir()
+        unpacked = scratch / "unpacked"
+        unpacked.mkdir(parents=True)
         whole.mkdir()
         for download in downloads:
             fetched = scratch / download.url.rpartition("/")[2]
             _fetch(name, download, fetched)
             if download.unpack:
-                _unpack(fetched, scratch / "unpacked")
+                try:
+                    _unpack(fetched, unpacked)
+                except _DAMAGED as error:
+                    raise _failed(name, download.url, "this is no whole archive") from error
                 fetched.unlink()
             else:
                 shutil.move(fetched, whole / fetched.name)
-        if (scratch / "unpacked").is_dir():
-            _move_up(scratch / "unpacked", whole)
+        _move_up(unpacked, whole)
+        if cut := _cut_off(whole):
+            raise _failed(name, downloads[0].url, f"{cut[0]} is cut off")
+        if place.is_dir():  # other files in a folder that is replaced
+            for own in set(place.iterdir()) - {place / one.name for one in whole.iterdir()}:
+                shutil.move(own, whole / own.name)
 
 
 def _fetch(name: str, download: Download, path: pathlib.Path) -> None:
-    md5 = files.Digest("md5")
+    import pooch  # slow to import, as is requests
+    import requests
+
+    # pooch sets the total to the announced length; before that, it must count as true.
+    bar = tqdm(desc=path.name, total=1, unit="B", unit_scale=True, dynamic_ncols=True, disable=None)
+    # A server that compresses on the way would announce another length than that of the file.
+    get = pooch.HTTPDownloader(
+        progressbar=bar, chunk_size=2**20, timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"}
+    )
     try:
-        with urllib.request.urlopen(download.url) as answer, open(path, "wb") as stream:
-            while block := answer.read(_BLOCK):
-                md5.add(block)
-                stream.write(block)
-    except (urllib.error.URLError, OSError) as error:
-        raise ConnectionError(
-            f"downloading {name} from {download.url} failed: {getattr(error, 'reason', error)} "
-            "(without a network, fetch it on another machine: see `tfrobust datasets`)"
-        ) from error
-    if download.md5 is not None and md5.hex() != download.md5:
-        raise ValueError(
-            f"{download.url} must have the MD5 {download.md5}; it has {md5.hex()} (a broken "
-            "download?)"
-        )
+        with bar:
+            get(download.url, path, None)
+    except requests.RequestException as error:
+        raise _failed(name, download.url, _innermost(error)) from error
+    # Whether requests compares the length with the announced one depends on the version of urllib3.
+    size = path.stat().st_size
+    if size != (bar.total or size):
+        raise _failed(name, download.url, f"{size} of {bar.total} bytes arrived")
+    md5 = files.Digest("md5").add(path).hex() if download.md5 else None
+    if md5 != download.md5:
+        raise _failed(name, download.url, f"it must have the MD5 {download.md5}; it has {md5}")
+
+
+def _failed(name: str, url: str, why: object) -> ConnectionError:
+    return ConnectionError(
+        f"downloading {name} from {url} failed: {why}; nothing was kept, so try again (without a "
+        "network, fetch it on another machine: see `tfrobust datasets`)"
+    )
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What the network said: requests and urllib3 wrap it several times."""
+    within = [*error.args, getattr(error, "reason", None)]
+    causes = [one for one in within if isinstance(one, BaseException)]
+    return _innermost(causes[-1]) if causes else error
 
 
 def _unpack(archive: pathlib.Path, into: pathlib.Path) -> None:
-    into.mkdir(exist_ok=True)
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:  # never writes outside `into`
             zipped.extractall(into)
@@ -136,6 +178,11 @@ def _unpack(archive: pathlib.Path, into: pathlib.Path) -> None:
                     f"{archive.name} must hold plain files and folders; it holds {member.name!r}"
                 )
             tar.extract(member, into)
+        # A block of zeros ends an archive; `tarfile` takes any header that it cannot read for one.
+        stream: Any = tar.fileobj
+        stream.seek(tar.offset)
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("its end is missing")
 
 
 def _move_up(unpacked: pathlib.Path, whole: pathlib.Path) -> None:
@@ -144,3 +191,14 @@ def _move_up(unpacked: pathlib.Path, whole: pathlib.Path) -> None:
     top = inside[0] if len(inside) == 1 and inside[0].is_dir() else unpacked
     for one in top.iterdir():
         shutil.move(one, whole / one.name)
+
+
+def _cut_off(folder: pathlib.Path) -> list[str]:
+    """The `.npy` files in a folder that are not whole, as far as their headers tell."""
+    names = []
+    for path in sorted(folder.glob("*.npy")):
+        try:
+            np.lib.format.open_memmap(path, mode="r")
+        except published.NOT_WHOLE:
+            names.append(path.name)
+    return names

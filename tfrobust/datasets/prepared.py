@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrobust.dataset_facts import CATALOG
 from tfrobust.datasets import catalog
+from tfrobust.datasets.source import Arrays
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
 
@@ -18,7 +19,7 @@ JPEG_COPIES = "JPEG copies of the images: clean accuracy is lower than on the or
 
 def read(
     name: str, split: str, data_dir: Optional[PathLike] = None
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+) -> tuple[Arrays, tuple[str, ...]]:
     """One split of a prepared data set of TensorFlow Datasets, whole, in a fixed order.
 
     Args:
@@ -28,7 +29,7 @@ def read(
             `~/tensorflow_datasets`.
 
     Returns:
-        uint8 images [N, H, W, C], int32 labels [N], and class names.
+        uint8 images [N, H, W, C] with int32 labels [N], and class names.
 
     Raises:
         FileNotFoundError: It is not prepared there.
@@ -43,7 +44,7 @@ def read(
     data = elements(prepared, split).map(image, num_parallel_calls=tf.data.AUTOTUNE)
     batches = [(x.numpy(), y.numpy()) for x, y in data.batch(10_000)]
     images, labels = (np.concatenate(parts) for parts in zip(*batches))
-    return images, labels, tuple(prepared.info.features["label"].names)
+    return Arrays(images, labels), tuple(prepared.info.features["label"].names)
 
 
 def builder(name: str, data_dir: Optional[PathLike] = None) -> Any:
@@ -54,18 +55,8 @@ def builder(name: str, data_dir: Optional[PathLike] = None) -> Any:
 
 
 def elements(prepared: Any, split: str) -> tf.data.Dataset:
-    """(Contents of an image file, int32 label), one after the other in a fixed order.
-
-    Args:
-        prepared: What `builder` returned.
-        split: Name of the split.
-
-    Raises:
-        FileNotFoundError: The data set is not prepared.
-    """
-    return _examples(prepared, split).map(
-        lambda example: (example["image"], tf.cast(example["label"], tf.int32))
-    )
+    """As `with_names`, without the names and in a fixed order."""
+    return with_names(prepared, split).map(lambda name, contents, label: (contents, label))
 
 
 def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
@@ -79,36 +70,30 @@ def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data
     Raises:
         FileNotFoundError: The data set is not prepared.
     """
-    data = _examples(
-        prepared,
-        split,
-        add_tfds_id=True,
-        shuffle_seed=seed,
-        shuffle_reshuffle_each_iteration=seed is not None,
-    )
-    return data.map(
-        lambda example: (example["tfds_id"], example["image"], tf.cast(example["label"], tf.int32))
-    )
-
-
-def _examples(prepared: Any, split: str, **config: Any) -> tf.data.Dataset:
     import tensorflow_datasets as tfds
 
     try:
-        return prepared.as_dataset(
+        data = prepared.as_dataset(
             split=split,
-            shuffle_files=config.get("shuffle_seed") is not None,
+            shuffle_files=seed is not None,
             decoders=tfds.decode.PartialDecoding(
                 {name: prepared.info.features[name] for name in ("image", "label")},
                 decoders={"image": tfds.decode.SkipDecoding()},
             ),
-            read_config=tfds.ReadConfig(**config),
+            read_config=tfds.ReadConfig(
+                add_tfds_id=True,
+                shuffle_seed=seed,
+                shuffle_reshuffle_each_iteration=seed is not None,
+            ),
         )
     except AssertionError as error:  # what TensorFlow Datasets raises then
         name = prepared.info.full_name.rpartition("/")[0]  # without its version
         raise FileNotFoundError(
             f"{name} is not prepared in {prepared.data_path}; {_how_to_get(name)}"
         ) from error
+    return data.map(
+        lambda example: (example["tfds_id"], example["image"], tf.cast(example["label"], tf.int32))
+    )
 
 
 def is_jpeg(prepared: Any, split: str) -> bool:
@@ -118,10 +103,9 @@ def is_jpeg(prepared: Any, split: str) -> bool:
 
 
 def _how_to_get(name: str) -> str:
-    if name in CATALOG:
-        return catalog.how_to_get(name)
-    if name == "imagenet2012":
-        return catalog.how_to_get("imagenet")
+    for known, entry in CATALOG.items():
+        if name in entry.prepared:
+            return catalog.how_to_get(known)
     return (
         f"`tfds build {name}` downloads it; if it is elsewhere, name the folder of TensorFlow "
         "Datasets with data_dir (--data-dir) or the environment variable TFDS_DATA_DIR"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.dataset_facts import BY_TITLE
+from tfrobust.datasets.reading import Read
+from tfrobust.datasets.source import Files
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
 from tfrobust.registries import CORRUPTIONS
@@ -35,6 +37,9 @@ ALIASES = {
     "pixelation": "pixelate",
     "saturation": "saturate",
 }
+
+#: What opening a `.npy` file raises where it is cut off, or is none.
+NOT_WHOLE = (ValueError, OSError, SyntaxError)
 
 #: Endings of files with an image.
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".gif")
@@ -114,7 +119,7 @@ def open_array(path: pathlib.Path, dtype: Any, shape: str, sets: Sequence[str]) 
     """
     try:
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, SyntaxError) as error:
+    except NOT_WHOLE as error:
         raise ValueError(
             f"{path} must be a whole .npy file of plain numbers; reading it failed: {error} (a "
             f"broken download? get it again from {sources(sets)})"
@@ -210,6 +215,24 @@ def image_files(folders: Sequence[pathlib.Path]) -> tuple[list[str], np.ndarray]
     return paths, np.array(labels, "int32")
 
 
+def class_files(
+    folder: pathlib.Path,
+    wnids: Optional[Sequence[str]],
+    counts: Sequence[int] = (),
+    read: Optional[Read] = None,
+) -> Files:
+    """The images in the folder of each class: see `class_folders`.
+
+    Args:
+        folder: With one subfolder per class.
+        wnids: As for `class_folders`.
+        counts: As for `class_folders`.
+        read: Contents of a file to image; by default all must have the size of the first.
+    """
+    paths, labels = image_files(class_folders(folder, wnids, counts))
+    return Files(paths, labels, read or same_size(paths[0]))
+
+
 def is_image(path: pathlib.Path) -> bool:
     """Whether the name is that of an image: by its ending, and not hidden."""
     return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
@@ -225,7 +248,7 @@ def natural_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=key)
 
 
-def same_size(path: str) -> Callable[[tf.Tensor], tf.Tensor]:
+def same_size(path: str) -> Read:
     """A function from the contents of a file to its image, the size of which is that in `path`."""
     height, width = image_decoding.decode(tf.io.read_file(path)).shape[:2]
     exact = image_decoding.exact_size(height, width)

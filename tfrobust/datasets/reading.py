@@ -64,10 +64,7 @@ def read_batches(
     data = data.map(read_one, num_parallel_calls=CALLS, deterministic=True)
     data = data.ignore_errors(log_warning=True).batch(batch_size)
     zero = tf.constant(0, tf.int64)
-    if on_error == "raise":
-        data = data.scan((zero, ""), _none_missing(read, count))
-    else:
-        data = data.scan((zero, zero, zero, ""), _left_out(read, count))
+    data = data.scan((zero, zero, zero, "", ""), _notice_gaps(read, count, on_error))
     data = data.map(_raise).take_while(lambda images, labels: len(labels) > 0)
     if on_error == "raise":
         batches = -(-count // batch_size)
@@ -92,87 +89,54 @@ def _numbered(elements: tf.data.Dataset) -> tf.data.Dataset:
     return data.scan((tf.constant(0, tf.int64), ""), number).unbatch()
 
 
-def _gaps(expected: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many numbers are missing before each that is there, and where the first gap is."""
-    gaps = index - tf.concat([[expected], index[:-1] + 1], 0)
-    return gaps, tf.argmax(gaps > 0)
+def _notice_gaps(read: Read, count: int, on_error: str) -> Callable:
+    """A step of a scan of batches that notices missing numbers, and hands on what is wrong.
 
-
-def _without_end(
-    last: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """A batch without the end, which is no image; nothing is left where it stands alone."""
-    size = tf.size(last) - tf.cast(last[-1], tf.int32)
-    return images[:size], labels[:size]
-
-
-def _ended_early(last: tf.Tensor, index: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether `elements` gave too few, and a sentence about it."""
-    number = index[-1]
-    few = f"there must be {count} images; reading failed (see the log for why), or ended, after "
-    return last[-1] & (number < count), few + tf.strings.as_string(number)
-
-
-def _none_missing(read: Read, count: int) -> Callable:
-    """A step of a scan of batches that says what is wrong once a number is missing.
-
-    It does not raise: `_raise` does. The state of a scan stays what it was when a step fails, and
-    the next steps, which are made ahead, would ask Python again; when a program ends meanwhile, it
-    waits for them for ever.
+    With "raise" it says which image is the first that is missing; with "skip" it counts them, and
+    warns at the end. It does not raise: `_raise` does. The state of a scan stays what it was when a
+    step fails, and the next steps, which are made ahead, would ask Python again; when a program
+    ends meanwhile, it waits for them for ever.
     """
 
-    def complain(end, before):
-        return f"{_what_failed(read, end, before)} (with on_error='skip' it is left out)".encode()
-
-    def check(state, element):
-        expected, said = state
-        index, before, last, images, labels = element
-        gaps, first = _gaps(expected, index)
-        ended, few = _ended_early(last, index, count)
-        said = tf.cond(
-            (said == "") & tf.reduce_any(gaps > 0),
-            lambda: tf.numpy_function(complain, [index[first], before[first]], tf.string),
-            lambda: tf.where((said == "") & ended, few, said),
-        )
-        said = tf.ensure_shape(said, [])
-        return (index[-1] + 1, said), (said, *_without_end(last, images, labels))
-
-    return check
-
-
-def _left_out(read: Read, count: int) -> Callable:
-    """A step of a scan of batches that counts what is missing, and warns at the end."""
-
-    def warn(missing, end, before):
+    def report(missing, end, before):
+        what = _what_failed(read, end, before)
+        if on_error == "raise":
+            return f"{what} (with on_error='skip' it is left out)".encode()
         warnings.warn(
             f"{missing} of {count} images are left out, because they cannot be read, such as this: "
-            f"{_what_failed(read, end, before)}",
+            f"{what}",
             RuntimeWarning,
             stacklevel=1,
         )
-        return missing
+        return b""
 
-    def check(state, element):
-        expected, missing, number, example = state
+    def step(state, element):
+        expected, missing, end, example, said = state
         index, before, last, images, labels = element
-        gaps, first = _gaps(expected, index)
+        # How many numbers are missing before each that is there, and where the first gap is.
+        gaps = index - tf.concat([[expected], index[:-1] + 1], 0)
+        first = tf.argmax(gaps > 0)
         new = (missing == 0) & (gaps[first] > 0)
-        number = tf.where(new, index[first], number)
+        end = tf.where(new, index[first], end)
         example = tf.where(new, before[first], example)
         missing += tf.reduce_sum(gaps)
         told = tf.cond(
-            last[-1] & (missing > 0),
-            lambda: tf.numpy_function(warn, [missing, number, example], tf.int64),
-            lambda: missing,
+            new if on_error == "raise" else last[-1] & (missing > 0),
+            lambda: tf.numpy_function(report, [missing, end, example], tf.string),
+            lambda: "",
         )
-        # Not images are damaged then, but what they are read from.
-        ended, few = _ended_early(last, index, count)
-        with tf.control_dependencies([told]):
-            said = tf.where(ended, few, "")
-        state = (index[-1] + 1, missing, number, example)
-        return state, (said, *_without_end(last, images, labels))
+        # Not an image is damaged then, but what the images are read from.
+        few = (
+            f"there must be {count} images; reading failed (see the log for why), or ended, after "
+        )
+        few = few + tf.strings.as_string(index[-1])
+        told = tf.where((told == "") & last[-1] & (index[-1] < count), few, told)
+        said = tf.ensure_shape(tf.where(said == "", told, said), [])
+        size = tf.size(last) - tf.cast(last[-1], tf.int32)  # without the end, which is no image
+        state = (index[-1] + 1, missing, end, example, said)
+        return state, (said, images[:size], labels[:size])
 
-    return check
+    return step
 
 
 def _raise(said: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

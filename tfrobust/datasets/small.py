@@ -4,32 +4,12 @@ from __future__ import annotations
 
 from typing import Optional
 
-from tfrobust.datasets import prepared, splitting
-from tfrobust.datasets.source import Arrays, Source
+from tfrobust.dataset_facts import CIFAR_10_CLASSES, CIFAR_100_CLASSES
+from tfrobust.datasets import prepared
+from tfrobust.datasets.source import Source
 from tfrobust.files import PathLike
 
 _VALIDATION = 0.1
-
-# fmt: off
-CIFAR_10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)
-
-CIFAR_100_CLASSES = (
-    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
-    "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
-    "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup",
-    "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house",
-    "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man",
-    "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid",
-    "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy",
-    "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal",
-    "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar",
-    "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor",
-    "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman",
-    "worm",
-)
-# fmt: on
 
 
 def cifar10(data_dir: Optional[PathLike] = None) -> Source:
@@ -80,17 +60,13 @@ def mnist(data_dir: Optional[PathLike] = None) -> Source:
 def _in_memory(
     name: str, data_dir: Optional[PathLike], names: Optional[tuple[str, ...]] = None
 ) -> Source:
-    images, labels, own_names = prepared.read(name, "train", data_dir)
-    test_images, test_labels, _ = prepared.read(name, "test", data_dir)
-    train, validation = splitting.split_off(labels, _VALIDATION)
+    train, own_names = prepared.read(name, "train", data_dir)
+    test, _ = prepared.read(name, "test", data_dir)
+    train, validation = train.split(_VALIDATION)
     copies = prepared.is_jpeg(prepared.builder(name, data_dir), "test")
     return Source(
-        {
-            "train": Arrays(images[train], labels[train]),
-            "validation": Arrays(images[validation], labels[validation]),
-            "test": Arrays(test_images, test_labels),
-        },
+        {"train": train, "validation": validation, "test": test},
         class_names=names or own_names,
-        image_shape=(images.shape[1], images.shape[2], images.shape[3]),
+        image_shape=test.images.shape[1:],
         note=prepared.JPEG_COPIES if copies else "",
     )

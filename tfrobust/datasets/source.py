@@ -14,8 +14,26 @@ from tfrobust.datasets import pipeline, splitting
 Shape = tuple[int, int, int]
 
 
+class _Labelled:
+    """Images whose labels are known: `at` of a subclass takes those at some places."""
+
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self: Any, count: int) -> Any:
+        """A stratified sample of `count` images, always the same ones."""
+        return self.at(splitting.pick_stratified(self.labels, count))
+
+    def split(self: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:
+        """The images in two stratified parts, `fraction` of them in the second."""
+        first, second = splitting.split_off(self.labels, fraction, seed)
+        return self.at(first), self.at(second)
+
+
 @dataclasses.dataclass(frozen=True)
-class Arrays:
+class Arrays(_Labelled):
     """Images that are decoded already.
 
     Args:
@@ -26,12 +44,7 @@ class Arrays:
     images: np.ndarray
     labels: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, count: int) -> Arrays:
-        """So many of the images, of each class its share, always the same ones."""
-        places = splitting.pick_stratified(self.labels, count)
+    def at(self, places: np.ndarray) -> Arrays:
         return Arrays(self.images[places], self.labels[places])
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
@@ -40,7 +53,7 @@ class Arrays:
 
 
 @dataclasses.dataclass(frozen=True)
-class Files:
+class Files(_Labelled):
     """Images in files of their own.
 
     Args:
@@ -53,14 +66,8 @@ class Files:
     labels: np.ndarray
     read: Callable[[tf.Tensor], tf.Tensor]
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, count: int) -> Files:
-        """So many of the images, of each class its share, always the same ones."""
-        places = splitting.pick_stratified(self.labels, count)
-        paths = [self.paths[place] for place in places]
-        return Files(paths, self.labels[places], self.read)
+    def at(self, places: np.ndarray) -> Files:
+        return Files([self.paths[place] for place in places], self.labels[places], self.read)
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""

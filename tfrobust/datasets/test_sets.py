@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.dataset_facts import CIFAR_10_CLASSES, CIFAR_100_CLASSES
 from tfrobust.datasets import catalog, corrupted, natural, perturbed
-from tfrobust.datasets.small import CIFAR_10_CLASSES, CIFAR_100_CLASSES
 from tfrobust.datasets.source import Arrays, Files, Given, Source
 from tfrobust.files import PathLike
 
@@ -163,9 +163,10 @@ def imagenet_p(
     """
     place = catalog.find_own_folder("imagenet_p", data_dir)
     sequences = perturbed.imagenet_p(place, perturbation, difficulty=difficulty)
-    names, shape = perturbed.classes_and_shape(place, perturbation, difficulty)
-    count = int(sequences.cardinality())
-    return Source({"test": Given(sequences.batch, count)}, class_names=names, image_shape=shape)
+    classes = perturbed.imagenet_p_classes(place, perturbation, difficulty)
+    part = Given(sequences.batch, int(sequences.cardinality()))
+    shape = tuple(sequences.element_spec[0].shape[1:])
+    return Source({"test": part}, tuple(one.name for one in classes), shape)
 
 
 def imagenet_r(
@@ -205,7 +206,8 @@ def imagenet_a(
 
 
 def _cifar(arrays: tuple[np.ndarray, np.ndarray], names: tuple[str, ...]) -> Source:
-    return Source({"test": Arrays(*arrays)}, class_names=names, image_shape=(32, 32, 3))
+    images, labels = arrays
+    return Source({"test": Arrays(images, labels)}, names, (32, 32, 3))
 
 
 def _corrupted_files(
@@ -220,15 +222,11 @@ def _corrupted_files(
 def _files(files: Files, image_shape: tuple[int, int, int]) -> Source:
     # Paths are sorted by class, so that this keeps the order of the labels.
     names = tuple(dict.fromkeys(pathlib.PurePath(path).parent.name for path in files.paths))
-    return Source({"test": files}, class_names=names, image_shape=image_shape)
+    return Source({"test": files}, names, image_shape)
 
 
 def _cifar_sequences(
-    name: str,
-    data_dir: Optional[PathLike],
-    perturbation: str,
-    difficulty: int,
-    names: tuple[str, ...],
+    name: str, data_dir: Optional[PathLike], perturbation: str, difficulty: int, names: Any
 ) -> Source:
     place = catalog.find_own_folder(name, data_dir)
     frames = perturbed.cifar_p(place, perturbation, difficulty=difficulty)
@@ -238,12 +236,11 @@ def _cifar_sequences(
             return frames[start : start + batch_size].astype("float32") / 255
 
         def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            images = tf.ensure_shape(
-                tf.numpy_function(read, [start], tf.float32), [None, *frames.shape[1:]]
-            )
+            images = tf.numpy_function(read, [start], tf.float32)
+            images = tf.ensure_shape(images, [None, *frames.shape[1:]])
             first = tf.cast(start, tf.int32)
             return images, tf.range(first, first + tf.shape(images)[0])
 
         return tf.data.Dataset.range(0, len(frames), batch_size).map(batch).prefetch(1)
 
-    return Source({"test": Given(batches, len(frames))}, class_names=names, image_shape=(32, 32, 3))
+    return Source({"test": Given(batches, len(frames))}, names, (32, 32, 3))

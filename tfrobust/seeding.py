@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.random_generators import use_saved_generators
+
 
 def seed_everything(seed: int) -> None:
     """Makes what follows in this process repeat: seeds, and operations without races.
@@ -16,6 +18,4 @@ def seed_everything(seed: int) -> None:
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    if keras.__version__.startswith("2."):
-        # Layers made from now on draw from generators whose state a checkpoint can hold.
-        keras.backend.experimental.enable_tf_random_generator()
+    use_saved_generators()

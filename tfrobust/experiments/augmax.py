@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfrobust import datasets, evaluation, reports, rows
 from tfrobust.attacks import FAT, PGD, AugMaxAttack, Spatial
 from tfrobust.augment import AugMix
+from tfrobust.compat.layers import every_layer
 from tfrobust.evaluation import Evaluator, attacked, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments.experiment import (
@@ -248,8 +249,7 @@ class Statistics(_Corrupted):
 
 def _variances(run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
     """σ̄² of both routes of each dual norm, and their means; empty for a net without dual norms."""
-    duals = [x for x in model._flatten_layers() if isinstance(x, DualBatchNormalization)]
-    duals = list({id(dual): dual for dual in duals}.values())
+    duals = [x for x in every_layer(model) if isinstance(x, DualBatchNormalization)]
     found = {f"norm {i}": mean_batch_variance(dual) for i, dual in enumerate(duals)}
     if found:
         found["all"] = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tfrobust.compat.layers import operations
 from tfrobust.layers.output_hooks import input_hook, output_hook
 
 
@@ -25,8 +26,7 @@ def relu_layers(net: keras.Model) -> list[Any]:
         The layers, each once, in the order of the net.
     """
     found = []
-    # `operations` also holds the functions of a Keras 3 net; a Keras 2 net has them as layers.
-    for layer in getattr(net, "operations", None) or net.layers:
+    for layer in operations(net):
         if hasattr(layer, "layers"):
             found += relu_layers(layer)
         elif _ends_in_relu(layer):

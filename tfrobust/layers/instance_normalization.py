@@ -7,6 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.variables import WITHOUT_AUTOCAST
 from tfrobust.layers.norm_bases import AffineNorm
 
 
@@ -51,8 +52,6 @@ class InstanceNormalization(AffineNorm):
                 f"channels] or the like; received input shape {tuple(input_shape)}"
             )
         # As in Keras' batch norm, float32 also where the net computes in 16 bits.
-        keras_2 = keras.__version__.startswith("2.")
-        as_they_are = {"experimental_autocast" if keras_2 else "autocast": False}
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
@@ -60,7 +59,7 @@ class InstanceNormalization(AffineNorm):
                 shape=(channels,),
                 initializer="ones",
                 regularizer=self.gamma_regularizer,
-                **as_they_are,
+                **WITHOUT_AUTOCAST,
             )
         if self.center:
             self.beta = self.add_weight(
@@ -68,7 +67,7 @@ class InstanceNormalization(AffineNorm):
                 shape=(channels,),
                 initializer="zeros",
                 regularizer=self.beta_regularizer,
-                **as_they_are,
+                **WITHOUT_AUTOCAST,
             )
         super().build(input_shape)
 

@@ -59,18 +59,7 @@ class Seeded(keras.layers.Layer):
 
 
 def counter(layer: keras.layers.Layer, name: str) -> Any:
-    """A whole number that is saved with the layer and may be changed inside a replica.
-
-    "Only the first replica" keeps the copies of a mirrored variable equal: each replica asks for
-    the same change, and it is made once.
-    """
-    keras_2 = keras.__version__.startswith("2.")
-    aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_2 else "only_first_replica"
+    """A whole number that is saved with the layer; each replica changes its copy, all alike."""
     return layer.add_weight(
-        name=name,
-        shape=(),
-        dtype="int64",
-        initializer="zeros",
-        trainable=False,
-        aggregation=aggregation,
+        name=name, shape=(), dtype="int64", initializer="zeros", trainable=False
     )

@@ -11,6 +11,7 @@ from typing import Callable
 import tensorflow as tf
 
 from tfrobust import validation
+from tfrobust.compat.graphs import one_operation
 
 #: From the bytes of a file to its image, or from image to image.
 Change = Callable[[tf.Tensor], tf.Tensor]
@@ -246,7 +247,7 @@ def _of_contents(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
         )
         return _resample(image, geometry)
 
-    long_way = _aside(lambda contents: _of_image(geometry_of)(decode(contents)))
+    long_way = one_operation(lambda contents: _of_image(geometry_of)(decode(contents)))
 
     def change(contents):
         # A file that is cut off below the window would pass, so its end is looked for. Some have
@@ -268,7 +269,7 @@ def _resample(image: tf.Tensor, geometry: _Geometry) -> tf.Tensor:
             image[top : top + height, left : left + width], [height, width, channels]
         )
 
-    @_aside
+    @one_operation
     def resize(image, scale, first, corner):
         # One axis after the other, each as a row of few long pixels: on those the operation is
         # several times faster than on many of three numbers.
@@ -283,14 +284,6 @@ def _resample(image: tf.Tensor, geometry: _Geometry) -> tf.Tensor:
 
     parts = image, geometry.scale, geometry.first, geometry.corner
     return tf.cond(geometry.same, cut, lambda: resize(*parts))
-
-
-def _aside(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """A function that stays one operation in the graph.
-
-    The operations of a branch that is not taken are visited all the same, one by one.
-    """
-    return tf.function(function, experimental_attributes={"_noinline": True})
 
 
 def _scaled(row: tf.Tensor, length: int, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:

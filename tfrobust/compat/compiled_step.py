@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.stack import KERAS_2
+
 
 class CompiledStep(keras.Model):
     """What `compile(jit_compile=True)` means: the net, forth and back, is compiled by XLA.
@@ -59,8 +61,7 @@ class CompiledStep(keras.Model):
         if not self._jit_compile or tf.executing_eagerly():
             return function
         # Keras 2 converts Python's `if` and `while` in the layers that it calls, Keras 3 does not.
-        keras_2 = keras.__version__.startswith("2.")
-        return tf.function(function, jit_compile=True, autograph=keras_2)
+        return tf.function(function, jit_compile=True, autograph=KERAS_2)
 
     def _resolve_auto_jit_compile(self) -> bool:
         # What Keras 3 does where `compile` does not say; Keras 2 does the same. XLA makes these

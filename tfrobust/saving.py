@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
-import zipfile
 
 import keras
 
 from tfrobust import augment, files, methods  # noqa: F401  (registers their classes with Keras)
+from tfrobust.compat.model_files import check_generation
 
 
 def save_model(model: keras.Model, path: files.PathLike) -> None:
@@ -47,20 +46,5 @@ def load_model(path: files.PathLike) -> keras.Model:
         raise FileNotFoundError(f"no model file at {os.fspath(path)!r}; expected a .keras file")
     if pathlib.Path(path).suffix != ".keras":
         raise ValueError(f"a model file must end in .keras; received {os.fspath(path)!r}")
-    _check_keras_version(path)
+    check_generation(path)
     return keras.models.load_model(path, safe_mode=True)
-
-
-def _check_keras_version(path: files.PathLike) -> None:
-    # Keras 3 cannot read the functional models of Keras 2 files, nor the other way round, and says
-    # so with the whole configuration of the model.
-    try:
-        with zipfile.ZipFile(path) as archive:
-            saved = str(json.loads(archive.read("metadata.json"))["keras_version"])
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)} is not a .keras file: {error}") from error
-    if saved.split(".")[0] != keras.__version__.split(".")[0]:
-        raise ValueError(
-            f"{os.fspath(path)} was saved with Keras {saved} and cannot be read by Keras "
-            f"{keras.__version__}; load it where it was made, or serve its SavedModel"
-        )

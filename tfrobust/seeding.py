@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.random_generators import use_saved_generators
+
 
 def seed_everything(seed: int) -> None:
     """Seeds every generator and enables deterministic operations in this process.
@@ -17,6 +19,4 @@ def seed_everything(seed: int) -> None:
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    if keras.__version__.startswith("2."):
-        # Layers created from now on use generators whose state can be checkpointed.
-        keras.backend.experimental.enable_tf_random_generator()
+    use_saved_generators()

@@ -40,7 +40,7 @@ GROUPS = [
     "tests/tuning",
     "tests/serving tests/callbacks tests/saving",
     "tests/corruptions",
-    "tests/attacks tests/layers",
+    "tests/attacks tests/layers tests/compat",
 ]
 #: The slow tests are others, and other groups of them take long.
 SLOW_GROUPS = [

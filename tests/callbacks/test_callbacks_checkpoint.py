@@ -1,6 +1,5 @@
 """A training that is cut off and taken up again ends as the undisturbed one."""
 
-import importlib
 import os
 import pathlib
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from tfrobust import augment, methods
 from tfrobust.callbacks import AlternateAugmentations, Checkpoint, LossWeightSchedule, RestoreBest
+from tfrobust.compat.epochs import iterators_an_epoch
 from tfrobust.datasets import pipeline
 from tfrobust.evaluation import RobustnessMonitor
 
@@ -181,13 +181,12 @@ def test_full_disk(tmp_path, images, labels, monkeypatch):
 def test_restored_inside_the_scope_of_a_strategy(tmp_path, images, labels):
     """Where the question how many iterators make an epoch would be asked of several devices."""
     _trained(tmp_path, images, labels)
-    module = importlib.import_module("tfrobust.callbacks.checkpoint")
-    module._iterators_an_epoch.cache_clear()
+    iterators_an_epoch.cache_clear()
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model, checkpoint = _small(tmp_path)
         assert checkpoint.restore(model, _data(images, labels)) == 3
-    assert module._iterators_an_epoch() == (1 if keras.__version__.startswith("2.") else 2)
+    assert iterators_an_epoch() == (1 if keras.__version__.startswith("2.") else 2)
 
 
 def test_another_model(tmp_path, images, labels):

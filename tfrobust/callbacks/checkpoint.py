@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import functools
 import json
 import pathlib
 import re
@@ -18,6 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import files, validation
+from tfrobust.compat.epochs import iterators_an_epoch
+from tfrobust.compat.optimizers import optimizer_variables
+from tfrobust.compat.random_generators import generator_states
 
 #: What cannot be read is damaged: a file that was cut off, changed or is something else.
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
@@ -118,7 +120,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.history = state["history"]
             if isinstance(data, tf.data.Dataset):
                 with futures.ThreadPoolExecutor(1) as outside:  # of a strategy's scope
-                    each = outside.submit(_iterators_an_epoch).result()
+                    each = outside.submit(iterators_an_epoch).result()
                 for _ in range(state["epochs"] * each):
                     iter(data)  # each draws an order
             return int(state["epochs"])
@@ -180,33 +182,6 @@ class Checkpoint(keras.callbacks.Callback):
             callback.set_state({**own, **{k[len(start) :]: arrays.pop(k) for k in theirs}})
 
 
-class _FirstSeen(keras.Model):
-    """Tells the first number of each batch; nothing is trained."""
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        return {"seen": data[0][0]}
-
-
-@functools.cache
-def _iterators_an_epoch() -> int:
-    """How many iterators of a data set `fit` makes an epoch: it differs among Keras' versions.
-
-    Each iterator draws the next order of a data set that is shuffled anew in each epoch, whether it
-    is read or not. So a shuffled one is given to `fit`, and what comes is looked up.
-    """
-    count = 10_000  # so many that the first number tells one order from another
-    data = tf.data.Dataset.range(count).shuffle(count, seed=0).batch(count)
-    orders = [next(iter(data))[0].numpy() for _ in range(8)]
-    data = tf.data.Dataset.range(count).shuffle(count, seed=0).batch(count)
-    data = data.map(lambda numbers: (numbers, numbers))
-    model = _FirstSeen()
-    model.built = True
-    model.compile()
-    seen = model.fit(data, epochs=2, verbose=0, shuffle=False).history["seen"]
-    first, second = (orders.index(number) for number in seen)
-    return second - first
-
-
 def _variables(model: keras.Model) -> dict[str, Any]:
     """All variables of a training, by their place: names count on in one process."""
     optimizer = getattr(model, "optimizer", None)
@@ -217,29 +192,9 @@ def _variables(model: keras.Model) -> dict[str, Any]:
         )
     if not getattr(optimizer, "built", False):  # in Keras 2 it can be built again
         optimizer.build(model.trainable_variables)
-    states = list(optimizer.variables)
-    rate = getattr(optimizer, "_learning_rate", None)
-    if _is_variable(rate):  # Keras 2 does not count it among them
-        states.append(rate)
-    if hasattr(optimizer, "dynamic_counter"):  # nor what its mixed precision scales by
-        states += [v for v in (optimizer.loss_scale, optimizer.dynamic_counter) if _is_variable(v)]
-    groups = {"model": model.variables, "optimizer": states, "random": _generators(model)}
+    states, random = optimizer_variables(optimizer), generator_states(model)
+    groups = {"model": model.variables, "optimizer": states, "random": random}
     return {f"{name}_{i}": v for name, group in groups.items() for i, v in enumerate(group)}
-
-
-def _generators(model: keras.Model) -> list[Any]:
-    """States of the generators of Keras 2's layers; Keras 3 counts them among the variables."""
-    states = []
-    for layer in getattr(model, "submodules", ()):
-        made = getattr(layer, "_random_generator", None)
-        generator = getattr(made, "_generator", None)
-        if isinstance(generator, tf.random.Generator):
-            states.append(generator.state)
-    return states
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, tf.Variable)
 
 
 def _read(variable: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ import keras
 
 from tfrobust import datasets, rows
 from tfrobust.attacks import FAT, PGD, AugMaxAttack, Spatial
+from tfrobust.compat.layers import every_layer
 from tfrobust.evaluation import Evaluator, attacked
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments.embeddings import figure_1
@@ -154,8 +155,7 @@ class Cifar100(Cifar10):
 class _WithVariances(_AugMax):
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
         """σ̄² of both routes of each dual norm, and their means; none without dual norms."""
-        layers = {id(x): x for x in model._flatten_layers()}.values()
-        duals = [layer for layer in layers if isinstance(layer, DualBatchNormalization)]
+        duals = [x for x in every_layer(model) if isinstance(x, DualBatchNormalization)]
         found = {f"norm {i}": mean_batch_variance(dual) for i, dual in enumerate(duals)}
         if found:
             found["all"] = {

@@ -7,6 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.layers import every_layer
 from tfrobust.layers.norm_bases import MovingNorm
 from tfrobust.layers.route import ROUTES, current_route
 
@@ -91,8 +92,7 @@ def mean_batch_variance(net: keras.layers.Layer) -> dict[str, float]:
     >>> mean_batch_variance(net)
     {'clean': 1.0, 'auxiliary': 1.0}
     """
-    duals = [x for x in net._flatten_layers() if isinstance(x, DualBatchNormalization)]
-    duals = list({id(dual): dual for dual in duals}.values())
+    duals = [x for x in every_layer(net) if isinstance(x, DualBatchNormalization)]
     if not duals:
         raise ValueError(
             f"{net.name} has no dual norms; build it with norm='dubn' or 'dubin', or convert it "

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tfrobust.compat.layers import operations
 from tfrobust.layers.output_hooks import input_hook, output_hook
 
 
@@ -25,8 +26,7 @@ def relu_layers(net: keras.Model) -> list[Any]:
         The layers, without duplicates, in the order of the net.
     """
     found = []
-    # In Keras 3 `operations` includes functions in the net; in Keras 2 they are layers.
-    for layer in getattr(net, "operations", None) or net.layers:
+    for layer in operations(net):
         if hasattr(layer, "layers"):
             found += relu_layers(layer)
         elif _ends_in_relu(layer):

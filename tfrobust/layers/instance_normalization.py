@@ -7,6 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.variables import WITHOUT_AUTOCAST
 from tfrobust.layers.norm_bases import AffineNorm
 
 
@@ -49,9 +50,7 @@ class InstanceNormalization(AffineNorm):
                 f"{self.name} normalises over pixels, so its input must be [batch, height, width, "
                 f"channels] or the like; received input shape {tuple(input_shape)}"
             )
-        # As in Keras' batch norm, weights stay float32 in mixed precision.
-        keras_2 = keras.__version__.startswith("2.")
-        no_autocast = {"experimental_autocast" if keras_2 else "autocast": False}
+        # As in Keras' batch norm, float32 also where the net computes in 16 bits.
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
@@ -59,7 +58,7 @@ class InstanceNormalization(AffineNorm):
                 shape=(channels,),
                 initializer="ones",
                 regularizer=self.gamma_regularizer,
-                **no_autocast,
+                **WITHOUT_AUTOCAST,
             )
         if self.center:
             self.beta = self.add_weight(
@@ -67,7 +66,7 @@ class InstanceNormalization(AffineNorm):
                 shape=(channels,),
                 initializer="zeros",
                 regularizer=self.beta_regularizer,
-                **no_autocast,
+                **WITHOUT_AUTOCAST,
             )
         super().build(input_shape)
 

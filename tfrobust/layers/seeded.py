@@ -59,18 +59,7 @@ class Seeded(keras.layers.Layer):
 
 
 def counter(layer: keras.layers.Layer, name: str) -> Any:
-    """Creates an integer variable that is saved with the layer and can be changed in a replica.
-
-    The aggregation "only first replica" keeps the copies of a mirrored variable equal: every
-    replica requests the same change, which is made once.
-    """
-    keras_2 = keras.__version__.startswith("2.")
-    aggregation = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_2 else "only_first_replica"
+    """A whole number that is saved with the layer; each replica changes its copy, all alike."""
     return layer.add_weight(
-        name=name,
-        shape=(),
-        dtype="int64",
-        initializer="zeros",
-        trainable=False,
-        aggregation=aggregation,
+        name=name, shape=(), dtype="int64", initializer="zeros", trainable=False
     )

@@ -12,10 +12,11 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.combine import parts
+from tfrobust.compat import optimizers
+from tfrobust.compat.compiled_step import CompiledStep
+from tfrobust.compat.distribution import DistributedModel
 from tfrobust.losses import classification
 from tfrobust.methods import nan_guard
-from tfrobust.methods.compiled_step import CompiledStep
-from tfrobust.methods.distribution import DistributedModel
 from tfrobust.methods.validation import (
     check_alternation,
     check_batch_size,
@@ -193,7 +194,8 @@ class RobustModel(CompiledStep, DistributedModel):
         # Gradients do not depend on the loss's value, so they must wait for the check explicitly.
         with tf.control_dependencies(nan_guard.checks_of(terms, step)):
             gradients = [g if g is None else tf.identity(g) for g in gradients]
-        self._apply(gradients)
+        gradients = optimizers.unscaled_gradients(self.optimizer, gradients)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
         self._loss_mean.update_state(losses)
         for name, values in terms.items():
             self._term_means[name].update_state(values)
@@ -259,7 +261,7 @@ class RobustModel(CompiledStep, DistributedModel):
             )
             replicas = self.distribute_strategy.num_replicas_in_sync
             loss = tf.reduce_sum(per_image) / batch
-            scaled = self._scale_loss(loss + regularisation / replicas)
+            scaled = optimizers.scaled_loss(self.optimizer, loss + regularisation / replicas)
         gradients = tape.gradient(scaled, self.trainable_variables)
         return logits, terms, per_image + regularisation, gradients
 
@@ -278,17 +280,6 @@ class RobustModel(CompiledStep, DistributedModel):
                 "probabilities (leave the loss out, or give from_logits=True)"
             )
         return loss
-
-    def _scale_loss(self, loss: tf.Tensor) -> tf.Tensor:
-        # For mixed float16, Keras 3 optimizers scale the loss themselves; Keras 2 wraps them.
-        for name in ("scale_loss", "get_scaled_loss"):
-            if hasattr(self.optimizer, name):
-                loss = getattr(self.optimizer, name)(loss)
-        return loss
-
-    def _apply(self, gradients: list[Any]) -> None:
-        unscale = getattr(self.optimizer, "get_unscaled_gradients", lambda value: value)
-        self.optimizer.apply_gradients(zip(unscale(gradients), self.trainable_variables))
 
 
 def _global_batch_size(images: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.augmix import AugMix
+from tfrobust.compat.layers import every_layer
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 from tfrobust.layers.route import route
 from tfrobust.losses import consistency
@@ -129,8 +130,8 @@ class RoutedModel(RobustModel):
 
 
 def has_dual_norms(net: keras.Model) -> bool:
-    """Whether a net has dual norms, including nested models and layers."""
-    return any(isinstance(layer, DualBatchNormalization) for layer in net._flatten_layers())
+    """Whether there is a dual norm in a net, in nested models and layers too."""
+    return any(isinstance(layer, DualBatchNormalization) for layer in every_layer(net))
 
 
 def _augmix_like(attack: Attack, seed: int) -> AugMix:

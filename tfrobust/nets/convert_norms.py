@@ -8,6 +8,7 @@ from typing import Any, Union
 import keras
 
 from tfrobust import validation
+from tfrobust.compat.layers import every_layer
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 from tfrobust.layers.half_instance_norm import HalfInstanceNorm
 from tfrobust.layers.norms import NORMS, norm_class
@@ -119,7 +120,7 @@ def _batch_norms(net: Any) -> list[Any]:
             found.update((id(inner), inner) for inner in _batch_norms(layer))
         elif isinstance(layer, BatchNorm):
             found[id(layer)] = layer
-        elif any(isinstance(inner, BatchNorm) for inner in layer._flatten_layers()):
+        elif any(isinstance(inner, BatchNorm) for inner in every_layer(layer)):
             raise ValueError(
                 "BatchNormalization can be replaced where it is a layer of a functional or "
                 f"Sequential model; {layer.name!r} ({type(layer).__name__}) holds one inside"

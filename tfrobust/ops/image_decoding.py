@@ -11,6 +11,7 @@ from typing import Callable
 import tensorflow as tf
 
 from tfrobust import validation
+from tfrobust.compat.graphs import one_operation
 
 #: A function from the bytes of a file to an image, or from image to image.
 Change = Callable[[tf.Tensor], tf.Tensor]
@@ -249,7 +250,7 @@ def _transform_contents(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change
         )
         return _resample(image, geometry)
 
-    decode_fully = _noinline(lambda contents: _transform_image(geometry_of)(decode(contents)))
+    decode_fully = one_operation(lambda contents: _transform_image(geometry_of)(decode(contents)))
 
     def change(contents):
         # A file truncated below the window would decode, so check for the end marker. Some files
@@ -271,7 +272,7 @@ def _resample(image: tf.Tensor, geometry: _Geometry) -> tf.Tensor:
             image[top : top + height, left : left + width], [height, width, channels]
         )
 
-    @_noinline
+    @one_operation
     def resize(image, scale, first, corner):
         # One axis at a time, each as a row of few pixels with many channels: that is several times
         # faster than many pixels with three channels.
@@ -286,14 +287,6 @@ def _resample(image: tf.Tensor, geometry: _Geometry) -> tf.Tensor:
 
     parts = image, geometry.scale, geometry.first, geometry.corner
     return tf.cond(geometry.same, cut, lambda: resize(*parts))
-
-
-def _noinline(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """Keeps a function a single operation in the graph.
-
-    Otherwise the executor visits each operation even of a branch that is not taken.
-    """
-    return tf.function(function, experimental_attributes={"_noinline": True})
 
 
 def _resize_row(row: tf.Tensor, length: int, scale: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import files, validation
+from tfrobust.compat.graphs import frozen_without_xla
 from tfrobust.serving.exported_file import (
     ExportedFile,
     Pairs,
@@ -23,8 +24,6 @@ from tfrobust.serving.plain_net import PlainNet
 
 #: What tf2onnx was tried with; below 13 its int32 indices and sums get in the way.
 OPSETS = (13, 18)
-
-_COMPILED = "_XlaMustCompile"
 
 
 def export_onnx(
@@ -111,11 +110,15 @@ def _runtime() -> Optional[Any]:
 
 
 def _convert(tf2onnx: Any, net: PlainNet, opset: int) -> bytes:
+    function = frozen_without_xla(net.concrete)
+
+    @tf.function(input_signature=net.signature)
+    def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {net.output: function(images)}
+
     try:
         # Not from_keras, which reads attributes that models of Keras 3 do not have.
-        proto, _ = tf2onnx.from_function(
-            _without_compiled_parts(net), input_signature=net.signature, opset=opset
-        )
+        proto, _ = tf2onnx.from_function(call, input_signature=net.signature, opset=opset)
     except Exception as error:
         raise RuntimeError(f"tf2onnx cannot convert this net: {error}") from error
     onnx = importlib.import_module("onnx")  # tf2onnx needs it as well
@@ -128,29 +131,6 @@ def _convert(tf2onnx: Any, net: PlainNet, opset: int) -> bytes:
     onnx.checker.check_model(proto)
     content: bytes = proto.SerializeToString()
     return content
-
-
-def _without_compiled_parts(net: PlainNet) -> Any:
-    """The same function, without the mark of parts for XLA, which tf2onnx does not look into.
-
-    Keras marks grouped convolutions so.
-    """
-    # Not in TensorFlow's public interface; tf2onnx takes it from there as well.
-    constants = importlib.import_module("tensorflow.python.framework.convert_to_constants")
-    frozen = constants.convert_variables_to_constants_v2(net.concrete)
-    definition = frozen.graph.as_graph_def()
-    functions = definition.library.function
-    for nodes in (definition.node, functions, *(function.node_def for function in functions)):
-        for node in nodes:
-            if _COMPILED in node.attr:
-                del node.attr[_COMPILED]
-
-    @tf.function(input_signature=net.signature)
-    def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        given, names = {frozen.inputs[0].name: images}, [frozen.outputs[0].name]
-        return {net.output: tf.graph_util.import_graph_def(definition, given, names, name="")[0]}
-
-    return call
 
 
 def _runner(onnxruntime: Any, content: bytes, output: str) -> Callable[[np.ndarray], np.ndarray]:

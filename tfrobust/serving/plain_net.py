@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.layers import every_layer
+from tfrobust.compat.variables import plain_variables
 from tfrobust.layers.outputs import final_activation
 from tfrobust.layers.route import route
 
@@ -38,8 +40,7 @@ class PlainNet(tf.Module):
         if float32 and _is_mixed(net):
             net = _in_float32(net)
         self.output = "probabilities" if final_activation(net) == "softmax" else "logits"
-        # The plain TensorFlow variables: Keras' own objects would be saved as well.
-        self.weights = [v if isinstance(v, tf.Variable) else v.value for v in net.variables]
+        self.weights = plain_variables(net.variables)
         self.signature = [tf.TensorSpec([None, *self.image_shape], tf.float32, name="images")]
 
         @tf.function(input_signature=self.signature)
@@ -63,8 +64,7 @@ def _shape(net: Any, what: str, names: tuple[str, ...]) -> tuple[Any, ...]:
 
 def _is_mixed(net: Any) -> bool:
     """Whether a layer computes in a shorter type than float32."""
-    layers = net._flatten_layers()
-    return any(layer.compute_dtype in ("float16", "bfloat16") for layer in layers)
+    return any(layer.compute_dtype in ("float16", "bfloat16") for layer in every_layer(net))
 
 
 def _in_float32(net: Any) -> Any:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust.compat.variables import plain_variables
 from tfrobust.layers.output_hooks import input_hook, output_hook
 from tfrobust.layers.outputs import final_activation
 from tfrobust.serving.batch_decoder import batch_decoder
@@ -34,8 +35,7 @@ class Server(tf.Module):
         resize: Optional[int],
     ):
         super().__init__()
-        # The plain TensorFlow variables: Keras' own objects would want Keras at load time.
-        self.weights = [v if isinstance(v, tf.Variable) else v.value for v in net.variables]
+        self.weights = plain_variables(net.variables)
         is_logits = final_activation(net) != "softmax"
 
         def outputs(images: tf.Tensor) -> Outputs:

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.stack import KERAS_2
+
 
 class DistributedModel(keras.Model):
     """A model whose `fit` and `evaluate` work under any strategy as on one device.
@@ -22,7 +24,7 @@ class DistributedModel(keras.Model):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        if hasattr(self, "distribute_reduction_method"):  # Keras 2
+        if KERAS_2:
             self.distribute_reduction_method = "first"
 
     def reported(self, logs: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +38,7 @@ class DistributedModel(keras.Model):
         """
         strategy = self.distribute_strategy
         several = getattr(strategy.extended, "_in_multi_worker_mode", lambda: False)
-        if hasattr(self, "distribute_reduction_method") or not several():
+        if KERAS_2 or not several():
             return logs
         return {name: tf.reshape(value, [1]) for name, value in logs.items()}
 

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfrobust.compat.stack import KERAS_2
+
 
 class CompiledStep(keras.Model):
     """Base class in which `jit_compile=True` compiles only the forward and backward pass.
@@ -59,9 +61,8 @@ class CompiledStep(keras.Model):
         """
         if not self._jit_compile or tf.executing_eagerly():
             return function
-        # Keras 2 applies AutoGraph to the layers that it calls, Keras 3 does not.
-        keras_2 = keras.__version__.startswith("2.")
-        return tf.function(function, jit_compile=True, autograph=keras_2)
+        # Keras 2 converts Python's `if` and `while` in the layers that it calls, Keras 3 does not.
+        return tf.function(function, jit_compile=True, autograph=KERAS_2)
 
     def _resolve_auto_jit_compile(self) -> bool:
         # Keras 3 calls this if `compile` does not specify `jit_compile`; Keras 2 defaults to False.

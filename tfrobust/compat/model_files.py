@@ -1,0 +1,35 @@
+"""Model files of the other generation of Keras."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+
+import keras
+
+from tfrobust import files
+
+
+def check_generation(path: files.PathLike) -> None:
+    """Checks that a `.keras` file is of the installed generation of Keras.
+
+    Keras 3 cannot read the functional models of Keras 2 files, nor the other way round, and without
+    this says so with the whole configuration of the model.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: It is not a `.keras` file, or one of another major version of Keras.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            saved = str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)} is not a .keras file: {error}") from error
+    if saved.split(".")[0] != keras.__version__.split(".")[0]:
+        raise ValueError(
+            f"{os.fspath(path)} was saved with Keras {saved} and cannot be read by Keras "
+            f"{keras.__version__}; load it where it was made, or serve its SavedModel"
+        )

@@ -13,34 +13,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfrobust.reports.boundaries import decision_boundaries
     from tfrobust.reports.curves import strength_curves
-    from tfrobust.reports.differences import differences_table
     from tfrobust.reports.embeddings import embedding_panels
-    from tfrobust.reports.evaluation_tables import (
-        attacks_table,
-        corruptions_table,
-        summary_table,
-        sweep_table,
-    )
     from tfrobust.reports.figures import accuracy_over_epochs, augmentation_grid
     from tfrobust.reports.flips import flip_bars
     from tfrobust.reports.heat_maps import accuracy_heat_map
-    from tfrobust.reports.html import write_report
     from tfrobust.reports.image_logger import ImageLogger
     from tfrobust.reports.picture_pairs import maps_figure, worst_examples
     from tfrobust.reports.reliability import reliability_diagram
+    from tfrobust.reports.report import write_report
     from tfrobust.reports.table_files import write_tables
-    from tfrobust.reports.tables import robustness_table, standard_error, strengths_table
+    from tfrobust.reports.tables import (
+        attacks_table,
+        corruptions_table,
+        differences_table,
+        robustness_table,
+        standard_error,
+        strengths_table,
+        summary_table,
+        sweep_table,
+    )
     from tfrobust.reports.trials import trials_figure, trials_table
 
 _MODULES = {
     "ImageLogger": "image_logger",
     "accuracy_heat_map": "heat_maps",
     "accuracy_over_epochs": "figures",
-    "attacks_table": "evaluation_tables",
+    "attacks_table": "tables",
     "augmentation_grid": "figures",
-    "corruptions_table": "evaluation_tables",
+    "corruptions_table": "tables",
     "decision_boundaries": "boundaries",
-    "differences_table": "differences",
+    "differences_table": "tables",
     "embedding_panels": "embeddings",
     "flip_bars": "flips",
     "maps_figure": "picture_pairs",
@@ -49,40 +51,16 @@ _MODULES = {
     "standard_error": "tables",
     "strength_curves": "curves",
     "strengths_table": "tables",
-    "summary_table": "evaluation_tables",
-    "sweep_table": "evaluation_tables",
+    "summary_table": "tables",
+    "sweep_table": "tables",
     "trials_figure": "trials",
     "trials_table": "trials",
     "worst_examples": "picture_pairs",
-    "write_report": "html",
+    "write_report": "report",
     "write_tables": "table_files",
 }
 
-__all__ = [
-    "ImageLogger",
-    "accuracy_heat_map",
-    "accuracy_over_epochs",
-    "attacks_table",
-    "augmentation_grid",
-    "corruptions_table",
-    "decision_boundaries",
-    "differences_table",
-    "embedding_panels",
-    "flip_bars",
-    "maps_figure",
-    "reliability_diagram",
-    "robustness_table",
-    "standard_error",
-    "strength_curves",
-    "strengths_table",
-    "summary_table",
-    "sweep_table",
-    "trials_figure",
-    "trials_table",
-    "worst_examples",
-    "write_report",
-    "write_tables",
-]
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

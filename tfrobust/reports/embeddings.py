@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfrobust.reports.figures import COLOURS, LOOK
+from tfrobust.reports.figures import COLOURS, styled
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 
 
+@styled
 def embedding_panels(
     points: Mapping[str, np.ndarray],
     labels: np.ndarray,
@@ -46,30 +46,23 @@ def embedding_panels(
                 f"points must be [N, 2] for N labels; received {np.shape(coordinates)} for "
                 f"{name!r} and {len(labels)} labels"
             )
-    with matplotlib.style.context(LOOK):
-        figure = Figure(figsize=(2.7 * len(points), 3.3), layout="constrained")
-        panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, (name, coordinates) in zip(panels, points.items()):
-            for i, class_name in enumerate(class_names):
-                selected = labels == i
-                axes.scatter(
-                    coordinates[selected, 0],
-                    coordinates[selected, 1],
-                    s=12,
-                    marker=_MARKERS[i % len(_MARKERS)],
-                    facecolors="none" if i % 2 else COLOURS[i % len(COLOURS)],
-                    edgecolors=COLOURS[i % len(COLOURS)],
-                    linewidths=0.7,
-                    label=class_name,
-                )
-            axes.set_title(name, parse_math=False)
-            axes.set_xlabel("first coordinate")
-        panels[0].set_ylabel("second coordinate")
-        figure.suptitle(title, fontsize=11)
-        figure.legend(
-            *panels[0].get_legend_handles_labels(),
-            loc="outside lower center",
-            ncols=max(len(class_names), 1),
-            frameon=False,
-        )
+    figure = Figure(figsize=(2.7 * len(points), 3.3))
+    figure.suptitle(title)
+    panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (name, coordinates) in zip(panels, points.items()):
+        for i, class_name in enumerate(class_names):
+            colour = COLOURS[i % len(COLOURS)]
+            axes.scatter(
+                *np.asarray(coordinates)[labels == i].T,
+                s=12,
+                marker=_MARKERS[i % len(_MARKERS)],
+                facecolors="none" if i % 2 else colour,
+                edgecolors=colour,
+                linewidths=0.7,
+                label=class_name,
+            )
+        axes.set(title=name, xlabel="first coordinate")
+    panels[0].set_ylabel("second coordinate")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=max(len(class_names), 1))
     return figure

@@ -34,33 +34,28 @@ if TYPE_CHECKING:
     )
     from tfrobust.reports.trials import trials_figure, trials_table
 
-_MODULES = {
-    "ImageLogger": "image_logger",
-    "accuracy_heat_map": "heat_maps",
-    "accuracy_over_epochs": "figures",
-    "attacks_table": "tables",
-    "augmentation_grid": "figures",
-    "corruptions_table": "tables",
-    "decision_boundaries": "boundaries",
-    "differences_table": "tables",
-    "embedding_panels": "embeddings",
-    "flip_bars": "flips",
-    "maps_figure": "picture_pairs",
-    "reliability_diagram": "reliability",
-    "robustness_table": "tables",
-    "standard_error": "tables",
-    "strength_curves": "curves",
-    "strengths_table": "tables",
-    "summary_table": "tables",
-    "sweep_table": "tables",
-    "trials_figure": "trials",
-    "trials_table": "trials",
-    "worst_examples": "picture_pairs",
-    "write_report": "report",
-    "write_tables": "table_files",
+#: Module to its public names.
+_NAMES = {
+    "boundaries": ("decision_boundaries",),
+    "curves": ("strength_curves",),
+    "embeddings": ("embedding_panels",),
+    "figures": ("accuracy_over_epochs", "augmentation_grid"),
+    "flips": ("flip_bars",),
+    "heat_maps": ("accuracy_heat_map",),
+    "image_logger": ("ImageLogger",),
+    "picture_pairs": ("maps_figure", "worst_examples"),
+    "reliability": ("reliability_diagram",),
+    "report": ("write_report",),
+    "table_files": ("write_tables",),
+    "tables": (
+        *("attacks_table", "corruptions_table", "differences_table", "robustness_table"),
+        *("standard_error", "strengths_table", "summary_table", "sweep_table"),
+    ),
+    "trials": ("trials_figure", "trials_table"),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = list(_MODULES)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

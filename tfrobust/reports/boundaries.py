@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from tfrobust.reports.figures import styled
+from tfrobust.reports.figures import legend_below, styled
 
 # From white to a blue on which black markers are still visible; lightness decreases monotonically.
 _SHADES = LinearSegmentedColormap.from_list("shades", ["white", "#56A3D0"])
@@ -64,7 +64,7 @@ def decision_boundaries(
     _check(probabilities, points, labels, limits, titles)
     columns = min(columns, len(titles))
     lines = -(-len(titles) // columns)
-    figure = Figure(figsize=(2.5 * columns + 0.9, 2.45 * lines + 0.9))
+    figure = Figure(figsize=(2.5 * columns + 0.9, 2.45 * lines + 0.7))
     figure.suptitle(title)
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes in panels[len(titles) :]:
@@ -79,8 +79,7 @@ def decision_boundaries(
             style = {"marker": marker, "facecolor": fill, "edgecolor": "black", "linewidth": 0.5}
             axes.scatter(*points[labels == label].T, s=11, label=classes[label], **style)
         axes.label_outer()
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    legend_below(figure, 2)
     bar = figure.colorbar(image, ax=list(panels), shrink=0.7, aspect=30)
     bar.set_label(f"Probability of {classes[1]}")
     return figure

@@ -15,7 +15,6 @@ from tfrobust.reports.figures import (
     HATCHES,
     MARKERS,
     legend_below,
-    legend_columns,
     legend_label,
     open_up,
     styled,
@@ -68,9 +67,7 @@ def strength_curves(
         raise ValueError(f"needs accuracies at strengths of {corruption!r}; the rows have none")
     results = collect(rows, mixed_protocols=mixed_protocols)
     bands = {"all models": results.models} if band is True else dict(band or {})
-    columns = 1 if bands else legend_columns(results.models)
-    entries = -(-(2 * len(bands) or len(results.models)) // columns)
-    figure = Figure(figsize=(4.4, 3.1 + 0.19 * entries))
+    figure = Figure(figsize=(4.4, 3.1))
     name = shown_name(corruption)
     axes = figure.add_subplot(title=name if title is None else title, ylabel="Accuracy (%)")
     if unit is None:
@@ -83,7 +80,7 @@ def strength_curves(
         _draw_lines(axes, results, corruption)
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -2), min(high, 102))
-    legend_below(figure, columns, results.notes)
+    legend_below(figure, 1 if bands else None, results.notes)
     return figure
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfrobust.reports.figures import COLOURS, styled
+from tfrobust.reports.figures import COLOURS, legend_below, styled
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 
@@ -46,7 +46,7 @@ def embedding_panels(
                 f"points must be [N, 2] for N labels; received {np.shape(coordinates)} for "
                 f"{name!r} and {len(labels)} labels"
             )
-    figure = Figure(figsize=(2.7 * len(points), 3.3))
+    figure = Figure(figsize=(2.7 * len(points), 3.1))
     figure.suptitle(title)
     panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (name, coordinates) in zip(panels, points.items()):
@@ -63,6 +63,5 @@ def embedding_panels(
             )
         axes.set(title=name, xlabel="first coordinate")
     panels[0].set_ylabel("second coordinate")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=max(len(class_names), 1))
+    legend_below(figure, max(len(class_names), 1))
     return figure

@@ -81,34 +81,24 @@ def _measured(dataset: str, rows: list[Row], mixed: bool) -> dict[str, Any]:
     swept = _swept(accuracies)
     # Augmentations at a single strength; those at several are shown as curves.
     single = [r for r in accuracies if r.corruption not in (*CORRUPTIONS, *ATTACKS, *swept)]
-    options = {"mixed_protocols": mixed}
-    summary = corruptions = augmentations = attacks = None
-    if any(map(tables.in_summary, rows)):
-        summary = tables.summary_table(rows, **options)
-    if names & set(CORRUPTIONS):
-        corruptions = tables.corruptions_table(rows, **options)
-    if any(row.corruption != CLEAN for row in single):
-        augmentations = tables.robustness_table(single, **options)
-    if names & set(ATTACKS):
-        attacks = tables.attacks_table(rows, **options)
-    return {
-        "dataset": dataset,
-        "summary": summary,
-        "lead": summary and _lead_text(dataset, rows, summary),
-        "corruptions": corruptions,
-        "heat_maps": list(_heat_maps(accuracies, corruptions)) if corruptions else [],
-        "augmentations": augmentations,
-        "sweeps": [
-            {
-                "name": shown_name(name),
-                "table": tables.sweep_table(rows, name, **options),
-                "picture": _curves(rows, name, mixed),
-            }
-            for name in swept
-        ],
-        "flips": list(_flips(rows, mixed)),
-        "attacks": attacks,
+    wanted: dict[str, tuple[Any, list[Row], bool]] = {
+        "summary": (tables.summary_table, rows, any(map(tables.in_summary, rows))),
+        "corruptions": (tables.corruptions_table, rows, bool(names & set(CORRUPTIONS))),
+        "augmentations": (
+            tables.robustness_table,
+            single,
+            any(r.corruption != CLEAN for r in single),
+        ),
+        "attacks": (tables.attacks_table, rows, bool(names & set(ATTACKS))),
     }
+    found: dict[str, Any] = {
+        name: make(some, mixed_protocols=mixed) if there else None
+        for name, (make, some, there) in wanted.items()
+    }
+    found["lead"] = found["summary"] and _lead_text(dataset, rows, found["summary"])
+    found["heat_maps"] = list(_heat_maps(accuracies, found["corruptions"]))
+    found["sweeps"] = [_sweep(rows, name, mixed) for name in swept]
+    return {**found, "dataset": dataset, "flips": list(_flips(rows, mixed))}
 
 
 def _swept(accuracies: list[Row]) -> list[str]:
@@ -150,7 +140,7 @@ def _lead_text(dataset: str, rows: list[Row], table: Table) -> str:
     return text
 
 
-def _heat_maps(accuracies: list[Row], table: Table) -> Iterator[_Image]:
+def _heat_maps(accuracies: list[Row], table: Any) -> Iterator[_Image]:
     corrupted = (row for row in accuracies if row.corruption in CORRUPTIONS)
     for model in dict.fromkeys(row.model for row in corrupted):
         j = table.columns.index(model)
@@ -159,9 +149,12 @@ def _heat_maps(accuracies: list[Row], table: Table) -> Iterator[_Image]:
         yield figures.as_image(accuracy_heat_map(accuracies, model=model), "png", alt)
 
 
-def _curves(rows: list[Row], name: str, mixed: bool) -> _Image:
+def _sweep(rows: list[Row], name: str, mixed: bool) -> dict[str, Any]:
     alt = f"Accuracy under {name} at rising strength; the numbers are in the table below."
-    return figures.as_image(strength_curves(rows, name, mixed_protocols=mixed), "svg+xml", alt)
+    figure = strength_curves(rows, name, mixed_protocols=mixed)
+    table = tables.sweep_table(rows, name, mixed_protocols=mixed)
+    picture = figures.as_image(figure, "svg+xml", alt)
+    return {"name": shown_name(name), "table": table, "picture": picture}
 
 
 def _reliability(record: Mapping[str, Any]) -> _Image:

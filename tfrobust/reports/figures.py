@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -165,17 +166,18 @@ def show_picture(axes: Axes, picture: np.ndarray) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def legend_columns(labels: Sequence[str]) -> int:
-    """How many legend entries fit beside each other."""
-    return 1 if max(map(len, labels)) > 18 else 2
-
-
-def legend_below(figure: Figure, columns: int, notes: Sequence[str]) -> None:
-    """Adds a legend below a figure, headed by notes on differing protocols."""
+def legend_below(
+    figure: Figure, columns: int | None = None, notes: Sequence[str] = (), **style: Any
+) -> None:
+    """Adds the legend of the first plot below a figure, headed by notes on differing protocols."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if columns is None:
+        columns = 1 if max(map(len, labels), default=0) > 18 else 2
     text = "\n".join(textwrap.fill(note, 75) for note in notes)
-    figure.set_figheight(figure.get_figheight() + 0.13 * len(text.splitlines()))
-    where = {"loc": "outside lower center", "ncols": columns, "handlelength": 4}
-    figure.legend(title=text, title_fontsize=7, **where)
+    height = 0.13 * len(text.splitlines()) + 0.19 * math.ceil(len(labels) / columns)
+    figure.set_figheight(figure.get_figheight() + height)
+    style = {"title": text or None, "title_fontsize": 7, **style}
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **style)
 
 
 def legend_label(text: str) -> str:

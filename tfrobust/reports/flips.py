@@ -12,7 +12,6 @@ from tfrobust.reports.figures import (
     COLOURS,
     HATCHES,
     legend_below,
-    legend_columns,
     legend_label,
     open_up,
     styled,
@@ -59,9 +58,9 @@ def flip_bars(
         for key, label in corruption_labels(rows).items()
     }
     models, factor = results.models, 100 if metric == "flip_probability" else 1
-    columns, thickness = legend_columns(models), 0.8 / len(models)
-    height = 1.1 + 0.2 * -(-len(models) // columns) + len(labels) * (0.12 + 0.13 * len(models))
-    figure = Figure(figsize=(4.4, max(height, 2.2)))
+    thickness = 0.8 / len(models)
+    height = 1.1 + len(labels) * (0.12 + 0.13 * len(models))
+    figure = Figure(figsize=(4.4, max(height, 2.0)))
     axes = figure.add_subplot(title=title)
     open_up(axes)
     for j, model in enumerate(models):
@@ -86,5 +85,5 @@ def flip_bars(
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    legend_below(figure, columns, results.notes)
+    legend_below(figure, notes=results.notes)
     return figure

@@ -122,21 +122,10 @@ def protocol_table(rows: Iterable[Row]) -> Table:
 
 def sentences(rows: Sequence[Row]) -> Iterator[str]:
     """Caveats for comparing the results with others."""
-    for metric, (divided, plain) in DIVIDED.items():
+    for metric in DIVIDED:
         selected = [row for row in rows if row.metric == metric]
         for name in dict.fromkeys((row.protocol or {}).get("baseline") for row in selected):
-            if name is None:
-                yield f"The rows do not say by what baseline {divided} was divided."
-            elif name == NO_BASELINE:
-                yield (
-                    f"{plain} is not normalised: nothing is divided by a baseline, and the number "
-                    f"cannot be compared with a published {divided}."
-                )
-            else:
-                yield (
-                    f"{divided} is normalised: the numbers of each corruption are divided by those "
-                    f"of {shown(name)}, and 100 is as bad as {shown(name)}."
-                )
+            yield baseline_note(metric, name)
     if any(row.metric == "accuracy" for row in rows):
         yield "Accuracies and calibration errors are not normalised: they are plain fractions."
     corrupted = [row for row in rows if row.corruption in CORRUPTIONS and row.metric == "accuracy"]
@@ -154,6 +143,19 @@ def sentences(rows: Sequence[Row]) -> Iterator[str]:
     unknown = ", ".join(dict.fromkeys(row.model for row in rows if row.protocol is None))
     if unknown:
         yield f"Some or all rows have no protocol, so how they were measured is unknown: {unknown}."
+
+
+def baseline_note(metric: str, baseline: Any) -> str:
+    """Says what a metric of `DIVIDED` was divided by."""
+    divided, plain = DIVIDED[metric]
+    if baseline is None:
+        return f"The rows do not say by what {divided} was divided."
+    if baseline == NO_BASELINE:
+        return (
+            f"{plain} is a plain mean in percent: it is not divided by a baseline, and cannot be "
+            f"compared with published numbers of {divided}."
+        )
+    return f"{divided} is divided by the numbers of {shown(baseline)}; 100 is as bad as those."
 
 
 def shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from tfrobust.registries import (
     HELD_OUT_CORRUPTIONS,
     TEST_CORRUPTIONS,
 )
-from tfrobust.reports.protocols import DIVIDED, NO_BASELINE
+from tfrobust.reports.protocols import DIVIDED, NO_BASELINE, baseline_note
 from tfrobust.reports.results import (
     ATTACKS,
     FRACTIONS,
@@ -321,16 +321,15 @@ _Lines = Iterator[tuple[Line, str]]
 def _accuracies(results: Results) -> _Lines:
     yield Line("Clean accuracy (%) ↑", _percent(results.line(CLEAN, None))), ""
     names = {"test": "all 15 × 5", **{name: name for name in CORRUPTION_GROUPS}}
-    names["without_noise"] = "without noise"
     note = "Robust accuracy is the mean over 15 corruptions at 5 severities, or over a group."
-    for corruption, name in names.items():
+    for corruption, name in {**names, "without_noise": "without noise"}.items():
         values = _percent(results.line(corruption, None, "robust_accuracy"))
         yield Line(f"Robust accuracy, {name} (%) ↑", values), note
 
 
 def _corruption_errors(results: Results) -> _Lines:
-    for metric in ("mean_corruption_error", "relative_mean_corruption_error"):
-        yield from _divided(results, metric, "test")
+    yield from _divided(results, "mean_corruption_error", "test")
+    yield from _divided(results, "relative_mean_corruption_error", "test")
 
 
 def _flips(results: Results) -> _Lines:
@@ -349,19 +348,10 @@ def _divided(results: Results, metric: str, corruption: str) -> _Lines:
             baseline = (row.protocol or {}).get("baseline")
             found.setdefault(baseline, [math.nan] * len(results.models))[j] = row.value
     for baseline, values in found.items():
+        label = f"{divided} ({'baseline not stated' if baseline is None else f'{baseline} = 100'})"
         if baseline == NO_BASELINE:
-            label = f"{plain} (%, plain mean, not normalised) ↓"
-            note = (
-                f"{plain} is a plain mean in percent: it is not divided by a baseline, and cannot "
-                f"be compared with published numbers of {divided}."
-            )
-        elif baseline is None:
-            label = f"{divided} (baseline not stated) ↓"
-            note = f"The rows do not say by what {divided} was divided."
-        else:
-            label = f"{divided} ({baseline} = 100) ↓"
-            note = f"{divided} is divided by the numbers of {baseline}; 100 is as bad as those."
-        yield Line(label, values, False), note
+            label = f"{plain} (%, plain mean, not normalised)"
+        yield Line(f"{label} ↓", values, False), baseline_note(metric, baseline)
 
 
 def _calibration(results: Results) -> _Lines:

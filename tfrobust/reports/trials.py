@@ -10,8 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from tfrobust.reports.figures import open_up, styled
+from tfrobust.reports.figures import legend_below, open_up, styled
 from tfrobust.reports.table import Table
+
+_Record = Mapping[str, Any]
 
 SCORE = "score"
 _KEYS = ("number", "values", "status", "epochs")
@@ -23,9 +25,10 @@ _LOOKS = {
     "clean_accuracy": ("Clean", "#000000", "o", "--"),
     "robust_accuracy": ("Robust", "#0072B2", "s", "-"),
 }
+_RING = {"marker": "o", "markersize": 11, "markerfacecolor": "none"}
 
 
-def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any]) -> Table:
+def trials_table(records: Iterable[_Record], about: _Record) -> Table:
     """The trials of a search, best first.
 
     Args:
@@ -80,7 +83,7 @@ def trials_table(records: Iterable[Mapping[str, Any]], about: Mapping[str, Any])
     return Table.from_records("Trial", columns, lines, best=best, notes=tuple(notes))
 
 
-def _note(record: Mapping[str, Any], first: bool) -> str:
+def _note(record: _Record, first: bool) -> str:
     if record["status"] != "completed":
         return f"{record['status']}: {record.get('message') or 'unknown'}"
     notes = ["best"] * first + ["below the floor"] * (record.get("keeps_floor") is False)
@@ -88,9 +91,7 @@ def _note(record: Mapping[str, Any], first: bool) -> str:
 
 
 @styled
-def trials_figure(
-    records: Iterable[Mapping[str, Any]], about: Mapping[str, Any], *, title: str = ""
-) -> Figure:
+def trials_figure(records: Iterable[_Record], about: _Record, *, title: str = "") -> Figure:
     """Clean and robust accuracy of all trials against each hyper-parameter.
 
     Args:
@@ -113,7 +114,7 @@ def trials_figure(
     scales = {one["name"]: one.get("scale", "linear") for one in about.get("space", ())}
     columns = min(len(names), _COLUMNS)
     lines = -(-len(names) // columns)
-    figure = Figure(figsize=(4.8 if columns == 1 else 3.1 * columns, 2.7 * lines + 0.9))
+    figure = Figure(figsize=(4.8 if columns == 1 else 3.1 * columns, 2.7 * lines + 0.7))
     figure.suptitle(title)
     grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for axes in grid[:, 0]:
@@ -121,7 +122,7 @@ def trials_figure(
     for axes in grid.flat[len(names) :]:
         axes.set_axis_off()
     for axes, name in zip(grid.flat, names):
-        _draw(axes, found, name, about.get("clean_floor"), joined=len(names) == 1)
+        _draw(axes, found, name, about.get("clean_floor"), len(names) == 1)
         axes.set_xlabel(name)
         if scales.get(name) == "log":
             axes.set_xscale("log")
@@ -130,47 +131,34 @@ def trials_figure(
         ticks = sorted({record["values"][name] for record in found})
         if len(ticks) <= _TICKS:
             axes.set_xticks(ticks, [f"{value:.3g}" for value in ticks])
-    handles, texts = grid[0, 0].get_legend_handles_labels()
-    entries = 3 if columns == 1 else len(texts)
-    figure.legend(handles, texts, loc="outside lower center", ncols=entries, fontsize=8)
+    legend_below(figure, 3 if columns == 1 else 6, fontsize=8)
     return figure
 
 
 def _draw(
-    axes: Axes,
-    found: Sequence[Mapping[str, Any]],
-    name: str,
-    floor: float | None,
-    *,
-    joined: bool,
+    axes: Axes, found: Sequence[_Record], name: str, floor: float | None, joined: bool
 ) -> None:
     open_up(axes)
     shown = sorted(found, key=lambda record: record["values"][name])
     below = [record for record in shown if record.get("keeps_floor") is False]
     for key, (label, colour, marker, line) in _LOOKS.items():
-        hollow, ring = f"{label}, below the floor" if below else None, "Best trial"
-        if key == "clean_accuracy":
-            hollow = ring = None  # one entry in the legend is enough
-        layers: list[tuple[Sequence[Mapping[str, Any]], dict[str, Any]]] = [
-            (shown, {"linestyle": line if joined else "none", "linewidth": 1, "label": label}),
-            (below, {"markerfacecolor": "white", "label": hollow}),
-            (
-                found[:1],
-                {"marker": "o", "markersize": 11, "markerfacecolor": "none", "label": ring},
-            ),
-        ]
-        for records, style in layers:
+        first = key == "clean_accuracy"  # one entry in the legend is enough
+        hollow = f"{label}, below the floor" if below and not first else None
+        for records, style in (
+            (shown, {"marker": marker, "linestyle": line if joined else "none", "label": label}),
+            (below, {"marker": marker, "markerfacecolor": "white", "label": hollow}),
+            (found[:1], {**_RING, "label": None if first else "Best trial"}),
+        ):
             x = [record["values"][name] for record in records]
             y = [100 * record[key] for record in records]
-            common = {"color": colour, "marker": marker, "markersize": 5, "linestyle": "none"}
-            axes.plot(x, y, **{**common, **style})
+            axes.plot(
+                x, y, **{"color": colour, "markersize": 5, "linestyle": "none", "lw": 1, **style}
+            )
     if floor is not None:
         axes.axhline(100 * floor, color="0.4", linestyle=":", linewidth=1, label="Floor (clean)")
 
 
-def _ranked(
-    records: Iterable[Mapping[str, Any]], about: Mapping[str, Any]
-) -> list[Mapping[str, Any]]:
+def _ranked(records: Iterable[_Record], about: _Record) -> list[_Record]:
     found = list(records)
     if not found:
         raise ValueError("a table of trials needs one trial or more; received none")
@@ -180,14 +168,14 @@ def _ranked(
             raise ValueError(f"a trial must have {', '.join(_KEYS)}; one lacks {missing[0]}")
     sign = 1 if about.get("direction") == "min" else -1
 
-    def key(record: Mapping[str, Any]) -> tuple[float, int]:
+    def key(record: _Record) -> tuple[float, int]:
         score = record.get("score")
         return (math.inf if score is None else sign * score), record["number"]
 
     return sorted(found, key=key)
 
 
-def parameter_names(records: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> list[str]:
+def parameter_names(records: Sequence[_Record], about: _Record) -> list[str]:
     """Names of the hyper-parameters, in the order of the search space."""
     names = [one["name"] for one in about.get("space", ())]
     return names or list(dict.fromkeys(name for record in records for name in record["values"]))

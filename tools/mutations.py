@@ -787,9 +787,9 @@ MUTATIONS = (
     ),
     Mutation(
         "text of others is not escaped",
-        "reports/table.py",
-        "return html.escape(with_minus_signs(text))",
-        "return with_minus_signs(text)",
+        "reports/templates.py",
+        "autoescape=True",
+        "autoescape=False",
         "reports/test_tables.py reports/test_html.py",
     ),
 )

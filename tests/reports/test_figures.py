@@ -10,7 +10,7 @@ import pytest
 
 from tfrobust.reports import accuracy_over_epochs, augmentation_grid
 from tfrobust.reports.figures import STYLES, encoded
-from tfrobust.reports.tables import ORDER
+from tfrobust.reports.results import ORDER
 from tfrobust.rows import Row
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tfrobust import rows as result_rows
 from tfrobust.reports import write_report
-from tfrobust.reports.tables import ORDER
+from tfrobust.reports.results import ORDER
 from tfrobust.rows import Row
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}

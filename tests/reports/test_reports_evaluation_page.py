@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tfrobust import rows as result_rows
-from tfrobust.reports import evaluation_pictures, figures, write_report
-from tfrobust.reports.protocol_page import protocol_table, sentences
+from tfrobust.reports import figures, write_report
+from tfrobust.reports.protocols import protocol_table, sentences
 
 EVIL = '<script>alert("x")</script>&amp;\'"$_{}'
 SECTIONS = [
@@ -98,13 +98,11 @@ def test_no_network_and_no_script(write_evaluation, tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_the_protocol_says_what_is_not_normalised(write_evaluation, tmp_path):
     plain = Page(write_report(write_evaluation(tmp_path / "plain"))).text
-    assert "Mean error on corrupted images is not normalised: nothing is divided" in plain
+    assert plain.count("Mean error on corrupted images is a plain mean in percent: it is not") == 2
     assert "Frost textures: made." in plain and "Table of severities: cifar, 32 pixels." in plain
-    assert "mCE is normalised" not in plain
+    assert "mCE is divided" not in plain
     named = Page(write_report(write_evaluation(tmp_path / "named", baseline="alexnet"))).text
-    assert (
-        "mCE is normalised: the numbers of each corruption are divided by those of alexnet" in named
-    )
+    assert named.count("mCE is divided by the numbers of alexnet; 100 is as bad as those.") == 4
     assert "Mean corruption error (alexnet = 100): 27.51 at best (FMA/CA)." in named
     for text in (
         "protocol: frost made",
@@ -135,14 +133,14 @@ def test_protocol_table_lists_what_differs(sample_rows):
         "0; 1; 2; 3; 5 more",
     )
     said = " ".join(sentences(rows))
-    assert "have no protocol, so that it is unknown how they came: old." in said
+    assert "have no protocol, so how they were measured is unknown: old." in said
 
 
 def test_rows_that_do_not_say_their_frost(sample_rows):
     rows = [dataclasses.replace(r, protocol={}) for r in sample_rows]
     said = list(sentences(rows))
     assert "Frost textures: the rows do not say." in said
-    assert "The rows do not say by what baseline mCE was divided." in said
+    assert "The rows do not say by what mCE was divided." in said
 
 
 def test_strings_are_escaped(write_evaluation, tmp_path):
@@ -276,17 +274,22 @@ def write_maps(folder, models, count=2):
     (folder / "maps.json").write_text(json.dumps(told))
 
 
-def test_maps_are_shown(tmp_path):
-    write_maps(tmp_path, 2)
-    page = "".join(evaluation_pictures.maps(tmp_path))
-    assert page.count("<img") == 2 and "Utility and sensitivity of &lt;b&gt;." in page
+@pytest.mark.usefixtures("undrawn")
+def test_maps_are_shown(write_evaluation, tmp_path):
+    folder = write_evaluation(tmp_path / "run", models=("net",))
+    assert "What the models look at" not in Page(write_report(folder)).headings()
+    write_maps(folder, 2)
+    page = Page(write_report(folder))
+    assert "What the models look at" in page.headings()
+    assert page.images()[-2:] == [f"Utility and sensitivity of {name}." for name in ("a", "<b>")]
 
 
-def test_damaged_maps_name_their_file(tmp_path):
-    assert not list(evaluation_pictures.maps(tmp_path))
-    write_maps(tmp_path, 3)
+@pytest.mark.usefixtures("undrawn")
+def test_damaged_maps_name_their_file(write_evaluation, tmp_path):
+    folder = write_evaluation(tmp_path / "run", models=("net",))
+    write_maps(folder, 3)
     with pytest.raises(ValueError, match=r"maps\.npz must hold .*3 sets of maps and 2 models"):
-        list(evaluation_pictures.maps(tmp_path))
-    (tmp_path / "maps.npz").write_bytes(b"no")
+        write_report(folder)
+    (folder / "maps.npz").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"maps\.npz must hold images and maps"):
-        list(evaluation_pictures.maps(tmp_path))
+        write_report(folder)

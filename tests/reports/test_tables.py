@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tfrobust.reports import robustness_table, standard_error, strengths_table
-from tfrobust.reports.tables import ORDER, with_minus_signs
+from tfrobust.reports.results import ORDER
+from tfrobust.reports.table import with_minus_signs
 from tfrobust.rows import Row
 
 MODELS = ("baseline", "AT/CA", "ST/CA", "FMA/CA")
@@ -252,10 +253,10 @@ def test_minus_signs():
         assert with_minus_signs(same) == same
 
 
-def test_tables_need_neither_matplotlib_nor_tensorflow():
+def test_tables_need_neither_matplotlib_nor_tensorflow_nor_jinja():
     code = (
         "import sys; from tfrobust.reports import robustness_table; "
-        "print([m for m in ('matplotlib', 'tensorflow', 'keras') if m in sys.modules])"
+        "print([m for m in ('matplotlib', 'tensorflow', 'keras', 'jinja2') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from tfrobust.reports.figures import LOOK
+from tfrobust.reports.figures import legend_below, styled
 
 # From white to a blue on which black markers are still visible; lightness decreases monotonically.
 _SHADES = LinearSegmentedColormap.from_list("shades", ["white", "#56A3D0"])
 
 
+@styled
 def decision_boundaries(
     probabilities: np.ndarray,
     points: np.ndarray,
@@ -62,35 +64,38 @@ def decision_boundaries(
     _check(probabilities, points, labels, limits, titles)
     columns = min(columns, len(titles))
     lines = -(-len(titles) // columns)
-    ticks = np.linspace(*limits, probabilities.shape[1])
-    with matplotlib.style.context(LOOK):
-        size = (2.5 * columns + 0.9, 2.45 * lines + 0.9)
-        figure = Figure(figsize=size, layout="constrained")
-        figure.suptitle(title, parse_math=False, fontsize=10.0)
-        panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, grid, name in zip(panels, probabilities, titles):
-            shades = {"cmap": _SHADES, "vmin": 0, "vmax": 1}
-            image = axes.pcolormesh(
-                ticks, ticks, grid, shading="gouraud", rasterized=True, **shades
-            )
-            if grid.min() < 0.5 < grid.max():
-                axes.contour(ticks, ticks, grid, levels=[0.5], colors="black", linewidths=1.6)
-            for outline in outlines:
-                axes.plot(*np.vstack([outline, outline[:1]]).T, color="0.35", lw=0.8, ls="--")
-            for label, marker, fill in ((0, "o", "white"), (1, "^", "black")):
-                style = {"marker": marker, "facecolor": fill, "edgecolor": "black"}
-                chosen = points[labels == label]
-                axes.scatter(*chosen.T, s=11, linewidth=0.5, label=classes[label], **style)
-            axes.set(xlim=limits, ylim=limits, aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
-            axes.set_title(name, parse_math=False)
-            axes.label_outer()
-        for axes in panels[len(titles) :]:
-            axes.remove()
-        legend = panels[0].get_legend_handles_labels()
-        figure.legend(*legend, loc="outside lower center", ncols=2, frameon=False)
-        bar = figure.colorbar(image, ax=list(panels[: len(titles)]), shrink=0.7, aspect=30)
-        bar.set_label(f"Probability of {classes[1]}", parse_math=False)
+    figure = Figure(figsize=(2.5 * columns + 0.9, 2.45 * lines + 0.7))
+    figure.suptitle(title)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in panels[len(titles) :]:
+        axes.remove()
+    panels = panels[: len(titles)]
+    for axes, grid, name in zip(panels, probabilities, titles):
+        image = _panel(axes, grid, limits)
+        axes.set_title(name)
+        for outline in outlines:
+            axes.plot(*np.vstack([outline, outline[:1]]).T, color="0.35", lw=0.8, ls="--")
+        for label, marker, fill in ((0, "o", "white"), (1, "^", "black")):
+            style = {"marker": marker, "facecolor": fill, "edgecolor": "black", "linewidth": 0.5}
+            axes.scatter(*points[labels == label].T, s=11, label=classes[label], **style)
+        axes.label_outer()
+    legend_below(figure, 2)
+    bar = figure.colorbar(image, ax=list(panels), shrink=0.7, aspect=30)
+    bar.set_label(f"Probability of {classes[1]}")
     return figure
+
+
+def _panel(axes: Axes, grid: np.ndarray, limits: tuple[float, float]) -> ScalarMappable:
+    """Draws the shading and the boundary of one classifier."""
+    ticks = np.linspace(*limits, len(grid))
+    style = {"cmap": _SHADES, "vmin": 0, "vmax": 1, "shading": "gouraud", "rasterized": True}
+    image = axes.pcolormesh(ticks, ticks, grid, **style)
+    if grid.min() < 0.5 < grid.max():
+        axes.contour(ticks, ticks, grid, levels=[0.5], colors="black", linewidths=1.6)
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    axes.set_xlabel("$x_1$", parse_math=True)
+    axes.set_ylabel("$x_2$", parse_math=True)
+    return image
 
 
 def _check(

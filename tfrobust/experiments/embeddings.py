@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import keras
-import matplotlib.style
 import numpy as np
 import sklearn.manifold
 import tensorflow as tf
@@ -15,7 +14,7 @@ from tfrobust.attacks import PGD, AugMaxAttack
 from tfrobust.augment import AugMix
 from tfrobust.experiments.experiment import Run
 from tfrobust.layers.embedding import Embedding
-from tfrobust.reports.figures import COLOURS, LOOK
+from tfrobust.reports.figures import COLOURS, legend_below, styled
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 
@@ -60,6 +59,7 @@ def figure_1(run: Run, net: keras.Model, *, per_class: int = 100, classes: int =
     )
 
 
+@styled
 def embedding_panels(
     points: Mapping[str, np.ndarray],
     labels: np.ndarray,
@@ -93,26 +93,22 @@ def embedding_panels(
                 f"points must be [N, 2] for N labels; received {np.shape(coordinates)} for "
                 f"{name!r} and {len(labels)} labels"
             )
-    with matplotlib.style.context(LOOK):
-        figure = Figure(figsize=(2.7 * len(points), 3.3), layout="constrained")
-        panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, (name, coordinates) in zip(panels, points.items()):
-            for i, class_name in enumerate(class_names):
-                colour = COLOURS[i % len(COLOURS)]
-                axes.scatter(
-                    *coordinates[labels == i].T,
-                    s=12,
-                    marker=_MARKERS[i % len(_MARKERS)],
-                    facecolors="none" if i % 2 else colour,
-                    edgecolors=colour,
-                    linewidths=0.7,
-                    label=class_name,
-                )
-            axes.set_title(name, parse_math=False)
-            axes.set_xlabel("first coordinate")
-        panels[0].set_ylabel("second coordinate")
-        figure.suptitle(title, fontsize=11)
-        handles = panels[0].get_legend_handles_labels()
-        columns = max(len(class_names), 1)
-        figure.legend(*handles, loc="outside lower center", ncols=columns, frameon=False)
+    figure = Figure(figsize=(2.7 * len(points), 3.1))
+    figure.suptitle(title)
+    panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (name, coordinates) in zip(panels, points.items()):
+        for i, class_name in enumerate(class_names):
+            colour = COLOURS[i % len(COLOURS)]
+            axes.scatter(
+                *np.asarray(coordinates)[labels == i].T,
+                s=12,
+                marker=_MARKERS[i % len(_MARKERS)],
+                facecolors="none" if i % 2 else colour,
+                edgecolors=colour,
+                linewidths=0.7,
+                label=class_name,
+            )
+        axes.set(title=name, xlabel="first coordinate")
+    panels[0].set_ylabel("second coordinate")
+    legend_below(figure, max(len(class_names), 1))
     return figure

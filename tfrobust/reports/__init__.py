@@ -12,71 +12,46 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfrobust.reports.curves import strength_curves
-    from tfrobust.reports.differences import differences_table
-    from tfrobust.reports.evaluation_tables import (
-        attacks_table,
-        corruptions_table,
-        summary_table,
-        sweep_table,
-    )
     from tfrobust.reports.figures import accuracy_over_epochs, augmentation_grid
     from tfrobust.reports.flips import flip_bars
     from tfrobust.reports.heat_maps import accuracy_heat_map
-    from tfrobust.reports.html import write_report
     from tfrobust.reports.image_logger import ImageLogger
     from tfrobust.reports.picture_pairs import maps_figure, worst_examples
     from tfrobust.reports.reliability import reliability_diagram
+    from tfrobust.reports.report import write_report
     from tfrobust.reports.table_files import write_tables
-    from tfrobust.reports.tables import robustness_table, standard_error, strengths_table
+    from tfrobust.reports.tables import (
+        attacks_table,
+        corruptions_table,
+        differences_table,
+        robustness_table,
+        standard_error,
+        strengths_table,
+        summary_table,
+        sweep_table,
+    )
     from tfrobust.reports.trials import trials_figure, trials_table
 
-_MODULES = {
-    "ImageLogger": "image_logger",
-    "accuracy_heat_map": "heat_maps",
-    "accuracy_over_epochs": "figures",
-    "attacks_table": "evaluation_tables",
-    "augmentation_grid": "figures",
-    "corruptions_table": "evaluation_tables",
-    "differences_table": "differences",
-    "flip_bars": "flips",
-    "maps_figure": "picture_pairs",
-    "reliability_diagram": "reliability",
-    "robustness_table": "tables",
-    "standard_error": "tables",
-    "strength_curves": "curves",
-    "strengths_table": "tables",
-    "summary_table": "evaluation_tables",
-    "sweep_table": "evaluation_tables",
-    "trials_figure": "trials",
-    "trials_table": "trials",
-    "worst_examples": "picture_pairs",
-    "write_report": "html",
-    "write_tables": "table_files",
+#: Module to its public names.
+_NAMES = {
+    "curves": ("strength_curves",),
+    "figures": ("accuracy_over_epochs", "augmentation_grid"),
+    "flips": ("flip_bars",),
+    "heat_maps": ("accuracy_heat_map",),
+    "image_logger": ("ImageLogger",),
+    "picture_pairs": ("maps_figure", "worst_examples"),
+    "reliability": ("reliability_diagram",),
+    "report": ("write_report",),
+    "table_files": ("write_tables",),
+    "tables": (
+        *("attacks_table", "corruptions_table", "differences_table", "robustness_table"),
+        *("standard_error", "strengths_table", "summary_table", "sweep_table"),
+    ),
+    "trials": ("trials_figure", "trials_table"),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = [
-    "ImageLogger",
-    "accuracy_heat_map",
-    "accuracy_over_epochs",
-    "attacks_table",
-    "augmentation_grid",
-    "corruptions_table",
-    "differences_table",
-    "flip_bars",
-    "maps_figure",
-    "reliability_diagram",
-    "robustness_table",
-    "standard_error",
-    "strength_curves",
-    "strengths_table",
-    "summary_table",
-    "sweep_table",
-    "trials_figure",
-    "trials_table",
-    "worst_examples",
-    "write_report",
-    "write_tables",
-]
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

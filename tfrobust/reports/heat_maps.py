@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
-import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfrobust.registries import CORRUPTION_GROUPS, CORRUPTIONS, HELD_OUT_CORRUPTIONS
-from tfrobust.reports.figures import LOOK
-from tfrobust.reports.results import Results, collect, shown_name
+from tfrobust.reports.figures import styled
+from tfrobust.reports.results import collect, shown_name
 from tfrobust.rows import CLEAN, Row
 
 
+@styled
 def accuracy_heat_map(rows: Iterable[Row], *, model: str, title: str | None = None) -> Figure:
     """Heat map of accuracy, one row per corruption (grouped) and one column per severity.
 
@@ -52,29 +53,27 @@ def accuracy_heat_map(rows: Iterable[Row], *, model: str, title: str | None = No
     results = collect(rows)
     shown = [name for name in CORRUPTIONS if results.severities(name)]
     severities = sorted({s for name in shown for s in results.severities(name)})
-    grid = np.array([[results.value(model, n, s, "accuracy") for s in severities] for n in shown])
-    with matplotlib.style.context(LOOK):
-        size = (1.7 + 0.48 * max(len(severities), 3), 1.35 + 0.25 * len(shown))
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.add_subplot()
-        axes.set_title(_title(model if title is None else title, results), parse_math=False)
-        colours = matplotlib.colormaps["cividis"].with_extremes(bad="white")
-        image = axes.imshow(
-            np.ma.masked_invalid(100 * grid), cmap=colours, vmin=0, vmax=100, aspect="auto"
-        )
-        for (i, j), value in np.ndenumerate(grid):
-            text = "–" if math.isnan(value) else f"{100 * value:.1f}"
-            text_colour = "black" if math.isnan(value) else _text_colour(colours(value))
-            axes.text(j, i, text, color=text_colour, ha="center", va="center", fontsize=8)
-        axes.set_xticks(range(len(severities)), [f"{s:g}" for s in severities])
-        axes.set_yticks(range(len(shown)), [shown_name(name) for name in shown])
-        axes.tick_params(length=0)
-        axes.set_xlabel("Severity")
-        axes.spines[:].set_visible(False)
-        _separate_groups(axes, shown)
-        bar = figure.colorbar(image, ax=axes, orientation="horizontal", pad=0.02, aspect=30)
-        bar.set_label("Accuracy (%)")
-        bar.outline.set_visible(False)
+    grid = np.array([[results.value(model, n, s) for s in severities] for n in shown])
+    figure = Figure(figsize=(1.7 + 0.48 * max(len(severities), 3), 1.35 + 0.25 * len(shown)))
+    title = model if title is None else title
+    clean = results.value(model, CLEAN, None)
+    title += "" if math.isnan(clean) else f"\nclean images: {100 * clean:.1f} %"
+    axes = figure.add_subplot(title=title, xlabel="Severity")
+    colours = matplotlib.colormaps["cividis"].with_extremes(bad="white")
+    values = np.ma.masked_invalid(100 * grid)
+    image = axes.imshow(values, cmap=colours, vmin=0, vmax=100, aspect="auto")
+    for (i, j), value in np.ndenumerate(grid):
+        text = "–" if math.isnan(value) else f"{100 * value:.1f}"
+        ink = "black" if math.isnan(value) else _text_colour(colours(value))
+        axes.text(j, i, text, color=ink, ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(severities)), [f"{s:g}" for s in severities])
+    axes.set_yticks(range(len(shown)), [shown_name(name) for name in shown])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    _separate_groups(axes, shown)
+    bar = figure.colorbar(image, ax=axes, orientation="horizontal", pad=0.02, aspect=30)
+    bar.set_label("Accuracy (%)")
+    bar.outline.set_visible(False)
     return figure
 
 
@@ -86,26 +85,13 @@ def _text_colour(colour: tuple[float, ...]) -> str:
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "white"
 
 
-def _title(title: str, results: Results) -> str:
-    clean = results.line(CLEAN, None, "accuracy")[0]
-    return title if math.isnan(clean) else f"{title}\nclean images: {100 * clean:.1f} %"
-
-
-def _separate_groups(axes: matplotlib.axes.Axes, shown: list[str]) -> None:
+def _separate_groups(axes: Axes, shown: list[str]) -> None:
     """Draws white lines between the groups, and labels the groups."""
+    style: dict[str, Any] = {"rotation": 270, "rotation_mode": "anchor", "ha": "center"}
+    style.update(transform=axes.get_yaxis_transform(), va="bottom", fontsize=8, color="0.25")
     for group, names in {**CORRUPTION_GROUPS, "held out": HELD_OUT_CORRUPTIONS}.items():
         indices = [i for i, name in enumerate(shown) if name in names]
-        if not indices:
-            continue
-        if indices[0] > 0:
+        if indices and indices[0] > 0:
             axes.axhline(indices[0] - 0.5, color="white", linewidth=4)
-        middle = (indices[0] + indices[-1]) / 2
-        axes_transform = axes.get_yaxis_transform()
-        style: dict[str, Any] = {
-            "rotation": 270,
-            "fontsize": 8,
-            "color": "0.25",
-            "rotation_mode": "anchor",
-        }
-        label = group if len(indices) > 1 else ""
-        axes.text(1.03, middle, label, transform=axes_transform, ha="center", va="bottom", **style)
+        if len(indices) > 1:
+            axes.text(1.03, (indices[0] + indices[-1]) / 2, group, **style)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pathlib
 from collections.abc import Sequence
 from typing import Any, Optional
@@ -83,17 +84,7 @@ class ImageLogger(keras.callbacks.Callback):
 
     def __deepcopy__(self, memo: Any) -> ImageLogger:
         # KerasTuner copies callbacks for each trial; the copies share images and folder.
-        return ImageLogger(
-            self._images,
-            self._folder,
-            self._augmentation,
-            labels=self._labels,
-            class_names=self._names,
-            every=self._every,
-            draws=self._draws,
-            seed=self._seed,
-            log_dir=self._log_dir,
-        )
+        return copy.copy(self)
 
     def on_train_begin(self, logs: Optional[dict[str, Any]] = None) -> None:
         self._predictor = Predictor(self.model)
@@ -141,15 +132,10 @@ class ImageLogger(keras.callbacks.Callback):
             label = None if self._labels is None else self._labels[row]
             wrong = label is not None and predicted != label
             text = f"{self._name(predicted)} {100 * (1 - uncertainty):.0f}%"
-            axes.set_xlabel(
-                text,
-                parse_math=False,
-                fontsize=min(8.0, 79 / (0.6 * len(text))),
-                color="#B00000" if wrong else "black",
-                weight="bold" if wrong else "normal",
-            )
+            style = {"color": "#B00000", "weight": "bold"} if wrong else {}
+            axes.set_xlabel(text, fontsize=min(8.0, 79 / (0.6 * len(text))), **style)
             if column == 0 and label is not None:
-                axes.set_ylabel(self._name(label), parse_math=False, fontsize=8.0)
+                axes.set_ylabel(self._name(label), fontsize=8.0)
         return figure
 
     def _name(self, index: int) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.style
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfrobust.registries import CORRUPTIONS
-from tfrobust.reports.figures import LOOK
+from tfrobust.reports.figures import show_picture, styled
 from tfrobust.reports.results import ATTACKS, shown_name, shown_strength
 
 
+@styled
 def worst_examples(
     clean: np.ndarray,
     changed: np.ndarray,
@@ -56,25 +55,26 @@ def worst_examples(
     columns = min(columns, len(records))
     lines = -(-len(records) // columns)
     height = 1.05 * clean.shape[1] / clean.shape[2]
-    with matplotlib.style.context(LOOK):
-        size = (2.4 * columns, (height + 0.78) * lines + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
-        figure.suptitle(title, parse_math=False, fontsize=10.0)
-        cells = figure.subfigures(lines, columns, squeeze=False, wspace=0.09).ravel()
-        for cell, before, after, record in zip(cells, clean, changed, records):
-            left, right = cell.subplots(1, 2)
-            try:
-                sure = f"{100 * float(record['confidence']):.1f} %"
-                what = _truncated(shown_name(record["corruption"]))
-                what += _strength_label(record["corruption"], record["severity"])
-                names = str(record["label"]), str(record["predicted"])
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"record of a worst example: {error!r}") from error
-            _show(left, before, "clean", f"true:\n{_truncated(names[0])}")
-            _show(right, after, what, f"says, {sure} sure:\n{_truncated(names[1])}")
+    figure = Figure(figsize=(2.4 * columns, (height + 0.78) * lines + 0.4))
+    figure.suptitle(title)
+    cells = figure.subfigures(lines, columns, squeeze=False, wspace=0.09).ravel()
+    for cell, before, after, record in zip(cells, clean, changed, records):
+        try:
+            confidence = f"{100 * float(record['confidence']):.1f} %"
+            change = _truncated(shown_name(record["corruption"]))
+            change += _strength_label(record["corruption"], record["severity"])
+            label, predicted = (_truncated(str(record[key])) for key in ("label", "predicted"))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"record of a worst example: {error!r}") from error
+        texts = (("clean", f"true:\n{label}"), (change, f"says, {confidence} sure:\n{predicted}"))
+        for axes, picture, (above, below) in zip(cell.subplots(1, 2), (before, after), texts):
+            show_picture(axes, picture)
+            axes.set_title(above, fontsize=7.5)
+            axes.set_xlabel(below, fontsize=7.5)
     return figure
 
 
+@styled
 def maps_figure(
     images: np.ndarray, maps: np.ndarray, titles: Sequence[str], *, title: str = ""
 ) -> Figure:
@@ -109,46 +109,29 @@ def maps_figure(
         )
     if not np.all(np.isfinite(maps)) or maps.min() < 0:
         raise ValueError(f"maps must be magnitudes, finite and 0 or more; got {maps.min():g}")
-    count, names = len(images), ["image", *titles]
-    with matplotlib.style.context(LOOK):
-        tall = 1.7 * images.shape[1] / images.shape[2] * count
-        figure = Figure(figsize=(1.8 * len(names), tall + 1.1), layout="constrained")
-        figure.suptitle(title, parse_math=False, fontsize=10.0)
-        grid = figure.subplots(count, len(names), squeeze=False)
-        for j, name in enumerate(names):
-            grid[0, j].set_title(name, parse_math=False)
-            highest = maps[:, j - 1].max() if j else 1.0
-            for i in range(count):
-                if j == 0:
-                    _show(grid[i, 0], np.clip(images[i], 0, 1))
-                    continue
-                scale = {"cmap": "cividis", "vmin": 0.0, "vmax": highest or 1.0}
-                drawn = grid[i, j].imshow(maps[i, j - 1], interpolation="nearest", **scale)
-                grid[i, j].set(xticks=[], yticks=[])
-            if j:
-                layout: dict[str, Any] = {
-                    "orientation": "horizontal",
-                    "shrink": 0.9,
-                    "aspect": 14,
-                    "pad": 0.02,
-                }
-                bar = figure.colorbar(drawn, ax=list(grid[:, j]), **layout)
-                bar.ax.locator_params(nbins=3)
-                bar.ax.tick_params(labelsize=7)
-                bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
+    rows, names = len(images), ["image", *titles]
+    tall = 1.7 * images.shape[1] / images.shape[2] * rows
+    figure = Figure(figsize=(1.8 * len(names), tall + 1.1))
+    figure.suptitle(title)
+    grid = figure.subplots(rows, len(names), squeeze=False)
+    for axes, name in zip(grid[0], names):
+        axes.set_title(name)
+    for axes, image in zip(grid[:, 0], images):
+        show_picture(axes, np.clip(image, 0, 1))
+    for column, some in zip(grid.T[1:], maps.swapaxes(0, 1)):
+        style: dict[str, Any] = {"cmap": "cividis", "vmin": 0.0, "vmax": some.max() or 1.0}
+        for axes, one in zip(column, some):
+            drawn = axes.imshow(one, interpolation="nearest", **style)
+            axes.set(xticks=[], yticks=[])
+        layout: dict[str, Any] = {"shrink": 0.9, "aspect": 14, "pad": 0.02}
+        bar = figure.colorbar(drawn, ax=list(column), orientation="horizontal", **layout)
+        bar.ax.locator_params(nbins=3)
+        bar.ax.tick_params(labelsize=7)
+        bar.ax.ticklabel_format(axis="x", scilimits=(-2, 3))
     return figure
 
 
 _UINT8 = np.dtype("uint8")
-
-
-def _show(axes: Axes, picture: np.ndarray, above: str | None = None, below: str = "") -> None:
-    # A single channel is repeated, because imshow would stretch its contrast.
-    axes.imshow(np.broadcast_to(picture, (*picture.shape[:2], 3)), interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    if above is not None:
-        axes.set_title(above, parse_math=False, fontsize=7.5)
-        axes.set_xlabel(below, parse_math=False, fontsize=7.5)
 
 
 def _strength_label(corruption: str, severity: float | None) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfrobust.reports.figures import LOOK
+from tfrobust.reports.figures import open_up, styled
 
 
+@styled
 def reliability_diagram(
     curve: Mapping[str, Any], *, title: str = "", error: float | None = None
 ) -> Figure:
@@ -40,33 +40,25 @@ def reliability_diagram(
     <Figure size 420x450 with 2 Axes>
     """
     edges, confidence, accuracy, count = _arrays(curve)
-    with matplotlib.style.context(LOOK):
-        figure = Figure(figsize=(4.2, 4.5), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        above.set_title(title, parse_math=False)
-        full = count > 0
-        left, width = edges[:-1][full], np.diff(edges)[full]
-        right, sure = 100 * accuracy[full], 100 * confidence[full]
-        style: dict[str, Any] = {"align": "edge", "width": 100 * width}
-        above.bar(100 * left, right, color="#56B4E9", edgecolor="#000000", lw=0.6, **style)
-        # The gap between confidence and accuracy, which the calibration error sums up.
-        gap = {"facecolor": "none", "edgecolor": "#D55E00", "hatch": "////", "lw": 0.6}
-        above.bar(100 * left, sure - right, bottom=right, **gap, **style)
-        above.plot([0, 100], [0, 100], color="black", linestyle="--", lw=1)
-        handles = [*above.containers, above.lines[0]]
-        gap_name = "gap to confidence"
-        gap_name += "" if error is None else f", ECE {100 * error:.2f} %"
-        names = ["accuracy", gap_name, "right as often as sure"]
-        above.legend(handles, names, loc="upper left", framealpha=0.95, fontsize=8)
-        above.set(xlim=(0, 100), ylim=(0, 100), ylabel="Accuracy (%)")
-        below.bar(
-            100 * left, 100 * count[full] / count.sum(), color="0.6", edgecolor="0.2", **style
-        )
-        below.set(xlabel="Confidence (%)", ylabel="Images (%)")
-        for axes in (above, below):
-            axes.set_axisbelow(True)
-            axes.grid(color="0.9")
-            axes.spines[["top", "right"]].set_visible(False)
+    full = count > 0
+    left, width = 100 * edges[:-1][full], 100 * np.diff(edges)[full]
+    right, sure = 100 * accuracy[full], 100 * confidence[full]
+    figure = Figure(figsize=(4.2, 4.5))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    style: dict[str, Any] = {"align": "edge", "width": width}
+    bars = above.bar(left, right, color="#56B4E9", edgecolor="#000000", lw=0.6, **style)
+    # The gap between confidence and accuracy, which the calibration error averages.
+    style_of_gap = {"facecolor": "none", "edgecolor": "#D55E00", "hatch": "////", "lw": 0.6}
+    gap = above.bar(left, sure - right, bottom=right, **style_of_gap, **style)
+    (diagonal,) = above.plot([0, 100], [0, 100], color="black", linestyle="--", lw=1)
+    gap_name = "gap to confidence" + ("" if error is None else f", ECE {100 * error:.2f} %")
+    names = ["accuracy", gap_name, "perfect calibration"]
+    above.legend([bars, gap, diagonal], names, loc="upper left", frameon=True, fontsize=8)
+    above.set(title=title, xlim=(0, 100), ylim=(0, 100), ylabel="Accuracy (%)")
+    below.bar(left, 100 * count[full] / count.sum(), color="0.6", edgecolor="0.2", **style)
+    below.set(xlabel="Confidence (%)", ylabel="Images (%)")
+    open_up(above)
+    open_up(below)
     return figure
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfrobust.registries import HELD_OUT_CORRUPTIONS, TEST_CORRUPTIONS
-from tfrobust.reports import protocols
-from tfrobust.reports.protocols import corruption_key
+from tfrobust.reports.protocols import check_alike, corruption_key
 from tfrobust.rows import CLEAN, Row
 
 #: All corruptions: the test corruptions, then the held-out ones.
 CORRUPTIONS = (*TEST_CORRUPTIONS, *HELD_OUT_CORRUPTIONS)
 ATTACKS = ("FGSM", "PGD", "spatial")
+#: The order of Table 3 in the FMA paper; anything else follows in order of first appearance.
+ORDER = (CLEAN, "B+", "B-", "GB", "GN", "SAP", "S+", "S-", "Combined+", "Combined-")
 
 #: Metrics that are fractions, and whether higher is better.
 FRACTIONS = {
@@ -35,23 +36,25 @@ class Results:
     """Results of one data set, with unique cells.
 
     Args:
-        dataset: Name of the data set.
         models: Names of the models in order of first appearance.
         cells: (model, corruption, severity, metric) to row.
         notes: Notes on differing protocols.
     """
 
-    dataset: str
     models: tuple[str, ...]
     cells: Mapping[tuple[str, str, float | None, str], Row]
     notes: tuple[str, ...] = ()
 
-    def value(self, model: str, corruption: str, severity: float | None, metric: str) -> float:
+    def value(
+        self, model: str, corruption: str, severity: float | None, metric: str = "accuracy"
+    ) -> float:
         """The value of a cell; NaN if it is missing."""
         row = self.cells.get((model, corruption, severity, metric))
         return math.nan if row is None else row.value
 
-    def line(self, corruption: str, severity: float | None, metric: str) -> list[float]:
+    def line(
+        self, corruption: str, severity: float | None, metric: str = "accuracy"
+    ) -> list[float]:
         """One value per model; NaN where it is missing."""
         return [self.value(model, corruption, severity, metric) for model in self.models]
 
@@ -99,8 +102,7 @@ def collect(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Results:
                 f"{row.corruption} (severity {row.severity}); got {first.value:g} and {row.value:g}"
             )
     models = tuple(dict.fromkeys(row.model for row in rows))
-    notes = protocols.check_alike(rows, mixed_protocols=mixed_protocols)
-    return Results(datasets[0], models, cells, notes)
+    return Results(models, cells, check_alike(rows, mixed_protocols=mixed_protocols))
 
 
 def _check_value(row: Row) -> None:
@@ -111,10 +113,9 @@ def _check_value(row: Row) -> None:
             "model, dataset, corruption and metric must be texts and severity a number or None; "
             f"received {words} and {row.severity!r}"
         )
-    high = 1.0 if row.metric in FRACTIONS else math.inf
-    low = 0.0 if row.metric in FRACTIONS else -math.inf
-    if not (_is_number(row.value) and low <= row.value <= high):
-        allowed = "a fraction in [0, 1]" if row.metric in FRACTIONS else "a finite number"
+    fraction = row.metric in FRACTIONS
+    if not _is_number(row.value) or (fraction and not 0 <= row.value <= 1):
+        allowed = "a fraction in [0, 1]" if fraction else "a finite number"
         raise ValueError(
             f"{row.metric} of {row.model} on {row.dataset} under {row.corruption} (severity "
             f"{row.severity}) must be {allowed}; received {row.value!r}"
@@ -124,6 +125,17 @@ def _check_value(row: Row) -> None:
 def _is_number(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and math.isfinite(value)
+
+
+def corruption_labels(rows: Iterable[Row]) -> dict[tuple[str, float | None], str]:
+    """Keys in table order with labels, which name the severity if there are several."""
+    keys = list(dict.fromkeys(map(corruption_key, rows)))
+    names = [name for name, _ in keys]
+    order = list(dict.fromkeys([*ORDER, *names]))
+    keys.sort(key=lambda key: (order.index(key[0]), -math.inf if key[1] is None else key[1]))
+    several = {key for key in keys if key[1] is not None and names.count(key[0]) > 1}
+    labels = {key: f"{key[0]} {key[1]:g}" if key in several else key[0] for key in keys}
+    return {key: "Clean" if label == CLEAN else label for key, label in labels.items()}
 
 
 def shown_name(corruption: str) -> str:

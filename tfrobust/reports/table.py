@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import html
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable
@@ -20,9 +20,9 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "[": "{[}",  # after \\ it would open a length
+    "[": "{[}",  # after \\ it would start an optional length
     "]": "{]}",
-    "*": "{*}",  # likewise
+    "*": "{*}",  # as would a star
     "−": "$-$",
     "±": r"$\pm$",
     "×": r"$\times$",
@@ -57,50 +57,74 @@ class Table:
     notes: tuple[str, ...] = ()
     breaks: tuple[int, ...] = ()
 
+    @classmethod
+    def from_records(
+        cls,
+        corner: str,
+        columns: Sequence[tuple[str, str]],
+        records: Iterable[tuple[str, Sequence[Any]]],
+        **options: Any,
+    ) -> Table:
+        """A table with one format per column.
+
+        Args:
+            corner: Heading of the column of labels.
+            columns: Names of the columns and the format of their numbers, such as `".2f"`.
+            records: The label and the values of each row; texts are displayed as they are.
+            options: Other arguments of the table.
+        """
+        found = [(label, tuple(values)) for label, values in records]
+        names, forms = zip(*columns)
+        texts = tuple(_displayed(values, forms) for _, values in found)
+        labels, values = zip(*found) if found else ((), ())
+        return cls(corner, names, labels, values, texts, **options)
+
+    @classmethod
+    def from_lines(
+        cls, corner: str, columns: Sequence[str], lines: Sequence[Line], **options: Any
+    ) -> Table:
+        """A table with one format per row, in which the best value of each row is marked."""
+        values = tuple(tuple(None if math.isnan(v) else v for v in line.values) for line in lines)
+        texts = tuple(_displayed(v, [o.form] * len(columns)) for v, o in zip(values, lines))
+        best = best_cells(texts, [line.higher for line in lines])
+        labels = tuple(line.label for line in lines)
+        return cls(corner, tuple(columns), labels, values, texts, best, **options)
+
     def to_text(self) -> str:
         """Plain text with aligned columns; a star marks the best value of a row."""
         blank = " " if self.best else ""  # instead of the star, so that the digits line up
         lines = [[self.corner, *(name + blank for name in self.columns)]]
         lines += self._lines(str, "{}*", "{}" + blank)
         widths = [max(map(len, column)) for column in zip(*lines)]
-        pads = [str.ljust, *(str.ljust if words else str.rjust for words in self._is_text_column())]
+        pads = [str.ljust, *(str.rjust if number else str.ljust for number in self.numeric())]
         padded = ["  ".join(p(c, w) for p, c, w in zip(pads, line, widths)) for line in lines]
         rule = "-" * len(padded[0])
-        for i in sorted({*self._rules(), 0}, reverse=True):
+        for i in sorted({*self.rules(), 0}, reverse=True):
             padded.insert(i + 1, rule)
         return "\n".join(line.rstrip() for line in [*padded, *self.notes]) + "\n"
 
     def to_markdown(self) -> str:
         """A GitHub Markdown table; the best value of a row is bold."""
         lines = [[markdown_text(name) for name in (self.corner, *self.columns)]]
-        lines += [["---", *("---" if words else "---:" for words in self._is_text_column())]]
+        lines += [["---", *("---:" if number else "---" for number in self.numeric())]]
         lines += self._lines(markdown_text, "**{}**", "{}")
         table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
         return table + "".join(f"\n{markdown_text(note)}\n" for note in self.notes)
 
     def to_html(self, *, caption: str = "") -> str:
         """An HTML table, escaped, best values bold; without the notes."""
-        kinds = ["" if words else ' class="number"' for words in self._is_text_column()]
-        heads = "".join(f'<th scope="col"{k}>{_html(c)}</th>' for k, c in zip(kinds, self.columns))
-        lines = [f"<caption>{_html(caption)}</caption>"] if caption else []
-        corner = f'<th scope="col">{_html(self.corner)}</th>'
-        lines += [f"<thead><tr>{corner}{heads}</tr></thead>", "<tbody>"]
-        for i, (label, *cells) in enumerate(self._lines(_html, "<strong>{}</strong>", "{}")):
-            if self.summary_rows and i == len(self.labels) - self.summary_rows:
-                lines += ["</tbody>", '<tbody class="summary">']
-            elif i in self._rules():
-                lines += ["</tbody>", "<tbody>"]
-            data = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, cells))
-            lines += [f'<tr><th scope="row">{label}</th>{data}</tr>']
-        return "\n".join(["<table>", *lines, "</tbody>", "</table>"]) + "\n"
+        from tfrobust.reports import templates  # here, so that a table needs no Jinja2
+
+        macro: Any = templates.environment().get_template("table.html").module
+        return str(macro.render(self, caption))
 
     def to_latex(self) -> str:
         r"""A LaTeX `tabular` (needs booktabs); best values bold, notes below."""
-        kinds = "l" + "".join("l" if words else "r" for words in self._is_text_column())
+        kinds = "l" + "".join("r" if number else "l" for number in self.numeric())
         lines = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
         lines += [" & ".join(map(latex_text, (self.corner, *self.columns))) + r" \\", r"\midrule"]
         for i, line in enumerate(self._lines(latex_text, r"\textbf{{{}}}", "{}")):
-            lines += [r"\midrule"] * (i in self._rules())
+            lines += [r"\midrule"] * (i in self.rules())
             lines += [" & ".join(line) + r" \\"]
         lines += [r"\bottomrule", r"\end{tabular}"]
         lines += [rf"\par\smallskip{{\footnotesize {latex_text(note)}\par}}" for note in self.notes]
@@ -108,11 +132,8 @@ class Table:
 
     def to_csv(self) -> str:
         """CSV with unrounded values, empty if missing; without the notes."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([self.corner, *self.columns])
-        writer.writerows([label, *values] for label, values in zip(self.labels, self.values))
-        return stream.getvalue()
+        rows = ([label, *values] for label, values in zip(self.labels, self.values))
+        return csv_text([[self.corner, *self.columns], *rows])
 
     def to_records(self) -> list[dict[str, Any]]:
         """Records for JSON: label, values and best columns of each row."""
@@ -125,21 +146,41 @@ class Table:
             for i, (label, values) in enumerate(zip(self.labels, self.values))
         ]
 
-    def _rules(self) -> set[int]:
+    def rules(self) -> set[int]:
         """Indices of rows with a rule above them, apart from the one below the header."""
         ends = {len(self.labels) - self.summary_rows} if self.summary_rows else set()
         return {i for i in {*self.breaks, *ends} if i > 0}
 
-    def _lines(self, escape: Callable[[str], str], best: str, other: str) -> list[list[str]]:
-        lines = [[escape(label), *map(escape, t)] for label, t in zip(self.labels, self.texts)]
-        for i, line in enumerate(lines):
-            for j in range(len(self.columns)):
-                line[j + 1] = (best if (i, j) in self.best else other).format(line[j + 1])
-        return lines
+    def numeric(self) -> list[bool]:
+        """Whether each column holds numbers, which are right-aligned, rather than text."""
+        return [not any(isinstance(cell, str) for cell in cells) for cells in zip(*self.values)]
 
-    def _is_text_column(self) -> list[bool]:
-        """Whether each column holds text, which is left-aligned, rather than numbers."""
-        return [any(isinstance(cell, str) for cell in cells) for cells in zip(*self.values)]
+    def _lines(self, escape: Callable[[str], str], best: str, other: str) -> list[list[str]]:
+        return [
+            [escape(label)]
+            + [
+                (best if (i, j) in self.best else other).format(escape(text))
+                for j, text in enumerate(texts)
+            ]
+            for i, (label, texts) in enumerate(zip(self.labels, self.texts))
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A row of numbers that are compared with each other.
+
+    Args:
+        label: Name of the row.
+        values: One number per column; NaN if missing.
+        higher: Whether higher is better; None if neither is.
+        form: Format of the numbers.
+    """
+
+    label: str
+    values: Sequence[float]
+    higher: bool | None = True
+    form: str = ".2f"
 
 
 def best_cells(
@@ -167,8 +208,11 @@ def best_cells(
     return frozenset(best)
 
 
-def _html(text: str) -> str:
-    return html.escape(with_minus_signs(text))
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as CSV, with empty cells for None."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()
 
 
 def markdown_text(text: str) -> str:
@@ -187,3 +231,10 @@ def latex_text(text: str) -> str:
 def with_minus_signs(text: str) -> str:
     """Turns the hyphen of `"B-"` and `"-1.20"` into U+2212; hyphens inside words stay."""
     return re.sub(r"^-(?=[\d.])|(?<=\w)-(?=\s|$)", "−", text)
+
+
+def _displayed(values: Sequence[Any], forms: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        value if isinstance(value, str) else MISSING if value is None else format(value, form)
+        for value, form in zip(values, forms)
+    )

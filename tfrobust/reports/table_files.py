@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import pathlib
 from collections.abc import Mapping
@@ -11,9 +9,9 @@ from typing import Any
 
 from tfrobust import files
 from tfrobust.registries import CORRUPTIONS
-from tfrobust.reports import evaluation_tables, page
-from tfrobust.reports.differences import differences_table
-from tfrobust.reports.table import Table, latex_text, markdown_text
+from tfrobust.reports import tables
+from tfrobust.reports.run_files import naming, read_records
+from tfrobust.reports.table import Table, csv_text, latex_text, markdown_text
 from tfrobust.rows import Row, read
 
 # Must differ from the name of its input file, which would be overwritten.
@@ -52,10 +50,9 @@ def write_tables(
     path = folder / "rows.jsonl"
     if not path.is_file():
         raise FileNotFoundError(f"tables need result rows; {folder} has no rows.jsonl")
-    tables = _tables(folder, read(path), mixed_protocols)
     texts = {
         f"{name}.{ending}": form(by_dataset)
-        for name, by_dataset in tables.items()
+        for name, by_dataset in _tables(folder, read(path), mixed_protocols).items()
         if by_dataset
         for ending, form in (("csv", _csv), ("json", _json), ("tex", _latex), ("md", _markdown))
     }
@@ -66,66 +63,55 @@ def write_tables(
 
 
 def _tables(folder: pathlib.Path, rows: list[Row], mixed: bool) -> dict[str, dict[str, Table]]:
+    """Name of a file to the tables of its data sets."""
     rows = [row for row in rows if row.epoch is None]
     path = folder / "differences.json"
-    records = page.read_records(path, ("dataset",))
-    tables: dict[str, dict[str, Table]] = {"summary": {}, "corruptions": {}, DIFFERENCES: {}}
+    records = read_records(path, ("dataset",))
+    found: dict[str, dict[str, Table]] = {"summary": {}, "corruptions": {}, DIFFERENCES: {}}
     for dataset in dict.fromkeys(row.dataset for row in rows):
         chosen = [row for row in rows if row.dataset == dataset]
-        try:
-            if evaluation_tables.has_summary(chosen):
-                table = evaluation_tables.summary_table(chosen, mixed_protocols=mixed)
-                tables["summary"][dataset] = table
+        with naming(folder / "rows.jsonl"):
+            if any(map(tables.in_summary, chosen)):
+                found["summary"][dataset] = tables.summary_table(chosen, mixed_protocols=mixed)
             if any(row.corruption in CORRUPTIONS and row.metric == "accuracy" for row in chosen):
-                table = evaluation_tables.corruptions_table(chosen, mixed_protocols=mixed)
-                tables["corruptions"][dataset] = table
-        except ValueError as error:
-            raise ValueError(f"{folder / 'rows.jsonl'}: {error}") from error
-        those = [record for record in records if record["dataset"] == dataset]
-        if those:
-            try:
-                tables[DIFFERENCES][dataset] = differences_table(those)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
-    return tables
+                table = tables.corruptions_table(chosen, mixed_protocols=mixed)
+                found["corruptions"][dataset] = table
+        with naming(path):
+            those = [record for record in records if record["dataset"] == dataset]
+            if those:
+                found[DIFFERENCES][dataset] = tables.differences_table(those)
+    return found
 
 
-def _csv(tables: Mapping[str, Table]) -> str:
+def _csv(by_dataset: Mapping[str, Table]) -> str:
     """One file for all data sets, with a column for the data set and one per model."""
-    columns = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["Data set", next(iter(tables.values())).corner, *columns])
-    for dataset, table in tables.items():
-        for label, values in zip(table.labels, table.values):
-            cells = dict(zip(table.columns, values))
-            writer.writerow([dataset, label, *(cells.get(name) for name in columns)])
-    return stream.getvalue()
+    columns = list(dict.fromkeys(name for table in by_dataset.values() for name in table.columns))
+    rows: list[list[Any]] = [["Data set", next(iter(by_dataset.values())).corner, *columns]]
+    for dataset, table in by_dataset.items():
+        for record in table.to_records():
+            cells = map(record["values"].get, columns)
+            rows.append([dataset, record["label"], *cells])
+    return csv_text(rows)
 
 
-def _json(tables: Mapping[str, Table]) -> str:
-    content: list[dict[str, Any]] = [
+def _json(by_dataset: Mapping[str, Table]) -> str:
+    content = [
         {
             "dataset": dataset,
             "columns": list(table.columns),
             "rows": table.to_records(),
             "notes": list(table.notes),
         }
-        for dataset, table in tables.items()
+        for dataset, table in by_dataset.items()
     ]
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def _latex(tables: Mapping[str, Table]) -> str:
-    parts = (
-        rf"\paragraph{{{latex_text(dataset)}}}\mbox{{}}\par" + "\n" + table.to_latex()
-        for dataset, table in tables.items()
-    )
-    return "\n".join(parts)
+def _latex(by_dataset: Mapping[str, Table]) -> str:
+    head = "\\paragraph{{{}}}\\mbox{{}}\\par\n"
+    return "\n".join(head.format(latex_text(d)) + t.to_latex() for d, t in by_dataset.items())
 
 
-def _markdown(tables: Mapping[str, Table]) -> str:
-    parts = (
-        f"### {markdown_text(name)}\n\n{table.to_markdown()}" for name, table in tables.items()
-    )
+def _markdown(by_dataset: Mapping[str, Table]) -> str:
+    parts = (f"### {markdown_text(d)}\n\n{t.to_markdown()}" for d, t in by_dataset.items())
     return "\n".join(parts)

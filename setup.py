@@ -38,6 +38,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["tfrobust", "tfrobust.*"]),
+    package_data={"tfrobust.serving": ["*.jinja"]},
     python_requires=">=3.9,<3.14",
     install_requires=[
         f"tensorflow>=2.15,<2.16; {KERAS_2}",
@@ -47,6 +48,7 @@ setup(
         f"tensorflow>=2.20,<2.22; {KERAS_3}",
         f"keras>=3.6,<4; {KERAS_3}",
         "h5py",
+        "jinja2>=3.0",
         "keras-tuner>=1.4.8,<1.5",  # tuning/oracles.py mends what this version does after a kill
         "matplotlib",
         "numpy",

@@ -41,6 +41,7 @@ setup(
     package_data={
         "tfrobust.experiments": ["printed/*.csv"],
         "tfrobust.reports": ["templates/*.html"],
+        "tfrobust.serving": ["*.jinja"],
     },
     python_requires=">=3.9,<3.14",
     install_requires=[

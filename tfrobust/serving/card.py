@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
 
+import jinja2
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,7 +30,6 @@ Rows = Union[str, "os.PathLike[str]", Iterable[Row]]
 JSON = f"{EXTRA}/card.json"
 MARKDOWN = f"{EXTRA}/card.md"
 NOT_STATED = "not stated"
-NOT_MEASURED = "not measured"
 
 _FORMAT = 1
 _SEVERITIES = 5
@@ -92,7 +92,7 @@ def model_card(
         "signatures": sorted(signatures),
         "classes": net.output_shape[-1],
         "class_names": None if class_names is None else list(class_names),
-        "numbers": [] if rows is None else _numbers(_of_model(rows, name, weights)),
+        "numbers": [] if rows is None else _numbers(_rows_of_model(rows, name, weights)),
         "licence": licence,
         "versions": library_versions(),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
@@ -100,7 +100,7 @@ def model_card(
 
 
 def card_markdown(card: Card) -> str:
-    """A card as a page of Markdown; what comes from data cannot be read as Markdown or HTML.
+    """Formats a card as a Markdown page, in which no value is read as Markdown or HTML.
 
     Args:
         card: What `model_card` returned.
@@ -114,35 +114,7 @@ def card_markdown(card: Card) -> str:
     >>> print(card_markdown(model_card(nets.small_cnn(), name="<b>mine</b>")).splitlines()[0])
     # \\<b\\>mine\\</b\\>
     """
-    data, method, sizes = card["data"], card["method"], card["input"]
-    sides = [sizes[side] or "any" for side in ("height", "width", "channels")]
-    names = card["class_names"]
-    facts = {
-        "data set": data["name"],
-        "licence of the data": data["licence"],
-        "method": method["name"],
-        "settings": _told(method["settings"]),
-        "term weights": _told(method["term_weights"]),
-        "augmentation": _told(method["augmentation"]),
-        "net": card["net"],
-        "parameters": "{all:,}, of which {trainable:,} trainable".format(**card["parameters"]),
-        "input": "{} x {} x {} (height, width, channels), from 0 to 1".format(*sides),
-        "signatures": ", ".join(card["signatures"]) or NOT_STATED,
-        "classes": str(card["classes"]),
-        "class names": NOT_STATED if names is None else ", ".join(names),
-        "licence": card["licence"],
-        "weights": f"SHA-256 {card['weights']}...",
-        "made with": ", ".join(f"{k} {v}" for k, v in card["versions"].items()),
-        "date": card["date"],
-    }
-    lines = [f"# {_text(card['name'])}", "", "| | |", "|---|---|"]
-    lines += [f"| {label} | {_text(fact)} |" for label, fact in facts.items()]
-    lines += ["", "## Measured", ""]
-    if not card["numbers"]:
-        lines += ["Clean accuracy: not measured. Robust accuracy: not measured."]
-    for measured in card["numbers"]:
-        lines += _measured_lines(measured)
-    return "\n".join(lines).rstrip() + "\n"
+    return _TEMPLATES.get_template("card.md.jinja").render(card)
 
 
 def write_card(card: Card, folder: files.PathLike) -> None:
@@ -153,7 +125,7 @@ def write_card(card: Card, folder: files.PathLike) -> None:
         folder: The SavedModel.
     """
     files.write_json(card, pathlib.Path(folder, JSON))
-    # As bytes, so that its hash is the same wherever it is written.
+    # As bytes, so that the hash is the same on every operating system.
     pathlib.Path(folder, MARKDOWN).write_bytes(card_markdown(card).encode())
 
 
@@ -161,38 +133,29 @@ def write_card(card: Card, folder: files.PathLike) -> None:
 
 
 def _data(name: Optional[str]) -> dict[str, str]:
-    if name is None:
-        return {"name": NOT_STATED, "licence": NOT_STATED, "source": NOT_STATED}
-    known = CATALOG.get(name)
-    if known is None:
-        return {"name": name, "licence": NOT_STATED, "source": NOT_STATED}
-    return {"name": name, "licence": known.licence, "source": known.source}
+    known = CATALOG.get(name or "")
+    return {
+        "name": NOT_STATED if name is None else name,
+        "licence": getattr(known, "licence", NOT_STATED),
+        "source": getattr(known, "source", NOT_STATED),
+    }
 
 
 def _method(model: Any) -> dict[str, Any]:
-    if not hasattr(model, "own_term_weights"):
-        return {
-            "name": f"{NOT_STATED} (a plain Keras model)",
-            "settings": {},
-            "term_weights": {},
-            "augmentation": None,
-        }
-    config = dict(model.get_config())
-    for key in ("name", "net"):
-        config.pop(key, None)
+    name, config, weights = f"{NOT_STATED} (a plain Keras model)", {}, {}
+    if hasattr(model, "own_term_weights"):
+        name, weights = type(model).__name__, model.term_weights
+        config = {k: v for k, v in model.get_config().items() if k not in ("name", "net")}
     return {
-        "name": type(model).__name__,
+        "name": name,
         "augmentation": _plain(config.pop("augment", None)),
         "settings": _plain(config),
-        "term_weights": {
-            name: float(np.asarray(tf.convert_to_tensor(weight)))
-            for name, weight in model.term_weights.items()
-        },
+        "term_weights": {k: float(np.asarray(tf.convert_to_tensor(w))) for k, w in weights.items()},
     }
 
 
 def _plain(value: Any) -> Any:
-    """Values as JSON has them."""
+    """Converts a value to what JSON can hold."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -207,79 +170,79 @@ def _plain(value: Any) -> Any:
 # Of the rows -----------------------------------------------------------------------------------
 
 
-def _of_model(rows: Rows, name: str, weights: str) -> list[Row]:
-    """The rows of finished models that are of these weights."""
-    where = os.fspath(rows) if isinstance(rows, (str, os.PathLike)) else "rows"
-    given = result_rows.read(rows) if isinstance(rows, (str, os.PathLike)) else list(rows)
+def _rows_of_model(rows: Rows, name: str, weights: str) -> list[Row]:
+    """The rows with these weights, or else those of this name that do not state any weights."""
+    from_file = isinstance(rows, (str, os.PathLike))
+    where = os.fspath(rows) if from_file else "rows"
+    given = result_rows.read(rows) if from_file else list(rows)
     if not all(isinstance(row, Row) for row in given):
         raise ValueError("rows must be result rows (tfrobust.rows.Row), or the path of a file")
     given = [row for row in given if row.epoch is None]
-
-    def weights_of(row: Row) -> Any:
-        found = (row.provenance or {}).get("model")
-        return None if found == "unknown" else found
-
-    own = [row for row in given if weights_of(row) == weights]
-    if not own:
-        named = [row for row in given if row.model == name]
-        others = sorted({str(weights_of(row)) for row in named if weights_of(row) is not None})
-        if others:
-            raise ValueError(
-                f"{where} must be of the model that is exported, with the weights {weights}; its "
-                f"rows of {name!r} were measured with {', '.join(others)}"
-            )
-        own = named
-    if not own:
+    if own := [row for row in given if _weights_of(row) == weights]:
+        return own
+    named = [row for row in given if row.model == name]
+    if others := {str(_weights_of(row)) for row in named} - {"None"}:
+        raise ValueError(
+            f"{where} must be of the model that is exported, with the weights {weights}; its "
+            f"rows of {name!r} were measured with {', '.join(sorted(others))}"
+        )
+    if not named:
         there = ", ".join(repr(one) for one in dict.fromkeys(row.model for row in given)) or "none"
         raise ValueError(
             f"{where} must hold rows of the model that is exported, by its weights {weights} or "
             f"its name {name!r}; it holds rows of {there}"
         )
-    return own
+    return named
+
+
+def _weights_of(row: Row) -> Any:
+    found = (row.provenance or {}).get("model")
+    return None if found == "unknown" else found
 
 
 def _numbers(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """For each data set what was measured on it: means over the severities."""
-    numbers = []
-    # One model may stand in the rows under two names: then each is told by itself.
-    for model, dataset in dict.fromkeys((row.model, row.dataset) for row in rows):
-        here = [row for row in rows if (row.model, row.dataset) == (model, dataset)]
-        found: dict[str, dict[Optional[float], Row]] = {}
-        for row in here:
-            if row.metric == "accuracy":
-                before = found.setdefault(row.corruption, {}).setdefault(row.severity, row)
-                if (before.value, before.n) != (row.value, row.n):
-                    raise ValueError(
-                        f"rows must hold one accuracy of {model!r} on {dataset} under "
-                        f"{row.corruption} at severity {row.severity}; they hold {before.value:g} "
-                        f"and {row.value:g}"
-                    )
-        clean = next(iter(found.pop(CLEAN, {}).values()), None)
-        means = {
-            name: {
-                "accuracy": float(np.mean([row.value for row in by_severity.values()])),
-                "severities": sorted(s for s in by_severity if s is not None),
-            }
-            for name, by_severity in found.items()
+    """The results on each data set, as means over the severities."""
+    # The same weights may have been measured under two names, which are then reported apart.
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.model, row.dataset), []).append(row)
+    return [_measured(group) for group in groups.values()]
+
+
+def _measured(rows: Sequence[Row]) -> dict[str, Any]:
+    accuracies: dict[str, dict[Optional[float], Row]] = {}
+    for row in rows:
+        if row.metric == "accuracy":
+            first = accuracies.setdefault(row.corruption, {}).setdefault(row.severity, row)
+            if (first.value, first.n) != (row.value, row.n):
+                raise ValueError(
+                    f"rows must hold one accuracy of {row.model!r} on {row.dataset} under "
+                    f"{row.corruption} at severity {row.severity}; they hold {first.value:g} "
+                    f"and {row.value:g}"
+                )
+    clean = accuracies.pop(CLEAN, {}).values()
+    means = {
+        name: {
+            "accuracy": float(np.mean([row.value for row in by_severity.values()])),
+            "severities": sorted(s for s in by_severity if s is not None),
         }
-        numbers.append(
-            {
-                "measured_as": model,
-                "dataset": dataset,
-                "images": here[0].n,
-                "seed": here[0].seed,
-                "same_weights": (here[0].provenance or {}).get("model") not in (None, "unknown"),
-                "protocol": _plain(dict(here[0].protocol or {})),
-                "clean_accuracy": None if clean is None else clean.value,
-                "robust_accuracy": _robust_accuracy(here, means),
-                "corruptions": means,
-            }
-        )
-    return numbers
+        for name, by_severity in accuracies.items()
+    }
+    return {
+        "measured_as": rows[0].model,
+        "dataset": rows[0].dataset,
+        "images": rows[0].n,
+        "seed": rows[0].seed,
+        "same_weights": _weights_of(rows[0]) is not None,
+        "protocol": _plain(rows[0].protocol or {}),
+        "clean_accuracy": next((row.value for row in clean), None),
+        "robust_accuracy": _robust_accuracy(rows, means),
+        "corruptions": means,
+    }
 
 
 def _robust_accuracy(rows: Sequence[Row], means: Mapping[str, Any]) -> Optional[float]:
-    """Of the 15 corruptions at all severities; None where one is missing."""
+    """Mean over the 15 corruptions at all severities; None where one is missing."""
     for row in rows:
         if (row.metric, row.corruption) == ("robust_accuracy", _GROUP):
             return row.value
@@ -292,45 +255,33 @@ def _robust_accuracy(rows: Sequence[Row], means: Mapping[str, Any]) -> Optional[
 # As Markdown -----------------------------------------------------------------------------------
 
 
-def _measured_lines(measured: Mapping[str, Any]) -> list[str]:
-    checked = "" if measured["same_weights"] else "; the rows do not say with which weights"
-    lines = [
-        f"On {_text(measured['dataset'])}: {measured['images']:,} images, seed "
-        f"{measured['seed']}, as {_text(measured['measured_as'])}{checked}.",
-        "",
-        "| images | accuracy, mean over the severities | severities |",
-        "|---|---|---|",
-        f"| clean | {_percent(measured['clean_accuracy'])} | |",
-        f"| 15 common corruptions | {_percent(measured['robust_accuracy'])} | 1 to 5 |",
-    ]
-    for name, one in measured["corruptions"].items():
-        severities = ", ".join(f"{severity:.4g}" for severity in one["severities"])
-        lines.append(f"| {_text(name)} | {_percent(one['accuracy'])} | {severities} |")
-    return [*lines, ""]
-
-
-def _percent(share: Optional[float]) -> str:
-    return NOT_MEASURED if share is None else f"{100 * share:.2f}%"
-
-
-def _told(value: Any) -> str:
-    """Settings on one line: of a layer its class and what it was made with."""
+def _one_line(value: Any) -> str:
+    """Settings on one line: a layer as its class with its constructor's arguments."""
     if isinstance(value, Mapping):
         if {"class_name", "config"} <= set(value):
             config = value["config"] if isinstance(value["config"], Mapping) else {}
-            inner = [f"{k}={_told(v)}" for k, v in config.items() if k not in _NOISE]
+            inner = [f"{k}={_one_line(v)}" for k, v in config.items() if k not in _NOISE]
             return f"{value['class_name']}({', '.join(inner)})"
-        return ", ".join(f"{key}={_told(inner)}" for key, inner in value.items()) or "none"
+        return ", ".join(f"{key}={_one_line(inner)}" for key, inner in value.items()) or "none"
     if isinstance(value, list):
-        return f"[{', '.join(map(_told, value))}]"
+        return f"[{', '.join(map(_one_line, value))}]"
     if isinstance(value, float):
         return f"{value:.6g}"
     return "none" if value is None else str(value)
 
 
-def _text(value: str) -> str:
-    """Text on one line that Markdown prints as it is."""
-    line = " ".join(value.split())
+def _escaped(value: Any) -> str:
+    """A value as one line of literal Markdown text."""
+    line = " ".join(str(value).split())
     line = "".join(sign if sign.isprintable() else "\ufffd" for sign in line)
     line = re.sub(r"[\\`*\[\]<>|&~#!$]", r"\\\g<0>", line)
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line)
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    finalize=_escaped,  # so that no expression of a template can be left unescaped
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+)
+_TEMPLATES.filters["one_line"] = _one_line

@@ -29,6 +29,7 @@ FLOORS = [
     ["corruptions"],
     ["ops"],
     ["rows", "validation", "provenance", "seeding", "devices"],
+    ["settings"],
     ["files", "registries", "dataset_facts"],
     ["version"],
 ]

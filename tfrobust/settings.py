@@ -6,11 +6,11 @@ from these classes, so nothing here imports TensorFlow.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Optional, TypeVar
 
+from tfrobust import validation
 from tfrobust.registries import AUGMENTS, DATASETS, METHODS, NETS, STRATEGIES, TUNERS
 
 R = TypeVar("R", bound="Recipe")
@@ -33,35 +33,37 @@ def option(default: Any, text: str, flag: str = "", **kind: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-# Kinds of values, as `type` of an option ------------------------------------------------------
+# Kinds of values: the `type` of an option reads a text, and checks a number given in Python -----
 
 
-def whole(low: int) -> Callable[[str], int]:
+def whole(low: int) -> Callable[[Any], int]:
     """Whole numbers from `low`."""
 
-    def parse(text: str) -> int:
+    def parse(value: Any) -> int:
         try:
-            value = int(text)
+            number = int(value) if isinstance(value, str) else value
+            return validation.check_whole("it", number, low, 2**31 - 1)
         except ValueError:
-            value = low - 1
-        if value < low or value >= 2**31:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number from {low}; received {text!r}"
-            )
-        return value
+            raise ValueError(f"must be a whole number from {low}; received {value!r}") from None
 
     return parse
 
 
-def positive(text: str) -> float:
+def number(value: Any) -> float:
+    """A finite number."""
+    try:
+        spelt = float(value) if isinstance(value, str) else value
+        return validation.check_between("it", spelt, float("-inf"), float("inf"))
+    except ValueError:
+        raise ValueError(f"must be a number; received {value!r}") from None
+
+
+def positive(value: Any) -> float:
     """A finite number above 0."""
     try:
-        value = float(text)
+        return validation.check_between("it", number(value), 0, float("inf"))
     except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number above 0; received {text!r}")
-    return value
+        raise ValueError(f"must be a number above 0; received {value!r}") from None
 
 
 def assignment(parse: Callable[[str], Any]) -> Callable[[str], tuple[str, Any]]:
@@ -70,11 +72,11 @@ def assignment(parse: Callable[[str], Any]) -> Callable[[str], tuple[str, Any]]:
     def parsed(text: str) -> tuple[str, Any]:
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise argparse.ArgumentTypeError(f"takes NAME=VALUE; received {text!r}")
+            raise ValueError(f"takes NAME=VALUE; received {text!r}")
         try:
             return name, parse(value)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{name} {error}; received {value!r}") from None
+            raise ValueError(f"{name} {error}; received {value!r}") from None
 
     return parsed
 
@@ -104,11 +106,30 @@ def number_or_switch(text: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """All settings of one run; subclasses define them with their defaults."""
+    """All settings of one run; subclasses define them with their defaults.
+
+    Raises:
+        ValueError: A value is none of the choices, or a number out of range.
+    """
 
     seed: int = option(
         0, "seed of the initial weights, the shuffling and the augmentations", type=whole(0)
     )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            kind, value = field.metadata.get("kind", {}), getattr(self, field.name)
+            if value is None or isinstance(value, (tuple, list, Mapping)):
+                continue
+            if "choices" in kind:
+                validation.check_choice(field.name, value, tuple(kind["choices"]))
+            elif "type" in kind and isinstance(value, str):  # which only the command line reads
+                raise ValueError(f"{field.name} must be a number; received {value!r}")
+            elif "type" in kind:
+                try:
+                    kind["type"](value)
+                except ValueError as error:
+                    raise ValueError(f"{field.name} {error}") from None
 
     def replace(self: R, **overrides: Any) -> R:
         """A copy with some settings replaced.
@@ -116,13 +137,8 @@ class Recipe:
         Raises:
             ValueError: There is no such setting; the message lists the valid ones.
         """
-        names = [field.name for field in dataclasses.fields(self)]
-        unknown = sorted(set(overrides) - set(names))
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__} has no setting {', '.join(unknown)}; it has: "
-                f"{', '.join(sorted(names))}"
-            )
+        names = sorted(field.name for field in dataclasses.fields(self))
+        validation.check_known(type(self).__name__, "setting", overrides, names)
         return dataclasses.replace(self, **overrides)
 
 
@@ -143,7 +159,10 @@ class DataRecipe(DataFolder, Recipe):
     """The settings of whatever takes a data set; see `datasets.load`."""
 
     dataset: str = option(
-        "digits", "see `tfrobust datasets`", choices=list(DATASETS), metavar="NAME"
+        "digits",
+        "name of the data set; see `tfrobust datasets`",
+        choices=list(DATASETS),
+        metavar="NAME",
     )
     data_options: Mapping[str, Any] = option(
         {},
@@ -185,7 +204,7 @@ class Train(DistributedRecipe, TrainingRecipe):
     SGD with momentum 0.9 and cosine decay of the learning rate to 0.
     """
 
-    net: str = option("small_cnn", "the net", choices=list(NETS))
+    net: str = option("small_cnn", "name of the net; see `tfrobust list nets`", choices=list(NETS))
     epochs: int = option(12, "number of epochs", type=whole(1))
 
 
@@ -194,7 +213,11 @@ class MethodRecipe(TrainingRecipe):
     """The settings of a finetuning with a method."""
 
     model: str = option("", "a .keras file", "model")
-    method: str = option("feature_map_augmentation", "the method", choices=list(METHODS))
+    method: str = option(
+        "feature_map_augmentation",
+        "name of the method; see `tfrobust list methods`",
+        choices=list(METHODS),
+    )
     augment: str = option(
         "combined",
         "combined (alternating Combined+ and Combined-), a name from Table 1 (B+ B- GB GN SAP "
@@ -248,12 +271,12 @@ class Tune(MethodRecipe):
         choices=["table_1", "held_out"],
     )
     clean_floor: Optional[float] = option(
-        None, "minimum clean accuracy on the validation images, such as 0.95", type=float
+        None, "minimum clean accuracy on the validation images, such as 0.95", type=number
     )
     clean_drop: Optional[float] = option(
         None,
         "maximum drop in clean accuracy from the initial model; default, without a floor: 0.02",
-        type=float,
+        type=number,
     )
     objective: Optional[str] = option(
         None, "rank by another logged metric instead, such as val_loss, without a floor"

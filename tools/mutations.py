@@ -701,8 +701,8 @@ MUTATIONS = (
     Mutation(
         "smallest number of an option is refused",
         "settings.py",
-        "if value < low or value >= 2**31:",
-        "if value <= low or value >= 2**31:",
+        "number, low, 2**31 - 1",
+        "number, low + 1, 2**31 - 1",
         "cli",
     ),
     # Serving --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 
+import numpy as np
 import pytest
 
 from tfrobust import cli, corruptions, evaluation, experiments, recipes, reports, serving, settings
@@ -105,6 +106,29 @@ def test_recipes_are_saved_as_they_are_given(recipe):
     saved = json.loads(json.dumps(dataclasses.asdict(recipe())))
     assert list(saved) == [field.name for field in dataclasses.fields(recipe)]
     assert COMMANDS[recipe.__name__.lower()].takes[0] is recipe
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({"net": "vgg"}, "net must be one of small_cnn, .*; received 'vgg'"),
+        ({"dataset": "cifar"}, "dataset must be one of digits, .*; received 'cifar'"),
+        ({"strategy": "all"}, "strategy must be one of none, mirrored, .*; received 'all'"),
+        ({"epochs": 0}, "epochs must be a whole number from 1; received 0"),
+        ({"epochs": 1.5}, r"epochs must be a whole number from 1; received 1\.5"),
+        ({"epochs": "3"}, "epochs must be a number; received '3'"),
+        ({"batch_size": True}, "batch_size must be a whole number from 1; received True"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0; received 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0; received nan"),
+        ({"seed": -1}, "seed must be a whole number from 0; received -1"),
+    ],
+)
+def test_recipes_refuse_in_python_what_their_command_refuses(settings_, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        recipes.Train(**settings_)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        recipes.Train().replace(**settings_)
+    assert recipes.Train(epochs=np.int64(3), learning_rate=np.float32(0.5)).epochs == 3
 
 
 def test_defaults_are_those_of_the_functions():

@@ -28,9 +28,9 @@ FLOORS = [
     ["layers", "datasets"],
     ["corruptions"],
     ["ops"],
-    ["rows", "validation", "provenance", "seeding", "devices"],
+    ["rows", "provenance", "seeding", "devices"],
     ["settings"],
-    ["files", "registries", "dataset_facts"],
+    ["validation", "files", "registries", "dataset_facts"],
     ["version"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

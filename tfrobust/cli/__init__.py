@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Optional
 
 from tfrobust.cli.commands import COMMANDS
@@ -74,6 +74,8 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) 
     """Adds an argument for a field that `settings.option` made."""
     flag = field.metadata["flag"] or f"--{field.name.replace('_', '-')}"
     kind, text = dict(field.metadata["kind"]), field.metadata["help"]
+    if "type" in kind:
+        kind["type"] = _in_one_sentence(kind["type"])
     if flag.startswith("--"):
         kind["dest"] = field.name
     if field.default is dataclasses.MISSING:  # a mapping
@@ -90,6 +92,18 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) 
             shown = field.default if isinstance(field.default, tuple) else (field.default,)
             text += f"; default: {' '.join(map(str, shown))}"
     parser.add_argument(flag, help=text, **kind)
+
+
+def _in_one_sentence(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The same, with errors whose messages argparse shows."""
+
+    def typed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return typed
 
 
 def settings_of(kind: type, arguments: argparse.Namespace) -> Any:

@@ -21,6 +21,7 @@ from tfrobust.settings import (
     Train,
     Tune,
     assignment,
+    number,
     number_or_text,
     option,
     positive,
@@ -179,7 +180,7 @@ class Calibrate(DataRecipe):
     """Settings of `calibrate`; see `evaluation.strength.calibrate`."""
 
     model: str = option("", "a .keras file", "model")
-    drop: float = option(0.10, "target drop in accuracy", type=float)
+    drop: float = option(0.10, "target drop in accuracy", type=number)
     blur_kernel_size: int = option(3, "odd, in pixels; Table 1 has 3", type=whole(1))
     out: str = option("", "output file: strengths.json", required=True)
 
@@ -224,7 +225,7 @@ class CorruptedData(DataRecipe):
 
     split: str = option("test", "which images", choices=["validation", "test"])
     table: Optional[int] = option(
-        None, "severity table for images of another size", type=int, choices=[32, 64, 224]
+        None, "severity table for images of another size", type=whole(1), choices=[32, 64, 224]
     )
     frost: Optional[str] = option(
         None,
@@ -250,7 +251,7 @@ class Evaluate(CorruptedData, Output):
         "all, or names; default: test if no other condition is given",
     )
     severities: tuple[int, ...] = option(
-        (1, 2, 3, 4, 5), "of the corruptions", type=int, choices=range(1, 6)
+        (1, 2, 3, 4, 5), "of the corruptions", type=whole(1), choices=range(1, 6)
     )
     published: Optional[str] = option(
         None,

@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import datasets, devices, files, rows, saving, trainer
+from tfrobust import datasets, devices, files, rows, saving, trainer, validation
 from tfrobust.attacks import FGSM
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
@@ -169,11 +169,7 @@ def check_method_settings(method: str, settings: Mapping[str, Any]) -> None:
     """Raises a ValueError listing a method's settings if one given is unknown."""
     taken = ("self", "net", "augment", "kwargs")
     valid = [p for p in inspect.signature(METHODS[method].__init__).parameters if p not in taken]
-    unknown = sorted(set(settings) - set(valid))
-    if unknown:
-        raise ValueError(
-            f"{method} has no setting {', '.join(unknown)}; it has: {', '.join(valid) or 'none'}"
-        )
+    validation.check_known(method, "setting", settings, valid)
 
 
 def build_method(

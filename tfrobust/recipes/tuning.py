@@ -18,7 +18,6 @@ from tfrobust.augment.base import StrengthAugment
 from tfrobust.evaluation import Evaluator, augmented, corrupted
 from tfrobust.recipes import training
 from tfrobust.recipes.base import RunFolder
-from tfrobust.registries import TUNERS
 from tfrobust.settings import Finetune, Tune
 from tfrobust.tuning import distributed
 from tfrobust.tuning.search import load_data, objective_of
@@ -127,10 +126,6 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
 
 def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
     """The search ranges; raises the errors that need neither model nor data."""
-    validation.check_choice("tuner", recipe.tuner, TUNERS)
-    validation.check_choice("conditions", recipe.conditions, ("table_1", "held_out"))
-    if recipe.trials is not None:
-        validation.check_whole("trials", recipe.trials, 1, 1_000_000)
     training.check_method_settings(recipe.method, recipe.settings)
     ranges = [one for given in recipe.ranges for one in _ranges(recipe, given)]
     ranges = ranges or list(tuning.space(recipe.method))

@@ -220,8 +220,14 @@ def show_public_base(app: Sphinx, name: str, thing: type, options: Any, bases: l
 def prepare(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Formulas, which stand indented above the first section, are shown as they are.
 
-    Examples are not indented, so that they are not sections for napoleon.
+    Examples are not indented, so that they are not sections for napoleon. Settings of recipes are
+    listed with the help that the command line shows.
     """
+    fields = (
+        dataclasses.fields(thing) if what == "class" and dataclasses.is_dataclass(thing) else ()
+    )
+    if helped := [field for field in fields if "help" in field.metadata]:
+        lines += ["Args:", *(f"    {one.name}: {one.metadata['help']}." for one in helped), ""]
     end = next((i for i, line in enumerate(lines) if re.fullmatch(r"[A-Z]\w+:", line)), len(lines))
     lines[end:] = [".. rubric:: Example" if line == "Example:" else line for line in lines[end:]]
     for i in reversed(range(1, end)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -119,3 +120,40 @@ def test_not_in_range(value):
     with pytest.raises(ValueError) as caught:
         validation.check_in_range("p", value, 0, 1)
     assert str(caught.value) == f"p must be a number in [0, 1]; received {value!r}"
+
+
+def test_models():
+    net = keras.Sequential([keras.Input([4]), keras.layers.Dense(2)])
+    validation.check_net(net)
+    with pytest.raises(TypeError, match=r"net must be a keras.Model; received Dense"):
+        validation.check_net(keras.layers.Dense(2))
+    with pytest.raises(ValueError, match="has no weights yet; give it an Input layer"):
+        validation.check_net(keras.Sequential([keras.layers.Dense(2)]))
+
+
+def test_shapes_and_counts():
+    validation.check_fits((4, 5, 3), (None, 5, 3))
+    for shape, wanted in [((4, 5, 3), (4, None, 1)), ((4, 5), (4, 5, 3)), ((4, 5, 3), (4, 5))]:
+        with pytest.raises(
+            ValueError, match=rf"x must fit m, which takes .*; received \({shape[0]}"
+        ):
+            validation.check_fits(shape, wanted, "x", "m")
+    validation.check_label_count(IMAGES, [1, 2])
+    with pytest.raises(ValueError, match="one label per image; received 2 images and 3 labels"):
+        validation.check_label_count(IMAGES, [1, 2, 3])
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.5, np.float32(2), float("nan"), "0.5", True, None])
+def test_ends_are_outside(value):
+    assert validation.check_between("drop", np.float32(0.5), 0, 1) == 0.5
+    with pytest.raises(ValueError, match="drop must be a number between 0 and 1, neither"):
+        validation.check_between("drop", value, 0, 1)
+
+
+def test_names_of_settings():
+    validation.check_known("it", "setting", [], [])
+    validation.check_known("it", "setting", ["a"], ["b", "a"])
+    with pytest.raises(ValueError, match=r"it has no setting c, d; it has: b, a$"):
+        validation.check_known("it", "setting", {"d": 1, "a": 1, "c": 1}, ["b", "a"])
+    with pytest.raises(ValueError, match=r"it has no option c; it has: none$"):
+        validation.check_known("it", "option", ["c"], [])

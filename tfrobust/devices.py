@@ -10,14 +10,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tfrobust import validation
-
-#: Name of each strategy to its description.
-STRATEGIES = {
-    "none": "one device: the first GPU, or the CPU",
-    "mirrored": "all GPUs of this machine; without GPUs, all its logical CPU devices",
-    "multiworker": "several machines, named in TF_CONFIG",
-    "tpu": "the TPU that TensorFlow finds; untested",
-}
+from tfrobust.registries import STRATEGIES
 
 
 def strategy(name: str) -> tf.distribute.Strategy:
@@ -30,7 +23,7 @@ def strategy(name: str) -> tf.distribute.Strategy:
     automatic.
 
     Args:
-        name: One of `STRATEGIES`.
+        name: One of `registries.STRATEGIES`.
 
     Returns:
         The strategy; TensorFlow's default strategy for "none".

@@ -290,6 +290,17 @@ HELD_OUT_PERTURBATIONS = ("speckle_noise", "gaussian_blur", "spatter", "shear")
 #: for the first frame, the clean image; in the other sequences, with the one for the frame before.
 NOISE_PERTURBATIONS = ("gaussian_noise", "shot_noise", "speckle_noise")
 
+#: Distribution strategies; `devices.strategy` makes them.
+STRATEGIES = {
+    "none": "one device: the first GPU, or the CPU",
+    "mirrored": "all GPUs of this machine; without GPUs, all its logical CPU devices",
+    "multiworker": "several machines, named in TF_CONFIG",
+    "tpu": "the TPU that TensorFlow finds; untested",
+}
+
+#: Ways in which a search chooses values; KerasTuner's.
+TUNERS = ("grid", "random", "hyperband", "bayesian")
+
 #: The papers' experiments, by the names that `tfrobust reproduce` accepts.
 EXPERIMENTS = Registry(
     "experiment",

@@ -21,8 +21,7 @@ def save_model(model: keras.Model, path: files.PathLike) -> None:
     Raises:
         ValueError: The name ends otherwise.
     """
-    if pathlib.Path(path).suffix != ".keras":
-        raise ValueError(f"a model file must end in .keras; received {os.fspath(path)!r}")
+    _check_name(path)
     with files.replacing(path) as temporary:
         model.save(temporary)
 
@@ -44,7 +43,11 @@ def load_model(path: files.PathLike) -> keras.Model:
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no model file at {os.fspath(path)!r}; expected a .keras file")
-    if pathlib.Path(path).suffix != ".keras":
-        raise ValueError(f"a model file must end in .keras; received {os.fspath(path)!r}")
+    _check_name(path)
     check_generation(path)
     return keras.models.load_model(path, safe_mode=True)
+
+
+def _check_name(path: files.PathLike) -> None:
+    if pathlib.Path(path).suffix != ".keras":
+        raise ValueError(f"a model file must end in .keras; received {os.fspath(path)!r}")

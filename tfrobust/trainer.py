@@ -50,8 +50,8 @@ def fit(
         ValueError: `epochs` or `learning_rate` is out of range.
     """
     validation.check_whole("epochs", epochs, 1, 1_000_000)
-    if learning_rate is not None and not 0 < learning_rate < 100:
-        raise ValueError(f"learning_rate must be above 0 and below 100; received {learning_rate}")
+    if learning_rate is not None:
+        validation.check_between("learning_rate", learning_rate, 0, 100)
     if optimizer is not None or learning_rate is not None:
         with model.distribute_strategy.scope():
             if optimizer is None:

@@ -1,10 +1,15 @@
-"""Checks of arguments, with messages that say what was wrong, allowed and received."""
+"""Checks of models, images, labels, numbers and names, each said once for all who demand it.
+
+A message says what was wrong, what is allowed and what was received.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any, Optional
 
-import numpy as np
+# NumPy and Keras are imported where they are needed: the command line imports this.
 
 #: Tolerance around [0, 1]: float32 interpolation and file round trips overshoot by rounding only.
 RANGE_TOLERANCE = 1e-3
@@ -49,11 +54,14 @@ def check_images(images: Any, what: str = "images") -> None:
 
     Example:
 
+    >>> import numpy as np
     >>> check_images(np.full([1, 2, 2, 3], 200.0, "float32"))
     Traceback (most recent call last):
     ...
     ValueError: images must lie in [0, 1]; received values from 200 to 200 (divide ... by 255)
     """
+    import numpy as np
+
     images = np.asarray(images)
     check_image_spec(images.shape, images.dtype, what)
     if images.size == 0:
@@ -89,6 +97,8 @@ def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
     ...
     ValueError: labels must be class indices from 0 to 9; received values from 0 to 10
     """
+    import numpy as np
+
     labels = np.asarray(labels)
     if labels.size == 0:
         raise ValueError(f"{what} must hold at least one label; received shape {labels.shape}")
@@ -118,6 +128,116 @@ def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
         )
 
 
+def check_label_count(images: Any, labels: Any, what: str = "the data") -> None:
+    """Checks that there is a label for each image.
+
+    Raises:
+        ValueError: There are more, or fewer.
+    """
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{what} must have one label per image; received {len(images)} images and "
+            f"{len(labels)} labels"
+        )
+
+
+def check_fits(
+    shape: Sequence[int],
+    wanted: Sequence[Optional[int]],
+    what: str = "images",
+    taker: str = "the net",
+) -> None:
+    """Checks a shape against that which a model takes.
+
+    Args:
+        shape: The shape of an image, or a part of it.
+        wanted: What the model takes; None for any size.
+        what: What to call the images in the message.
+        taker: What to call the model.
+
+    Raises:
+        ValueError: It is another.
+
+    Example:
+
+    >>> check_fits((8, 9, 3), (8, None, 1))
+    Traceback (most recent call last):
+    ...
+    ValueError: images must fit the net, which takes [8, None, 1]; received (8, 9, 3)
+    """
+    sizes_fit = all(want in (None, got) for want, got in zip(wanted, shape))
+    if len(shape) != len(wanted) or not sizes_fit:
+        raise ValueError(
+            f"{what} must fit {taker}, which takes {list(wanted)}; received {tuple(shape)}"
+        )
+
+
+def check_net(net: Any) -> None:
+    """Checks that a net is a Keras model with weights.
+
+    Raises:
+        TypeError: It is no Keras model.
+        ValueError: It is not built.
+    """
+    import keras
+
+    check_type("net", net, keras.Model, "a keras.Model")
+    if not net.built or not net.layers:
+        raise ValueError(
+            f"net {net.name!r} has no weights yet; give it an Input layer or call net.build(...)"
+        )
+
+
+def check_type(name: str, value: Any, kind: Any, allowed: str) -> None:
+    """Checks the class of an argument.
+
+    Args:
+        name: What to call the argument in the message.
+        value: The argument.
+        kind: The class that it must be of.
+        allowed: What to call that class in the message.
+
+    Raises:
+        TypeError: It is of another class.
+
+    Example:
+
+    >>> check_type("augment", 0.1, dict, "an augmentation layer")
+    Traceback (most recent call last):
+    ...
+    TypeError: augment must be an augmentation layer; received float
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {allowed}; received {type(value).__name__}")
+
+
+def check_known(owner: str, kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Checks the names of settings that are given.
+
+    Args:
+        owner: Who has the settings.
+        kind: What to call one of them in the message.
+        given: The names given.
+        known: Those that there are.
+
+    Raises:
+        ValueError: One is unknown; the message lists those that there are.
+
+    Example:
+
+    >>> check_known("Train", "setting", ["epoch"], ["epochs", "net"])
+    Traceback (most recent call last):
+    ...
+    ValueError: Train has no setting epoch; it has: epochs, net
+    """
+    known = list(known)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{owner} has no {kind} {', '.join(unknown)}; it has: {', '.join(known) or 'none'}"
+        )
+
+
 def check_in_range(name: str, value: Any, low: float, high: float) -> float:
     """Checks that a setting is a number in [low, high] and returns it as a float.
 
@@ -134,6 +254,28 @@ def check_in_range(name: str, value: Any, low: float, high: float) -> float:
     number = float(value) if _is_number(value) else float("nan")
     if not low <= number <= high:
         raise ValueError(f"{name} must be a number in [{low:g}, {high:g}]; received {value!r}")
+    return number
+
+
+def check_between(name: str, value: Any, low: float, high: float) -> float:
+    """Checks one number of a configuration, in an interval without its ends; returns a float.
+
+    Raises:
+        ValueError: `value` is not a number in (low, high).
+
+    Example:
+
+    >>> check_between("drop", 0, 0, 1)
+    Traceback (most recent call last):
+    ...
+    ValueError: drop must be a number between 0 and 1, neither of them; received 0
+    """
+    number = float(value) if _is_number(value) else float("nan")
+    if not low < number < high:
+        raise ValueError(
+            f"{name} must be a number between {low:g} and {high:g}, neither of them; received "
+            f"{value!r}"
+        )
     return number
 
 
@@ -155,8 +297,8 @@ def check_whole(name: str, value: Any, low: int, high: int) -> int:
     return int(value)
 
 
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """Checks that a setting is one of the allowed words and returns it.
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
+    """Checks that a setting is one of a few words, and returns it.
 
     Args:
         name: Name of the setting in the message.
@@ -177,11 +319,11 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     ValueError: fill must be one of black, mirror; received 'white'
     """
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
+        known = ", ".join(map(str, choices))
+        raise ValueError(f"{name} must be one of {known}; received {value!r}")
     return value
 
 
 def _is_number(value: Any) -> bool:
-    # Strings that spell a number and bools are more likely mistakes than numbers.
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    return number and not isinstance(value, bool)
+    # A text that spells a number, and a bool, are more likely mistakes than numbers.
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

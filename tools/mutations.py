@@ -686,16 +686,16 @@ MUTATIONS = (
     ),
     Mutation(
         "whole numbers of options become fractions",
-        "cli/commands.py",
+        "settings.py",
         "for kind in (int, float):",
         "for kind in (float, int):",
         "cli recipes/test_recipes_training.py",
     ),
     Mutation(
         "smallest number of an option is refused",
-        "cli/__init__.py",
-        "if value < low or value >= 2**31:",
-        "if value <= low or value >= 2**31:",
+        "settings.py",
+        "number, low, 2**31 - 1",
+        "number, low + 1, 2**31 - 1",
         "cli",
     ),
     # Serving --------------------------------------------------------------------------------

@@ -189,7 +189,8 @@ def test_interrupt(call, monkeypatch):
     def interrupted(arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.commands, "list_names", interrupted)
+    command = cli.COMMANDS["list"]._replace(run=interrupted)
+    monkeypatch.setitem(cli.COMMANDS, "list", command)
     code, _, err = call("list")
     assert code == 130 and "same command again" in err
 

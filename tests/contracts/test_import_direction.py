@@ -28,9 +28,10 @@ FLOORS = [
     ["layers", "datasets"],
     ["corruptions"],
     ["ops"],
-    ["rows", "validation", "provenance", "seeding", "devices"],
+    ["rows", "provenance", "seeding", "devices"],
     ["compat"],
-    ["files", "registries", "dataset_facts"],
+    ["settings"],
+    ["validation", "files", "registries", "dataset_facts"],
     ["version"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -98,7 +98,7 @@ def test_commands_make_the_method(name, make_net):
         if given.command != "finetune":
             continue
         assert given.method == name
-        settings = dict(cli.commands._number(*text.split("=")) for text in given.settings)
+        settings = dict(given.settings)
         if name == "feature_contrastive":
             settings["k"] = 64  # the net of the tests has few inputs
         layer = training.perturbation(given.augment, augment.table_1(), seed=0)

@@ -369,7 +369,7 @@ def test_loss_of_compile_is_used(name, make_net, images, labels):
         (lambda x, y: (x[0], y[:1]), ValueError, "[batch, height, width, channels]"),
         (lambda x, y: (x[:0], y[:0]), ValueError, "empty"),
         (lambda x, y: (x, y + 1), ValueError, "from 0 to 3; received values from 1 to 4"),
-        (lambda x, y: (x[:, :12], y), ValueError, "net's shape (16, 16, 3)"),
+        (lambda x, y: (x[:, :12], y), ValueError, "fit the net, which takes [16, 16, 3]"),
     ],
     ids=["0-255", "integer", "nan", "rank", "empty", "label", "size"],
 )

@@ -205,7 +205,7 @@ def test_refuses(photos):
     refused(ValueError, "data or published sequences; received both", published=("cifar10_p", None))
     refused(ValueError, "published sequences must be one of cifar10_p", None,
             published=("cifar10_c", None))  # fmt: skip
-    refused(ValueError, "of the shape that .* takes", photos[:, :16, :16], small_cnn(), table=32)
+    refused(ValueError, "must fit .*, which takes", photos[:, :16, :16], small_cnn(), table=32)
     refused(TypeError, "model must be a Keras model", model=3)
     broken = keras.Sequential(
         [keras.Input([32, 32, 3]), keras.layers.GlobalAveragePooling2D(),

@@ -195,7 +195,7 @@ def test_several_in_order():
 
 @pytest.mark.parametrize("drop", [0, 1, -0.1, 10, float("nan")])
 def test_drop_is_a_fraction(drop):
-    with pytest.raises(ValueError, match=f"drop must be a fraction .*; received {drop}"):
+    with pytest.raises(ValueError, match=f"drop must be a number between .*; received {drop}"):
         only(HALF, DARK, {"B+": Brightness()}, drop=drop)
 
 

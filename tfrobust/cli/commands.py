@@ -1,234 +1,425 @@
-"""One function per command; each imports what it needs when called."""
+"""The commands: the settings that each takes, and the function that runs it.
+
+A function imports what it needs when called, so that help and lists come at once.
+"""
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import json
 import pathlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Optional
+
+from tfrobust import registries
+from tfrobust.registries import AUGMENTS, CORRUPTIONS, DATASETS, EXPERIMENTS, NETS, STRATEGIES
+from tfrobust.settings import (
+    DataFolder,
+    DataRecipe,
+    Finetune,
+    Recipe,
+    Train,
+    Tune,
+    assignment,
+    number,
+    number_or_text,
+    option,
+    positive,
+    whole,
+)
+
+#: What `list` lists.
+KINDS = ("attacks", "augments", "nets", "methods", "datasets", "corruptions", "experiments")
+REGISTRIES = {kind: getattr(registries, kind.upper()) for kind in KINDS}
 
 
-def quickstart(arguments: argparse.Namespace) -> None:
+class Command(NamedTuple):
+    """A command: what it does, the dataclasses whose fields are its options, and what runs it.
+
+    The function gets an object of each dataclass.
+    """
+
+    text: str
+    takes: tuple[Any, ...]
+    run: Callable[..., None]
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(name: str, text: str, *takes: type) -> Callable[[Any], Any]:
+    """Makes a command of a function."""
+
+    def register(run: Callable[..., None]) -> Callable[..., None]:
+        COMMANDS[name] = Command(text, takes, run)
+        return run
+
+    return register
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where a run writes."""
+
+    out: str = option("", "output folder", required=True)
+    resume: bool = option(
+        False,
+        "fail if the output folder holds no run to resume; without this option a run there is "
+        "resumed, or else a new one started",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class QuickstartOutput(Output):
+    """Where the quickstart writes."""
+
+    out: str = option("runs/quickstart", "output folder")
+    savedmodels: str = option("savedmodels", "folder for the SavedModel")
+
+
+@command("quickstart", "the FMA paper's Table 3 on digits, end to end", Recipe, QuickstartOutput)
+def quickstart(seeded: Recipe, output: QuickstartOutput) -> None:
     from tfrobust import recipes
 
-    recipe = recipes.Quickstart(seed=arguments.seed)
-    print(recipes.quickstart(recipe, arguments.out, savedmodels=arguments.savedmodels))
+    recipe = recipes.Quickstart(seed=seeded.seed)
+    print(recipes.quickstart(recipe, output.out, savedmodels=output.savedmodels))
 
 
-def train(arguments: argparse.Namespace) -> None:
+@command("train", "train a net on clean images", Train, Output)
+def train(recipe: Train, output: Output) -> None:
     from tfrobust import recipes
 
-    recipe = recipes.Train(**_settings(arguments, recipes.Train))
-    recipes.train(recipe, arguments.out)
-    _print_run_note(arguments.out)
-    print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
+    recipes.train(recipe, output.out)
+    _print_run_note(output.out)
 
 
-def finetune(arguments: argparse.Namespace) -> None:
+@command("finetune", "finetune a model with a method", Finetune, Output)
+def finetune(recipe: Finetune, output: Output) -> None:
     from tfrobust import recipes
 
-    settings = _settings(arguments, recipes.Finetune)
-    settings["settings"] = dict(_number(*_assignment("--set", t)) for t in arguments.settings)
-    recipes.finetune(recipes.Finetune(**settings), arguments.out)
-    _print_run_note(arguments.out)
-    print(f"model: {pathlib.Path(arguments.out, 'model.keras')}")
+    recipes.finetune(recipe, output.out)
+    _print_run_note(output.out)
 
 
-def tune(arguments: argparse.Namespace) -> None:
+@command("tune", "search for the best hyper-parameters of a method", Tune, Output)
+def tune(recipe: Tune, output: Output) -> None:
     from tfrobust import recipes, reports
-    from tfrobust.tuning import Range, space, strength_range
 
-    settings = _settings(arguments, recipes.Tune)
-    settings["settings"] = dict(_number(*_assignment("--set", t)) for t in arguments.settings)
-    ranges = []
-    for text in arguments.ranges:
-        if "=" in text:
-            ranges.append(Range.parse(text))
-        elif text == "strength":
-            ranges.append(strength_range(arguments.augment.partition("=")[0]))
-        else:
-            ranges += space(arguments.method, [text])
-    recipe = recipes.Tune(**{**settings, "ranges": tuple(ranges)})
-    trials = recipes.tune(recipe, arguments.out)
+    trials = recipes.tune(recipe, output.out)
     if not trials:  # a worker; the chief prints the results
         return
-    out = pathlib.Path(arguments.out)
+    out = pathlib.Path(output.out)
     about = json.loads((out / "tuning.json").read_text(encoding="utf-8"))
     print(reports.trials_table(map(vars, trials), about).to_text())
     best = trials[0]
     print("best: " + ", ".join(f"{name}={value:g}" for name, value in best.values.items()))
-    print(f"report: {out / 'report.html'}")
-    print(f"model: {out / 'model.keras'} (the best trial, after epoch {best.epoch})")
-    command = recipes.finetune_command(recipe, best, f"{arguments.out}-finetuned")
-    print(f"finetune with them: {command}")
-    _print_run_note(arguments.out)
+    again = recipes.finetune_command(recipe, best, f"{out}-finetuned")
+    print(f"report: {out / 'report.html'}\nfinetune with them: {again}")
+    _print_run_note(output.out, f" (the best trial, after epoch {best.epoch})")
 
 
-def reproduce(arguments: argparse.Namespace) -> None:
+def _numbers(text: str) -> Any:
+    """A number or text, or several of them between commas."""
+    if "," not in text:
+        return number_or_text(text)
+    return tuple(number_or_text(part) for part in text.split(",") if part)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reproduce:
+    """Settings of `reproduce`; see `experiments.ExperimentConfig`."""
+
+    name: str = option("", "an experiment of `tfrobust list experiments`", "name", metavar="NAME")
+    setting: str = option(
+        "small",
+        "full is the paper's, small suits two CPU cores, quick is a smoke test of a minute or two",
+        choices=["full", "small", "quick"],
+    )
+    quick: bool = option(False, "--setting quick")
+    describe: bool = option(False, "describe the experiment without running it")
+    out: Optional[str] = option(None, "output folder; default: runs/NAME-SETTING")
+    data_dir: Optional[str] = option(None, "folder of the data set")
+    dataset: Optional[str] = option(None, "override the data set", choices=list(DATASETS))
+    net: Optional[str] = option(None, "override the net", choices=list(NETS))
+    weights: Optional[str] = option(None, "file of pretrained weights to start from")
+    seeds: tuple[int, ...] = option((), "training seeds", metavar="SEED", type=whole(0))
+    lines: tuple[str, ...] = option((), "models to train; default: all", metavar="LINE")
+    strategy: str = option(
+        "none",
+        "one device, all GPUs of this machine (mirrored), or a TPU",
+        choices=[name for name in STRATEGIES if name != "multiworker"],
+    )
+    numbers: Mapping[str, Any] = option(
+        {},
+        "override an experiment-specific value; separate several values by commas",
+        "--set",
+        type=assignment(_numbers),
+    )
+
+
+@command("reproduce", "run a published experiment", Reproduce)
+def reproduce(asked: Reproduce) -> None:
     from tfrobust import experiments
-    from tfrobust.registries import EXPERIMENTS
 
-    name, experiment = arguments.name, EXPERIMENTS[arguments.name]()
-    fields = {
-        field: getattr(arguments, field) for field in ("data_dir", "dataset", "net", "weights")
-    }
-    fields.update(seeds=arguments.seeds, lines=arguments.lines, strategy=arguments.strategy)
-    overrides = {
-        field: tuple(value) if isinstance(value, list) else value
-        for field, value in fields.items()
-        if value is not None
-    }
-    numbers = dict(_values(*_assignment("--set", text)) for text in arguments.numbers)
-    setting = experiments.resolved(experiment, arguments.setting, numbers, **overrides)
-    if arguments.describe:
+    name, experiment = asked.name, EXPERIMENTS[asked.name]()
+    fields = ("data_dir", "dataset", "net", "weights", "seeds", "lines", "strategy")
+    overrides = {field: getattr(asked, field) for field in fields if getattr(asked, field)}
+    chosen = "quick" if asked.quick else asked.setting
+    setting = experiments.resolved(experiment, chosen, asked.numbers, **overrides)
+    if asked.describe:
         print(experiments.description(name, setting))
         return
-    out = pathlib.Path(arguments.out or f"runs/{name}-{arguments.setting}")
+    out = pathlib.Path(asked.out or f"runs/{name}-{chosen}")
     experiment.run(setting, out)
     print((out / "tables.md").read_text(encoding="utf-8"))
     print(f"tables: {out / 'tables.md'}")
 
 
-def calibrate(arguments: argparse.Namespace) -> None:
-    from tfrobust import augment, reports, saving
+@dataclasses.dataclass(frozen=True)
+class Calibrate(DataRecipe):
+    """Settings of `calibrate`; see `evaluation.strength.calibrate`."""
+
+    model: str = option("", "a .keras file", "model")
+    drop: float = option(0.10, "target drop in accuracy", type=number)
+    blur_kernel_size: int = option(3, "odd, in pixels; Table 1 has 3", type=whole(1))
+    out: str = option("", "output file: strengths.json", required=True)
+
+
+@command(
+    "calibrate",
+    "calibrate the strength of each augmentation to a target drop in accuracy",
+    Calibrate,
+)
+def calibrate(asked: Calibrate) -> None:
+    from tfrobust import augment, files, reports, saving
     from tfrobust.evaluation import strength
 
-    _check_new_file(arguments.out)
-    augmentations = {
-        **augment.table_1(),
-        "GB": augment.GaussianBlur(kernel_size=arguments.blur_kernel_size),
-    }
-    model = saving.load_model(arguments.model)
-    data = _load(arguments)
+    if pathlib.Path(asked.out).exists():
+        raise FileExistsError(f"{asked.out} exists; give another file with --out")
+    files.check_writable(pathlib.Path(asked.out).parent)
+    blur = augment.GaussianBlur(kernel_size=asked.blur_kernel_size)
+    model = saving.load_model(asked.model)
+    data = _load(asked)
     found = strength.calibrate(
-        model, data.split("validation"), augmentations, drop=arguments.drop, seed=arguments.seed
+        model,
+        data.split("validation"),
+        {**augment.table_1(), "GB": blur},
+        drop=asked.drop,
+        seed=asked.seed,
     )
-    strength.write(found, arguments.out)
+    strength.write(found, asked.out)
     print(reports.strengths_table([vars(c) for c in found]).to_text())
     _print_note(data)
 
 
-def evaluate(arguments: argparse.Namespace) -> None:
+def _strengths(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError("takes NUMBER,NUMBER,...") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class CorruptedData(DataRecipe):
+    """Settings of what corrupts a data set."""
+
+    split: str = option("test", "which images", choices=["validation", "test"])
+    table: Optional[int] = option(
+        None, "severity table for images of another size", type=whole(1), choices=[32, 64, 224]
+    )
+    frost: Optional[str] = option(
+        None,
+        "folder with the photographs frost1 to frost5; default: those of the package "
+        "imagecorruptions if installed, else a procedural texture, which is not comparable",
+        metavar="FOLDER",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(CorruptedData, Output):
+    """Settings of `evaluate`; see `recipes.evaluate`."""
+
+    models: tuple[str, ...] = option(
+        (),
+        ".keras files or SavedModel folders; the others are compared with the first",
+        "models",
+        metavar="MODEL",
+    )
+    corruptions: tuple[str, ...] = option(
+        (),
+        "test (the 15 of the benchmark), noise, blur, weather, digital, without_noise, held_out, "
+        "all, or names; default: test if no other condition is given",
+    )
+    severities: tuple[int, ...] = option(
+        (1, 2, 3, 4, 5), "of the corruptions", type=whole(1), choices=range(1, 6)
+    )
+    published: Optional[str] = option(
+        None,
+        "read the corrupted images from the published files instead of generating them",
+        choices=["cifar10_c", "cifar100_c", "imagenet_c", "tiny_imagenet_c"],
+    )
+    published_dir: Optional[str] = option(None, "folder of these files", metavar="FOLDER")
+    augment: tuple[str, ...] = option(
+        (), "table_1, combinations, stability_practical, or names with a strength: jpeg=10"
+    )
+    strengths: Optional[str] = option(
+        None, "file of calibrated strengths for Table 1 and its combinations"
+    )
+    sweep: tuple[tuple[str, tuple[float, ...]], ...] = option(
+        (),
+        "one augmentation at several strengths: gaussian_noise=0.05,0.1,0.2",
+        metavar="NAME=S,S,...",
+        type=assignment(_strengths),
+    )
+    attacks: tuple[str, ...] = option((), "needs .keras files", choices=["FGSM", "PGD", "spatial"])
+    perturbations: tuple[str, ...] = option(
+        (),
+        "measure flip probabilities on perturbation sequences: all (the 10 of the benchmark), or "
+        "names such as gaussian_noise, translate, tilt",
+    )
+    maps: int = option(
+        0,
+        "show the per-pixel utility and sensitivity of N images (FCL)",
+        type=whole(0),
+        metavar="N",
+    )
+    baseline: Optional[str] = option(
+        None,
+        "baseline that normalises corruption errors: alexnet, tiny_imagenet_resnet18, or a rows "
+        "file; default: none",
+    )
+    outputs: tuple[Any, ...] = option(
+        (),
+        "model outputs that are the classes of the data set: imagenet_r or indices",
+        metavar="CLASS",
+        type=number_or_text,
+    )
+    allow_chance_accuracy: bool = option(
+        False, "evaluate models whose clean accuracy is near chance, too"
+    )
+    out: str = option("runs/evaluation", "output folder; results that it already holds are reused")
+
+
+@command("evaluate", "evaluate the robustness of models and write a report", Evaluate)
+def evaluate(asked: Evaluate) -> None:
     from tfrobust import files, recipes, reports
     from tfrobust.datasets import IMAGENET_R_CLASSES
     from tfrobust.registries import PERTURBATIONS
 
-    files.check_writable(arguments.out)
-    outputs, flips, data = arguments.outputs, arguments.perturbations, _load(arguments)
+    files.check_writable(asked.out)
+    data = _load(asked)
     rows = recipes.evaluate(
-        dict(zip(_model_names(arguments.models), arguments.models)),
+        dict(zip(_model_names(asked.models), asked.models)),
         data,
-        _conditions(arguments),
-        arguments.out,
-        split=arguments.split,
-        classes=IMAGENET_R_CLASSES if outputs == ["imagenet_r"] else _class_indices(outputs),
-        perturbations=PERTURBATIONS if flips == ["all"] else flips,
-        baseline=arguments.baseline,
-        maps=arguments.maps,
-        seed=arguments.seed,
-        stop_at_chance=not arguments.allow_chance_accuracy,
+        _conditions(asked),
+        asked.out,
+        split=asked.split,
+        classes=IMAGENET_R_CLASSES if asked.outputs == ("imagenet_r",) else asked.outputs or None,
+        perturbations=PERTURBATIONS if asked.perturbations == ("all",) else asked.perturbations,
+        baseline=asked.baseline,
+        maps=asked.maps,
+        seed=asked.seed,
+        stop_at_chance=not asked.allow_chance_accuracy,
     )
     print(reports.summary_table(rows).to_text())
-    print(f"report: {pathlib.Path(arguments.out, 'report.html')}")
+    print(f"report: {pathlib.Path(asked.out, 'report.html')}")
     _print_note(data)
 
 
-def _conditions(arguments: argparse.Namespace) -> list[Any]:
+def _conditions(asked: Evaluate) -> list[Any]:
     """The requested conditions; by default the 15 common corruptions."""
     from tfrobust import augment, evaluation
     from tfrobust.augment import naming
     from tfrobust.evaluation import strength
+    from tfrobust.evaluation.corruption_error import SELECTIONS
 
-    options = {"severities": arguments.severities, "names": _selection(arguments.corruptions)}
-    conditions = []
-    if arguments.published:
-        conditions += evaluation.published(arguments.published, arguments.published_dir, **options)
-    elif arguments.corruptions or not _has_other_conditions(arguments):
-        conditions += evaluation.corrupted(
-            table=arguments.table, frost_folder=arguments.frost, **options
-        )
-    if arguments.strengths:
-        individual = strength.augmentations_at(strength.read(arguments.strengths))
+    names = asked.corruptions or ("test",)
+    options: dict[str, Any] = {
+        "severities": asked.severities,
+        "names": names[0] if len(names) == 1 and names[0] in SELECTIONS else names,
+    }
+    others = (asked.strengths, asked.augment, asked.sweep, asked.attacks, asked.perturbations)
+    conditions: list[Any] = []
+    if asked.published:
+        conditions += evaluation.published(asked.published, asked.published_dir, **options)
+    elif asked.corruptions or not any(others):
+        conditions += evaluation.corrupted(table=asked.table, frost_folder=asked.frost, **options)
+    if asked.strengths:
+        individual = strength.augmentations_at(strength.read(asked.strengths))
         conditions += evaluation.augmented({**individual, **augment.combinations(individual)})
     layers = {}
-    for text in arguments.augment:
-        for name, layer in naming.expand(text, seed=arguments.seed).items():
+    for text in asked.augment:
+        for name, layer in naming.expand(text, seed=asked.seed).items():
             layers[_display_name(name, layer)] = layer
     conditions += evaluation.augmented(layers)
-    for text in arguments.sweep:
-        name, strengths = _assignment("--sweep", text)
-        layer = naming.by_name(name, seed=arguments.seed)
-        numbers = [_float("--sweep", number) for number in strengths.split(",")]
-        conditions += evaluation.swept(_display_name(name, layer), layer, numbers)
+    for name, strengths in asked.sweep:
+        layer = naming.by_name(name, seed=asked.seed)
+        conditions += evaluation.swept(_display_name(name, layer), layer, strengths)
     known = {condition.name: condition for condition in evaluation.attacked()}
-    return conditions + [known[name] for name in arguments.attacks]
+    return conditions + [known[name] for name in asked.attacks]
 
 
 def _display_name(name: str, layer: Any) -> str:
     """Name of an augmentation in tables: its class name if a corruption has the same name."""
-    from tfrobust.registries import CORRUPTIONS
-
     return type(layer).__name__ if name.partition("=")[0] in CORRUPTIONS else name
 
 
-def _has_other_conditions(arguments: argparse.Namespace) -> bool:
-    asked = (arguments.strengths, arguments.augment, arguments.sweep, arguments.attacks)
-    return any(asked) or bool(arguments.perturbations)
+def _model_names(paths: tuple[str, ...]) -> list[str]:
+    """A short unique name for each file: "a" for runs/a/model.keras, for example."""
+    stems = [pathlib.Path(path).stem for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    parents = [pathlib.Path(path).resolve().parent.name for path in paths]
+    return parents if len(set(parents)) == len(parents) else list(paths)
 
 
-def _selection(names: list[str]) -> Any:
-    """A selection such as "all", names, or by default the 15 test corruptions."""
-    from tfrobust.evaluation.corruption_error import SELECTIONS
+@dataclasses.dataclass(frozen=True)
+class Preview(DataRecipe):
+    """Settings of `preview`; see `recipes.preview`."""
 
-    if len(names) == 1 and names[0] in SELECTIONS:
-        return names[0]
-    return names or "test"
-
-
-def _class_indices(texts: list[str]) -> Any:
-    if not texts:
-        return None
-    try:
-        return [int(text) for text in texts]
-    except ValueError:
-        raise ValueError(
-            f"--outputs takes imagenet_r or whole numbers; received {' '.join(texts)}"
-        ) from None
+    images: tuple[str, ...] = option((), "image files to use instead of a data set", metavar="FILE")
+    augment: tuple[str, ...] = option(
+        ("table_1", "combinations"),
+        "table_1, combinations (Combined+ and Combined-), stability_practical, or one of: "
+        f"{', '.join(AUGMENTS)}; optionally with a strength: jpeg=10, or rotation=0,45 to draw it "
+        "from a range",
+    )
+    examples: int = option(4, "number of images", type=whole(1))
+    draws: int = option(1, "draws of each", type=whole(1))
+    out: str = option("preview.png", "output file")
 
 
-def _float(option: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{option} takes NAME=NUMBER,NUMBER,...; received {text!r}") from None
-
-
-def preview(arguments: argparse.Namespace) -> None:
+@command("preview", "preview augmentations on images (PNG)", Preview)
+def preview(asked: Preview) -> None:
     from tfrobust import recipes
 
-    path = recipes.preview(
-        arguments.augment,
-        arguments.out,
-        dataset=arguments.dataset,
-        data_dir=arguments.data_dir,
-        data_options=_data_options(arguments),
-        images=arguments.images,
-        examples=arguments.examples,
-        draws=arguments.draws,
-        seed=arguments.seed,
+    options = dict(vars(asked))
+    print(f"picture: {recipes.preview(options.pop('augment'), options.pop('out'), **options)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Corrupt(CorruptedData):
+    """Settings of `corrupt`; see `corruptions.write_set`."""
+
+    corruptions: tuple[str, ...] = option(
+        (),
+        f"default: all of {', '.join(CORRUPTIONS)}",
+        choices=list(CORRUPTIONS),
+        metavar="NAME",
     )
-    print(f"picture: {path}")
+    out: str = option("", "output folder; an interrupted run is resumed", required=True)
 
 
-def corrupt(arguments: argparse.Namespace) -> None:
+@command("corrupt", "write a corrupted test set in the CIFAR-10-C layout", Corrupt)
+def corrupt(asked: Corrupt) -> None:
     import keras
     import numpy as np
 
     from tfrobust import corruptions, files
 
-    files.check_writable(arguments.out)
-    data = _load(arguments, batch_size=1000)
-    batches = data.split(arguments.split).as_numpy_iterator()
+    files.check_writable(asked.out)
+    data = _load(asked, batch_size=1000)
+    batches = data.split(asked.split).as_numpy_iterator()
     images, labels = (np.concatenate(parts) for parts in zip(*batches))
     bar = keras.utils.Progbar(None, unit_name="image")
 
@@ -239,37 +430,95 @@ def corrupt(arguments: argparse.Namespace) -> None:
     paths = corruptions.write_set(
         np.rint(images * 255).astype("uint8"),
         labels,
-        arguments.out,
-        names=arguments.corruptions,
-        seed=arguments.seed,
-        table=arguments.table,
-        frost_folder=arguments.frost,
-        about={"dataset": arguments.dataset, "split": arguments.split, "note": data.note},
+        asked.out,
+        names=asked.corruptions or None,
+        seed=asked.seed,
+        table=asked.table,
+        frost_folder=asked.frost,
+        about={"dataset": asked.dataset, "split": asked.split, "note": data.note},
         progress=progress,
     )
-    print(f"corrupted set: {len(paths)} files in {arguments.out}")
+    print(f"corrupted set: {len(paths)} files in {asked.out}")
     _print_note(data)
 
 
-def datasets(arguments: argparse.Namespace) -> None:
+@dataclasses.dataclass(frozen=True)
+class Datasets(DataFolder):
+    """Settings of `datasets`; see `datasets.prepare`."""
+
+    action: str = option("list", "what to do", "action", nargs="?", choices=["list", "prepare"])
+    names: tuple[str, ...] = option((), "data sets; default for list: all", "names", nargs="*")
+
+
+@command("datasets", "list the data sets or download one", Datasets)
+def datasets(asked: Datasets) -> None:
     from tfrobust.dataset_facts import CATALOG
     from tfrobust.datasets import catalog, prepare
-    from tfrobust.registries import DATASETS
 
-    if arguments.action == "prepare":
-        if not arguments.names:
+    if asked.action == "prepare":
+        if not asked.names:
             raise ValueError("datasets prepare needs the name of a data set; received none")
-        for name in arguments.names:
-            print(f"{name}: {prepare(name, data_dir=arguments.data_dir)}")
+        for name in asked.names:
+            print(f"{name}: {prepare(name, data_dir=asked.data_dir)}")
         return
     rows = [("name", "here", "images", "download", "licence", "source")]
-    for name in arguments.names or DATASETS:
-        here = "yes" if catalog.is_present(name, arguments.data_dir) else "no"
+    for name in asked.names or DATASETS:
+        here = "yes" if catalog.is_present(name, asked.data_dir) else "no"
         entry = CATALOG[name]
         rows.append((name, here, entry.images, entry.size, entry.licence, entry.source))
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Settings of `export`; see `serving.export`, `export_tflite` and `export_onnx`."""
+
+    model: str = option("", "a .keras file", "model")
+    out: str = option(
+        "", "output folder, such as savedmodels/mine, or a .tflite or .onnx file", "out"
+    )
+    class_names: tuple[str, ...] = option((), "name of each class")
+    class_names_of: Optional[str] = option(
+        None,
+        "take the class names from this data set, which the model card then names",
+        choices=list(DATASETS),
+        metavar="DATASET",
+    )
+    data_dir: Optional[str] = option(None, "folder of that data set", metavar="FOLDER")
+    version: Optional[int] = option(
+        None, "write to OUT/N, as TensorFlow Serving expects", type=whole(1), metavar="N"
+    )
+    image_size: Optional[tuple[int, int]] = option(
+        None,
+        "image size for JPEG and PNG input; default: the net's",
+        nargs=2,
+        type=whole(1),
+        metavar=("H", "W"),
+    )
+    resize: Optional[int] = option(
+        None,
+        "shorter side of JPEG and PNG input before the centre crop, such as 256",
+        type=whole(1),
+        metavar="PIXELS",
+    )
+    name: Optional[str] = option(None, "name in the model card; default: the folder's name")
+    rows: Optional[str] = option(
+        None, "rows.jsonl with the model's results, for the model card", metavar="FILE"
+    )
+    licence: str = option("not stated", "licence of the model, for the model card", metavar="TEXT")
+    overwrite: bool = option(False, "overwrite existing files")
+    quantization: Optional[str] = option(
+        None, "quantization of a .tflite file; default: none", choices=["none", "float16", "int8"]
+    )
+    accuracy_on: Optional[str] = option(
+        None,
+        "for .tflite and .onnx files: measure the accuracy on the test images of this data set; "
+        "int8 is calibrated on its training images",
+        choices=list(DATASETS),
+        metavar="DATASET",
+    )
 
 
 #: Options of `export` that apply to one output format only.
@@ -285,43 +534,42 @@ _FOLDER_OPTIONS = (
 )
 
 
-def export(arguments: argparse.Namespace) -> None:
-    suffix = pathlib.Path(arguments.out).suffix
+@command("export", "write a SavedModel, .tflite or .onnx file", Export)
+def export(asked: Export) -> None:
+    suffix = pathlib.Path(asked.out).suffix
     is_file = suffix in (".tflite", ".onnx")
-    for option in _FOLDER_OPTIONS if is_file else _FILE_OPTIONS:
-        if getattr(arguments, option) is not None:
+    for field in _FOLDER_OPTIONS if is_file else _FILE_OPTIONS:
+        if getattr(asked, field):
             kind = "SavedModels" if is_file else "files that end in .tflite or .onnx"
             raise ValueError(
-                f"--{option.replace('_', '-')} is for {kind}; received the path {arguments.out}"
+                f"--{field.replace('_', '-')} is for {kind}; received the path {asked.out}"
             )
     if is_file:
-        _export_file(arguments, suffix)
+        _export_file(asked, suffix)
     else:
-        _export_saved_model(arguments)
+        _export_saved_model(asked)
 
 
-def _export_file(arguments: argparse.Namespace, suffix: str) -> None:
+def _export_file(asked: Export, suffix: str) -> None:
     from tfrobust import datasets, saving, serving
 
-    quantization, dataset = arguments.quantization or "none", arguments.accuracy_on
+    quantization = asked.quantization or "none"
     if quantization != "none" and suffix == ".onnx":
-        raise ValueError(f"--quantization is for .tflite files; received {arguments.out}")
-    if quantization == "int8" and dataset is None:
+        raise ValueError(f"--quantization is for .tflite files; received {asked.out}")
+    if quantization == "int8" and asked.accuracy_on is None:
         raise ValueError("int8 is calibrated with images; name their data set with --accuracy-on")
-    options: dict[str, Any] = {"overwrite": arguments.overwrite}
-    if dataset is not None:
-        data = datasets.load(dataset, data_dir=arguments.data_dir)
+    options: dict[str, Any] = {"overwrite": asked.overwrite}
+    if asked.accuracy_on is not None:
+        data = datasets.load(asked.accuracy_on, data_dir=asked.data_dir)
         options["data"] = data.split("test")
         if quantization == "int8":
             options["calibration"] = data.split("train")
-    model = saving.load_model(arguments.model)
+    if suffix == ".tflite":
+        options["quantization"] = quantization
+    write = serving.export_onnx if suffix == ".onnx" else serving.export_tflite
+    model = saving.load_model(asked.model)
     try:
-        if suffix == ".onnx":
-            exported = serving.export_onnx(model, arguments.out, **options)
-        else:
-            exported = serving.export_tflite(
-                model, arguments.out, quantization=quantization, **options
-            )
+        exported = write(model, asked.out, **options)
     except (ImportError, RuntimeError) as error:  # a missing package or a failed conversion
         raise ValueError(str(error)) from error
     print(f"file: {exported.path}, {exported.bytes:,} bytes")
@@ -336,64 +584,87 @@ def _export_file(arguments: argparse.Namespace, suffix: str) -> None:
         )
 
 
-def _export_saved_model(arguments: argparse.Namespace) -> None:
-    from tfrobust import datasets, rows, saving, serving
+def _export_saved_model(asked: Export) -> None:
+    from tfrobust import datasets, saving, serving
 
-    version, overwrite = arguments.version, arguments.overwrite
-    serving.check_target(arguments.out, version=version, overwrite=overwrite)
-    names, measured = arguments.class_names, None
-    if arguments.rows is not None:
-        if not pathlib.Path(arguments.rows).is_file():
-            raise FileNotFoundError(f"--rows takes a rows.jsonl; there is no file {arguments.rows}")
-        measured = rows.read(arguments.rows)
-    if arguments.class_names_of is not None:
-        names = datasets.load(arguments.class_names_of, data_dir=arguments.data_dir).class_names
-    elif arguments.data_dir is not None:
+    out, names = asked.out, asked.class_names or None
+    serving.check_target(out, version=asked.version, overwrite=asked.overwrite)
+    if names and asked.class_names_of:
+        raise ValueError("--class-names is not allowed with --class-names-of; give one of them")
+    if asked.rows is not None and not pathlib.Path(asked.rows).is_file():
+        raise FileNotFoundError(f"--rows takes a rows.jsonl; there is no file {asked.rows}")
+    if asked.class_names_of is not None:
+        names = datasets.load(asked.class_names_of, data_dir=asked.data_dir).class_names
+    elif asked.data_dir is not None:
         raise ValueError("--data-dir says where the data set of --class-names-of is; name that too")
+    given = ("version", "image_size", "resize", "name", "rows", "licence", "overwrite")
     serving.export(
-        saving.load_model(arguments.model),
-        arguments.out,
+        saving.load_model(asked.model),
+        out,
         class_names=names,
-        version=version,
-        image_size=arguments.image_size and tuple(arguments.image_size),
-        resize=arguments.resize,
-        name=arguments.name,
-        dataset=arguments.class_names_of,
-        rows=measured,
-        licence=arguments.licence,
-        overwrite=overwrite,
+        dataset=asked.class_names_of,
+        **{name: getattr(asked, name) for name in given},
     )
-    folder = arguments.out if version is None else pathlib.Path(arguments.out, str(version))
+    folder = pathlib.Path(out, str(asked.version or ""))
     print(f"SavedModel: {folder}")
-    print(f"card: {pathlib.Path(folder, 'assets.extra', 'card.md')}")
+    print(f"card: {folder / 'assets.extra' / 'card.md'}")
 
 
-def verify(arguments: argparse.Namespace) -> None:
+@dataclasses.dataclass(frozen=True)
+class Verify:
+    """Settings of `verify`; see `serving.verify`."""
+
+    path: str = option("", "exported folder; of several versions the latest", "path")
+    tolerance: float = option(1e-4, "largest difference from the recorded outputs", type=positive)
+
+
+@command("verify", "check a SavedModel against what was exported", Verify)
+def verify(asked: Verify) -> None:
     from tfrobust import serving
 
-    found = serving.verify(arguments.path, arguments.tolerance)
+    found = serving.verify(asked.path, asked.tolerance)
     print(
         f"{found.folder}: {found.files} files as exported, {found.examples} examples differ by at "
         f"most {found.difference:.1e}"
     )
 
 
-def report(arguments: argparse.Namespace) -> None:
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Settings of `report`; see `reports.write_report`."""
+
+    run_folder: str = option("", "folder with rows.jsonl", "run_folder")
+    out: Optional[str] = option(None, "output file; default: report.html in the run folder")
+    mixed_protocols: bool = option(
+        False, "show models with different protocols side by side; the report says what differs"
+    )
+
+
+@command("report", "write report.html for a run", Report)
+def report(asked: Report) -> None:
     from tfrobust import reports
 
-    mixed = arguments.mixed_protocols
-    path = reports.write_report(arguments.run_folder, path=arguments.out, mixed_protocols=mixed)
-    print(f"report: {path}")
+    mixed = asked.mixed_protocols
+    print(
+        f"report: {reports.write_report(asked.run_folder, path=asked.out, mixed_protocols=mixed)}"
+    )
 
 
-def list_names(arguments: argparse.Namespace) -> None:
-    from tfrobust.cli import REGISTRIES
+@dataclasses.dataclass(frozen=True)
+class List:
+    """Settings of `list`."""
 
-    unknown = [kind for kind in arguments.kinds if kind not in REGISTRIES]
+    kinds: tuple[str, ...] = option((), ", ".join(REGISTRIES), "kinds", nargs="*", metavar="KIND")
+    markdown: bool = option(False, "print Markdown tables, as in the README")
+
+
+@command("list", "list the registered names", List)
+def list_names(asked: List) -> None:
+    unknown = [kind for kind in asked.kinds if kind not in REGISTRIES]
     if unknown:
         raise ValueError(f"unknown kind {unknown[0]!r}; choose from: {', '.join(REGISTRIES)}")
-    for kind in arguments.kinds or REGISTRIES:
-        if arguments.markdown:
+    for kind in asked.kinds or REGISTRIES:
+        if asked.markdown:
             print(_markdown(REGISTRIES[kind]))
             continue
         print(f"{kind}:")
@@ -403,8 +674,6 @@ def list_names(arguments: argparse.Namespace) -> None:
 
 def _markdown(registry: Any) -> str:
     """A registry as a table; for augmentations with class, default strength and range."""
-    from tfrobust.registries import AUGMENTS
-
     if registry is not AUGMENTS:
         lines = ["| name | what it is |", "|---|---|"]
         return "\n".join(lines + [f"| `{name}` | {registry.describe(name)} |" for name in registry])
@@ -420,22 +689,11 @@ def _markdown(registry: Any) -> str:
     return "\n".join(lines)
 
 
-def _settings(arguments: argparse.Namespace, recipe: Any) -> dict[str, Any]:
-    """The arguments that are fields of a recipe."""
-    given = {**vars(arguments), "data_options": _data_options(arguments)}
-    return {k: v for k, v in given.items() if k in recipe.__dataclass_fields__}
-
-
-def _load(arguments: argparse.Namespace, **options: Any) -> Any:
-    """The data set selected by the arguments."""
+def _load(asked: DataRecipe, **options: Any) -> Any:
+    """The data set that the settings name."""
     from tfrobust import datasets
 
-    options.update(_data_options(arguments))
-    return datasets.load(arguments.dataset, data_dir=arguments.data_dir, **options)
-
-
-def _data_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    return dict(_value(*_assignment("--data-option", text)) for text in arguments.data_options)
+    return datasets.load(asked.dataset, data_dir=asked.data_dir, **options, **asked.data_options)
 
 
 def _print_note(data: Any) -> None:
@@ -443,59 +701,8 @@ def _print_note(data: Any) -> None:
         print(f"Note on {data.name}: {data.note}.")
 
 
-def _print_run_note(folder: str) -> None:
+def _print_run_note(folder: str, more: str = "") -> None:
+    print(f"model: {pathlib.Path(folder, 'model.keras')}{more}")
     described = json.loads(pathlib.Path(folder, "data.json").read_text(encoding="utf-8"))
     if described["note"]:
         print(f"Note on {described['name']}: {described['note']}.")
-
-
-def _assignment(option: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise ValueError(f"{option} takes NAME=VALUE; received {text!r}")
-    return name, value
-
-
-def _value(name: str, value: str) -> tuple[str, Any]:
-    """Parses a value as int, float or text."""
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            pass
-    return name, value
-
-
-def _values(name: str, text: str) -> tuple[str, Any]:
-    """Parses a value, or comma-separated values as a tuple."""
-    if "," not in text:
-        return _value(name, text)
-    return name, tuple(_value(name, part)[1] for part in text.split(",") if part)
-
-
-def _number(name: str, value: str) -> tuple[str, Any]:
-    if value.lower() in ("true", "false"):
-        return name, value.lower() == "true"
-    try:
-        return name, float(value)
-    except ValueError:
-        raise ValueError(
-            f"--set {name} takes a number, true or false; received {value!r}"
-        ) from None
-
-
-def _model_names(paths: list[str]) -> list[str]:
-    """A short unique name for each file: "a" for runs/a/model.keras, for example."""
-    stems = [pathlib.Path(path).stem for path in paths]
-    if len(set(stems)) == len(stems):
-        return stems
-    parents = [pathlib.Path(path).resolve().parent.name for path in paths]
-    return parents if len(set(parents)) == len(parents) else list(paths)
-
-
-def _check_new_file(path: str) -> None:
-    from tfrobust import files
-
-    if pathlib.Path(path).exists():
-        raise FileExistsError(f"{path} exists; give another file with --out")
-    files.check_writable(pathlib.Path(path).parent)

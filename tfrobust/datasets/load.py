@@ -177,13 +177,8 @@ def load(
     settings = PipelineOptions(batch_size, None, cache, deterministic, on_error, device)
     validation.check_whole("seed", seed, 0, 2**31 - 1)
     takes = inspect.signature(make).parameters
-    unknown = sorted(set(options) - set(takes))
-    if unknown:
-        own = [option for option in takes if option != "data_dir"]
-        raise ValueError(
-            f"the data set {name} has no option {', '.join(unknown)}; it has: "
-            f"{', '.join(own) or 'none'}"
-        )
+    own = [option for option in takes if option != "data_dir"]
+    validation.check_known(f"the data set {name}", "option", options, own)
     if "data_dir" in takes:
         options["data_dir"] = data_dir
     source = _smaller(make(**options), images or {})

@@ -114,11 +114,8 @@ class Evaluator:
             conditions = augmented(conditions)
         self.conditions = list(conditions)
         for condition in self.conditions:
-            if not isinstance(condition, Condition):
-                raise TypeError(
-                    "conditions must be what corrupted(), augmented(), swept(), attacked() or "
-                    f"published() make; received {type(condition).__name__}"
-                )
+            makers = "corrupted(), augmented(), swept(), attacked() or published()"
+            validation.check_type("conditions", condition, Condition, f"what {makers} make")
         keys = [(c.name, c.severity) for c in (Clean(), *self.conditions)]
         twice = [c.label for c in self.conditions if keys.count((c.name, c.severity)) > 1]
         if twice:

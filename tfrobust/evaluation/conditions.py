@@ -94,11 +94,7 @@ class Attacked(Condition):
     """An attack on the model that is measured; needs a Keras model, for its gradients."""
 
     def __init__(self, name: str, attack: Attack):
-        if not isinstance(attack, Attack):
-            raise TypeError(
-                f"attack must be one of tfrobust.attacks, such as PGD(); received "
-                f"{type(attack).__name__}"
-            )
+        validation.check_type("attack", attack, Attack, "one of tfrobust.attacks, such as PGD()")
         super().__init__(name, getattr(attack, "epsilon", None))
         self.attack = attack
         self._attacks: dict[tuple[int, int], Any] = {}
@@ -195,11 +191,7 @@ def augmented(layers: Mapping[str, Augment]) -> list[Condition]:
         ValueError: One has the name of a common corruption.
     """
     for name, layer in layers.items():
-        if not isinstance(layer, Augment):
-            raise TypeError(
-                "augmentations must be layers of tfrobust.augment; received "
-                f"{type(layer).__name__} for {name}"
-            )
+        validation.check_type(name, layer, Augment, "a layer of tfrobust.augment")
     _check_names(layers)
     return [Augmented(name, layer) for name, layer in layers.items()]
 

@@ -194,9 +194,7 @@ def _look_at(data: Any, predictor: Predictor, crop: Optional[int]) -> tuple[tupl
         digest.add(np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8"))
         size = tuple(images.shape[1:3]) if crop is None else (crop, crop)
         shape = (*size, images.shape[3])
-        if any(a not in (None, b) for a, b in zip(predictor.image_shape, shape)):
-            wanted = f"of the shape that {predictor.name} takes, {predictor.image_shape}"
-            raise ValueError(f"images must be {wanted}; received {shape}")
+        validation.check_fits(shape, predictor.image_shape, taker=predictor.name)
     if size is None:
         raise ValueError("the evaluation data are empty: the data set gives no batch")
     return size, digest.hex(16)

@@ -115,11 +115,7 @@ def difference_of_means(
         ValueError: There are no scores, not as many of one as of the other, or an argument is out
             of range.
     """
-    confidence = validation.check_in_range("confidence", confidence, 0, 1)
-    if confidence in (0, 1):
-        raise ValueError(
-            f"confidence must be a number between 0 and 1, neither of them; received {confidence}"
-        )
+    confidence = validation.check_between("confidence", confidence, 0, 1)
     resamples = validation.check_whole("resamples", resamples, 100, 10_000_000)
     seed = validation.check_whole("seed", seed, 0, 2**63 - 1)
     if len(first) != len(second) or len(first) == 0:

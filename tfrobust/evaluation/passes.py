@@ -126,11 +126,7 @@ class Arrays:
     def __init__(self, images: Any, labels: Any, batch_size: int = 256):
         self._images, self._labels, self._size = np.asarray(images), np.asarray(labels), batch_size
         validation.check_images(self._images)
-        if len(self._images) != len(self._labels):
-            raise ValueError(
-                f"images and labels must be as many; received {len(self._images)} and "
-                f"{len(self._labels)}"
-            )
+        validation.check_label_count(self._images, self._labels)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(self._images), self._size):

@@ -64,17 +64,8 @@ def check_batch(predictor: Predictor, images: Any, labels: Any) -> None:
         TypeError: Images are not floating-point numbers.
     """
     validation.check_images(images)
-    if len(images) != len(labels):
-        raise ValueError(
-            f"images and labels must be as many; received {len(images)} and {len(labels)}"
-        )
-    wanted = predictor.image_shape
-    if any(want not in (None, got) for want, got in zip(wanted, images.shape[1:])):
-        shown = " × ".join("any" if want is None else str(want) for want in wanted)
-        raise ValueError(
-            f"images must have the size that {predictor.name} takes, {shown}; received "
-            f"{' × '.join(map(str, images.shape[1:]))}"
-        )
+    validation.check_label_count(images, labels)
+    validation.check_fits(images.shape[1:], predictor.image_shape, taker=predictor.name)
 
 
 def check_classes(predictor: Predictor, classes: Optional[int]) -> None:

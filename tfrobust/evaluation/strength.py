@@ -16,7 +16,7 @@ from tfrobust.augment.base import StrengthAugment
 from tfrobust.evaluation.conditions import evaluation_seed
 from tfrobust.evaluation.metrics import accuracy
 from tfrobust.registries import AUGMENTS
-from tfrobust.validation import check_images, check_in_range, check_labels
+from tfrobust.validation import check_between, check_images, check_in_range, check_labels
 
 #: How far a drop may be below the wanted one and counts as it: 1 - 0.9 is a hair less than 0.1.
 ROUNDING = 1e-9
@@ -94,8 +94,7 @@ def calibrate(
             no strength or is not in `AUGMENTS`, a strongest value is beyond the layer's limits,
             or there is no data.
     """
-    if not 0 < drop < 1:
-        raise ValueError(f"drop must be a fraction between 0 and 1; received {drop!r}")
+    check_between("drop", drop, 0, 1)
     wrong = [name for name, a in augmentations.items() if not isinstance(a, StrengthAugment)]
     if wrong:
         raise ValueError(

@@ -56,11 +56,9 @@ class AdversarialTraining(RobustModel):
         **kwargs: Any,
     ):
         mu = validation.check_in_range("mu", mu, 0, 1)
-        if attack is not None and not isinstance(attack, Attack):
-            raise TypeError(
-                "attack must be an attack, for example tfrobust.attacks.FGSM(); received "
-                f"{type(attack).__name__}"
-            )
+        attack = FGSM() if attack is None else attack
+        example = "an attack, for example tfrobust.attacks.FGSM()"
+        validation.check_type("attack", attack, Attack, example)
         if alternates(attack):
             raise ValueError(
                 "attack must not alternate by epochs; received one that does (use "
@@ -68,7 +66,7 @@ class AdversarialTraining(RobustModel):
             )
         weights = {"cross_entropy": mu, "adversarial_cross_entropy": 1 - mu}
         super().__init__(net, term_weights=weights, **kwargs)
-        self.attack = FGSM() if attack is None else attack
+        self.attack = attack
         self.mu = mu
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:

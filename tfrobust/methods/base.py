@@ -72,11 +72,9 @@ class RobustModel(CompiledStep, DistributedModel):
     ):
         super().__init__(**kwargs)
         check_net(net)
-        if augment is not None and not isinstance(augment, keras.layers.Layer):
-            raise TypeError(
-                "augment must be an augmentation layer, for example tfrobust.augment.Brightness(); "
-                f"received {type(augment).__name__}"
-            )
+        if augment is not None:
+            example = "an augmentation layer, for example tfrobust.augment.Brightness()"
+            validation.check_type("augment", augment, keras.layers.Layer, example)
         mixing = [type(a).__name__ for a in parts(augment) if getattr(a, "mixes_labels", False)]
         if mixing:
             raise ValueError(

@@ -61,11 +61,8 @@ class RoutedModel(RobustModel):
             "adversarial_weight", adversarial_weight, 0, 1
         )
         attack = self.default_attack(seed) if attack is None else attack
-        if not isinstance(attack, Attack):
-            raise TypeError(
-                "attack must be an attack, for example tfrobust.attacks.PGD(); received "
-                f"{type(attack).__name__}"
-            )
+        example = "an attack, for example tfrobust.attacks.PGD()"
+        validation.check_type("attack", attack, Attack, example)
         weights = {
             "cross_entropy": 1 - adversarial_weight,
             "adversarial_cross_entropy": adversarial_weight,

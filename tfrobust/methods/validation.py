@@ -87,12 +87,7 @@ def check_net(net: Any) -> None:
         TypeError: The net is not a Keras model.
         ValueError: The net is not built, has other outputs, or ends in probabilities.
     """
-    if not isinstance(net, keras.Model):
-        raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
-    if not net.built or not net.layers:
-        raise ValueError(
-            f"net {net.name!r} has no weights yet; give it an Input layer or call net.build(...)"
-        )
+    validation.check_net(net)
     shape = net.output_shape
     if isinstance(shape, (list, dict)) or len(shape) != 2:
         raise ValueError(
@@ -136,9 +131,5 @@ def check_data(
     validation.check_images(x, f"{split} images")
     validation.check_labels(y, classes, f"{split} labels")
     shape = x.shape if augment is None else augment.compute_output_shape(tuple(x.shape))
-    if tuple(shape[1:]) != tuple(d or s for d, s in zip(net.input_shape[1:], shape[1:])):
-        cut = "" if augment is None or shape == tuple(x.shape) else f", cut to {tuple(shape[1:])}"
-        raise ValueError(
-            f"{split} images must have the net's shape {tuple(net.input_shape[1:])}; received "
-            f"{tuple(x.shape[1:])}{cut}"
-        )
+    cut = "" if tuple(shape) == tuple(x.shape) else f" of {tuple(x.shape[1:])}, cut,"
+    validation.check_fits(tuple(shape[1:]), net.input_shape[1:], f"{split} images{cut}")

@@ -93,17 +93,12 @@ def convert_norms(
 
 
 def _check_net(net: Any) -> None:
-    if not isinstance(net, keras.Model):
-        raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
-    if not _is_graph(net):
+    if isinstance(net, keras.Model) and not _is_graph(net):
         raise ValueError(
             "net must be a functional or Sequential model; received a "
             f"{type(net).__name__} (of a training method convert its net: method.net)"
         )
-    if not net.built:
-        raise ValueError(
-            f"net {net.name!r} has no weights yet; give it an Input layer or call net.build(...)"
-        )
+    validation.check_net(net)
 
 
 def _is_graph(layer: Any) -> bool:

@@ -9,6 +9,7 @@ import h5py
 import keras
 import numpy as np
 
+from tfrobust import validation
 from tfrobust.files import PathLike
 from tfrobust.nets.parts import give_weights, weighted_layers
 
@@ -65,8 +66,7 @@ def load_keras_vgg_16(net: keras.Model, weights: PathLike = "imagenet") -> list[
     ...
     FileNotFoundError: [Errno 2] No such file or directory: 'vgg16.h5'
     """
-    if not isinstance(net, keras.Model):
-        raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
+    validation.check_net(net)
     names = _names(net)
     plain = "hidden1" not in names
     path = _fetch(*(NO_DENSE if plain else WITH_DENSE)) if weights == "imagenet" else weights

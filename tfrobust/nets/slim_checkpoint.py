@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import validation
 from tfrobust.files import PathLike
 from tfrobust.nets.parts import give_weights, weighted_layers
 
@@ -77,8 +78,7 @@ def load(net: keras.Model, path: PathLike, *, moving_average: bool = False) -> l
     ...
     FileNotFoundError: there is no checkpoint 'vgg_16.ckpt'
     """
-    if not isinstance(net, keras.Model):
-        raise TypeError(f"net must be a keras.Model; received {type(net).__name__}")
+    validation.check_net(net)
     ours = weighted_layers(net)
     scope = "vgg_16" if any(layer.name == "stage1_conv1" for layer in ours) else "resnet_v2_50"
     variables = {layer.name: _variables(layer, scope) for layer in ours}

@@ -1,4 +1,4 @@
-"""Base class of recipes, and the folder of a run."""
+"""The folder of a run."""
 
 from __future__ import annotations
 
@@ -6,38 +6,11 @@ import dataclasses
 import datetime
 import json
 import pathlib
-from typing import Any, TypeVar
+from typing import Any
 
 from tfrobust import files
 from tfrobust.provenance import library_versions
-
-R = TypeVar("R", bound="Recipe")
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """All settings of one run; subclasses define them with their defaults.
-
-    Args:
-        seed: Seed of the initial weights, the shuffling and the augmentations.
-    """
-
-    seed: int = 0
-
-    def replace(self: R, **overrides: Any) -> R:
-        """A copy with some settings replaced.
-
-        Raises:
-            ValueError: There is no such setting; the message lists the valid ones.
-        """
-        names = [field.name for field in dataclasses.fields(self)]
-        unknown = sorted(set(overrides) - set(names))
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__} has no setting {', '.join(unknown)}; it has: "
-                f"{', '.join(sorted(names))}"
-            )
-        return dataclasses.replace(self, **overrides)
+from tfrobust.settings import Recipe
 
 
 class RunFolder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import pathlib
 from collections.abc import Mapping
@@ -10,84 +9,19 @@ from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import datasets, devices, files, rows, saving, trainer
+from tfrobust import datasets, devices, files, rows, saving, trainer, validation
 from tfrobust.attacks import FGSM
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.methods.base import RobustModel
-from tfrobust.recipes.base import Recipe, RunFolder
+from tfrobust.recipes.base import RunFolder
 from tfrobust.registries import METHODS, NETS
 from tfrobust.seeding import seed_everything
+from tfrobust.settings import Finetune, Train, TrainingRecipe
 
 #: The trained model, in the folder of a run.
 MODEL = "model.keras"
-
-
-@dataclasses.dataclass(frozen=True)
-class Train(Recipe):
-    """Trains a net on clean images.
-
-    SGD with momentum 0.9 and cosine decay of the learning rate to 0.
-
-    Args:
-        dataset: One of `DATASETS`.
-        data_dir: Its folder; see `datasets.load`.
-        data_options: Its options; see `datasets.load`.
-        net: One of `NETS`.
-        epochs: Number of epochs.
-        batch_size: Global batch size.
-        learning_rate: Initial learning rate, for the global batch size, whatever the number of
-            devices.
-        strategy: One of `devices.STRATEGIES`.
-    """
-
-    dataset: str = "digits"
-    data_dir: Optional[str] = None
-    data_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    net: str = "small_cnn"
-    epochs: int = 12
-    batch_size: int = 64
-    learning_rate: float = 0.05
-    strategy: str = "none"
-
-
-@dataclasses.dataclass(frozen=True)
-class Finetune(Recipe):
-    """Finetunes a trained model with a method.
-
-    SGD with momentum 0.9 and cosine decay of the learning rate to 0.
-
-    Args:
-        model: The `.keras` file to start from.
-        method: One of `METHODS`.
-        augment: "combined" (alternating Combined+ and Combined−), a name from Table 1 such as "B+",
-            or one of `AUGMENTS`, optionally with a strength, "jpeg=10"; "fgsm" or "fgsm=0.01" for
-            methods that take an attack.
-        strengths: File of calibrated strengths; None for those of Table 1.
-        settings: Further arguments of the method, such as gamma.
-        dataset: One of `DATASETS`.
-        data_dir: Its folder; see `datasets.load`.
-        data_options: Its options; see `datasets.load`.
-        epochs: Number of epochs.
-        batch_size: Global batch size.
-        learning_rate: Initial learning rate, for the global batch size, whatever the number of
-            devices.
-        strategy: One of `devices.STRATEGIES`; of "multiworker" see `train`.
-    """
-
-    model: str = ""
-    method: str = "feature_map_augmentation"
-    augment: str = "combined"
-    strengths: Optional[str] = None
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    dataset: str = "digits"
-    data_dir: Optional[str] = None
-    data_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    epochs: int = 6
-    batch_size: int = 64
-    learning_rate: float = 0.05
-    strategy: str = "none"
 
 
 def train(recipe: Train, out: files.PathLike) -> keras.Model:
@@ -194,7 +128,7 @@ def _run_folder(
     return run
 
 
-def training_data(recipe: Union[Train, Finetune]) -> datasets.Data:
+def training_data(recipe: TrainingRecipe) -> datasets.Data:
     """Loads the data of a recipe, which must include training images.
 
     Raises:
@@ -235,11 +169,7 @@ def check_method_settings(method: str, settings: Mapping[str, Any]) -> None:
     """Raises a ValueError listing a method's settings if one given is unknown."""
     taken = ("self", "net", "augment", "kwargs")
     valid = [p for p in inspect.signature(METHODS[method].__init__).parameters if p not in taken]
-    unknown = sorted(set(settings) - set(valid))
-    if unknown:
-        raise ValueError(
-            f"{method} has no setting {', '.join(unknown)}; it has: {', '.join(valid) or 'none'}"
-        )
+    validation.check_known(method, "setting", settings, valid)
 
 
 def build_method(

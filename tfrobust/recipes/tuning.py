@@ -6,8 +6,8 @@ import dataclasses
 import functools
 import pathlib
 import shlex
-from collections.abc import Callable, Mapping
-from typing import Any, Optional
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Optional, Union
 
 import keras
 
@@ -18,45 +18,15 @@ from tfrobust.augment.base import StrengthAugment
 from tfrobust.evaluation import Evaluator, augmented, corrupted
 from tfrobust.recipes import training
 from tfrobust.recipes.base import RunFolder
-from tfrobust.recipes.training import Finetune
+from tfrobust.settings import Finetune, Tune
 from tfrobust.tuning import distributed
-from tfrobust.tuning.search import TUNERS, load_data, objective_of
+from tfrobust.tuning.search import load_data, objective_of
 from tfrobust.tuning.spaces import STRENGTH
 from tfrobust.tuning.trials import Trial
 
 #: Default floor: at most two points below the initial model's clean accuracy.
 DEFAULT_DROP = 0.02
 START, BEST = "start model", "best trial"
-
-
-@dataclasses.dataclass(frozen=True)
-class Tune(Finetune):
-    """Finetunes a trained model many times and keeps the best; see `tuning.search`.
-
-    Each trial equals `Finetune` with the same settings and seed, scored at its best epoch.
-
-    Args:
-        ranges: Search ranges for settings of the method, and for "strength" of the augmentation.
-            Default: those of `tuning.space` for the method.
-        tuner: "grid", "random", "hyperband" or "bayesian".
-        trials: Maximum number of trials; see `tuning.search`.
-        conditions: Conditions that robust accuracy is averaged over: "table_1" (the seven
-            augmentations of the FMA paper's Table 1, at `strengths`, and Combined+ and Combined−,
-            as in `Finetune`) or "held_out" (the four held-out corruptions of the benchmark, at
-            severity 3).
-        clean_floor: Minimum clean accuracy on the validation images.
-        clean_drop: The floor as the maximum drop from the initial model's clean accuracy. Default,
-            if neither is given: 0.02.
-        objective: Another objective, such as "val_loss"; there is no floor then.
-    """
-
-    ranges: tuple[tuning.Range, ...] = ()
-    tuner: str = "grid"
-    trials: Optional[int] = None
-    conditions: str = "table_1"
-    clean_floor: Optional[float] = None
-    clean_drop: Optional[float] = None
-    objective: Optional[str] = None
 
 
 def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print) -> list[Trial]:
@@ -156,12 +126,9 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
 
 def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
     """The search ranges; raises the errors that need neither model nor data."""
-    validation.check_choice("tuner", recipe.tuner, TUNERS)
-    validation.check_choice("conditions", recipe.conditions, ("table_1", "held_out"))
-    if recipe.trials is not None:
-        validation.check_whole("trials", recipe.trials, 1, 1_000_000)
     training.check_method_settings(recipe.method, recipe.settings)
-    ranges = list(recipe.ranges or tuning.space(recipe.method))
+    ranges = [one for given in recipe.ranges for one in _ranges(recipe, given)]
+    ranges = ranges or list(tuning.space(recipe.method))
     if not ranges:
         raise ValueError(f"{recipe.method} has no hyper-parameter to tune; choose another method")
     names = [one.name for one in ranges]
@@ -181,6 +148,15 @@ def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
         raise ValueError(f"{given[0]} and {given[1]} exclude each other; give one of them")
     objective_of(recipe.objective, recipe.clean_floor)
     return ranges
+
+
+def _ranges(recipe: Tune, given: Union[tuning.Range, str]) -> Sequence[tuning.Range]:
+    """A range, of which a name alone stands for the papers' ranges."""
+    if isinstance(given, tuning.Range):
+        return [given]
+    if given == STRENGTH:
+        return [tuning.strength_range(recipe.augment.partition("=")[0])]
+    return [tuning.Range.parse(given)] if "=" in given else tuning.space(recipe.method, [given])
 
 
 def _largest_values(recipe: Tune) -> dict[str, Any]:

@@ -56,11 +56,7 @@ def example_images(net: Any, examples: Any, image_size: Optional[Sequence[int]])
             "examples must be one image or more, [batch, height, width, channels]; received shape "
             f"{images.shape}"
         )
-    if any(a not in (None, b) for a, b in zip(shape, images.shape[1:])):
-        raise ValueError(
-            f"examples must fit the net, which takes images of {tuple(shape)}; received images of "
-            f"{images.shape[1:]}"
-        )
+    validation.check_fits(images.shape[1:], shape, "examples")
     return images
 
 

@@ -170,8 +170,7 @@ def _size_of_encoded(net: Any, image_size: Optional[tuple[int, int]]) -> Optiona
     """Height and width that encoded images get; None where they cannot be served."""
     _, *own, channels = net.input_shape
     size = tuple(own) if image_size is None else tuple(image_size)
-    if len(size) != 2 or any(a not in (None, b) for a, b in zip(own, size)):
-        raise ValueError(f"image_size must fit the net, which takes {own}; received {image_size}")
+    validation.check_fits(size, own, "image_size")
     if channels not in (1, 3) or None in size:
         return None
     return validation.check_whole("height", size[0], 1, 2**15), validation.check_whole(

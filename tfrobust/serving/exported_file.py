@@ -132,22 +132,14 @@ def batches_of(
             raise ValueError(f"{what} must be of (images, labels); received images alone")
         images = np.asarray(parts[0])
         validation.check_images(images, f"images of {what}")
-        if any(own not in (None, size) for own, size in zip(net.image_shape, images.shape[1:])):
-            raise ValueError(
-                f"images of {what} must fit the net, which takes {list(net.image_shape)}; "
-                f"received shape {images.shape}"
-            )
+        validation.check_fits(images.shape[1:], net.image_shape, f"images of {what}")
         labels = None
         if labelled:
             labels = np.asarray(parts[1])
             validation.check_labels(labels, net.classes, f"labels of {what}")
             soft = labels.ndim == 2 and labels.shape[1] > 1
             labels = labels.argmax(axis=1) if soft else labels.reshape(-1)
-            if len(labels) != len(images):
-                raise ValueError(
-                    f"{what} must have one label per image; received {len(images)} images and "
-                    f"{len(labels)} labels"
-                )
+            validation.check_label_count(images, labels, what)
             labels = labels[: int(min(left, len(labels)))]
         images = images[: int(min(left, len(images)))].astype("float32")
         yield images, labels
@@ -171,11 +163,7 @@ def _cut(data: Any, what: str) -> Iterator[Any]:
             f"{what} must be arrays or a batched tf.data.Dataset; received "
             f"{', '.join(type(part).__name__ for part in parts) or 'nothing'}"
         )
-    if len({len(part) for part in parts}) > 1:
-        raise ValueError(
-            f"{what} must have one label per image; received {len(parts[0])} images and "
-            f"{len(parts[1])} labels"
-        )
+    validation.check_label_count(parts[0], parts[-1], what)
     if not len(parts[0]):
         raise ValueError(f"{what} must hold at least one image; received none")
     for start in range(0, len(parts[0]), _BATCH):

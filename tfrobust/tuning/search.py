@@ -20,13 +20,13 @@ from tfrobust.callbacks import RestoreBest
 from tfrobust.datasets import Data
 from tfrobust.evaluation import RobustnessMonitor
 from tfrobust.evaluation.benchmark import Conditions, Evaluator
+from tfrobust.registries import TUNERS
 from tfrobust.seeding import seed_everything
 from tfrobust.tuning import distributed
 from tfrobust.tuning.ranges import Range
 from tfrobust.tuning.score import CLEAN, ROBUST, SCORE, FlooredScore, keeps_floor
 from tfrobust.tuning.trials import COMPLETED, FAILED, Trial, ranked, read, write
 
-TUNERS = ("grid", "random", "hyperband", "bayesian")
 MODEL, TRIALS, SETTINGS_FILE = "model.keras", "trials.jsonl", "tuning.json"
 
 Loaded = Union[Data, tuple[tf.data.Dataset, tf.data.Dataset]]

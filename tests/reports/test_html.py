@@ -119,7 +119,7 @@ def test_report_has_every_section(run):
 
 def test_settings_are_flat(run):
     page = read_page(write_report(run))
-    words = page.words[page.words.index("seed") :]
+    words = [word for word in page.words[page.words.index("seed") :] if word.strip()]
     cells = dict(zip(words[::2], words[1::2]))
     assert cells["seed"] == "0" and cells["net.widths"] == "[8, 16]" and cells["net.pool"] == "null"
     assert cells["net.deep.0.a"] == "true" and cells["versions.keras"] == "2.15.0"

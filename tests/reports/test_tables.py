@@ -194,8 +194,8 @@ def test_duplicates():
         ([row("a", "GN", 0.5)], {"metric": "loss"}, "needs rows with 'loss'"),
         ([row("a", "GN", 0.5)], {"baseline": "b"}, r"one of the models \['a'\]; got 'b'"),
         ([row("a", "GN", 0.5), row("a", "B+", 0.5, dataset="x")], {}, "one data set"),
-        ([row("a", "GN", 50.0)], {}, r"accuracy in \[0, 1\]"),
-        ([row("a", "GN", math.nan)], {}, "value"),
+        ([row("a", "GN", 50.0)], {}, r"accuracy of a .* a fraction in \[0, 1\]; received 50"),
+        ([row("a", "GN", math.nan)], {}, "fraction .* received nan"),
         ([row("a", "GN", 0.5, n=0)], {}, "n of at least 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Robust accuracy and corruption errors: what a common-corruption benchmark comes down to."""
+"""Robust accuracy and corruption errors, the headline metrics of common-corruption benchmarks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tfrobust.registries import (
 )
 from tfrobust.rows import CLEAN, Row
 
-#: Severities of a corruption.
+#: Number of severities of a corruption.
 SEVERITIES = 5
 
-#: The corruptions that can be asked for by a word.
+#: Groups of corruptions that can be selected by name.
 SELECTIONS: dict[str, tuple[str, ...]] = {
     "test": TEST_CORRUPTIONS,
     **CORRUPTION_GROUPS,
@@ -31,7 +31,7 @@ SELECTIONS: dict[str, tuple[str, ...]] = {
     "all": (*TEST_CORRUPTIONS, *HELD_OUT_CORRUPTIONS),
 }
 
-#: What one corruption's numbers are: severity 1 to 5, or their mean.
+#: Numbers of one corruption: severities 1 to 5, or their mean.
 Numbers = Union[float, Sequence[float], np.ndarray]
 #: Results of one model: corruption to numbers, and "clean" to one number; or its result rows.
 Results = Union[Mapping[str, Numbers], Iterable[Row]]
@@ -46,16 +46,16 @@ def robust_accuracy(
     """Robust accuracy RA: the mean accuracy over corruptions and severities.
 
     RA = mean over c of mean over s of A_{s,c} (AugMax, arXiv:2110.13771, section 4.1; NoisyMix,
-    arXiv:2202.01263). No clean image counts.
+    arXiv:2202.01263). Clean images do not count.
 
     Args:
         results: Corruption to its five numbers, severity 1 to 5 (or to their mean, one number),
             fractions in [0, 1]; or the result rows of one model (see `collect_rows`).
-        corruptions: Over which: "test" (the 15 of the benchmark, the default), the groups in
-            which they are reported "noise", "blur", "weather", "digital", "without_noise" (the
-            other 12, where noise was trained with), "all" (with the 4 held out), or names.
-        values: What the numbers of a mapping are: "accuracy" (the default) or "error". Rows say
-            it themselves.
+        corruptions: Corruptions to average over: "test" (the 15 of the benchmark, the default);
+            one of its groups "noise", "blur", "weather", "digital"; "without_noise" (the other 12,
+            for models trained with noise); "all" (with the 4 held out); or names.
+        values: Whether the numbers of a mapping are "accuracy" (the default) or "error". Rows are
+            always accuracies.
 
     Returns:
         A fraction in [0, 1].
@@ -82,28 +82,28 @@ def corruption_errors(
 ) -> dict[str, float]:
     """Corruption errors CE: the errors under each corruption, divided by those of a baseline.
 
-    CE_c = 100 · Σ_s E_{s,c} / Σ_s E^base_{s,c}, and relative,
+    CE_c = 100 · Σ_s E_{s,c} / Σ_s E^base_{s,c}, and the relative one
     100 · Σ_s (E_{s,c} − E_clean) / Σ_s (E^base_{s,c} − E^base_clean): Hendrycks and Dietterich
-    2019 (arXiv:1903.12261), section 4. Without a baseline, 100 times the mean error (relative:
-    what it is above the clean error). There is no usual baseline for CIFAR-10-C and CIFAR-100-C,
-    where the plain mean is reported; say beside a number what it was divided by.
+    2019 (arXiv:1903.12261), section 4. Without a baseline, 100 times the mean error
+    (relative: minus the clean error). CIFAR-10-C and CIFAR-100-C have no customary baseline; there
+    the plain mean is reported. State with a number what it was divided by.
 
     Args:
         results: Corruption to its five numbers, severity 1 to 5 (or to their mean, one number),
             fractions in [0, 1]; or the result rows of one model (see `collect_rows`). Relative
             errors also need "clean": one number, or one row.
         baseline: What to divide by: "alexnet" (for ImageNet-C), "tiny_imagenet_resnet18" (AugMax,
-            for Tiny-ImageNet-C), results of a net of your own as above, or None (the default).
-        relative: Whether the clean errors are taken off. Default: False.
-        corruptions: Which; as in `robust_accuracy`. Default: the 15 of the benchmark.
-        values: What the numbers of mappings are, the baseline's as well: "accuracy" (the default)
-            or "error". Rows and named baselines know it themselves.
+            for Tiny-ImageNet-C), results of your own net as above, or None (the default).
+        relative: Whether to subtract the clean errors. Default: False.
+        corruptions: As in `robust_accuracy`. Default: the 15 of the benchmark.
+        values: Whether the numbers of mappings, also of the baseline, are "accuracy" (the default)
+            or "error". Rows and named baselines need no such statement.
 
     Returns:
         Corruption to its error times 100, as published: 100 is as bad as the baseline.
 
     Raises:
-        ValueError: A corruption or baseline is unknown, numbers are missing or no fractions, or
+        ValueError: A corruption or baseline is unknown, numbers are missing or not fractions, or
             the baseline makes no errors to divide by.
 
     Example:
@@ -153,9 +153,9 @@ def mean_corruption_error(
     Args:
         results: As in `corruption_errors`.
         baseline: As in `corruption_errors`. Default: None.
-        relative: Whether the clean errors are taken off: the relative mCE. Default: False.
-        corruptions: Which; as in `robust_accuracy`. Default: the 15 of the benchmark.
-        values: What the numbers of mappings are: "accuracy" (the default) or "error".
+        relative: Whether to subtract the clean errors, for the relative mCE. Default: False.
+        corruptions: As in `robust_accuracy`. Default: the 15 of the benchmark.
+        values: Whether the numbers of mappings are "accuracy" (the default) or "error".
 
     Returns:
         The mean times 100, as published: 100 is as bad as the baseline.
@@ -177,8 +177,8 @@ def mean_corruption_error(
 def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
     """The accuracies of one model under the common corruptions, from its result rows.
 
-    Rows of other metrics than "accuracy" are passed over. The others must be of one model, data
-    set, number of images, seed and epoch, or the mean would be over things that differ.
+    Rows of other metrics than "accuracy" are ignored. The others must agree in model, data set,
+    number of images, seed and epoch, or the mean would be meaningless.
 
     Args:
         rows: Rows of metric "accuracy" with names of `tfrobust.corruptions.CORRUPTIONS` and
@@ -188,8 +188,8 @@ def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
         Corruption to five fractions, severity 1 to 5; "clean" to one.
 
     Raises:
-        ValueError: There are none, one is missing, double or unknown, or they do not belong
-            together.
+        ValueError: There are no such rows, one is missing, duplicated or unknown, or they do not
+            belong together.
 
     Example:
 
@@ -249,7 +249,7 @@ def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:
-    """Names of corruptions, from a word of `SELECTIONS` or from names, checked."""
+    """Names of corruptions, from a key of `SELECTIONS` or from checked names."""
     if isinstance(corruptions, str):
         validation.check_choice("corruptions", corruptions, tuple(SELECTIONS))
         return SELECTIONS[corruptions]
@@ -259,7 +259,7 @@ def select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:
 def check_each_once(
     what: str, names: Sequence[str], check: Callable[[str], object]
 ) -> tuple[str, ...]:
-    """Names, checked: known (`check` raises where one is not), one or more, each once."""
+    """Checks that there are one or more names, each known (or `check` raises) and given once."""
     names = tuple(names)
     for name in names:
         check(name)
@@ -272,7 +272,7 @@ def check_each_once(
 
 
 def check_complete(what: str, results: Mapping[str, object], needed: Sequence[str]) -> None:
-    """Raises where results lack a name that is needed."""
+    """Raises if results lack a name that is needed."""
     missing = [name for name in needed if name not in results]
     if missing:
         raise ValueError(
@@ -282,7 +282,7 @@ def check_complete(what: str, results: Mapping[str, object], needed: Sequence[st
 
 def _check_known(name: str) -> None:
     if name not in CORRUPTIONS:
-        CORRUPTIONS[name]  # says which there are
+        CORRUPTIONS[name]  # raises, and lists the valid ones
 
 
 def _above_clean(errors: Mapping[str, float], names: tuple[str, ...], relative: bool) -> np.ndarray:
@@ -297,7 +297,7 @@ def _means(
     *,
     wanted: str = "error",
 ) -> dict[str, float]:
-    """Mean error, or accuracy, of each corruption that is needed, checked."""
+    """Checked mean error, or accuracy, of each corruption that is needed."""
     validation.check_choice("values", values, ("accuracy", "error"))
     if not isinstance(results, Mapping):
         results, values = collect_rows(results), "accuracy"

@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same images, or only luckier."""
+"""Paired bootstrap: whether the difference between two models can be chance."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tfrobust.evaluation import metrics
 
 @dataclasses.dataclass(frozen=True)
 class AccuracyDifference:
-    """What a paired bootstrap found.
+    """Result of a paired bootstrap.
 
     Args:
         difference: Accuracy of the first model minus that of the second, in [-1, 1].
         low: Lower end of the confidence interval of the difference.
-        high: Upper end of it.
-        confidence: How much of the resampled differences lies between them.
+        high: Upper end of the interval.
+        confidence: Confidence level of the interval.
         n: Number of images.
-        resamples: Number of resampled sets of images.
+        resamples: Number of bootstrap samples.
         seed: Seed of the resampling.
     """
 
@@ -45,35 +45,35 @@ def paired_bootstrap(
     """Confidence interval of the difference of two models' accuracies on the same images.
 
     The percentile method (Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter
-    13): images are drawn with replacement, as many as there are, both models are measured on the
-    same draw, and the ends of the interval are the (1 ± confidence)/2 quantiles of the
-    differences. A difference depends alone on how many images of a draw only the first model and
-    only the second got right, and these numbers are multinomial: so they are drawn, not the
-    images, which gives the same distribution exactly, at a cost that does not grow with N.
+    13): N images are drawn with replacement, both models are measured on the same sample, and the
+    ends of the interval are the (1 ± confidence)/2 quantiles of the differences. A difference
+    depends only on how many images of a sample the first model alone and the second model alone
+    classify correctly. These counts are multinomial, so they are drawn instead of the images: the
+    distribution is exactly the same, and the cost does not grow with N.
 
-    The interval says what other test images might have given, not what training with another seed
-    might have. On few images, or where the models differ on few, it is too narrow; where they
-    agree on all images, it is one point.
+    The interval reflects the choice of test images, not the variation between training seeds. It
+    is too narrow for few images, or where the models differ on few of them; where they agree on
+    all images, it is a single point.
 
     Args:
         labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
         first: [N, classes] logits or probabilities of the first model.
-        second: [N, classes] logits or probabilities of the second model, of the same images.
-        confidence: Between 0 and 1. Default: 0.95.
-        resamples: How many sets of images are drawn, 100 to 10 million. Default: 10,000.
-        seed: Seed of the draws, 0 or more. Default: 0.
+        second: [N, classes] logits or probabilities of the second model for the same images.
+        confidence: Confidence level, between 0 and 1. Default: 0.95.
+        resamples: Number of bootstrap samples, 100 to 10 million. Default: 10,000.
+        seed: Seed of the resampling, 0 or more. Default: 0.
 
     Returns:
         The difference, first minus second, and the interval, all in [-1, 1].
 
     Raises:
-        ValueError: There are no predictions, not as many as labels, NaN among them, or an
-            argument is out of range.
+        ValueError: There are no predictions, their number differs from that of the labels, one of
+            them is NaN, or an argument is out of range.
 
     Example:
 
     >>> labels = np.zeros(100, int)
-    >>> first = np.tile([1.0, 0.0], [100, 1])  # right on all
+    >>> first = np.tile([1.0, 0.0], [100, 1])  # always right
     >>> second = np.where(np.arange(100)[:, np.newaxis] < 70, first, 1 - first)  # right on 70
     >>> found = paired_bootstrap(labels, first, second)
     >>> found.difference, found.low, found.high
@@ -96,10 +96,10 @@ def difference_of_means(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> AccuracyDifference:
-    """`paired_bootstrap` of the means of two models' scores of the same images.
+    """`paired_bootstrap` for any score per image.
 
-    A score is 1 for right and 0 for wrong, or the share of the corruptions under which an image is
-    right, whose mean over the images is the robust accuracy.
+    A score is 1 for a correct and 0 for a wrong prediction, or the fraction of the corruptions
+    under which an image is classified correctly; the mean of the latter is the robust accuracy.
 
     Args:
         first: [N] scores of the first model, in [0, 1].
@@ -112,8 +112,8 @@ def difference_of_means(
         The difference of the means, first minus second, and the interval.
 
     Raises:
-        ValueError: There are no scores, not as many of one as of the other, or an argument is out
-            of range.
+        ValueError: There are no scores, the models have different numbers of them, or an argument
+            is out of range.
     """
     confidence = validation.check_between("confidence", confidence, 0, 1)
     resamples = validation.check_whole("resamples", resamples, 100, 10_000_000)
@@ -124,7 +124,7 @@ def difference_of_means(
             f"{len(first)} and {len(second)} scores"
         )
     differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
-    # Equal differences but for rounding are one value, or there would be as many as images.
+    # Rounded, so that differences that are equal up to rounding errors count as one value.
     values, counts = np.unique(np.round(differences, 9), return_counts=True)
     n = len(differences)
     drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)

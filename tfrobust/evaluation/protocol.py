@@ -1,4 +1,4 @@
-"""What is checked before a number is believed: images, labels, classes, and the clean accuracy."""
+"""Checks before anything is measured: images, labels, classes, and the clean accuracy."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tfrobust.evaluation.predictions import Predictions
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.files import Digest
 
-#: Images below which an accuracy says nothing of chance.
+#: With fewer images an accuracy cannot be told from chance.
 _ENOUGH = 20
 
-#: How else a model may want its images: in words, how they are made, what to put in front of it.
+#: Other input formats of models: description, conversion, and the layer that does it.
 _OTHER_FORMS = (
     ("from 0 to 255", lambda x: x * 255, "keras.layers.Rescaling(255)"),
     ("from -1 to 1", lambda x: x * 2 - 1, "keras.layers.Rescaling(2, offset=-1)"),
@@ -35,15 +35,15 @@ _OTHER_FORMS = (
 
 
 class DataHash:
-    """A hash of images and labels, in their order: whether two numbers are of the same data."""
+    """A hash of images and labels in their order, to tell whether numbers are of the same data."""
 
     def __init__(self) -> None:
-        # Apart, so that it does not count how the images are put into batches.
+        # Two digests, so that the hash does not depend on the batch size.
         self._images, self._labels = Digest(), Digest()
         self._shape: tuple[int, ...] = ()
 
     def add(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Adds a batch. Images count as they are in 8 bits, so that rounding does not."""
+        """Adds a batch. Images count as 8 bits, so that rounding errors do not matter."""
         pixels = np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8")
         self._shape = pixels.shape[1:]
         self._images.add(pixels)
@@ -51,7 +51,7 @@ class DataHash:
 
     @property
     def text(self) -> str:
-        """16 digits."""
+        """The hash, 16 hexadecimal digits."""
         return Digest().add(f"{self._shape} {self._images.hex()} {self._labels.hex()}").hex(16)
 
 
@@ -59,8 +59,8 @@ def check_batch(predictor: Predictor, images: Any, labels: Any) -> None:
     """Checks a batch of clean images before the model sees it.
 
     Raises:
-        ValueError: Wrong shape, not finite, outside [0, 1], not one label per image, or another
-            size than the model takes.
+        ValueError: Images have the wrong shape, are not finite or outside [0, 1], there is not one
+            label per image, or the model takes another size.
         TypeError: Images are not floating-point numbers.
     """
     validation.check_images(images)
@@ -69,10 +69,10 @@ def check_batch(predictor: Predictor, images: Any, labels: Any) -> None:
 
 
 def check_classes(predictor: Predictor, classes: Optional[int]) -> None:
-    """Checks that a model tells as many classes apart as the data has.
+    """Checks that a model has as many classes as the data.
 
     Raises:
-        ValueError: It does not.
+        ValueError: The numbers differ.
     """
     outputs = predictor.class_count
     if classes is not None and outputs != classes:
@@ -90,19 +90,19 @@ def check_classes(predictor: Predictor, classes: Optional[int]) -> None:
 def check_above_chance(
     predictor: Predictor, answers: Predictions, images: Any, labels: Any
 ) -> None:
-    """Stops where the clean accuracy is near chance, with what is likely the matter.
+    """Raises an error that names the likely cause if the clean accuracy is near chance.
 
-    Near is what guessing among the classes reaches once in a thousand times: 1/K and three standard
-    errors. A model that always gives the same class is stopped as well.
+    Near chance is what guessing reaches once in a thousand times: 1/K plus three standard errors.
+    A model that always predicts the same class is refused as well.
 
     Args:
         predictor: The model.
-        answers: Its answers to the clean images.
-        images: Some of the images, to see whether it wants them otherwise.
+        answers: Its predictions on the clean images.
+        images: Some of the images, to try other input formats on.
         labels: Their labels.
 
     Raises:
-        ValueError: It is near chance.
+        ValueError: The accuracy is near chance.
     """
     n, chance = len(answers), 1 / predictor.class_count
     if n < _ENOUGH:
@@ -128,7 +128,7 @@ def _likely_cause(predictor: Predictor, images: Any, labels: Any, above: float) 
         try:
             classes, _ = predictor.answers(np.asarray(form(images), "float32"))
         except (tf.errors.OpError, ValueError):
-            continue  # it does not take such images
+            continue  # the model does not take such images
         reached = float(np.mean(classes.numpy() == labels))
         if reached > above:
             return (
@@ -142,10 +142,10 @@ def _likely_cause(predictor: Predictor, images: Any, labels: Any, above: float) 
 
 
 def check_same_order(labels: np.ndarray, again: np.ndarray, name: str) -> None:
-    """Checks that data that is read anew comes as it came the first time.
+    """Checks that data that is read again comes in the same order as the first time.
 
     Raises:
-        ValueError: It does not.
+        ValueError: The order differs.
     """
     if not np.array_equal(labels, again):
         raise ValueError(

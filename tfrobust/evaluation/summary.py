@@ -1,4 +1,4 @@
-"""The numbers that sum a benchmark up, as rows."""
+"""Summary rows of a benchmark: means over corruptions and over flips."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfrobust.evaluation.predictions import METRICS
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 
-#: The means over corruptions that are made, in the order in which they are told.
+#: The groups of corruptions with a mean, in the order of the rows.
 CORRUPTION_GROUPS = ("test", "noise", "blur", "weather", "digital", "without_noise")
 
 _MEAN_ERRORS = ("mean_corruption_error", "relative_mean_corruption_error")
@@ -25,33 +25,34 @@ _FLIP_METRICS = ("mean_flip_probability", "flip_rate", "mean_flip_rate")
 
 
 def is_summary(row: Row) -> bool:
-    """Whether a row is one that `summary` makes."""
+    """Whether a row is one of those that `summary` returns."""
     return row.corruption in CORRUPTION_GROUPS or row.metric in _FLIP_METRICS
 
 
 def summary(
     rows: Iterable[Row], *, baseline: Union[str, os.PathLike[str], None] = None
 ) -> list[Row]:
-    """Robust accuracies, mean corruption errors and mean calibration errors, of rows.
+    """Robust accuracies, mean corruption errors, mean calibration errors and mean flips of rows.
 
-    Made of what is complete: a mean over corruptions needs all five severities of each.
+    A mean is left out where it would be incomplete: one over corruptions needs all five severities
+    of each.
 
     Args:
-        rows: What `benchmark` returned, of any number of models and data sets.
+        rows: Rows as returned by `benchmark`, of any number of models and data sets.
         baseline: What the corruption errors are divided by: "alexnet" (ImageNet-C),
-            "tiny_imagenet_resnet18" (Tiny-ImageNet-C), or a rows file of one model. Default: by
-            nothing; the mean corruption error is then the mean error in percent, as it is usual
-            for CIFAR-10-C, and its row says so (`protocol["baseline"]` is "none").
+            "tiny_imagenet_resnet18" (Tiny-ImageNet-C), or a rows file of one model. Default: no
+            division; the mean corruption error is then the mean error in percent, as is usual for
+            CIFAR-10-C, and its row says so (`protocol["baseline"]` is "none").
 
     Returns:
-        For each model and data set rows of "robust_accuracy" for the 15 corruptions ("test") and
-        their groups, "mean_corruption_error" and "relative_mean_corruption_error" (100 is as bad as
-        the baseline), and the means of the calibration metrics over all 75; of flip probabilities
-        their mean where the ten perturbations are there, and rates where the baseline is
-        "alexnet".
+        For each model and data set, rows of "robust_accuracy" for the 15 corruptions ("test") and
+        their groups, of "mean_corruption_error" and "relative_mean_corruption_error" (100 is as bad
+        as the baseline), and the means of the calibration metrics over all 75 corrupted sets; the
+        mean flip probability if all ten perturbations were measured, and flip rates if the baseline
+        is "alexnet".
 
     Raises:
-        ValueError: The baseline is unknown, or its file holds several models or is not complete.
+        ValueError: The baseline is unknown, or its file holds several models or is incomplete.
 
     Example:
 
@@ -139,7 +140,7 @@ def _of_flips(rows: list[Row], baseline: str, numbers: Any) -> list[Row]:
 
 
 def _mean_error(found: Mapping[str, Any], baseline: Any, relative: bool) -> float:
-    # Errors, because the numbers of the named baselines are.
+    # As errors, like the numbers of the named baselines.
     errors = {name: 1 - np.asarray(values) for name, values in found.items()}
     return corruption_error.mean_corruption_error(
         errors, baseline, relative=relative, values="error"
@@ -147,7 +148,7 @@ def _mean_error(found: Mapping[str, Any], baseline: Any, relative: bool) -> floa
 
 
 def _baseline(baseline: Any) -> tuple[str, Any]:
-    """Its name, and its errors or None."""
+    """Name and errors of a baseline; no errors if nothing is divided."""
     if baseline is None:
         return "none", None
     if baseline in BASELINES:
@@ -172,7 +173,7 @@ def _is_severity(row: Row) -> bool:
 
 
 def _complete(rows: list[Row]) -> list[Row]:
-    """Without the corruptions of which a severity is missing."""
+    """Rows without the corruptions that lack a severity."""
     counts: dict[str, set[Any]] = {}
     for row in rows:
         if row.metric == "accuracy":

@@ -93,8 +93,8 @@ def robustness_table(
     rows = [row for row in rows if row.metric == metric and row.epoch is None]
     if not rows:
         raise ValueError(f"needs rows with {metric!r} of one data set; got none")
-    error = 100 * max(standard_error(row.value, row.n) for row in rows)
     results = collect(rows, mixed_protocols=mixed_protocols)
+    error = 100 * max(standard_error(row.value, row.n) for row in rows)
     models, labels = results.models, corruption_labels(rows)
     baseline = baseline or ("baseline" if "baseline" in models else models[0])
     if baseline not in models:

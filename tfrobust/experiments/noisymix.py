@@ -42,8 +42,6 @@ _QUICK = augmax.QUICK.replace(
     numbers={**augmax.QUICK.numbers, "flip_images": 0}, lines=("Baseline", "NoisyMix")
 )
 _BY_CORRUPTION = [accuracy(name, name) for name in TEST_CORRUPTIONS]
-
-
 #: Models of the tables that are entries of the method's `ABLATION`.
 SCHEMES = {
     "Mixup": "mixup",
@@ -113,10 +111,10 @@ class Cifar10(_NoisyMix):
         "Baseline", "Mixup", "Manifold Mixup", "NFM", "AugMix", "AugMax-DuBIN", "NoisyMix",
     )  # fmt: skip
     title = "CIFAR-10"
-    #: Net to the table of the clean and the robust accuracy, that by corruption, and that of flips.
-    printed: ClassVar[dict[str, tuple[str, ...]]] = {
-        "preact_resnet_18": ("noisymix_table2", "noisymix_table7", "noisymix_table13"),
-        "wrn_28_2": ("noisymix_table3", "noisymix_table9", "noisymix_table14"),
+    #: Net to the table of clean and robust accuracy, the one by corruption, and that of flips.
+    printed: ClassVar[dict[str, tuple[int, ...]]] = {
+        "preact_resnet_18": (2, 7, 13),
+        "wrn_28_2": (3, 9, 14),
     }
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
@@ -130,7 +128,7 @@ class Cifar10(_NoisyMix):
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
         net = setting.net if setting.net in self.printed else "preact_resnet_18"
-        means, by_corruption, *by_sequence = self.printed[net]
+        means, by_corruption, *by_sequence = (f"noisymix_table{n}" for n in self.printed[net])
         title = f"NoisyMix, Tables 2 and 3 ({self.title}); the paper's {net}"
         columns = [accuracy(self.title, CLEAN), robust(f"{self.title}-C")]
         found = [paper_table(title, columns, means)]
@@ -161,9 +159,9 @@ class Cifar100(Cifar10):
         dataset="cifar100", weights=None, training=Training(30, 128, learning_rate=0.1)
     )
     title = "CIFAR-100"
-    printed: ClassVar[dict[str, tuple[str, ...]]] = {
-        "preact_resnet_18": ("noisymix_table2", "noisymix_table8"),
-        "wrn_28_2": ("noisymix_table3", "noisymix_table10"),
+    printed: ClassVar[dict[str, tuple[int, ...]]] = {
+        "preact_resnet_18": (2, 8),
+        "wrn_28_2": (3, 10),
     }
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Optional
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from tfrobust import augment, reports, rows
 from tfrobust.attacks import FGSM
@@ -12,10 +12,10 @@ from tfrobust.augment import presets
 from tfrobust.callbacks import RestoreBest
 from tfrobust.evaluation import attacked, swept
 from tfrobust.evaluation.condition import Condition
+from tfrobust.experiments.bands import bands
 from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
 from tfrobust.experiments.settings import DIGITS, RESNET_20
-from tfrobust.experiments.tables import PaperTable, accuracy, by_seed, training_seed
-from tfrobust.reports.table import MISSING, Table
+from tfrobust.experiments.tables import PaperTable, accuracy, training_seed
 from tfrobust.rows import CLEAN
 
 BASELINE = "Baseline"
@@ -155,34 +155,9 @@ class _Stability(Experiment):
         return [PaperTable(title, columns, {}, digits=1)]
 
     def text(self, measured: list[rows.Row], setting: ExperimentConfig) -> str:
-        table = self.bands(measured, setting).to_markdown()
+        table = bands(self.tables(setting)[0].columns, measured, _method).to_markdown()
         title = f"### {' and '.join(self.trained)} → test distortions, worst and best run\n\n"
         return title + table + "\n" + super().text(measured, setting)
-
-    def bands(self, measured: Sequence[rows.Row], setting: ExperimentConfig) -> Table:
-        """Worst to best run of each method, at the practical strength of each test distortion.
-
-        The runs of a method differ in α or p, and in the training strength.
-        """
-        columns = self.tables(setting)[0].columns
-        found = by_seed(measured)
-        methods: dict[str, list[list[Optional[float]]]] = {}
-        for models in found.values():
-            for model, numbers in models.items():
-                values = [column.value(numbers, models) for column in columns]
-                methods.setdefault(_method(model), []).append(values)
-        note = (
-            "Accuracy in % at the strength in the heading, lowest to highest over the runs; "
-            f"training seeds: {', '.join(map(str, sorted(found)))}."
-        )
-        return Table(
-            "Method",
-            tuple(column.label for column in columns),
-            tuple(f"{name} ({len(runs)} runs)" for name, runs in methods.items()),
-            tuple((None,) * len(columns) for _ in methods),
-            tuple(tuple(_span(values) for values in zip(*runs)) for runs in methods.values()),
-            notes=(note,),
-        )
 
     def pictures(self, run: Run) -> dict[str, Any]:
         seed = run.setting.seeds[0]
@@ -333,15 +308,6 @@ def _layer(name: str, strength: float, seed: int) -> Any:
 
 def _best_on_clean(data: Any) -> list[Any]:
     return [RestoreBest("val_accuracy")]
-
-
-def _span(values: Sequence[Optional[float]]) -> str:
-    """Lowest and highest of the values that are known."""
-    known = [value for value in values if value is not None]
-    if len(known) < 2:
-        return f"{known[0]:.1f}" if known else MISSING
-    low, high = min(known), max(known)
-    return f"{low:.1f} to {high:.1f} (width {high - low:.1f})"
 
 
 def _method(model: str) -> str:

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Optional
+from typing import Any
 
 import keras
 
-from tfrobust import datasets, rows
+from tfrobust import rows
 from tfrobust.attacks import FAT, PGD, AugMaxAttack, Spatial
-from tfrobust.compat.layers import every_layer
 from tfrobust.evaluation import Evaluator, attacked
 from tfrobust.evaluation.condition import Condition
+from tfrobust.experiments import variances
 from tfrobust.experiments.embeddings import figure_1
-from tfrobust.experiments.experiment import (
-    EVALUATION_BATCH,
-    RESNET_20_WEIGHTS,
-    Experiment,
-    ExperimentConfig,
-    ModelSpec,
-    Run,
-    Training,
-)
+from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
+from tfrobust.experiments.settings import RESNET_20
 from tfrobust.experiments.tables import (
-    STANDARD_AND_ROBUST,
+    SA_RA,
     WITHOUT_NOISE,
-    Column,
     PaperTable,
     accuracy,
     mce,
-    metric,
     paper_table,
     robust,
 )
-from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
 from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
 
@@ -45,8 +35,7 @@ _CIFAR = ExperimentConfig(
 #: Shared by the small settings of AugMax and NoisyMix: pretrained weights, because two CPU cores
 #: cannot train their nets from scratch; five attack steps.
 SMALL = _CIFAR.replace(
-    net="resnet_20",
-    weights=RESNET_20_WEIGHTS,
+    **RESNET_20,
     images={"train": 10_000, "validation": 500, "test": 1_000},
     training=Training(4, 128, learning_rate=0.02),
     precision="mixed_bfloat16",
@@ -120,7 +109,7 @@ class Cifar10(_AugMax):
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
         net = setting.net if setting.net in ("resnet_18", "resnext_29") else "wrn_40_2"
         title = f"{self.title}; the paper's {net}"
-        return [paper_table(title, STANDARD_AND_ROBUST, self.printed, {"net": net})]
+        return [paper_table(title, SA_RA, self.printed, {"net": net})]
 
     def pictures(self, run: Run) -> dict[str, Any]:
         """Figure 1: features of clean and changed images in a normally trained net."""
@@ -152,78 +141,7 @@ class Cifar100(Cifar10):
         return {}
 
 
-class _WithVariances(_AugMax):
-    def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-        """σ̄² of both routes of each dual norm, and their means; none without dual norms."""
-        duals = [x for x in every_layer(model) if isinstance(x, DualBatchNormalization)]
-        found = {f"norm {i}": mean_batch_variance(dual) for i, dual in enumerate(duals)}
-        if found:
-            found["all"] = {
-                route: sum(each[route] for each in found.values()) / len(duals)
-                for route in ("clean", "auxiliary")
-            }
-        like = rows.Row(line.name, run.setting.dataset, CLEAN, 0.0, "", 0.0, n=0, seed=seed)
-        return [
-            dataclasses.replace(like, metric=f"variance, {norm}, {route}", value=value)
-            for norm, variances in found.items()
-            for route, value in variances.items()
-        ]
-
-    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        columns = [
-            metric("clean σ̄²", CLEAN, "variance, all, clean"),
-            metric("auxiliary σ̄²", CLEAN, "variance, all, auxiliary"),
-            Column("auxiliary above clean, %, mean over norms", _excess),
-        ]
-        table = paper_table(
-            "AugMax, Table 1",
-            columns,
-            "augmax_table1",
-            unit="the units of the headings",
-            digits=4,
-            notes=("The printed numbers are means over the three layers of the paper's table.",),
-            only=("AugMax-DuBN", "AugMax-DuBIN"),
-        )
-        return [table]
-
-
-def _excess(own: Any, _: Any) -> Optional[float]:
-    """Mean relative excess of the auxiliary over the clean variance, over the dual norms."""
-    ratios = [
-        own[CLEAN, 0.0, name.replace("clean", "auxiliary")] / value
-        for (_c, _s, name), value in own.items()
-        if name.startswith("variance, norm") and name.endswith("clean")
-    ]
-    return 100 * (sum(ratios) / len(ratios) - 1) if ratios else None
-
-
-class Statistics(_WithVariances):
-    """AugMax paper, Table 1: feature variance on the two routes of DuBN and of DuBIN.
-
-    Command: `tfrobust reproduce augmax_table1`. σ̄² is the mean over the channels of a batch norm's
-    moving variance. The full setting is WRN-40-2 on CIFAR-100; the paper does not
-    identify its layers, such as "Block 1 layer 2", so all layers with dual norms are measured and
-    the table shows their mean.
-
-    The paper: σ̄²_a is above σ̄²_c, by 27 to 30% in DuBN and by 11 to 16% in DuBIN.
-
-    The full setting's cost is estimated in docs/SCALE.md.
-    """
-
-    shows = "Table 1"
-    full = _CIFAR.replace(dataset="cifar100")
-
-    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        return [
-            augmax(run, seed, norm="dubn", name="AugMax-DuBN"),
-            augmax(run, seed, norm="dubin", name="AugMax-DuBIN"),
-        ]
-
-    def conditions(self, run: Run) -> list[Condition]:
-        return []
-
-
-class Norms(_WithVariances):
+class Norms(_AugMax):
     """AugMax paper, Table 8: norms with AugMix and with AugMax; and Table 1 for these models.
 
     Command: `tfrobust reproduce augmax_table8`. The full setting is WRN-40-2, 200 epochs, 3 seeds,
@@ -248,13 +166,42 @@ class Norms(_WithVariances):
         return [
             *(augmix(seed, norm=norm, name=f"AugMix-{short}") for norm, short in names.items()),
             augmax(run, seed, norm="dubn", name="AugMax-DuBN"),
-            augmax(run, seed, norm="dubin", name="AugMax-DuBIN"),
+            augmax(run, seed),
         ]
+
+    def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
+        return variances.of_model(model, line.name, run.setting.dataset, seed)
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
         where = {"data": "cifar100" if setting.dataset == "cifar100" else "cifar10"}
-        eight = paper_table("AugMax, Table 8", STANDARD_AND_ROBUST, "augmax_table8", where)
-        return [eight, *super().tables(setting)]
+        eight = paper_table("AugMax, Table 8", SA_RA, "augmax_table8", where)
+        return [eight, variances.table_1()]
+
+
+class Statistics(Norms):
+    """AugMax paper, Table 1: feature variance on the two routes of DuBN and of DuBIN.
+
+    Command: `tfrobust reproduce augmax_table1`. σ̄² is the mean over the channels of a batch norm's
+    moving variance. The full setting is WRN-40-2 on CIFAR-100; the paper does not
+    identify its layers, such as "Block 1 layer 2", so all layers with dual norms are measured and
+    the table shows their mean.
+
+    The paper: σ̄²_a is above σ̄²_c, by 27 to 30% in DuBN and by 11 to 16% in DuBIN.
+
+    The full setting's cost is estimated in docs/SCALE.md.
+    """
+
+    shows = "Table 1"
+    full, small, quick = _CIFAR.replace(dataset="cifar100"), SMALL, QUICK
+
+    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
+        return super().lines(run, seed)[-2:]
+
+    def conditions(self, run: Run) -> list[Condition]:
+        return []
+
+    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
+        return [variances.table_1()]
 
 
 class Hyperparameters(_AugMax):
@@ -285,7 +232,7 @@ class Hyperparameters(_AugMax):
         steps = setting.numbers["steps"]
         note = f"n=10 stands for the setting's n of {steps}, n=5 for its half."
         notes = () if steps == 10 else (note,)
-        return [paper_table("AugMax, Table 9", STANDARD_AND_ROBUST, "augmax_table9", notes=notes)]
+        return [paper_table("AugMax, Table 9", SA_RA, "augmax_table9", notes=notes)]
 
 
 class Strategies(_AugMax):
@@ -300,6 +247,7 @@ class Strategies(_AugMax):
     """
 
     shows = "Table 10"
+    table = ("AugMax, Table 10", SA_RA, "augmax_table10")
     full = _CIFAR.replace(
         dataset="cifar100", net="resnet_18", numbers={**_CIFAR.numbers, "jsd_weight": 1.0}
     )
@@ -325,9 +273,6 @@ class Strategies(_AugMax):
             augmax(run, seed),
         ]
 
-    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        return [paper_table("AugMax, Table 10", STANDARD_AND_ROBUST, "augmax_table10")]
-
 
 class Shifts(_AugMax):
     """AugMax paper, Table 11: CIFAR-10.1 and the worst of 10 rotations and shifts (STA).
@@ -341,6 +286,15 @@ class Shifts(_AugMax):
     """
 
     shows = "Table 11"
+    table = (
+        "AugMax, Table 11",
+        [
+            accuracy("Clean", CLEAN),
+            accuracy("CIFAR-10.1", "CIFAR-10.1"),
+            accuracy("CIFAR-10-STA", "STA"),
+        ],
+        "augmax_table11",
+    )
     full = _CIFAR.replace(net="resnext_29", numbers={**_CIFAR.numbers, "cifar10_1": ""})
     small = SMALL.replace(numbers={**SMALL.numbers, "cifar10_1": ""})
     quick = QUICK.replace(numbers={**QUICK.numbers, "cifar10_1": ""}, lines=("Normal",))
@@ -352,17 +306,9 @@ class Shifts(_AugMax):
         folder = run.setting.numbers["cifar10_1"]
         if not folder:
             return []
-        data = datasets.load("cifar10_1", data_dir=folder, batch_size=EVALUATION_BATCH)
+        data = run.data(dataset="cifar10_1", data_dir=folder, images={})
         found = Evaluator([]).rows(model, data, model_name=line.name, seed=run.setting.seed)
         return [dataclasses.replace(row, corruption="CIFAR-10.1") for row in found]
-
-    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        columns = [
-            accuracy("Clean", CLEAN),
-            accuracy("CIFAR-10.1", "CIFAR-10.1"),
-            accuracy("CIFAR-10-STA", "STA"),
-        ]
-        return [paper_table("AugMax, Table 11", columns, "augmax_table11")]
 
 
 class ImageNet(_AugMax):
@@ -380,6 +326,11 @@ class ImageNet(_AugMax):
     """
 
     shows = "Tables 4 and 7"
+    table = (
+        "AugMax, Table 4 (ImageNet)",
+        [*SA_RA, mce("mCE", TEST_CORRUPTIONS, "alexnet")],
+        "augmax_table4",
+    )
     full = ExperimentConfig(
         dataset="imagenet",
         flips_and_crops=False,
@@ -399,10 +350,6 @@ class ImageNet(_AugMax):
             for line in others
         ]
         return [normal, *others, *(deep if data["extra"] else [])]
-
-    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        columns = [*STANDARD_AND_ROBUST, mce("mCE", TEST_CORRUPTIONS, "alexnet")]
-        return [paper_table("AugMax, Table 4 (ImageNet)", columns, "augmax_table4")]
 
 
 class TinyImageNet(ImageNet):
@@ -427,7 +374,7 @@ class TinyImageNet(ImageNet):
     small = full.replace(training=Training(20, 64, plan="augmax_tiny_imagenet"))
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        five = [*STANDARD_AND_ROBUST, mce("mCE", TEST_CORRUPTIONS, "Normal")]
+        five = [*SA_RA, mce("mCE", TEST_CORRUPTIONS, "Normal")]
         six = [
             accuracy("SA", CLEAN),
             robust("RA", WITHOUT_NOISE),

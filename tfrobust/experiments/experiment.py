@@ -9,7 +9,7 @@ import os
 import pathlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
 import keras
@@ -20,17 +20,13 @@ from tfrobust.augment import Flip, PadAndCrop
 from tfrobust.evaluation import Evaluator, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import intervals
-from tfrobust.experiments.tables import PaperTable, fill
+from tfrobust.experiments.settings import EVALUATION_BATCH
+from tfrobust.experiments.tables import Column, PaperTable, fill, paper_table
 from tfrobust.recipes import training
 from tfrobust.recipes.base import Recipe, RunFolder
 from tfrobust.registries import NETS
 from tfrobust.seeding import seed_everything
 
-#: Evaluation batch size, the same everywhere: the draws of augmentations depend on it.
-EVALUATION_BATCH = 250
-#: Weights of the CIFAR ResNet-20 that small settings start from, in the format that
-#: `nets.import_torch_resnet` reads. `--weights` sets the path of the file.
-RESNET_20_WEIGHTS = "cifar10_resnet20.npz"
 #: Names of the settings of every experiment.
 CONFIG_NAMES = ("full", "small", "quick")
 #: Supported distribution strategies: those for one machine.
@@ -205,6 +201,7 @@ class Experiment:
         small: A setting for two CPU cores.
         quick: A smoke test of a minute or two, on data that need no download.
         runs: Class of its runs; a subclass if the data are not from `datasets.load`.
+        table: First arguments of `paper_table`, if one table is all that it has.
     """
 
     paper: str = ""
@@ -213,6 +210,7 @@ class Experiment:
     full: ExperimentConfig
     small: ExperimentConfig
     quick: ExperimentConfig
+    table: tuple[str, Sequence[Column], str]
 
     def setting(self, name: str) -> ExperimentConfig:
         """Returns a setting by name.
@@ -241,8 +239,8 @@ class Experiment:
         return []
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        """The paper's tables with the printed numbers."""
-        raise NotImplementedError
+        """The paper's tables with the printed numbers: by default `table` alone."""
+        return [paper_table(*self.table)]
 
     def pictures(self, run: Run) -> dict[str, Any]:
         """File name to figure, created after all models are measured."""

@@ -13,14 +13,8 @@ from tfrobust.augment.base import Augment
 from tfrobust.callbacks import LossWeightSchedule
 from tfrobust.evaluation import augmented, corrupted
 from tfrobust.evaluation.condition import Condition
-from tfrobust.experiments.experiment import (
-    RESNET_20_WEIGHTS,
-    Experiment,
-    ExperimentConfig,
-    ModelSpec,
-    Run,
-    Training,
-)
+from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
+from tfrobust.experiments.settings import DIGITS, RESNET_20
 from tfrobust.experiments.tables import PaperTable, accuracy, paper_table, robust
 from tfrobust.methods.feature_contrastive import PUBLISHED_SETTINGS
 from tfrobust.registries import CORRUPTION_GROUPS, CORRUPTIONS, TEST_CORRUPTIONS
@@ -218,16 +212,13 @@ class Cifar10(_NoisyAndCorrupted):
     )  # fmt: skip
     small = full.replace(
         seeds=(0,),
-        net="resnet_20",
-        weights=RESNET_20_WEIGHTS,
+        **RESNET_20,
         images={"train": 10_000, "validation": 1_000, "test": 2_000},
         training=Training(6, 128, learning_rate=0.01),
         numbers={**full.numbers, "start": 0.0, "ramp": 100, "per_batch": 128},
     )
     quick = small.replace(
-        dataset="digits",
-        net="small_cnn",
-        weights=None,
+        **DIGITS,
         images={"train": 480, "test": 120},
         training=Training(1, 64, learning_rate=0.05),
         severities=(3,),

@@ -11,14 +11,8 @@ from tfrobust.augment import GaussianBlur, presets
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.evaluation import RobustnessMonitor, augmented, strength
 from tfrobust.evaluation.condition import Condition
-from tfrobust.experiments.experiment import (
-    RESNET_20_WEIGHTS,
-    Experiment,
-    ExperimentConfig,
-    ModelSpec,
-    Run,
-    Training,
-)
+from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
+from tfrobust.experiments.settings import DIGITS, RESNET_20
 from tfrobust.experiments.tables import (
     PaperTable,
     accuracy,
@@ -34,8 +28,7 @@ SEVEN = ("B+", "B-", "GB", "GN", "SAP", "S+", "S-")
 NINE = (*SEVEN, "Combined+", "Combined-")
 
 _SMALL = ExperimentConfig(
-    net="resnet_20",
-    weights=RESNET_20_WEIGHTS,
+    **RESNET_20,
     images={"validation": 2_000},
     flips_and_crops=False,
     training=Training(4, 128, learning_rate=0.01),
@@ -47,9 +40,7 @@ _SMALL = ExperimentConfig(
     },
 )  # fmt: skip
 _QUICK = _SMALL.replace(
-    dataset="digits",
-    net="small_cnn",
-    weights=None,
+    **DIGITS,
     images={},
     training=Training(4, 64, learning_rate=0.05),
     finetuning=Training(2, 64, learning_rate=0.05),

@@ -12,14 +12,8 @@ from tfrobust.datasets import IMAGENET_R_CLASSES
 from tfrobust.evaluation import Evaluator, flips
 from tfrobust.evaluation.predictions import METRICS
 from tfrobust.experiments import augmax
-from tfrobust.experiments.experiment import (
-    EVALUATION_BATCH,
-    Experiment,
-    ExperimentConfig,
-    ModelSpec,
-    Run,
-    Training,
-)
+from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
+from tfrobust.experiments.settings import EVALUATION_BATCH
 from tfrobust.experiments.tables import (
     WITHOUT_NOISE,
     Column,
@@ -48,13 +42,22 @@ _QUICK = augmax.QUICK.replace(
     numbers={**augmax.QUICK.numbers, "flip_images": 0}, lines=("Baseline", "NoisyMix")
 )
 _BY_CORRUPTION = [accuracy(name, name) for name in TEST_CORRUPTIONS]
-
-
-def noisymix(name: str, entry: str, seed: int) -> ModelSpec:
-    """NoisyMix, or an ablation of it (Table 4)."""
-    if entry == "baseline":
-        return ModelSpec(name)
-    return ModelSpec(name, "noisymix", {**ABLATION[entry], "seed": seed})
+#: Models of the tables that are entries of the method's `ABLATION`.
+SCHEMES = {
+    "Mixup": "mixup",
+    "Manifold Mixup": "manifold_mixup",
+    "NFM": "nfm",
+    "NoisyMix": "noisymix",
+    "mixing, noise": "nfm",
+    "noise": "noise",
+    "mixing": "manifold_mixup",
+    "augmentations": "augmix",
+    "augmentations, noise, JSD": "augmix_noise_jsd",
+    "augmentations, JSD": "augmix_jsd",
+    "augmentations, mixing, noise": "augmix_nfm",
+    "augmentations, mixing, JSD": "augmix_manifold_mixup_jsd",
+    "all": "noisymix",
+}
 
 
 def _flips(kind: str) -> list[Column]:
@@ -64,7 +67,23 @@ def _flips(kind: str) -> list[Column]:
 
 
 class _NoisyMix(Experiment):
+    """Models by name: of `SCHEMES`, AugMix, AugMax, or plainly trained under any other name."""
+
     paper = "NoisyMix"
+    models: tuple[str, ...] = ("Baseline", "Mixup", "Manifold Mixup", "AugMix", "NoisyMix")
+
+    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
+        return [self.of_name(run, name, seed) for name in self.models]
+
+    def of_name(self, run: Run, name: str, seed: int) -> ModelSpec:
+        """A model of a table."""
+        if name == "AugMix":
+            return augmax.augmix(seed)
+        if name == "AugMax-DuBIN":
+            return augmax.augmax(run, seed)
+        if name in SCHEMES:
+            return ModelSpec(name, "noisymix", {**ABLATION[SCHEMES[name]], "seed": seed})
+        return ModelSpec(name)
 
 
 class Cifar10(_NoisyMix):
@@ -88,23 +107,15 @@ class Cifar10(_NoisyMix):
 
     shows = "Tables 2, 3, 7, 9, 13 and 14"
     full, small, quick = _CIFAR, _SMALL, _QUICK
+    models = (
+        "Baseline", "Mixup", "Manifold Mixup", "NFM", "AugMix", "AugMax-DuBIN", "NoisyMix",
+    )  # fmt: skip
     title = "CIFAR-10"
-    #: Net to the table of the clean and the robust accuracy, that by corruption, and that of flips.
-    printed: ClassVar[dict[str, tuple[str, ...]]] = {
-        "preact_resnet_18": ("noisymix_table2", "noisymix_table7", "noisymix_table13"),
-        "wrn_28_2": ("noisymix_table3", "noisymix_table9", "noisymix_table14"),
+    #: Net to the table of clean and robust accuracy, the one by corruption, and that of flips.
+    printed: ClassVar[dict[str, tuple[int, ...]]] = {
+        "preact_resnet_18": (2, 7, 13),
+        "wrn_28_2": (3, 9, 14),
     }
-
-    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        return [
-            ModelSpec("Baseline"),
-            noisymix("Mixup", "mixup", seed),
-            noisymix("Manifold Mixup", "manifold_mixup", seed),
-            noisymix("NFM", "nfm", seed),
-            augmax.augmix(seed),
-            augmax.augmax(run, seed),
-            noisymix("NoisyMix", "noisymix", seed),
-        ]
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
         count = run.setting.numbers["flip_images"]
@@ -117,7 +128,7 @@ class Cifar10(_NoisyMix):
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
         net = setting.net if setting.net in self.printed else "preact_resnet_18"
-        means, by_corruption, *by_sequence = self.printed[net]
+        means, by_corruption, *by_sequence = (f"noisymix_table{n}" for n in self.printed[net])
         title = f"NoisyMix, Tables 2 and 3 ({self.title}); the paper's {net}"
         columns = [accuracy(self.title, CLEAN), robust(f"{self.title}-C")]
         found = [paper_table(title, columns, means)]
@@ -148,9 +159,9 @@ class Cifar100(Cifar10):
         dataset="cifar100", weights=None, training=Training(30, 128, learning_rate=0.1)
     )
     title = "CIFAR-100"
-    printed: ClassVar[dict[str, tuple[str, ...]]] = {
-        "preact_resnet_18": ("noisymix_table2", "noisymix_table8"),
-        "wrn_28_2": ("noisymix_table3", "noisymix_table10"),
+    printed: ClassVar[dict[str, tuple[int, ...]]] = {
+        "preact_resnet_18": (2, 8),
+        "wrn_28_2": (3, 10),
     }
 
 
@@ -170,26 +181,12 @@ class Ablation(_NoisyMix):
     full = _CIFAR.replace(dataset="cifar100", net="wrn_28_2")
     small = _SMALL.replace(seeds=(0,), lines=None)
     quick = _QUICK.replace(lines=("none", "all"))
-    #: Name to entry of the method's `ABLATION`.
-    entries: ClassVar[dict[str, str]] = {
-        "none": "baseline",
-        "noise": "noise",
-        "mixing": "manifold_mixup",
-        "mixing, noise": "nfm",
-        "augmentations": "augmix",
-        "augmentations, noise, JSD": "augmix_noise_jsd",
-        "augmentations, JSD": "augmix_jsd",
-        "augmentations, mixing, noise": "augmix_nfm",
-        "augmentations, mixing, JSD": "augmix_manifold_mixup_jsd",
-        "all": "noisymix",
-    }
-
-    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        return [noisymix(name, entry, seed) for name, entry in self.entries.items()]
-
-    def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        columns = [accuracy("Clean", CLEAN), robust("RA")]
-        return [paper_table("NoisyMix, Table 4", columns, "noisymix_table4")]
+    more_rows = Cifar10.more_rows
+    table = ("NoisyMix, Table 4", [accuracy("Clean", CLEAN), robust("RA")], "noisymix_table4")
+    models = (
+        "none", "noise", "mixing", "mixing, noise", "augmentations", "augmentations, noise, JSD",
+        "augmentations, JSD", "augmentations, mixing, noise", "augmentations, mixing, JSD", "all",
+    )  # fmt: skip
 
 
 class ImageNet(_NoisyMix):
@@ -217,23 +214,12 @@ class ImageNet(_NoisyMix):
     small = full.replace(dataset="imagenet200", training=Training(10, 64, plan="augmix_imagenet"))
     quick = _QUICK.replace(numbers=full.numbers)
 
-    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        return [
-            ModelSpec("Baseline"),
-            noisymix("Mixup", "mixup", seed),
-            noisymix("Manifold Mixup", "manifold_mixup", seed),
-            augmax.augmix(seed),
-            noisymix("NoisyMix", "noisymix", seed),
-        ]
-
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
         found: list[rows.Row] = []
         numbers = run.setting.numbers
         named: dict[str, Any] = {"model_name": line.name, "seed": seed}
         if numbers["renditions"]:
-            data = datasets.load(
-                "imagenet_r", data_dir=numbers["renditions"], batch_size=EVALUATION_BATCH
-            )
+            data = run.data(dataset="imagenet_r", data_dir=numbers["renditions"], images={})
             evaluator = Evaluator([], metrics=METRICS)
             measured = evaluator.rows(model, data, classes=IMAGENET_R_CLASSES, **named)
             found += [dataclasses.replace(row, corruption="ImageNet-R") for row in measured]
@@ -301,24 +287,14 @@ class Transfer(_NoisyMix):
     )
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        sources = [
-            ModelSpec("Baseline source"),
-            noisymix("Mixup source", "mixup", seed),
-            noisymix("Manifold Mixup source", "manifold_mixup", seed),
-            augmax.augmix(seed, name="AugMix source"),
-            noisymix("NoisyMix source", "noisymix", seed),
-        ]
-        numbers = run.setting.numbers
-        data = {
-            "dataset": numbers["source"],
-            "data_dir": numbers["source_dir"] or None,
-            "images": {},
-        }
-        found = []
-        for source in sources:
+        numbers, found = run.setting.numbers, []
+        folder = numbers["source_dir"] or None
+        source = {"dataset": numbers["source"], "data_dir": folder, "images": {}}
+        for model in super().lines(run, seed):
+            start = f"{model.name} source"
             found += [
-                dataclasses.replace(source, data=data, measured=False),
-                ModelSpec(source.name.removesuffix(" source"), start=source.name),
+                dataclasses.replace(model, name=start, data=source, measured=False),
+                ModelSpec(model.name, start=start),
             ]
         return found
 

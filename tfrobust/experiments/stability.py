@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Optional
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from tfrobust import augment, reports, rows
 from tfrobust.attacks import FGSM
@@ -11,35 +12,28 @@ from tfrobust.augment import presets
 from tfrobust.callbacks import RestoreBest
 from tfrobust.evaluation import attacked, swept
 from tfrobust.evaluation.condition import Condition
-from tfrobust.experiments.experiment import (
-    RESNET_20_WEIGHTS,
-    Experiment,
-    ExperimentConfig,
-    ModelSpec,
-    Run,
-    Training,
-)
-from tfrobust.experiments.tables import PaperTable, accuracy, by_seed, training_seed
-from tfrobust.reports.table import MISSING, Table
+from tfrobust.experiments.bands import bands
+from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
+from tfrobust.experiments.settings import DIGITS, RESNET_20
+from tfrobust.experiments.tables import PaperTable, accuracy, training_seed
 from tfrobust.rows import CLEAN
 
 BASELINE = "Baseline"
-#: The paper's name to layer, parameter of Table 2, practical strength of Table 1, and the unit.
-DISTORTIONS: dict[str, tuple[Callable[..., Any], str, float, str]] = {
-    "Gauss": (
-        augment.GaussianNoise,
-        "gaussian_noise",
-        0.05,
-        "standard deviation, images in [0, 1]",
-    ),
-    "JPEG": (augment.Jpeg, "jpeg", 30, "quality"),
-    "Thumb": (augment.Thumbnail, "thumbnail", 150, "side in pixels"),
-    "Rotation": (augment.Rotation, "rotation", 30, "degrees, at most"),
-    "Crops": (augment.ShiftedCrop, "shifted_crop", 3, "pixels, at most"),
-    "FGSM": (FGSM, "fgsm", 0.001, "size, images in [0, 1]"),
+#: The paper's name to layer, parameter of Table 2, and the unit of its strengths.
+DISTORTIONS: dict[str, tuple[Callable[..., Any], str, str]] = {
+    "Gauss": (augment.GaussianNoise, "gaussian_noise", "standard deviation, images in [0, 1]"),
+    "JPEG": (augment.Jpeg, "jpeg", "quality"),
+    "Thumb": (augment.Thumbnail, "thumbnail", "side in pixels"),
+    "Rotation": (augment.Rotation, "rotation", "degrees, at most"),
+    "Crops": (augment.ShiftedCrop, "shifted_crop", "pixels, at most"),
+    "FGSM": (FGSM, "fgsm", "size, images in [0, 1]"),
 }
 #: Those for which the divergence is symmetric [6].
 TRANSFORMATIONS = ("Rotation", "Crops")
+#: The practical strengths of Table 1.
+PRACTICAL = {"Gauss": 0.05, "JPEG": 30, "Thumb": 150, "Rotation": 30, "Crops": 3, "FGSM": 0.001}
+#: One strength per distortion that costs a trained net some points on 32-pixel images.
+NOTABLE = {"Gauss": 0.1, "JPEG": 30, "Thumb": 20, "Rotation": 30, "Crops": 4, "FGSM": 0.01}
 
 _FULL = ExperimentConfig(
     dataset="tifs",
@@ -52,10 +46,9 @@ _FULL = ExperimentConfig(
         "alpha": tuple(presets.stability_grid("alpha")),
         "probability": tuple(presets.stability_grid("probability")),
         "strengths": {
-            name: tuple(presets.stability_grid(parameter))
-            for name, (_, parameter, *_) in DISTORTIONS.items()
+            name: tuple(presets.stability_grid(grid)) for name, (_, grid, _) in DISTORTIONS.items()
         },
-        "practical": {name: practical for name, (_, _, practical, _) in DISTORTIONS.items()},
+        "practical": PRACTICAL,
         "tests": {
             "Gauss": (0.01, 0.025, 0.05, 0.1, 0.2, 0.4),
             "JPEG": (90, 70, 50, 30, 20, 10, 5),
@@ -66,24 +59,17 @@ _FULL = ExperimentConfig(
         },
     },
 )
-#: One strength per distortion that costs a trained net some points on 32-pixel images.
 _SMALL = _FULL.replace(
     dataset="cifar10",
-    net="resnet_20",
+    **RESNET_20,
     net_options={},
-    weights=RESNET_20_WEIGHTS,
     images={"train": 10_000, "validation": 1_000, "test": 2_000},
     training=Training(3, 128, learning_rate=0.01),
     finetuning=Training(3, 128, learning_rate=0.01),
     numbers={
         **_FULL.numbers,
-        "strengths": {
-            "Gauss": (0.1,), "JPEG": (30,), "Thumb": (20,), "Rotation": (30,), "Crops": (4,),
-            "FGSM": (0.01,),
-        },
-        "practical": {
-            "Gauss": 0.05, "JPEG": 30, "Thumb": 20, "Rotation": 30, "Crops": 3, "FGSM": 0.01,
-        },
+        "strengths": {name: (strength,) for name, strength in NOTABLE.items()},
+        "practical": {**PRACTICAL, "Thumb": 20, "FGSM": 0.01},
         "tests": {
             "Gauss": (0.01, 0.025, 0.05, 0.1, 0.15, 0.2),
             "JPEG": (90, 70, 50, 30, 20, 10),
@@ -93,11 +79,9 @@ _SMALL = _FULL.replace(
             "FGSM": (0.001, 0.003, 0.01, 0.03),
         },
     },
-)  # fmt: skip
+)
 _QUICK = _SMALL.replace(
-    dataset="digits",
-    net="small_cnn",
-    weights=None,
+    **DIGITS,
     images={"train": 480, "test": 120},
     training=Training(2, 64, learning_rate=0.05),
     finetuning=Training(1, 64, learning_rate=0.05),
@@ -125,15 +109,31 @@ class _Stability(Experiment):
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         found = [ModelSpec(BASELINE, callbacks=_best_on_clean)]
-        for name in self.trained:
-            for strength in run.setting.numbers["strengths"][name]:
-                found += self.of_one(run, name, strength, seed)
+        for label, layer in self.layers(run, seed).items():
+            found += self.of_one(run, label, layer, seed)
         return found
 
-    def of_one(self, run: Run, name: str, strength: float, seed: int) -> list[ModelSpec]:
-        """All models trained with one distortion at one strength."""
-        label, layer = f"{name} {strength:g}", lambda: _layer(name, strength, seed)
-        return _st_and_da(run, label, layer, seed, symmetric=name in TRANSFORMATIONS)
+    def layers(self, run: Run, seed: int) -> dict[str, Callable[[], Any]]:
+        """Label to what creates a layer to train with, for each distortion and strength."""
+        return {
+            f"{name} {strength:g}": functools.partial(_layer, name, strength, seed)
+            for name in self.trained
+            for strength in run.setting.numbers["strengths"][name]
+        }
+
+    def of_one(self, run: Run, label: str, layer: Callable[[], Any], seed: int) -> list[ModelSpec]:
+        """One ST per α, in both forms for transformations, and one DA per p."""
+        numbers, found = run.setting.numbers, []
+        for form in (False, True) if label.startswith(TRANSFORMATIONS) else (False,):
+            for alpha in numbers["alpha"]:
+                name = f"{'symmetric ' if form else ''}ST {label}, α={alpha:g}"
+                settings = {"augment": layer(), "alpha": alpha, "symmetric": form}
+                found.append(_finetuning(name, "stability_training", settings))
+        for probability in numbers["probability"]:
+            name = f"DA {label}, p={probability:g}"
+            settings = {"augment": layer(), "probability": probability, "seed": seed}
+            found.append(_finetuning(name, "augmentation_training", settings))
+        return found
 
     def conditions(self, run: Run) -> list[Condition]:
         found: list[Condition] = []
@@ -155,34 +155,9 @@ class _Stability(Experiment):
         return [PaperTable(title, columns, {}, digits=1)]
 
     def text(self, measured: list[rows.Row], setting: ExperimentConfig) -> str:
-        table = self.bands(measured, setting).to_markdown()
+        table = bands(self.tables(setting)[0].columns, measured, _method).to_markdown()
         title = f"### {' and '.join(self.trained)} → test distortions, worst and best run\n\n"
         return title + table + "\n" + super().text(measured, setting)
-
-    def bands(self, measured: Sequence[rows.Row], setting: ExperimentConfig) -> Table:
-        """Worst to best run of each method, at the practical strength of each test distortion.
-
-        The runs of a method differ in α or p, and in the training strength.
-        """
-        columns = self.tables(setting)[0].columns
-        found = by_seed(measured)
-        methods: dict[str, list[list[Optional[float]]]] = {}
-        for models in found.values():
-            for model, numbers in models.items():
-                values = [column.value(numbers, models) for column in columns]
-                methods.setdefault(_method(model), []).append(values)
-        note = (
-            "Accuracy in % at the strength in the heading, lowest to highest over the runs; "
-            f"training seeds: {', '.join(map(str, sorted(found)))}."
-        )
-        return Table(
-            "Method",
-            tuple(column.label for column in columns),
-            tuple(f"{name} ({len(runs)} runs)" for name, runs in methods.items()),
-            tuple((None,) * len(columns) for _ in methods),
-            tuple(tuple(_span(values) for values in zip(*runs)) for runs in methods.values()),
-            notes=(note,),
-        )
 
     def pictures(self, run: Run) -> dict[str, Any]:
         seed = run.setting.seeds[0]
@@ -288,15 +263,10 @@ class Adversarial(_Stability):
     trained = ("FGSM",)
     tested = ("FGSM", "Gauss")
 
-    def of_one(self, run: Run, name: str, strength: float, seed: int) -> list[ModelSpec]:
-        adversarial = ModelSpec(
-            f"AT {name} {strength:g}",
-            "adversarial_training",
-            {"attack": FGSM(strength, seed=seed), "mu": 0.5},
-            start=BASELINE,
-            callbacks=_best_on_clean,
-        )
-        return [*super().of_one(run, name, strength, seed), adversarial]
+    def of_one(self, run: Run, label: str, layer: Callable[[], Any], seed: int) -> list[ModelSpec]:
+        settings = {"attack": layer(), "mu": 0.5}
+        adversarial = _finetuning(f"AT {label}", "adversarial_training", settings)
+        return [*super().of_one(run, label, layer, seed), adversarial]
 
 
 class GaussAndRotation(_Stability):
@@ -313,39 +283,23 @@ class GaussAndRotation(_Stability):
     trained = ("Rotation", "Gauss")
     tested = ("Rotation", "Gauss")
 
-    def lines(self, run: Run, seed: int) -> list[ModelSpec]:
+    def layers(self, run: Run, seed: int) -> dict[str, Callable[[], Any]]:
         strengths = run.setting.numbers["strengths"]
-        found = [ModelSpec(BASELINE, callbacks=_best_on_clean)]
+        found: dict[str, Callable[[], Any]] = {}
         for degrees in strengths["Rotation"]:
-            found += self.of_one(run, "Rotation", degrees, seed)
+            rotation = functools.partial(_layer, "Rotation", degrees, seed)
+            found[f"Rotation {degrees:g}"] = rotation
             for sigma in strengths["Gauss"]:
 
-                def both(degrees: float = degrees, sigma: float = sigma) -> Any:
-                    layers = [_layer("Gauss", sigma, seed), _layer("Rotation", degrees, seed)]
-                    return augment.Sequence(layers, seed=seed)
+                def both(sigma: float = sigma, rotation: Callable[[], Any] = rotation) -> Any:
+                    return augment.Sequence([_layer("Gauss", sigma, seed), rotation()], seed=seed)
 
-                label = f"Rotation {degrees:g} + Gauss {sigma:g}"
-                found += _st_and_da(run, label, both, seed, symmetric=True)
+                found[f"Rotation {degrees:g} + Gauss {sigma:g}"] = both
         return found
 
 
-def _st_and_da(
-    run: Run, label: str, layer: Callable[[], Any], seed: int, *, symmetric: bool
-) -> list[ModelSpec]:
-    """One ST per α, in both forms for transformations, and one DA per p."""
-    numbers = run.setting.numbers
-    start: dict[str, Any] = {"start": BASELINE, "callbacks": _best_on_clean}
-    found = []
-    for form in (False, True) if symmetric else (False,):
-        for alpha in numbers["alpha"]:
-            name = f"{'symmetric ' if form else ''}ST {label}, α={alpha:g}"
-            settings = {"augment": layer(), "alpha": alpha, "symmetric": form}
-            found.append(ModelSpec(name, "stability_training", settings, **start))
-    for probability in numbers["probability"]:
-        name = f"DA {label}, p={probability:g}"
-        settings = {"augment": layer(), "probability": probability, "seed": seed}
-        found.append(ModelSpec(name, "augmentation_training", settings, **start))
-    return found
+def _finetuning(name: str, method: str, settings: dict[str, Any]) -> ModelSpec:
+    return ModelSpec(name, method, settings, start=BASELINE, callbacks=_best_on_clean)
 
 
 def _layer(name: str, strength: float, seed: int) -> Any:
@@ -354,15 +308,6 @@ def _layer(name: str, strength: float, seed: int) -> Any:
 
 def _best_on_clean(data: Any) -> list[Any]:
     return [RestoreBest("val_accuracy")]
-
-
-def _span(values: Sequence[Optional[float]]) -> str:
-    """Lowest and highest of the values that are known."""
-    known = [value for value in values if value is not None]
-    if len(known) < 2:
-        return f"{known[0]:.1f}" if known else MISSING
-    low, high = min(known), max(known)
-    return f"{low:.1f} to {high:.1f} (width {high - low:.1f})"
 
 
 def _method(model: str) -> str:

@@ -230,8 +230,8 @@ def metric(label: str, condition: str, name: str, scale: float = 1.0) -> Column:
     return Column(label, value)
 
 
-#: Accuracy on clean images and under the 15 corruptions, as the AugMax paper heads them.
-STANDARD_AND_ROBUST = (accuracy("SA", CLEAN), robust("RA"))
+#: Standard and robust accuracy: on clean images and under the 15 corruptions.
+SA_RA = (accuracy("SA", CLEAN), robust("RA"))
 
 
 def _mean_accuracy(

@@ -16,14 +16,8 @@ from tfrobust.datasets.pipeline import PipelineOptions
 from tfrobust.datasets.source import Arrays
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments.boundaries import decision_boundaries
-from tfrobust.experiments.experiment import (
-    EVALUATION_BATCH,
-    Experiment,
-    ExperimentConfig,
-    ModelSpec,
-    Run,
-    Training,
-)
+from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
+from tfrobust.experiments.settings import EVALUATION_BATCH
 from tfrobust.experiments.tables import PaperTable, accuracy, by_seed, paper_table
 from tfrobust.methods.noisymix import ABLATION
 from tfrobust.rows import CLEAN

@@ -97,15 +97,14 @@ def quickstart(
         RuntimeError: Served from another process, the SavedModel returns other logits.
     """
     started = time.monotonic()
-    exported = pathlib.Path(savedmodels) / pathlib.Path(out).name
-    marker = pathlib.Path(out) / "report.html"  # written last
-    ours = pathlib.Path(out, "settings.json").is_file()
+    exported = pathlib.Path(savedmodels, pathlib.Path(out).name)
     files.check_writable(out)
-    serving.check_target(exported, overwrite=ours)
-    run = RunFolder(out, recipe, finished=marker.name)
+    serving.check_target(exported, overwrite=pathlib.Path(out, "settings.json").is_file())
+    run = RunFolder(out, recipe, finished="report.html")  # written last
+    results = run / "rows.jsonl"
     if run.finished:
         say(f"{run.path} holds this run, finished; remove it and {exported} to run it again")
-        return reports.robustness_table(rows.read(run / "rows.jsonl")).to_text()
+        return reports.robustness_table(rows.read(results)).to_text()
     if run.resumed:
         say(f"{run.path} holds this run, unfinished; resuming it")
 
@@ -117,7 +116,7 @@ def quickstart(
     say(f"  {data.sizes} images of {data.image_shape}, {data.classes} classes")
 
     stage(2, "clean baseline")
-    if not _model_file(run, BASELINE).exists():
+    if not _file(run, BASELINE).exists():
         _train_baseline(recipe, run)
 
     stage(3, f"strengths that cost {100 * recipe.drop:g} points of validation accuracy")
@@ -129,26 +128,26 @@ def quickstart(
         cost = f"{100 * c.drop:5.2f} points{note}"
         say(f"  {c.augmentation:4}{c.parameter:12}{c.strength:+7.3f}  {cost}")
     individual = strength.augmentations_at(calibrations)
-    # Shared by all evaluations, so that each augmentation is traced once.
     augmentations = {**individual, **presets.combinations(individual)}
-    evaluator = Evaluator(augmentations)
+    evaluator = Evaluator(augmentations)  # shared, so that each augmentation is traced once
 
     stage(4, "finetuning with combined augmentation: " + ", ".join(recipe.finetunings))
+    history = []
     for name in recipe.finetunings:
-        if not _model_file(run, name).exists():
+        if not _file(run, name).exists():
             say(f"  {name}")
             _finetune(recipe, run, name, individual, evaluator)
-    history = [r for name in recipe.finetunings for r in rows.read(_history_file(run, name))]
+        history += rows.read(_file(run, name, "_history.jsonl"))
     rows.write(history, run / "history.jsonl")
 
     stage(5, "evaluation on the test images")
-    if not (run / "rows.jsonl").exists():
-        rows.write(_evaluate(recipe, run, evaluator), run / "rows.jsonl")
+    if not results.exists():
+        rows.write(_evaluate(recipe, run, evaluator), results)
     _write_pictures(recipe, run, augmentations)
 
     best = _best(history)
     stage(6, f"export of {best}, the best on validation, and serving it from another process")
-    model = saving.load_model(_model_file(run, best))
+    model = saving.load_model(_file(run, best))
     saving.save_model(model, run / "model.keras")
     serving.export(
         model,
@@ -156,7 +155,7 @@ def quickstart(
         class_names=data.class_names,
         name=f"{recipe.net}, {best}",
         dataset=data.name,
-        rows=run / "rows.jsonl",
+        rows=results,
         overwrite=True,
     )
     verified = serving.verify(exported)
@@ -165,9 +164,9 @@ def quickstart(
     reports.write_report(run.path)
 
     say(f"[{time.monotonic() - started:4.0f} s] done")
-    say(f"  report  {run / 'report.html'}\n  rows    {run / 'rows.jsonl'}")
+    say(f"  report  {run / 'report.html'}\n  rows    {results}")
     say(f"  model   {run / 'model.keras'}\n  serving {exported}")
-    return reports.robustness_table(rows.read(run / "rows.jsonl")).to_text()
+    return reports.robustness_table(rows.read(results)).to_text()
 
 
 def _data(recipe: Quickstart) -> datasets.Data:
@@ -176,23 +175,15 @@ def _data(recipe: Quickstart) -> datasets.Data:
     return datasets.load(recipe.dataset, batch_size=recipe.batch_size, seed=recipe.seed)
 
 
-def _model_file(run: RunFolder, name: str) -> pathlib.Path:
-    return run / "models" / f"{_file_name(name)}.keras"
-
-
-def _history_file(run: RunFolder, name: str) -> pathlib.Path:
-    return run / "models" / f"{_file_name(name)}_history.jsonl"
-
-
-def _file_name(name: str) -> str:
-    return name.lower().replace("/", "_")
+def _file(run: RunFolder, name: str, end: str = ".keras") -> pathlib.Path:
+    return run / f"models/{name.lower().replace('/', '_')}{end}"
 
 
 def _train_baseline(recipe: Quickstart, run: RunFolder) -> None:
     seed_everything(recipe.seed)
     data = _data(recipe)
     trainer.train_to(
-        _model_file(run, BASELINE),
+        _file(run, BASELINE),
         lambda: nets.NETS[recipe.net](data.image_shape, data.classes),
         methods.Baseline,
         data,
@@ -202,14 +193,11 @@ def _train_baseline(recipe: Quickstart, run: RunFolder) -> None:
 
 
 def _calibrate(recipe: Quickstart, run: RunFolder) -> None:
-    augmentations = {
-        **presets.table_1("cifar10"),
-        "GB": GaussianBlur(kernel_size=recipe.blur_kernel_size),
-    }
+    blur = GaussianBlur(kernel_size=recipe.blur_kernel_size)
     found = strength.calibrate(
-        saving.load_model(_model_file(run, BASELINE)),
+        saving.load_model(_file(run, BASELINE)),
         _data(recipe).validation,
-        augmentations,
+        {**presets.table_1("cifar10"), "GB": blur},
         drop=recipe.drop,
         seed=recipe.seed,
     )
@@ -227,54 +215,38 @@ def _finetune(
     data = _data(recipe)
     method, settings = recipe.finetunings[name]
     augment = presets.combined(individual, seed=recipe.seed)
-    monitor = RobustnessMonitor(
-        data.validation,
-        evaluator,
-        model_name=name,
-        dataset=f"{data.name}/validation",
-        seed=recipe.seed,
-    )
+    measured: dict[str, Any] = {"model_name": name, "dataset": f"{data.name}/validation"}
     trainer.train_to(
-        _model_file(run, name),
-        lambda: saving.load_model(_model_file(run, BASELINE)).net,
+        _file(run, name),
+        lambda: saving.load_model(_file(run, BASELINE)).net,
         lambda net: training.build_method(method, net, augment, settings),
         data,
         epochs=recipe.finetune_epochs,
         learning_rate=recipe.finetune_learning_rate,
-        callbacks=[monitor],
-        history=_history_file(run, name),
+        callbacks=[RobustnessMonitor(data.validation, evaluator, seed=recipe.seed, **measured)],
+        history=_file(run, name, "_history.jsonl"),
     )
 
 
 def _evaluate(recipe: Quickstart, run: RunFolder, evaluator: Evaluator) -> list[rows.Row]:
-    data = _data(recipe)
-    return [
-        row
-        for name in (BASELINE, *recipe.finetunings)
-        for row in evaluator.rows(
-            saving.load_model(_model_file(run, name)),
-            data.test,
-            model_name=name,
-            dataset=f"{data.name}/test",
-            seed=recipe.seed,
-        )
-    ]
+    data, found = _data(recipe), []
+    for name in (BASELINE, *recipe.finetunings):
+        model = saving.load_model(_file(run, name))
+        measured: dict[str, Any] = {"model_name": name, "dataset": f"{data.name}/test"}
+        found += evaluator.rows(model, data.test, seed=recipe.seed, **measured)
+    return found
 
 
 def _write_pictures(
     recipe: Quickstart, run: RunFolder, augmentations: dict[str, Augment], examples: int = 4
 ) -> None:
     images = next(iter(_data(recipe).validation))[0][:examples]
-    columns = [images] + [
-        layer.apply(images, layer.draw(images, sampling.seed_pair(recipe.seed)))
-        for layer in augmentations.values()
-    ]
+    seed = sampling.seed_pair(recipe.seed)
+    changed = [layer.apply(images, layer.draw(images, seed)) for layer in augmentations.values()]
+    columns = np.stack([np.asarray(column) for column in (images, *changed)], axis=1)
     with files.replacing(run / "pictures.npz") as temporary:
-        np.savez_compressed(
-            temporary,
-            names=np.array([rows.CLEAN, *augmentations]),
-            pictures=np.stack([column.numpy() for column in columns], axis=1),
-        )
+        names = np.array([rows.CLEAN, *augmentations])
+        np.savez_compressed(temporary, names=names, pictures=columns)
 
 
 def _best(history: list[rows.Row]) -> str:

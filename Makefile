@@ -59,7 +59,7 @@ check-imports: venv-dev
 	@$(VENV)/bin/python -m pytest tests/contracts/test_import_direction.py $(ARGS)
 
 docs: venv-docs
-	@rm -rf build/docs build/doctrees
+	@rm -rf build/docs build/doctrees docs/api
 	@$(VENV)/bin/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/docs
 	@echo "The docs site: build/docs/index.html"
 

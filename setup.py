@@ -76,7 +76,7 @@ setup(
     ],
     extras_require={
         "test": [
-            "jupytext",  # tools/notebooks.py
+            "jupytext>=1.16",  # tools/notebooks.py
             "opencv-python-headless",
             f"opencv-python-headless<4.12; {KERAS_2}",  # newer ones are built for NumPy 2
             "pillow",
@@ -88,8 +88,9 @@ setup(
             *ONNX,
         ],
         "onnx": ONNX,
-        "dev": ["ipykernel", "mypy", "nbclient", "ruff"],
-        "docs": ["furo", "myst-parser", "sphinx"],
+        "dev": ["ipykernel>=6.29", "mypy", "nbclient>=0.10", "ruff"],
+        # On Python 3.9 these lower bounds of MyST-Parser and Sphinx are also the last minor versions.
+        "docs": ["furo>=2024.8.6", "myst-parser>=3", "sphinx>=7.4"],
     },
     entry_points={"console_scripts": ["tfrobust=tfrobust.cli:main"]},
     classifiers=[

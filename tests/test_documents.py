@@ -1,6 +1,7 @@
 """The pages' Python blocks and commands, as a user would run them, and what they link to."""
 
 import functools
+import inspect
 import pathlib
 import re
 import shlex
@@ -8,6 +9,7 @@ import shlex
 import pytest
 import tensorflow as tf
 
+import tfrobust
 from tests.documented_code import Reader
 from tests.small_runs import few_augmentations  # noqa: F401
 from tfrobust import cli
@@ -171,6 +173,31 @@ def test_every_page_is_found_from_the_index():
         assert name == "README.md" or f"({name})" in index, (
             f"docs/README.md does not link to {name}"
         )
+
+
+def public_names():
+    """(where, name, thing) of all that the packages offer."""
+    for package in [getattr(tfrobust, name) for name in tfrobust.__all__]:
+        for name in getattr(package, "__all__", ()):
+            yield package.__name__, name, getattr(package, name)
+
+
+def test_every_public_module_is_in_the_api_reference():
+    listed = (ROOT / "docs/index.rst").read_text(encoding="utf-8").split()
+    packages = {f"tfrobust.{name}" for name in tfrobust.__all__ if name != "__version__"}
+    inner = {thing.__name__ for _, _, thing in public_names() if inspect.ismodule(thing)}
+    assert packages | inner <= set(listed)
+
+
+def test_every_public_name_says_what_it_is():
+    """Constants say so in a comment that begins with `#:`."""
+    sources = [path.read_text(encoding="utf-8") for path in ROOT.glob("tfrobust/**/*.py")]
+    for where, name, thing in public_names():
+        if inspect.ismodule(thing) or callable(thing):
+            assert vars(thing).get("__doc__", thing.__doc__), f"{where}.{name}"
+        else:
+            comment = re.compile(rf"^#: .*\n(#:.*\n)*{name}\b", re.MULTILINE)
+            assert any(comment.search(source) for source in sources), f"{where}.{name}"
 
 
 def test_every_experiment_has_its_cost():

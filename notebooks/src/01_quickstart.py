@@ -1,14 +1,14 @@
 # %% [markdown]
 # # A robust classifier, step by step
 #
-# **What you will have at the end:** a small net that reads digits, made robust by stability
-# training; a table of what that gained under augmentations and under common corruptions; and the
-# net as a SavedModel that any TensorFlow program can serve.
+# **What you will have at the end:** a small digit classifier made robust by stability training; a
+# table of its gains under augmentations and common corruptions; and a SavedModel that any
+# TensorFlow program can serve.
 #
 # The images are digits that come with scikit-learn, so nothing is downloaded. For CIFAR-10 write
-# `datasets.load("cifar10")` (after `tfrobust datasets prepare cifar10`), for your own pictures, one
-# folder a class, `datasets.load("folder", data_dir="my_pictures")`; nothing else changes but the
-# net, which may be any functional or Sequential Keras model, and the number of epochs.
+# `datasets.load("cifar10")` (after `tfrobust datasets prepare cifar10`), for your own images, one
+# folder per class, `datasets.load("folder", data_dir="my_pictures")`. Only the net, which may be
+# any functional or Sequential Keras model, and the number of epochs change.
 # %%
 # %matplotlib inline
 import keras
@@ -40,7 +40,7 @@ reports.augmentation_grid(
 # %% [markdown]
 # ## A clean baseline
 #
-# A method wraps a net, and is compiled and fitted as every Keras model.
+# A method wraps a net, and is compiled and fitted like any Keras model.
 # %%
 net = nets.lenet(data.image_shape, data.classes, norm="bn")
 baseline = methods.Baseline(net)
@@ -48,9 +48,9 @@ baseline.compile(keras.optimizers.SGD(0.05, momentum=0.9), metrics=["accuracy"])
 history = baseline.fit(data.train, validation_data=data.validation, epochs=epochs, verbose=0)
 print(f"validation accuracy: {100 * history.history['val_accuracy'][-1]:.2f}%")
 # %% [markdown]
-# How robust is it? `benchmark` measures any model under any conditions, one row a number. Here
-# under the augmentations, and under the 15 common corruptions at severity 3 of 5, which nothing is
-# trained with.
+# How robust is it? `benchmark` measures any model under any conditions and returns a row per
+# number. Here the conditions are the augmentations, and the 15 common corruptions at severity 3 of
+# 5, which are never used for training.
 # %%
 conditions = [
     *evaluation.augmented(augmentations),
@@ -62,7 +62,7 @@ rows = evaluation.benchmark(net, data, conditions, model_name="baseline", verbos
 #
 # The prediction must not change with the image: the loss is cross-entropy on the clean image, plus
 # α times the divergence between the predictions on the clean and on the augmented one. `combined`
-# takes Combined+ and Combined− by turns, an epoch each, and `AlternateAugmentations` turns it. The
+# alternates Combined+ and Combined−; `AlternateAugmentations` switches after each epoch. The
 # monitor measures on validation images after every epoch.
 # %%
 model = methods.StabilityTraining(net, augment=augment.combined(individual), alpha=1.0)
@@ -77,8 +77,8 @@ reports.accuracy_over_epochs(monitor.rows, model="ST", title="While finetuning w
 # %% [markdown]
 # ## What it gained, on the test images
 #
-# A star stands behind the better of the two. Part of the gain is the longer training: clean images
-# gain too. Frost is made by a formula where the benchmark's photographs are not installed.
+# A star marks the better of the two. Part of the gain is due to longer training: clean images gain
+# too. Frost is procedural unless the benchmark's photographs are installed.
 # %%
 rows += evaluation.benchmark(net, data, conditions, model_name="ST", verbose=False)
 shown = [row for row in rows if row.corruption in ("clean", *augmentations)]
@@ -86,7 +86,7 @@ print(reports.robustness_table(shown).to_text())
 # %%
 print(reports.corruptions_table(rows).to_text())
 # %% [markdown]
-# ## A SavedModel that needs TensorFlow alone
+# ## A SavedModel that needs only TensorFlow
 #
 # It is verified against a few recorded images, then loaded as a server would load it.
 # %%

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Feature map augmentation and combined augmentation
 #
-# **What you will have at the end:** the experiment of the FMA paper in small: its seven
-# augmentations as pictures (Figure 3), each as strong as it must be to cost a net 10 points; the
-# net finetuned in three ways with combined augmentation (CA): augmentation training (AT),
-# stability training (ST) and feature map augmentation (FMA); the table of all three (Table 3) and
-# the accuracy over the epochs (Figure 4).
+# **What you will have at the end:** the experiment of the FMA paper on a small scale: its seven
+# augmentations as pictures (Figure 3), each calibrated to cost a net 10 points; the net finetuned
+# in three ways with combined augmentation (CA): augmentation training (AT), stability training (ST)
+# and feature map augmentation (FMA); the table of all three (Table 3) and the accuracy over the
+# epochs (Figure 4).
 #
 # On digits with a LeNet that has batch norm. The paper has CIFAR-10 and VGG-16:
 # `datasets.load("cifar10")`, `nets.vgg_16`, 40 and 30 epochs, and a blur of 3 pixels, which is
@@ -40,8 +40,8 @@ print(f"validation accuracy: {100 * history.history['val_accuracy'][-1]:.2f}%")
 # ## How strong must an augmentation be to cost 10 points?
 #
 # The paper lowers validation accuracy by 10 points with each augmentation alone, then freezes its
-# strength. The blur gets a kernel of 13 pixels, because these digits are enlarged from 8 to 32
-# pixels and have no detail that one of 3 pixels could take away. Where an augmentation cannot cost
+# strength. The blur has a kernel of 13 pixels, because these digits are enlarged from 8 to 32
+# pixels and have no detail that a kernel of 3 pixels could remove. If an augmentation cannot cost
 # that much, its strongest setting is kept, and the table says so.
 # %%
 wanted = {**augment.table_1(), "GB": augment.GaussianBlur(kernel_size=13)}
@@ -103,7 +103,7 @@ reports.accuracy_over_epochs(monitors["ST/CA"].rows, model="ST/CA", title="ST/CA
 # %% [markdown]
 # ## The paper's Table 3, on the test images
 #
-# Looked at once, at the end: everything above was chosen on validation images.
+# Used once, at the end: everything above was chosen on validation images.
 # %%
 rows = []
 for name, model in {"baseline": baseline, **models}.items():
@@ -111,7 +111,7 @@ for name, model in {"baseline": baseline, **models}.items():
 print(reports.robustness_table(rows, baseline="baseline").to_text())
 # %% [markdown]
 # In this run AT gains, and ST and FMA do not, unlike in the paper: finetuning at this learning rate
-# throws both nets back in the first epoch, as the curves show, and six epochs on 2,000 images do no
-# more than make good for that. The paper finetunes for 30 epochs on CIFAR-10.
+# sets both nets back in the first epoch, as the curves show, and six epochs on 2,000 images only
+# make up for that. The paper finetunes for 30 epochs on CIFAR-10.
 #
-# How large the FMA loss may be is set by γ: notebook 08 searches it.
+# γ sets the weight of the FMA loss; notebook 08 searches for it.

@@ -3,8 +3,8 @@
 #
 # **What you will have at the end:** curves of accuracy against the strength of a distortion, for
 # stability training (ST) and for training on distorted images (data augmentation, DA), on the
-# distortion that was trained with and on another one; the band of all ST runs; and a picture of
-# what its weight α does.
+# training distortion and on another one; the band of all ST runs; and a plot of the effect of its
+# weight α.
 #
 # $$L = L_0(x, y) + \alpha\, D\big(f(x), f(x')\big)$$
 #
@@ -44,8 +44,8 @@ reports.augmentation_grid(
 # %% [markdown]
 # ## A baseline, and every run from there
 #
-# As in the paper each run begins with the trained baseline. (LeNet with batch norm: it learns in a
-# few epochs.)
+# As in the paper each run starts from the trained baseline. (LeNet with batch norm learns in a few
+# epochs.)
 # %%
 baseline = methods.Baseline(nets.lenet(data.image_shape, data.classes, norm="bn"))
 baseline.compile(keras.optimizers.SGD(0.02, momentum=0.9, nesterov=True), metrics=["accuracy"])
@@ -54,7 +54,7 @@ saving.save_model(baseline, "baseline.keras")
 print(f"validation accuracy: {100 * history.history['val_accuracy'][-1]:.2f}%")
 # %% [markdown]
 # DA replaces each image by a distorted one with probability $p$; ST keeps the clean one and its
-# label, and compares.
+# label, and compares the predictions.
 # %%
 noise = augment.GaussianNoise(sigma)
 start = [saving.load_model("baseline.keras").net for _ in range(len(alphas) + 1)]
@@ -88,21 +88,21 @@ reports.strength_curves(rows, "GN", title="Trained with noise, tested with noise
 band = {"ST": [name for name in models if name.startswith("ST")]}
 reports.strength_curves(rows, "GN", band=band, title="All ST runs, tested with noise")
 # %% [markdown]
-# ## Another distortion than the one trained with
+# ## A distortion that was not trained with
 #
-# Does what was trained with noise help when the digits are turned? All but ST with α = 10 lie above
-# the baseline. Part of that is no robustness: they were trained longer than the baseline, and are
+# Does training with noise help when the digits are rotated? All runs but ST with α = 10 are above
+# the baseline. Part of that is not robustness: they were trained longer than the baseline, and are
 # better on clean images too.
 # %%
 reports.strength_curves(
     rows, "rotation", title="Trained with noise, tested with rotation (in degrees)"
 )
 # %% [markdown]
-# ## What α does
+# ## The effect of α
 #
-# A larger α asks for more stability. From 0.1 to 1 that helps under the strongest noise. With 10
-# the divergence outweighs the labels, in this short training with this learning rate: the net
-# answers about alike with and without noise, and is wrong on more than half of the images.
+# A larger α demands more stability. From 0.1 to 1 this helps under the strongest noise. With 10 the
+# divergence outweighs the labels, in this short training at this learning rate: predictions hardly
+# change with noise, but are wrong on more than half of the images.
 # %%
 figure, axes = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
 for corruption, severity, style in (("clean", 0.0, "o-"), ("GN", 0.2, "s--"), ("GN", 0.4, "^:")):

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # AugMix and NoisyMix
 #
-# **What you will have at the end:** pictures of AugMix views; three nets trained from the start by
+# **What you will have at the end:** pictures of AugMix views; three nets trained from scratch with
 # `model.fit`: plain, with AugMix and with NoisyMix; and their robustness under the 15 common
 # corruptions at five severities, as tables, heat maps and reliability diagrams.
 #
@@ -26,8 +26,8 @@ data = datasets.load("digits", batch_size=64, images=images_used)
 # %% [markdown]
 # ## AugMix views
 #
-# An AugMix view mixes three chains of one to three random operators into the image. Every image
-# draws its own. Operators that stand in the benchmark are left out.
+# An AugMix view mixes three chains of one to three random operators into the image. Each image has
+# its own draws. Operators that overlap with the benchmark are left out.
 # %%
 images = next(iter(data.validation))[0][:4]
 augmix = augment.AugMix(severity=3)
@@ -42,10 +42,10 @@ reports.augmentation_grid(
 # %% [markdown]
 # ## Training
 #
-# AugMix asks for the same prediction on an image and on two views of it (Jensen–Shannon
-# divergence). NoisyMix lets the three mix with other images on their way through the net, at a
-# layer drawn anew in every step, and adds noise there; the labels are mixed alike. The published
-# settings are meant for 200 epochs; for these few the mixing and the noise are set lower.
+# AugMix demands the same prediction on an image and on two views of it (Jensen–Shannon divergence).
+# NoisyMix also mixes the three with other images inside the net, at a layer drawn at each step, and
+# adds noise there; the labels are mixed in the same way. The published settings are meant for 200
+# epochs; for so few epochs mixing and noise are reduced.
 # %%
 keras.utils.set_random_seed(0)
 models = {
@@ -61,7 +61,7 @@ models = {
 print("NoisyMix mixes at the layers", models["NoisyMix"].mixing_points)
 # %% [markdown]
 # The monitor measures after every epoch on the four corruptions that the benchmark holds out for
-# validation: choosing by those of the test would make them training data.
+# validation: selecting by the test corruptions would make them training data.
 # %%
 monitors = {}
 for name, model in models.items():
@@ -81,11 +81,11 @@ reports.accuracy_over_epochs(monitors["AugMix"].rows, model="AugMix", title="Aug
 # ## Corruption robustness
 #
 # The 15 corruptions of the benchmark, here at the lowest and the highest of its five severities.
-# `evaluation.corrupted()` are all 75; of those `evaluation.summary` makes the means that papers
-# report (notebook 07).
+# `evaluation.corrupted()` gives all 75, from which `evaluation.summary` computes the means that
+# papers report (notebook 07).
 #
-# In this run both gain under the weather, most of all under fog, and lose under contrast. Of the
-# other differences many are of two points or less, which on 300 images can be chance.
+# In this run both gain under the weather corruptions, most under fog, and lose under contrast. Many
+# of the other differences are two points or less, which can be chance on 300 images.
 # %%
 conditions, rows = evaluation.corrupted(corruptions, severities=[1, 5]), []
 for name, model in models.items():
@@ -96,10 +96,10 @@ reports.accuracy_heat_map(rows, model="plain")
 # %%
 reports.accuracy_heat_map(rows, model="AugMix")
 # %% [markdown]
-# ## Is it right as often as it is sure?
+# ## Calibration
 #
-# Trained with mixed labels and mixed images, the net of NoisyMix is less sure of itself: here it is
-# right more often than it is sure. The bars of a calibrated net reach the dashed line.
+# Trained with mixed labels and images, the NoisyMix net is less confident: here its accuracy
+# exceeds its confidence. The bars of a calibrated net reach the dashed line.
 # %%
 test_images, test_labels = (np.concatenate(part) for part in zip(*data.test.as_numpy_iterator()))
 logits = {name: model.net.predict(test_images, verbose=0) for name, model in models.items()}

@@ -33,7 +33,7 @@ data = datasets.load("digits", batch_size=64, images=images_used)
 # %% [markdown]
 # ## A plain net
 #
-# It stands for a net that you have: any functional or Sequential model with batch norm.
+# It stands for your own net: any functional or Sequential model with batch norm.
 # %%
 net = nets.lenet(data.image_shape, data.classes, norm="bn")
 plain = methods.Baseline(net)
@@ -45,8 +45,8 @@ print(f"validation accuracy: {100 * history.history['val_accuracy'][-1]:.2f}%")
 # ## The worst mixture
 #
 # AugMix mixes three chains with weights $w$, and the result with the image by a weight $m$, both
-# drawn at random. AugMax raises the net's loss by a few steps along the sign of its gradient, for
-# $m$ and $w$; the chains stay.
+# drawn at random. AugMax raises the net's loss by a few steps along the sign of its gradient, with
+# respect to $m$ and $w$; the chains stay fixed.
 #
 # $$x^* = (1 - m)\, x + m \sum_i w_i\, \mathrm{chain}_i(x)$$
 # %%
@@ -63,8 +63,9 @@ reports.augmentation_grid(
     title=f"AugMix's chains, mixed at random and by {steps} steps of AugMax",
 )
 # %% [markdown]
-# The loss of the same mixtures, image by image. The ascent begins at the random mix and raises its
-# loss, not always above that of the clean image. Where a point is missing the loss is zero.
+# The loss of the same mixtures, image by image. The ascent starts from the random mixture and
+# raises its loss, but not always above that of the clean image. A missing point means that the loss
+# is zero.
 # %%
 figure, axes = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 shown = {"clean": images, "random mix": random_mix, "worst mix": worst_mix}
@@ -78,11 +79,11 @@ axes.legend()
 plt.close(figure)
 figure
 # %% [markdown]
-# ## Dual norms for a net that you have
+# ## Dual norms for an existing net
 #
-# The worst images have other statistics than clean ones. Dual batch norm keeps two: `route` says
-# which are taken, and inference takes the clean ones. Right after the conversion nothing has
-# changed.
+# The worst-case images have different statistics from clean ones. Dual batch norm keeps two sets:
+# `route` selects one, and inference uses the clean one. Directly after the conversion the outputs
+# are unchanged.
 # %%
 dual = nets.convert_norms(net, "dubn")
 print(
@@ -95,7 +96,7 @@ print(
 with layers.route("auxiliary"):
     print("largest difference:", float(tf.reduce_max(tf.abs(dual(images) - net(images)))))
 # %% [markdown]
-# DuBIN gives half of the channels an instance norm besides. `norm="dubin"` puts it where the paper
+# DuBIN also gives half of the channels an instance norm. `norm="dubin"` places it as the paper
 # does: at the first norm of each block in all stages but the last.
 # %%
 dubin_net = nets.resnet_20(data.image_shape, data.classes, norm="dubin")
@@ -105,9 +106,9 @@ print(f"{dubin_net.count_params():,} weights; {nets.resnet_20().count_params():,
 # %% [markdown]
 # ## Training with AugMax
 #
-# Each step makes an AugMix view and searches a worst mixture, of each image. Clean images and views
-# take one route, the worst ones the other. The converted net goes on from its weights; the one with
-# DuBIN, here also a LeNet, begins anew.
+# Each step makes an AugMix view and searches for a worst-case mixture of each image. Clean images
+# and views take one route, the worst-case images the other. The converted net continues from its
+# weights; the net with DuBIN, also a LeNet, is trained from scratch.
 # %%
 models = {
     "plain": plain,
@@ -128,12 +129,12 @@ for name, model in list(models.items())[1:]:
 # ## Corruptions and attacks
 #
 # The corruptions at severity 3; FGSM and PGD within 4/255 of each value; and the worst of ten small
-# rotations and shifts. Accuracy under an attack is an upper bound: another one may do more.
+# rotations and shifts. Accuracy under an attack is an upper bound: a stronger attack may lower it.
 #
-# In this run both nets trained with AugMax stand the attacks better than the plain one. The
-# converted net pays with six points on clean images, and is no better than the plain one under most
-# corruptions; the net with DuBIN is better under most. Whether that is due to its norms or to its
-# fresh start, one run does not say.
+# In this run both nets trained with AugMax withstand the attacks better than the plain one. The
+# converted net loses six points on clean images, and is no better than the plain one under most
+# corruptions; the net with DuBIN is better under most. One run cannot tell whether that is due to
+# its norms or to training from scratch.
 # %%
 conditions = [
     *evaluation.corrupted(corruptions, severities=[3]),

@@ -2,7 +2,7 @@
 # # Feature contrastive learning
 #
 # **What you will have at the end:** two nets for digits with a small digit in a corner, one trained
-# with cross-entropy (XE) and one with feature contrastive learning (FCL) besides; maps of the
+# with cross-entropy (XE) and one with feature contrastive learning (FCL) in addition; maps of the
 # utility of each pixel, per class, as in the FCL paper's Figure 4; and the accuracy of both under
 # uniform (UN) and non-uniform noise (NUN), which neither has seen.
 #
@@ -25,8 +25,8 @@ data = datasets.load("corner_digits", batch_size=64, seed=3)
 # %% [markdown]
 # ## Digits whose corner counts in a rare context
 #
-# A small digit in the corner means nothing beside a 5 to 9. Beside a 0 to 4 it makes another class
-# of the image, 10 to 14; in the training images these are rare.
+# A small digit in the corner is irrelevant next to a 5 to 9. Next to a 0 to 4 it changes the class
+# to 10 to 14; these classes are rare in the training images.
 # %%
 images, labels = (np.concatenate(part) for part in zip(*data.train.as_numpy_iterator()))
 noises = {
@@ -44,8 +44,8 @@ reports.augmentation_grid(
 #
 # The utility of an entry is how much the loss changes with it, $|\partial\ell / \partial x|$. FCL
 # adds noise to the entries of lowest utility (positive) and of highest utility (negative), and
-# wants the embedding to stay with the first and to move with the second. Its weight is 0 for two
-# epochs, then rises for two. Both nets start from the same weights and see the same batches.
+# trains the embedding not to move with the first and to move with the second. Its weight is 0 for
+# two epochs, then rises for two. Both nets start from the same weights and see the same batches.
 # %%
 mnist = {**PUBLISHED_SETTINGS["mnist"], "weight": 0.5 * PUBLISHED_SETTINGS["mnist"]["weight"] * 64}
 print(mnist)
@@ -58,8 +58,8 @@ for name, method, settings in (
     net = nets.lenet(data.image_shape, data.classes, mean=0.0, std=1.0)
     models[name] = method(net, **settings)
 # %% [markdown]
-# (The paper sums the contrastive loss over the batch; here it is a mean, so that its λ of 0.001 is
-# 64 times as large; here half of that is taken.)
+# (The paper sums the contrastive loss over the batch; here it is a mean, so its λ of 0.001
+# corresponds to 64 times as much; half of that is used.)
 # %%
 evaluator, monitors = evaluation.Evaluator(noises), {}
 steps = len(data.train)
@@ -81,8 +81,8 @@ reports.accuracy_over_epochs(
 # %% [markdown]
 # ## Utility per class, as in Figure 4
 #
-# The mean image of a class and the mean utility of its pixels. In classes 10 and 13, which the
-# corner makes of a 0 and a 3, the corners stand out; in 5 and 8, where it means nothing, they do
+# The mean image of a class and the mean utility of its pixels. In classes 10 and 13, a 0 and a 3
+# with a corner digit, the corners stand out; in 5 and 8, where the corner is irrelevant, they do
 # not.
 # %%
 chosen = [0, 3, 5, 8, 10, 13]
@@ -109,7 +109,7 @@ reports.maps_figure(
 # ## Noise that was never trained with
 #
 # The paper's Table 1 has XE 92.5, 41.2 and 54.7%, and FCL 92.1, 63.8 and 69.0% on clean, UN and NUN
-# images of its synthetic MNIST (means of ten runs). One run varies much.
+# images of its synthetic MNIST (means of ten runs). Single runs vary considerably.
 # %%
 rows = []
 for name, model in models.items():

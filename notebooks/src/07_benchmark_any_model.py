@@ -2,12 +2,12 @@
 # # Benchmark any model
 #
 # **What you will have at the end:** the numbers of a Keras model, of a `.keras` file, of a
-# SavedModel and of a plain function, all measured alike; a report of two models side by side as one
-# HTML file; tables, heat maps, curves of accuracy against strength, a reliability diagram, and the
-# pictures that fooled a model.
+# SavedModel and of a plain function, all measured in the same way; a report of two models side by
+# side as one HTML file; tables, heat maps, curves of accuracy against strength, a reliability
+# diagram, and the images that a model got wrong.
 #
-# On digits. The same holds for `datasets.load("cifar10")`, for your own pictures
-# (`datasets.load("folder", data_dir=...)`), for a batched `tf.data.Dataset` or a pair of arrays.
+# On digits. The same works with `datasets.load("cifar10")`, your own images
+# (`datasets.load("folder", data_dir=...)`), a batched `tf.data.Dataset` or a pair of arrays.
 # %%
 # %matplotlib inline
 import json
@@ -39,7 +39,7 @@ data = datasets.load("digits", batch_size=64, images=images_used)
 # %% [markdown]
 # ## Two models to measure
 #
-# One is a plain Keras model that knows nothing of this library, and ends in a softmax; the other is
+# One is a plain Keras model, independent of this library, that ends in a softmax; the other is
 # trained with noise.
 # %%
 inputs = keras.Input(data.image_shape)
@@ -55,11 +55,11 @@ robust = methods.AugmentationTraining(
 robust.compile(keras.optimizers.SGD(0.02, momentum=0.9))
 history = robust.fit(data.train, epochs=epochs, verbose=0)
 # %% [markdown]
-# ## Whatever form a model has
+# ## Any kind of model
 #
-# Logits or probabilities; images are float32 in [0, 1] for all. Range, size and classes are checked
-# first, and a clean accuracy near chance stops the measurement and says what may be wrong. Each row
-# says what it was measured on (`protocol`), and with what (`provenance`).
+# Models may return logits or probabilities; all take float32 images in [0, 1]. Range, size and
+# classes are checked first, and a clean accuracy near chance stops the measurement and says what
+# may be wrong. Each row says what it was measured on (`protocol`), and with what (`provenance`).
 # %%
 saving.save_model(plain, "plain.keras")
 serving.export(plain, "savedmodels/plain")
@@ -83,8 +83,8 @@ print("made with:", row.provenance)
 # ## A report of both
 #
 # `recipes.evaluate` measures, and writes rows, tables (CSV, JSON, Markdown, LaTeX), pictures and
-# `report.html`, one file that you can open or send. It goes on where it was stopped, and what is in
-# the folder is not measured again. On the command line: `tfrobust evaluate`.
+# `report.html`, one file that you can open or send. It resumes where it was interrupted, and reuses
+# the results in the folder. On the command line: `tfrobust evaluate`.
 # %%
 sigmas = [0.1, 0.2, 0.3, 0.4]
 conditions = [
@@ -101,7 +101,7 @@ print(*sorted(path.name for path in folder.iterdir()), sep="\n")
 # ## The same tables and figures here
 #
 # The benchmark's noise costs either net little on these digits. The curve has stronger noise, and
-# shows what training with noise has gained.
+# shows the gain of training with noise.
 # %%
 print(reports.summary_table(measured).to_text())
 # %%
@@ -115,7 +115,7 @@ reports.strength_curves(measured, "GN", title="Gaussian noise of growing strengt
 # %%
 print(reports.differences_table(json.loads((folder / "differences.json").read_text())).to_text())
 # %% [markdown]
-# ## Is it right as often as it is sure? And what fooled it?
+# ## Calibration, and the worst mistakes
 # %%
 curves = json.loads((folder / "reliability.json").read_text())
 curve = next(one for one in curves if one["model"] == "plain")

@@ -42,9 +42,9 @@ print(f"clean validation accuracy: {100 * before[0].value:.2f}%")
 # %% [markdown]
 # ## The search
 #
-# The published ranges are part of the library; each says where it is from. Trials are ranked by the
-# mean accuracy on augmented validation images, among those that keep a clean accuracy of two points
-# below the baseline's. A search that was killed goes on when the cell is run again.
+# The library contains the published ranges, with their sources. Trials are ranked by the mean
+# accuracy on augmented validation images, among those whose clean accuracy is at most two points
+# below the baseline's. An interrupted search resumes when the cell is run again.
 # %%
 space = tuning.space("feature_map_augmentation")
 print(space[0].name, "in", space[0].values, "-", space[0].source)
@@ -70,8 +70,8 @@ reports.trials_figure(records, about, title="Clean and robust accuracy against Î
 # %% [markdown]
 # ## The best, on the test images
 #
-# The search has kept the weights of its best epoch. After so short a search the differences are
-# small beside the standard error below the table.
+# The search kept the weights of its best epoch. After such a short search the differences are small
+# compared with the standard error below the table.
 # %%
 best = saving.load_model("runs/gamma/model.keras")
 name = f"FMA, Î³ {found[0].values['gamma']:.3g}"
@@ -83,8 +83,8 @@ print(reports.robustness_table(rows, baseline="baseline").to_text())
 # %% [markdown]
 # ## A SavedModel with a model card
 #
-# It takes float or 8-bit images, or JPEG and PNG files, and needs TensorFlow alone. The card takes
-# its numbers from rows that were measured with these very weights.
+# It takes float or 8-bit images, or JPEG and PNG files, and needs only TensorFlow. The card takes
+# its numbers from rows measured with exactly these weights.
 # %%
 serving.export(
     best,
@@ -100,8 +100,8 @@ print(f"{verified.files} files as exported, {verified.examples} recorded images 
 card = pathlib.Path("savedmodels/digits/1/assets.extra/card.md").read_text()
 print(*card.splitlines()[:7], sep="\n")
 # %% [markdown]
-# A request with PNG files, as a client would send it; one is damaged, and the other is answered
-# nevertheless.
+# A request with PNG files, as a client would send it; one is damaged, and the other is still
+# answered.
 # %%
 images, labels = (part[:4] for part in next(iter(data.test)))
 files = [tf.io.encode_png(tf.cast(tf.round(255 * image), tf.uint8)) for image in images]
@@ -115,8 +115,8 @@ for label, said, ok, error in zip(
 # %% [markdown]
 # ## TensorFlow Lite
 #
-# For phones and small devices. Each file is run beside the Keras model before it is put in place;
-# int8 takes its ranges from some training images.
+# For phones and embedded devices. Each file is compared with the Keras model before it is put in
+# place; int8 is calibrated on some training images.
 # %%
 exported = {
     "float32": serving.export_tflite(best, "digits.tflite", data=data.test),

@@ -47,7 +47,7 @@ setup(
         f"tensorflow>=2.20,<2.22; {KERAS_3}",
         f"keras>=3.6,<4; {KERAS_3}",
         "h5py",
-        "keras-tuner>=1.4.8,<1.5",  # tuning/oracles.py mends what this version does after a kill
+        "keras-tuner>=1.4.8,<1.5",  # compat/keras_tuner.py reaches into this version
         "matplotlib",
         "numpy",
         "scikit-learn",

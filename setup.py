@@ -53,7 +53,7 @@ setup(
         f"keras>=3.6,<4; {KERAS_3}",
         "h5py",
         "Jinja2>=3.1",
-        "keras-tuner>=1.4.8,<1.5",  # tuning/oracles.py mends what this version does after a kill
+        "keras-tuner>=1.4.8,<1.5",  # compat/keras_tuner.py reaches into this version
         "matplotlib",
         "numpy",
         "pooch>=1.6",

@@ -659,8 +659,8 @@ MUTATIONS = (
     Mutation(
         "trial that was killed is lost",
         "tuning/oracles.py",
-        "oracle._retry_queue = unfinished[::-1]",
-        "oracle._retry_queue = []",
+        "self.ongoing_trials[tuner_id] = self.ongoing_trials.pop(killed[0])",
+        "self.ongoing_trials.pop(killed[0])",
         "tuning",
     ),
     Mutation(

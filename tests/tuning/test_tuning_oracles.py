@@ -5,9 +5,9 @@ import json
 import shutil
 import types
 
-import keras_tuner
 import numpy as np
 import pytest
+from keras_tuner.engine.base_tuner import BaseTuner
 
 from tfrobust.tuning import Range, oracles
 
@@ -25,28 +25,20 @@ def run_search(folder, tuner, *, kill_at=None, ranges=None, fail_at=(), trials="
     """Runs a search; returns the trials that ran here, (id, values, epochs), and its oracle."""
     ran, ranges = [], SPACES.get(tuner, GRID) if ranges is None else ranges
 
-    def run(name, values, epochs):
+    def run(trial):
         if len(ran) == kill_at:
             raise Killed
-        ran.append((name, dict(values), epochs))
+        values, epochs = oracles.settings_of(trial, ranges, 4)
+        ran.append((trial.trial_id, values, epochs))
         if len(ran) - 1 in fail_at:
             raise FloatingPointError("the loss is NaN")
         return {"score": values["gamma"] * epochs - values.get("k", 0) / 10}
 
-    oracle = oracles.oracle(
-        tuner,
-        ranges,
-        trials=TUNERS[tuner] if trials == "default" else trials,
-        epochs=4,
-        objective=keras_tuner.Objective("score", "max"),
-        seed=seed,
-    )
-    oracle.verbose = 0
-    runner = oracles.Runner(
-        oracle, run, ranges=ranges, epochs=4, folder=folder, after=lambda trial: None
-    )
+    trials = TUNERS[tuner] if trials == "default" else trials
+    oracle = oracles.oracle(tuner, ranges, trials=trials, epochs=4, direction="max", seed=seed)
+    folder.mkdir(exist_ok=True)
     with contextlib.suppress(Killed):
-        runner.search()
+        oracles.run_trials(oracle, run, lambda trial: None, folder / "log.jsonl")
     return ran, oracle
 
 
@@ -100,37 +92,42 @@ def test_bayesian_starts_from_the_same_points_after_a_kill(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("tuner", ["grid", "random", "hyperband"])
-@pytest.mark.parametrize("lost", ["oracle.json", "trial.json"])
-def test_a_kill_between_the_two_files(tmp_path, tuner, lost):
-    """The file of the oracle, or that of the newest trial, was not written any more."""
+def test_a_kill_at_any_byte_of_the_log(tmp_path, tuner):
+    """Whatever of the log was written, what it says is not run again, and the rest is the same."""
     undisturbed, _ = run_search(tmp_path / "whole", tuner)
-    folder = tmp_path / "killed"
-    parts, _ = run_search(folder, tuner, kill_at=2)
-    before = (folder / "tuner" / "oracle.json").read_bytes()
-    newest = max((folder / "tuner").glob("trial_*"))
-    more, _ = run_search(folder, tuner, kill_at=1)  # the third is finished, the fourth is begun
-    assert len(more) == 1
-    if lost == "oracle.json":
-        (folder / "tuner" / "oracle.json").write_bytes(before)
-        parts += more  # what is finished stays so, although the oracle has not noted it
-    else:
-        state = json.loads((newest / "trial.json").read_text())
-        state.update(status="RUNNING", score=None)
-        (newest / "trial.json").write_text(json.dumps(state))
-    rest, _ = run_search(folder, tuner)
-    assert parts + rest == undisturbed
+    content = (tmp_path / "whole" / "log.jsonl").read_bytes()
+    path = tmp_path / "killed" / "log.jsonl"
+    path.parent.mkdir()
+    for size in (0, 1, *range(100, len(content), len(content) // 12), len(content) - 1):
+        path.write_bytes(content[:size])
+        ended = content[:size].count(b'"status"') - (b'"status"' in content[:size].split(b"\n")[-1])
+        assert run_search(path.parent, tuner)[0] == undisturbed[ended:]
+        assert path.read_bytes() == content
 
 
-def test_the_same_name_measured_twice_takes_the_second_number(tmp_path):
-    """A trial that told its numbers and was not finished is run again; they are replaced."""
-    run_search(tmp_path, "grid", kill_at=1)
-    path = tmp_path / "tuner" / "trial_0001" / "trial.json"
-    state = json.loads(path.read_text())
-    wrong = [{"value": [99.0], "step": 0}]
-    state["metrics"] = {"metrics": {"score": {"direction": "max", "observations": wrong}}}
-    path.write_text(json.dumps(state))
-    _, oracle = run_search(tmp_path, "grid")
-    assert max(trial.score for trial in oracle.trials.values()) < 99
+def test_the_log_says_which_values_were_tried(tmp_path):
+    """Where another processor would propose others in the last digits."""
+    run_search(tmp_path, "random", kill_at=2)
+    path = tmp_path / "log.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["values"]["gamma"] = lines[4]["values"]["gamma"] = 0.5
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ran, oracle = run_search(tmp_path, "random")
+    assert ran[0][1]["gamma"] == oracle.trials["0"].hyperparameters.values["gamma"] == 0.5
+
+
+def test_what_several_processes_ran_is_taken_up_by_one(tmp_path):
+    """Two trials were running, and the later one ended first."""
+    oracle = oracles.oracle("hyperband", GRID, trials=None, epochs=4, direction="max", seed=0)
+    BaseTuner(oracle=oracle, directory=tmp_path)  # tells it where to write
+    oracle.replay(tmp_path / "log.jsonl")
+    for worker in ("worker-1", "worker-2"):
+        trial = oracle.create_trial(worker)
+    assert oracle.create_trial("worker-2") is trial  # it was killed and started again
+    oracle.update_trial(trial.trial_id, {"score": 1.0})
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+    assert [trial for trial, *_ in run_search(tmp_path, "hyperband")[0]][:2] == ["0000", "0002"]
 
 
 def test_other_seeds_draw_other_values_and_zero_is_one(tmp_path):
@@ -144,20 +141,17 @@ def test_failed_trials_do_not_stop_a_search(tmp_path):
     assert len(ran) == 6
     statuses = [trial.status for trial in oracle.trials.values()]
     assert statuses == ["FAILED"] * 5 + ["COMPLETED"]
-    assert "the loss is NaN" in oracle.trials["0000"].message
+    assert oracle.trials["0000"].message == "the loss is NaN"
     assert run_search(tmp_path, "grid")[0] == []  # they are not tried again
 
 
 def test_a_mistake_stops_a_search(tmp_path):
-    def run(name, values, epochs):
+    def run(trial):
         raise TypeError("build takes no gamma")
 
-    objective = keras_tuner.Objective("score", "max")
-    oracle = oracles.oracle("grid", GRID, trials=None, epochs=1, objective=objective, seed=0)
-    oracle.verbose = 0
-    runner = oracles.Runner(oracle, run, ranges=GRID, epochs=1, folder=tmp_path, after=print)
-    with pytest.raises(keras_tuner.errors.FatalError, match="build takes no gamma"):
-        runner.search()
+    oracle = oracles.oracle("grid", GRID, trials=None, epochs=1, direction="max", seed=0)
+    with pytest.raises(TypeError, match="build takes no gamma"):
+        oracles.run_trials(oracle, run, print, tmp_path / "log.jsonl")
 
 
 def test_most_trials_and_single_points(tmp_path):

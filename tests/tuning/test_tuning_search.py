@@ -174,21 +174,20 @@ def test_after_a_kill_no_finished_trial_is_repeated(undisturbed, tmp_path):
     assert process.stdout.readline().startswith("trial 1")
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    finished = {p.parent.name: p.stat().st_mtime_ns for p in done(folder)}
-    assert "trial_0000" in finished and len(finished) < 4
+    finished = ended(folder)
+    assert finished[0] == "0000" and len(finished) < 4
     process = start(folder)
     said, _ = process.communicate()
     assert process.returncode == 0
     assert len(said.splitlines()) == 4 - len(finished)
-    after = {p.parent.name: p.stat().st_mtime_ns for p in done(folder)}
-    assert len(after) == 4 and finished.items() <= after.items()
+    assert ended(folder) == ["0000", "0001", "0002", "0003"]
     assert trials.read(folder / "trials.jsonl") == sorted(found, key=lambda t: t.number)
 
 
-def done(folder):
-    """The files of the trials that are finished."""
-    paths = folder.glob("tuner/trial_*/trial.json")
-    return [path for path in paths if json.loads(path.read_text())["status"] == "COMPLETED"]
+def ended(folder):
+    """The trials that ended, in this order."""
+    events = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return [event["trial"] for event in events if "status" in event]
 
 
 @pytest.mark.slow

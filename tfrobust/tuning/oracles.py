@@ -1,101 +1,110 @@
-"""KerasTuner's oracles, made resumable after a killed search.
+"""KerasTuner's oracles, with a log of their trials that a killed search is resumed from.
 
-Works around the following in KerasTuner 1.4:
-
-- GridSearch loses its position on reload and stops. Here the next grid point is the first that was
-  not started.
-- Its files are written in place, so that a kill may truncate one. Here they are written atomically.
-- A kill between writing its two files leaves a trial that is finished in one and running in the
-  other, which is rerun, or one that is in only one of them and never run. Here the trial's file is
-  authoritative.
-- It reloads a search only if the first trial was finished.
-- BayesianOptimization draws other random numbers after a reload. Here they depend only on the seed
-  and the trial number.
-- An oracle whose seed is 0 draws a random seed.
+The log has a line for each trial that starts and for each that ends, and is only ever appended to.
+A search replays it into a new oracle: the oracle proposes each trial again, which brings it to the
+state that it had; the values are those of the log.
 
 KerasTuner is slow to import, so this module is imported only when a search starts.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import json
 import os
 import pathlib
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 import keras_tuner
-import numpy as np
 import tensorflow as tf
 from keras_tuner.engine.base_tuner import BaseTuner
 
-from tfrobust import files
+from tfrobust.compat.keras_tuner import seed_proposal
+from tfrobust.tuning import distributed
 from tfrobust.tuning.ranges import Range
 
-RUNNING, IDLE, STOPPED = "RUNNING", "IDLE", "STOPPED"
-COMPLETED, FAILED = "COMPLETED", "FAILED"
-FOLDER = "tuner"
-#: Prefix of the hyper-parameters that Hyperband adds itself.
-_TUNER_PREFIX = "tuner/"
+#: Prefix of the names under which the trials of a killed search wait for a process.
+_KILLED = "killed/"
 
 
-class _Resumable:
-    """Mixin for all oracles: atomic writes, and a consistent state after a kill."""
+class _Logged(keras_tuner.Oracle):
+    """An oracle that logs its trials."""
 
-    def save(self) -> None:
-        _write(self.get_state(), self._get_oracle_fname())  # type: ignore[attr-defined]
+    def replay(self, log: pathlib.Path) -> None:
+        """Takes up what a log says, and goes on with it.
 
-    def _save_trial(self, trial: Any) -> None:
-        folder = self._get_trial_dir(trial.trial_id)  # type: ignore[attr-defined]
-        _write(trial.get_state(), os.path.join(folder, "trial.json"))
+        Args:
+            log: The file; it need not exist. A last line that a kill cut off is removed.
+        """
+        for event in _events(log):
+            if "values" in event:
+                trial = super().create_trial(_KILLED + event["trial"])
+                trial.hyperparameters.values = event["values"]  # equal, but for other processors
+                continue
+            trial = self.trials[event["trial"]]
+            trial.status, trial.message = event["status"], event["message"]
+            if event["metrics"]:
+                super().update_trial(trial.trial_id, event["metrics"])
+            super().end_trial(trial)
+        self.tuner_ids.clear()
+        self._log = log
 
-    def reload(self) -> None:
-        super().reload()  # type: ignore[misc]
-        oracle: Any = self
-        # A trial that is missing in the oracle's own file was killed while it was being created: it
-        # is created again from the same state, and so is identical.
-        oracle.trials = {name: oracle.trials[name] for name in oracle.start_order}
-        unfinished = []
-        for name, trial in oracle.trials.items():
-            if trial.status in (COMPLETED, FAILED):
-                if name not in oracle.end_order:
-                    oracle.end_order.append(name)
-            else:
-                trial.metrics = type(trial.metrics)()  # else its new measurements are ignored
-                unfinished.append(name)
-        oracle._retry_queue = unfinished[::-1]  # popped from the end
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id: str) -> Any:
+        killed = [name for name in self.ongoing_trials if name.startswith(_KILLED)]
+        if killed and tuner_id not in self.ongoing_trials:
+            self.tuner_ids.add(tuner_id)
+            self.ongoing_trials[tuner_id] = self.ongoing_trials.pop(killed[0])
+        started = len(self.trials)
+        trial = super().create_trial(tuner_id)
+        if len(self.trials) > started:
+            self._append(trial=trial.trial_id, values=trial.hyperparameters.values)
+        return trial
+
+    @keras_tuner.synchronized
+    def end_trial(self, trial: Any) -> None:
+        super().end_trial(trial)
+        trial = self.trials[trial.trial_id]
+        self._append(
+            trial=trial.trial_id,
+            status=trial.status,
+            metrics={name: trial.metrics.get_last_value(name) for name in trial.metrics.metrics},
+            message=trial.message,
+        )
+
+    def _append(self, **event: Any) -> None:
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(event) + "\n")
 
 
-class GridOracle(_Resumable, keras_tuner.oracles.GridSearchOracle):
-    """Grid search in order, the last hyper-parameter varying fastest."""
+class GridOracle(_Logged):
+    """All points in order, the last hyper-parameter varying fastest."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        parameters = self.hyperparameters.space
-        for point in itertools.product(*(parameter.values for parameter in parameters)):
-            values = {parameter.name: value for parameter, value in zip(parameters, point)}
-            if not self._duplicate(values):
-                return {"status": RUNNING, "values": values}
+        names = [parameter.name for parameter in self.hyperparameters.space]
+        points = itertools.product(*(p.values for p in self.hyperparameters.space))
+        for point in itertools.islice(points, int(trial_id), None):
+            return {"status": "RUNNING", "values": dict(zip(names, point))}
         # Workers idle while trials are running, so that all of them and the chief stop together.
-        return {"status": IDLE if self.ongoing_trials else STOPPED, "values": None}
+        return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
 
 
-class RandomOracle(_Resumable, keras_tuner.oracles.RandomSearchOracle):
+class RandomOracle(_Logged, keras_tuner.oracles.RandomSearchOracle):
     """Random search."""
 
 
-class HyperbandOracle(_Resumable, keras_tuner.oracles.HyperbandOracle):
+class HyperbandOracle(_Logged, keras_tuner.oracles.HyperbandOracle):
     """Hyperband: many short trials, of which the best are rerun for longer."""
 
 
-class BayesianOracle(_Resumable, keras_tuner.oracles.BayesianOptimizationOracle):
+class BayesianOracle(_Logged, keras_tuner.oracles.BayesianOptimizationOracle):
     """Bayesian optimization with a Gaussian process fitted to the finished trials."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        self._random_state = np.random.RandomState((self.seed + int(trial_id)) % 2**32)
+        seed_proposal(self, trial_id)
         found: dict[str, Any] = super().populate_space(trial_id)
         return found
 
@@ -106,7 +115,7 @@ def oracle(
     *,
     trials: Optional[int],
     epochs: int,
-    objective: keras_tuner.Objective,
+    direction: str,
     seed: int,
 ) -> Any:
     """Creates the oracle of a tuner, with its search space fixed in advance.
@@ -116,7 +125,7 @@ def oracle(
         ranges: The search space.
         trials: Maximum number of trials; None for the whole grid, all Hyperband brackets, or 10.
         epochs: Epochs per trial; for Hyperband the maximum.
-        objective: The objective.
+        direction: "max" or "min": whether a larger or a smaller score is better.
         seed: Integer seed.
 
     Returns:
@@ -132,87 +141,77 @@ def oracle(
         else:
             kind(one.name, one.start, one.end, sampling=one.scale)
     settings: dict[str, Any] = {
-        "objective": objective,
+        "objective": keras_tuner.Objective("score", direction),
         "hyperparameters": space,
         "allow_new_entries": False,
-        "seed": seed + 1,
+        "seed": seed + 1,  # KerasTuner takes 0 for none
         # Failed trials are part of the results. (KerasTuner's chief would hang at this limit.)
         "max_consecutive_failed_trials": 10**9,
     }
     if tuner == "hyperband":
-        hyperband = HyperbandOracle(max_epochs=epochs, **settings)
-        hyperband.max_trials = trials
-        return hyperband
-    if tuner != "grid":
-        trials = 10 if trials is None else trials
-    kinds = {"grid": GridOracle, "random": RandomOracle, "bayesian": BayesianOracle}
-    return kinds[tuner](max_trials=trials, **settings)
+        made: Any = HyperbandOracle(max_epochs=epochs, **settings)
+        made.max_trials = trials
+    elif tuner == "grid":
+        made = GridOracle(max_trials=trials, **settings)
+    else:
+        kinds = {"random": RandomOracle, "bayesian": BayesianOracle}
+        made = kinds[tuner](max_trials=10 if trials is None else trials, **settings)
+    made.verbose = 0
+    return made
 
 
-class Runner(BaseTuner):
-    """KerasTuner's search loop, for chief and workers, around a function that runs one trial.
+def run_trials(
+    oracle: Any,
+    run: Callable[[Any], dict[str, float]],
+    after: Callable[[Any], None],
+    log: pathlib.Path,
+) -> None:
+    """Runs the trials of a search that have not ended; the chief waits for those of its workers.
 
     Args:
         oracle: An oracle created by `oracle`.
-        run: Maps trial name, values and epochs to metrics.
-        ranges: The search space.
-        epochs: Epochs per trial, unless the oracle sets them.
-        folder: Folder of the search.
+        run: Maps a trial to metrics, of which "score" is the objective.
         after: Called after each trial that ended in this process; never in the chief.
+        log: The log of the search.
     """
-
-    def __init__(
-        self,
-        oracle: Any,
-        run: Callable[[str, Mapping[str, Any], int], dict[str, float]],
-        *,
-        ranges: Sequence[Range],
-        epochs: int,
-        folder: pathlib.Path,
-        after: Callable[[Any], None],
-    ):
-        self._run, self._epochs, self._after = run, epochs, after
-        self._ranges = ranges
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
-            super().__init__(oracle=oracle, directory=str(folder), project_name=FOLDER)
-
-    # The oracle holds all of the state, in a file that exists from the first trial on.
-    def _get_tuner_fname(self) -> str:
-        return os.path.join(str(self.project_dir), "oracle.json")
-
-    def save(self) -> None:
-        if not self._is_worker():
-            self.oracle.save()
-
-    def reload(self) -> None:
-        if not self._is_worker():
-            self.oracle.reload()
-
-    def pre_create_trial(self) -> None:
-        if self._is_worker():
-            time.sleep(0.1)  # an idle worker polls
-
-    def run_trial(self, trial: Any) -> dict[str, float]:
-        values, epochs = settings_of(trial, self._ranges, self._epochs)
-        try:
-            return self._run(trial.trial_id, values, epochs)
-        except (FloatingPointError, tf.errors.ResourceExhaustedError) as error:
-            raise keras_tuner.errors.FailedTrialError(" ".join(str(error).split())) from error
-        except Exception as error:  # a bug, not a bad setting: KerasTuner would swallow it
-            raise keras_tuner.errors.FatalError(str(error)) from error
-
-    def on_trial_end(self, trial: Any) -> None:
-        super().on_trial_end(trial)
-        self._after(trial)
+    role = distributed.role()
+    with tempfile.TemporaryDirectory() as scratch:  # for KerasTuner's own files
+        tuner = BaseTuner(oracle=oracle, directory=scratch)
+        if role != "worker":
+            oracle.replay(log)
+        if role == "chief":
+            tuner.search()
+            return
+        oracle = tuner.oracle  # in a worker that of the chief
+        while (trial := oracle.create_trial(tuner.tuner_id)).status != "STOPPED":
+            if trial.status == "IDLE":
+                time.sleep(0.1)
+                continue
+            try:
+                oracle.update_trial(trial.trial_id, run(trial))
+                trial.status = "COMPLETED"
+            except (FloatingPointError, tf.errors.ResourceExhaustedError) as error:
+                trial.status, trial.message = "FAILED", " ".join(str(error).split())
+            oracle.end_trial(trial)
+            after(trial)
 
 
 def settings_of(trial: Any, ranges: Sequence[Range], epochs: int) -> tuple[dict[str, Any], int]:
-    """The values and epochs of a trial."""
+    """The values of a trial, and its epochs unless Hyperband sets them.
+
+    Args:
+        trial: A trial of KerasTuner.
+        ranges: The search space.
+        epochs: Epochs per trial.
+    """
     found = trial.hyperparameters.values
     values = {one.name: one.rounded(found[one.name]) for one in ranges}
-    return values, int(found.get(f"{_TUNER_PREFIX}epochs", epochs))
+    return values, int(found.get("tuner/epochs", epochs))
 
 
-def _write(state: Mapping[str, Any], path: str) -> None:
-    with files.replacing(path) as temporary:
-        temporary.write_text(json.dumps(state), encoding="utf-8")
+def _events(log: pathlib.Path) -> list[dict[str, Any]]:
+    content = log.read_bytes() if log.is_file() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        os.truncate(log, len(whole))
+    return [json.loads(line) for line in whole.splitlines()]

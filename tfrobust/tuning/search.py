@@ -9,6 +9,7 @@ import json
 import math
 import pathlib
 import shutil
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional, Union
 
@@ -28,18 +29,11 @@ from tfrobust.tuning.score import CLEAN, ROBUST, SCORE, FlooredScore, keeps_floo
 from tfrobust.tuning.trials import COMPLETED, FAILED, Trial, ranked, read, write
 
 MODEL, TRIALS, SETTINGS_FILE = "model.keras", "trials.jsonl", "tuning.json"
+#: What starts and ends, as it happens; a killed search is resumed from it.
+LOG = "log.jsonl"
 
 Loaded = Union[Data, tuple[tf.data.Dataset, tf.data.Dataset]]
 Say = Callable[[str], Any]
-
-
-class _Pair:
-    """Wraps a pair of data sets in the interface of `Data`."""
-
-    name = "data"
-
-    def __init__(self, train: tf.data.Dataset, validation: tf.data.Dataset):
-        self.train, self.validation = train, validation
 
 
 class _StopOnNonFiniteLoss(keras.callbacks.Callback):
@@ -85,8 +79,8 @@ def search(
     returns and writes the results.
 
     Writes into `out`: `tuning.json` (settings), `trials.jsonl` (one line per trial, updated after
-    each), `model.keras` (the best trial, at its best epoch), and KerasTuner's own files in
-    `tuner/`. `tfrobust.reports.write_report` shows them.
+    each), `model.keras` (the best trial, at its best epoch), and `log.jsonl`, from which a killed
+    search is resumed. `tfrobust.reports.write_report` shows them.
 
     Args:
         build: Maps hyper-parameter values by name to a model: a tfrobust method, or any Keras
@@ -155,13 +149,16 @@ def search(
             "space": [{**vars(one), "values": list(one.values)} for one in ranges],
         },
     )
-    if role != "alone" and (folder / MODEL).is_file():
+    if (folder / MODEL).is_file():
         return [] if role == "worker" else ranked(read(folder / TRIALS), direction=direction)
 
-    def run(trial: str, values: Mapping[str, Any], trial_epochs: int) -> dict[str, float]:
+    from tfrobust.tuning import oracles  # KerasTuner takes seconds to import
+
+    def run(trial: Any) -> dict[str, float]:
+        values, trial_epochs = oracles.settings_of(trial, ranges, epochs)
         seed_everything(seed)
         loaded = load_data(data)  # after seeding, which tf.data's own seeds depend on
-        model = build(dict(values))
+        model = build(values)
         monitor = RobustnessMonitor(
             loaded.validation,
             conditions,
@@ -176,41 +173,39 @@ def search(
         history = train(model, loaded, epochs=trial_epochs, callbacks=every).history
         if best.best_epoch is None:
             raise FloatingPointError(f"{name} was NaN in each epoch")
-        saving.save_model(model, _model_file(folder, int(trial) + 1))
+        saving.save_model(model, _model_file(folder, int(trial.trial_id) + 1))
         del model
         gc.collect()  # Keras models contain reference cycles
         at = best.best_epoch - 1
-        measured = {metric: float(history[metric][at]) for metric in {name, CLEAN, ROBUST}}
-        return {**measured, "best_epoch": float(best.best_epoch)}
+        metrics = {"clean_accuracy": CLEAN, "robust_accuracy": ROBUST, "score": name}
+        measured = {ours: float(history[theirs][at]) for ours, theirs in metrics.items()}
+        return {**measured, "epoch": float(best.best_epoch)}
 
-    from tfrobust.tuning import oracles  # KerasTuner takes seconds to import
-
-    objective = oracles.keras_tuner.Objective(name, direction)
     oracle = oracles.oracle(
-        tuner, ranges, trials=trials, epochs=epochs, objective=objective, seed=seed
+        tuner, ranges, trials=trials, epochs=epochs, direction=direction, seed=seed
     )
-    oracle.verbose = 0
 
-    def records() -> list[Trial]:
-        return [_to_trial(t, ranges, epochs, name, clean_floor) for t in oracle.trials.values()]
+    def ended() -> list[Trial]:
+        """The trials that ended, best first; writes them, removes other models than the best."""
+        trials = [oracle.trials[trial] for trial in oracle.end_order]
+        known = [_to_trial(trial, ranges, epochs, clean_floor) for trial in trials]
+        write(sorted(known, key=lambda trial: trial.number), folder / TRIALS)
+        known = ranked(known, direction=direction)
+        for trial in known[1:]:
+            _model_file(folder, trial.number).unlink(missing_ok=True)
+        return known
 
     def after(trial: Any) -> None:
+        number = int(trial.trial_id) + 1
         if role == "worker":
-            say(f"trial {int(trial.trial_id) + 1} ended")
-            return
-        known = records()
-        _save_trials(folder, known, direction)
-        say(_trial_line(next(t for t in known if t.number == int(trial.trial_id) + 1)))
+            say(f"trial {number} ended")
+        else:
+            say(_trial_line(next(known for known in ended() if known.number == number)))
 
-    runner = oracles.Runner(oracle, run, ranges=ranges, epochs=epochs, folder=folder, after=after)
-    try:
-        runner.search()
-    except oracles.keras_tuner.errors.FatalError as error:
-        raise (error.__cause__ or error) from None
+    oracles.run_trials(oracle, run, after, folder / LOG)
     if role == "worker":
         return []
-    known = ranked(records(), direction=direction)
-    _save_trials(folder, known, direction)
+    known = ended()
     if not known or known[0].status != COMPLETED:
         why = known[0].message if known else "there was none"
         raise ValueError(f"no trial of {len(known)} could be trained to its end; the first: {why}")
@@ -239,7 +234,7 @@ def load_data(load: Callable[[], Loaded]) -> Any:
                 "data must load batched tf.data.Datasets, train and validation (validation is "
                 f"what the settings are chosen by); received {kinds}"
             )
-        return _Pair(*found)
+        return types.SimpleNamespace(name="data", train=found[0], validation=found[1])
     if not isinstance(found, Data):
         raise ValueError(
             "data must load a datasets.Data or a pair of tf.data.Datasets, train and validation; "
@@ -334,46 +329,24 @@ def _open_folder(out: files.PathLike, settings: dict[str, Any]) -> pathlib.Path:
 
 
 def _to_trial(
-    trial: Any, ranges: Sequence[Range], epochs: int, objective: str, floor: Optional[float]
+    trial: Any, ranges: Sequence[Range], epochs: int, clean_floor: Optional[float]
 ) -> Trial:
-    """Converts a KerasTuner trial to the record that is written."""
+    """Converts a KerasTuner trial that ended to the record that is written."""
     from tfrobust.tuning.oracles import settings_of
 
     values, trial_epochs = settings_of(trial, ranges, epochs)
-    number = int(trial.trial_id) + 1
-    if trial.status != "COMPLETED":
-        lines = (trial.message or "").strip().splitlines() or [""]
-        message = lines[-1].partition("FailedTrialError: ")[2] or lines[-1]
-        status = FAILED if trial.status == "FAILED" else "running"
-        return Trial(number, values, status, trial_epochs, message=message)
-
-    def measured(name: str) -> float:
-        return round(float(trial.metrics.get_last_value(name)), 6)
-
-    clean = measured(CLEAN)
-    return Trial(
-        number,
-        values,
-        COMPLETED,
-        trial_epochs,
-        epoch=int(measured("best_epoch")),
-        clean_accuracy=clean,
-        robust_accuracy=measured(ROBUST),
-        score=measured(objective),
-        keeps_floor=keeps_floor(clean, floor),
-    )
+    found: dict[str, Any] = {"status": FAILED, "message": trial.message or ""}
+    if trial.status == "COMPLETED":
+        names = ("clean_accuracy", "robust_accuracy", "score")
+        found = {n: round(float(trial.metrics.get_last_value(n)), 6) for n in names}
+        found["keeps_floor"] = keeps_floor(found["clean_accuracy"], clean_floor)
+        found["epoch"] = int(trial.metrics.get_last_value("epoch"))
+        found["status"] = COMPLETED
+    return Trial(int(trial.trial_id) + 1, values, epochs=trial_epochs, **found)
 
 
 def _model_file(folder: pathlib.Path, number: int) -> pathlib.Path:
     return folder / "models" / f"trial_{number}.keras"
-
-
-def _save_trials(folder: pathlib.Path, trials: list[Trial], direction: str) -> None:
-    """Writes the trials and removes all models but the best."""
-    ended = [trial for trial in trials if trial.status in (COMPLETED, FAILED)]
-    write(sorted(ended, key=lambda trial: trial.number), folder / TRIALS)
-    for trial in ranked([t for t in ended if t.status == COMPLETED], direction=direction)[1:]:
-        _model_file(folder, trial.number).unlink(missing_ok=True)
 
 
 def _trial_line(trial: Trial) -> str:

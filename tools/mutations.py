@@ -790,6 +790,6 @@ MUTATIONS = (
         "reports/templates.py",
         "autoescape=True",
         "autoescape=False",
-        "reports/test_tables.py reports/test_html.py",
+        "reports/test_tables.py reports/test_reports_report.py",
     ),
 )

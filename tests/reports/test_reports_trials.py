@@ -113,7 +113,7 @@ def test_many_parameters_and_single_trials_are_drawn():
 def test_report_of_a_search_alone(tmp_path):
     (tmp_path / "trials.jsonl").write_text("".join(json.dumps(r) + "\n" for r in RECORDS))
     (tmp_path / "tuning.json").write_text(json.dumps(ABOUT))
-    text = reports.write_report(tmp_path).read_text()
+    text = " ".join(reports.write_report(tmp_path).read_text().split())
     assert "<h2>Trials of the search</h2>" in text
     assert "4 trials, tuner grid. Ranked by robust accuracy" in text
     assert "best" in text and "below the floor" in text and "failed: NaN" in text

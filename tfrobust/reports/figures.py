@@ -195,7 +195,7 @@ def encoded(figure: Figure, media: str) -> bytes:
     return stream.getvalue()
 
 
-def as_image(figure: Figure, media: str, alt: str, caption: str = "") -> dict[str, str]:
+def as_image(figure: Figure, media: str, alt: str) -> dict[str, str]:
     """A figure as an image of a page, with its alternative text."""
     code = base64.b64encode(encoded(figure, media)).decode("ascii")
-    return {"source": f"data:image/{media};base64,{code}", "alt": alt, "caption": caption}
+    return {"source": f"data:image/{media};base64,{code}", "alt": alt}

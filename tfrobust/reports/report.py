@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfrobust import files
 from tfrobust.reports import evaluation_sections, figures, protocols, tables, templates, trials
 from tfrobust.reports.results import ORDER, corruption_labels
 from tfrobust.reports.run_files import naming, read_arrays, read_json
-from tfrobust.reports.table import with_minus_signs
 from tfrobust.rows import Row, read
 
 
@@ -93,33 +92,16 @@ def _search(folder: pathlib.Path) -> dict[str, Any] | None:
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if not records:
             return None
-        table = trials.trials_table(records, about)
-        picture = None
+        table, picture = trials.trials_table(records, about), None
         if any(record["status"] == "completed" for record in records):
             names = ", ".join(trials.parameter_names(records, about))
-            cells = (
+            alt = f"Clean and robust validation accuracy of each trial against {names}. "
+            alt += "; ".join(
                 " ".join(f"{column} {cell}" for column, cell in zip(table.columns, texts) if cell)
                 for texts in table.texts[:12]
             )
-            picture = figures.as_image(
-                trials.trials_figure(records, about),
-                "svg+xml",
-                f"Clean and robust validation accuracy of each trial against {names}. "
-                + "; ".join(cells),
-                "Circles are accuracy on clean images, squares robust accuracy; they are hollow "
-                "where a trial lies below the floor of clean accuracy. The ring marks the best "
-                "trial.",
-            )
-    return {"summary": _search_text(about, len(records)), "table": table, "picture": picture}
-
-
-def _search_text(about: Mapping[str, Any], count: int) -> str:
-    text = f"{count} trial{'s' * (count != 1)}, tuner {about.get('tuner', 'unknown')}. "
-    if about.get("objective", trials.SCORE) != trials.SCORE:
-        best = "largest" if about.get("direction") == "max" else "smallest"
-        return f"{text}Ranked by {about['objective']}, the {best} first."
-    floor = "" if about.get("clean_floor") is None else ", with a floor on clean accuracy"
-    return f"{text}Ranked by robust accuracy on validation images{floor}."
+            picture = figures.as_image(trials.trials_figure(records, about), "svg+xml", alt)
+    return {"about": about, "table": table, "picture": picture}
 
 
 def _accuracies(folder: pathlib.Path, rows: list[Row], mixed: bool) -> Iterator[dict[str, Any]]:
@@ -129,18 +111,12 @@ def _accuracies(folder: pathlib.Path, rows: list[Row], mixed: bool) -> Iterator[
     for dataset in dict.fromkeys(row.dataset for row in rows):
         chosen = [row for row in rows if row.dataset == dataset]
         table = tables.robustness_table(chosen, mixed_protocols=mixed)
-        count = len(table.columns)
-        lead = f"{count} model{'s' * (count > 1)} on {dataset}."
         means = table.values[-table.summary_rows] if table.summary_rows else ()
-        known = {mean: name for name, mean in zip(table.columns, means) if mean is not None}
-        if known:
-            points = with_minus_signs(f"{max(known):+.2f}")
-            lead += " Largest average improvement on augmented images: "
-            lead += f"{known[max(known)]}, {points} points."
+        gains = {mean: name for name, mean in zip(table.columns, means) if mean is not None}
         yield {
             "dataset": dataset,
-            "lead": lead,
             "table": table,
+            "best": (gains[max(gains)], f"{max(gains):+.2f}") if gains else None,
             "explain_methods": any(model.endswith("/CA") for model in table.columns),
             "explain_augmentations": {row.corruption for row in chosen} & set(ORDER[1:]),
         }
@@ -166,11 +142,10 @@ def _pictures(folder: pathlib.Path) -> dict[str, str] | None:
     with naming(f"{path} must hold {what}"):
         figure = figures.augmentation_grid(pictures, names.astype(str), title="Augmented pictures")
     alt = f"Pictures in {len(pictures)} rows, one per example. Columns: {', '.join(names)}."
-    caption = "Each row is one picture. Each column shows what an augmentation makes of it."
-    return figures.as_image(figure, "png", alt, caption)
+    return figures.as_image(figure, "png", alt)
 
 
-def _histories(folder: pathlib.Path) -> Iterator[dict[str, str]]:
+def _histories(folder: pathlib.Path) -> Iterator[dict[str, Any]]:
     path = folder / "history.jsonl"
     rows = read(path) if path.is_file() else []
     rows = [row for row in rows if row.epoch is not None and row.metric == "accuracy"]
@@ -183,7 +158,8 @@ def _histories(folder: pathlib.Path) -> Iterator[dict[str, str]]:
             texts.append(f"{label}: {100 * line[0][1]:.1f} to {100 * line[-1][1]:.1f}")
         alt = f"Accuracy of {model} on {dataset} in percent, first to last epoch. "
         alt += f"{'; '.join(texts)}."
-        yield figures.as_image(figure, "svg+xml", alt, f"{model} on {dataset}.")
+        picture = figures.as_image(figure, "svg+xml", alt)
+        yield {"model": model, "dataset": dataset, "picture": picture}
 
 
 def _protocol(rows: Sequence[Row]) -> dict[str, Any] | None:

@@ -219,17 +219,11 @@ def sweep_table(rows: Iterable[Row], corruption: str, *, mixed_protocols: bool =
     Raises:
         ValueError: As for `summary_table`, or there are no results for `corruption`.
     """
-    wanted = [r for r in rows if r.metric == "accuracy" and r.corruption in (CLEAN, corruption)]
-    if all(row.corruption == CLEAN for row in wanted):
+    rows = [row for row in rows if row.metric == "accuracy"]
+    if corruption not in {row.corruption for row in rows} - {CLEAN}:
         raise ValueError(f"needs rows with the accuracy under {corruption!r}; got none")
-    results = collect(wanted, mixed_protocols=mixed_protocols)
-    lines = [Line("Clean", _percent(results.line(CLEAN, None)))]
-    lines += [
-        Line(shown_strength(corruption, severity) or shown_name(corruption), _percent(values))
-        for severity, values in _sizes(results, corruption)
-    ]
     kind = "Size" if corruption in ATTACKS else "Strength"
-    return _grouped(f"{kind} of {shown_name(corruption)}", results, [lines])
+    return _sizes_table(f"{kind} of {shown_name(corruption)}", rows, (corruption,), mixed_protocols)
 
 
 def attacks_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Table:
@@ -245,16 +239,20 @@ def attacks_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Tabl
     Raises:
         ValueError: As for `summary_table`.
     """
-    names = (CLEAN, *ATTACKS)
-    wanted = (row for row in rows if row.metric == "accuracy" and row.corruption in names)
-    results = collect(wanted, mixed_protocols=mixed_protocols)
+    return _sizes_table("Attack", rows, ATTACKS, mixed_protocols)
+
+
+def _sizes_table(corner: str, rows: Iterable[Row], names: Sequence[str], mixed: bool) -> Table:
+    """Accuracy on clean images and at each strength; the labels name one of several conditions."""
+    wanted = (r for r in rows if r.metric == "accuracy" and r.corruption in (CLEAN, *names))
+    results = collect(wanted, mixed_protocols=mixed)
     lines = [Line("Clean", _percent(results.line(CLEAN, None)))]
-    lines += [
-        Line(f"{attack} {shown_strength(attack, size)}".strip(), _percent(values))
-        for attack in ATTACKS
-        for size, values in _sizes(results, attack)
-    ]
-    return _grouped("Attack", results, [lines])
+    for name in names:
+        for severity, values in _sizes(results, name):
+            strength = shown_strength(name, severity)
+            label = f"{name} {strength}".strip() if len(names) > 1 else strength or shown_name(name)
+            lines.append(Line(label, _percent(values)))
+    return _grouped(corner, results, [lines])
 
 
 def strengths_table(records: Iterable[Mapping[str, Any]]) -> Table:

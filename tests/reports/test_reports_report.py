@@ -46,7 +46,7 @@ class Page(html.parser.HTMLParser):
 
     @property
     def text(self):
-        return " ".join(self.words)
+        return " ".join(" ".join(self.words).split())
 
 
 def write_run(folder, *, models=("baseline", "AT/CA", "ST/CA", "FMA/CA"), name=str):

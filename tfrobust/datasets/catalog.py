@@ -45,11 +45,19 @@ def find_own_folder(name: str, data_dir: Optional[PathLike] = None) -> pathlib.P
 
 
 def how_to_get(name: str) -> str:
-    """What to do to have a data set, for a message."""
-    entry = CATALOG[name]
-    get = entry.by_hand or f"`tfrobust datasets prepare {name}` downloads it ({entry.size})"
-    which = "TensorFlow Datasets" if entry.prepared else "its files"
-    variable = "TFDS_DATA_DIR" if entry.prepared else "TFROBUST_DATA_DIR"
+    """What to do to have a data set, for a message.
+
+    Args:
+        name: One of `DATASETS`, or a name in TensorFlow Datasets.
+    """
+    known = [one for one, entry in CATALOG.items() if name in (one, *entry.prepared)]
+    get = f"`tfds build {name}` downloads it"
+    if known:
+        entry = CATALOG[known[0]]
+        get = entry.by_hand or f"`tfrobust datasets prepare {known[0]}` downloads it ({entry.size})"
+    which, variable = "TensorFlow Datasets", "TFDS_DATA_DIR"
+    if known and not entry.prepared:
+        which, variable = "its files", "TFROBUST_DATA_DIR"
     return (
         f"{get}; if it is elsewhere, name the folder of {which} with data_dir (--data-dir) or the "
         f"environment variable {variable}"

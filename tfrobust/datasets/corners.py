@@ -55,18 +55,17 @@ def corner_digits() -> Source:
     """
     grey, labels = digits.enlarged(20)
     grey = np.rint(255 * grey).astype("uint8")
-    rest, test = splitting.split_off(labels, 0.2, _SEED)
-    train, validation = (rest[part] for part in splitting.split_off(labels[rest], 0.25, _SEED))
+    rest, test = Arrays(grey, labels).split(0.2, _SEED)
+    train, validation = rest.split(0.25, _SEED)
     random = np.random.default_rng(_SEED)
     splits = {}
-    for split, places in {"train": train, "validation": validation, "test": test}.items():
-        places = np.tile(places, 3)
-        images = np.zeros([len(places), _SIZE, _SIZE, 1], "uint8")
-        for image, place, (top, left) in zip(
-            images, places, random.integers(2, 7, [len(places), 2])
-        ):
-            image[top : top + 20, left : left + 20] = grey[place]
-        splits[split] = Arrays(images, labels[places])
+    for split, part in {"train": train, "validation": validation, "test": test}.items():
+        part = part.at(np.tile(np.arange(len(part)), 3))
+        images = np.zeros([len(part), _SIZE, _SIZE, 1], "uint8")
+        corners = random.integers(2, 7, [len(part), 2])
+        for image, digit, (top, left) in zip(images, part.images, corners):
+            image[top : top + 20, left : left + 20] = digit
+        splits[split] = Arrays(images, part.labels)
     return _with_corners(splits)
 
 

@@ -196,13 +196,13 @@ def load(
         return source.parts[split].batches(classes, shuffled)
 
     return Data(
-        name,
-        *(batches(split) for split in _SPLITS),
-        source.class_names,
-        source.image_shape,
-        {split: len(source.parts[split]) for split in _SPLITS if split in source.parts},
-        source.note,
-        source.chosen,
+        name=name,
+        **{split: batches(split) for split in _SPLITS},
+        class_names=source.class_names,
+        image_shape=source.image_shape,
+        sizes={split: len(source.parts[split]) for split in _SPLITS if split in source.parts},
+        note=source.note,
+        chosen=source.chosen,
     )
 
 

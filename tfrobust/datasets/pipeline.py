@@ -142,12 +142,7 @@ def from_arrays(
             f"{len(labels)} labels"
         )
     labels = labels.astype("float32" if _are_probabilities(labels, classes) else "int32")
-    place = None if settings.cache is True else _place_in_file(images)
-    if place is None:
-        data = _gathered(images, labels, settings)
-    else:
-        data = _records(*place, images, labels, settings)
-    return _finished(data, settings)
+    return _from_arrays(images, labels, settings)
 
 
 def from_elements(
@@ -232,6 +227,20 @@ def from_frames(
     return data.with_options(options).prefetch(_AHEAD)
 
 
+def from_sequences(frames: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """Batches of sequences of frames with their numbers, in their order; see `from_arrays`.
+
+    Args:
+        frames: [N, F, H, W, C].
+        batch_size: Sequences a batch.
+
+    Returns:
+        `tf.data.Dataset` of (frames float32 [B, F, H, W, C] in [0, 1], numbers int32 [B]).
+    """
+    numbers = np.arange(len(frames), dtype="int32")
+    return _from_arrays(frames, numbers, PipelineOptions(batch_size))
+
+
 def _to_float(images: tf.Tensor) -> tf.Tensor:
     """8 bits to float32 in [0, 1]; what is float32 already stays."""
     return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
@@ -261,6 +270,17 @@ def _finished(data: tf.data.Dataset, settings: PipelineOptions) -> tf.data.Datas
 
 def _are_probabilities(labels: np.ndarray, classes: int) -> bool:
     return labels.ndim == 2 and labels.shape[1] == classes and classes > 1
+
+
+def _from_arrays(
+    images: np.ndarray, labels: np.ndarray, settings: PipelineOptions
+) -> tf.data.Dataset:
+    place = None if settings.cache is True else _place_in_file(images)
+    if place is None:
+        data = _gathered(images, labels, settings)
+    else:
+        data = _records(*place, images, labels, settings)
+    return _finished(data, settings)
 
 
 def _gathered(images: np.ndarray, labels: np.ndarray, settings: PipelineOptions) -> tf.data.Dataset:

@@ -108,7 +108,7 @@ def _download_all(name: str, downloads: tuple[Download, ...], place: pathlib.Pat
         unpacked.mkdir(parents=True)
         whole.mkdir()
         for download in downloads:
-            fetched = scratch / download.url.rpartition("/")[2]
+            fetched = (scratch if download.unpack else whole) / download.url.rpartition("/")[2]
             _fetch(name, download, fetched)
             if download.unpack:
                 try:
@@ -116,8 +116,6 @@ def _download_all(name: str, downloads: tuple[Download, ...], place: pathlib.Pat
                 except _DAMAGED as error:
                     raise _failed(name, download.url, "this is no whole archive") from error
                 fetched.unlink()
-            else:
-                shutil.move(fetched, whole / fetched.name)
         _move_up(unpacked, whole)
         if cut := _cut_off(whole):
             raise _failed(name, downloads[0].url, f"{cut[0]} is cut off")

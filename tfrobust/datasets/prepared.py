@@ -7,7 +7,6 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.dataset_facts import CATALOG
 from tfrobust.datasets import catalog
 from tfrobust.datasets.source import Arrays
 from tfrobust.files import PathLike
@@ -89,7 +88,7 @@ def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data
     except AssertionError as error:  # what TensorFlow Datasets raises then
         name = prepared.info.full_name.rpartition("/")[0]  # without its version
         raise FileNotFoundError(
-            f"{name} is not prepared in {prepared.data_path}; {_how_to_get(name)}"
+            f"{name} is not prepared in {prepared.data_path}; {catalog.how_to_get(name)}"
         ) from error
     return data.map(
         lambda example: (example["tfds_id"], example["image"], tf.cast(example["label"], tf.int32))
@@ -100,13 +99,3 @@ def is_jpeg(prepared: Any, split: str) -> bool:
     """Whether the first image is kept as JPEG, not as PNG."""
     contents, _ = next(iter(elements(prepared, split).take(1)))
     return bool(tf.io.is_jpeg(contents))
-
-
-def _how_to_get(name: str) -> str:
-    for known, entry in CATALOG.items():
-        if name in entry.prepared:
-            return catalog.how_to_get(known)
-    return (
-        f"`tfds build {name}` downloads it; if it is elsewhere, name the folder of TensorFlow "
-        "Datasets with data_dir (--data-dir) or the environment variable TFDS_DATA_DIR"
-    )

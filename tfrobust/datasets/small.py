@@ -63,10 +63,11 @@ def _in_memory(
     train, own_names = prepared.read(name, "train", data_dir)
     test, _ = prepared.read(name, "test", data_dir)
     train, validation = train.split(_VALIDATION)
+    height, width, channels = test.images.shape[1:]
     copies = prepared.is_jpeg(prepared.builder(name, data_dir), "test")
     return Source(
         {"train": train, "validation": validation, "test": test},
         class_names=names or own_names,
-        image_shape=test.images.shape[1:],
+        image_shape=(height, width, channels),
         note=prepared.JPEG_COPIES if copies else "",
     )

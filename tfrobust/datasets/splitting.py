@@ -37,11 +37,8 @@ def split_off(labels: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.nd
             "a class must have 2 images or more to be split into training and validation; class "
             f"{int(np.argmax(counts == 1))} has one"
         )
-    taken = np.floor(fraction * counts)
-    left = int(round(fraction * len(labels)) - taken.sum())
-    nearest = np.argsort(taken - fraction * counts, kind="stable")  # the largest remainder first
-    taken[nearest[: max(left, 0)]] += 1
-    taken = np.clip(taken, np.minimum(counts, 1), np.maximum(counts - 1, 0)).astype(int)
+    taken = _round(fraction * counts, round(fraction * len(labels)))
+    taken = np.clip(taken, np.minimum(counts, 1), np.maximum(counts - 1, 0))
     part = pick(labels, taken, seed)
     rest = np.ones(len(labels), bool)
     rest[part] = False
@@ -98,9 +95,12 @@ def pick_stratified(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray
     (3, 1)
     """
     validation.check_whole("the number of images", count, 1, len(labels))
-    sizes = np.bincount(labels)
-    wanted = sizes * count / len(labels)
+    return pick(labels, _round(np.bincount(labels) * count / len(labels), count), seed)
+
+
+def _round(wanted: np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers with a given sum: rounds up those with the largest remainders."""
     taken = np.floor(wanted).astype(int)
-    most = np.argsort(taken - wanted, kind="stable")  # the largest remainder first
-    taken[most[: count - taken.sum()]] += 1
-    return pick(labels, taken, seed)
+    largest = np.argsort(taken - wanted, kind="stable")
+    taken[largest[: max(total - taken.sum(), 0)]] += 1
+    return taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from typing import Any, Optional
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.dataset_facts import CIFAR_10_CLASSES, CIFAR_100_CLASSES
-from tfrobust.datasets import catalog, corrupted, natural, perturbed
+from tfrobust.datasets import catalog, corrupted, natural, perturbed, pipeline
 from tfrobust.datasets.source import Arrays, Files, Given, Source
 from tfrobust.files import PathLike
 
@@ -230,17 +231,5 @@ def _cifar_sequences(
 ) -> Source:
     place = catalog.find_own_folder(name, data_dir)
     frames = perturbed.cifar_p(place, perturbation, difficulty=difficulty)
-
-    def batches(batch_size: int) -> tf.data.Dataset:
-        def read(start: np.int64) -> np.ndarray:
-            return frames[start : start + batch_size].astype("float32") / 255
-
-        def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            images = tf.numpy_function(read, [start], tf.float32)
-            images = tf.ensure_shape(images, [None, *frames.shape[1:]])
-            first = tf.cast(start, tf.int32)
-            return images, tf.range(first, first + tf.shape(images)[0])
-
-        return tf.data.Dataset.range(0, len(frames), batch_size).map(batch).prefetch(1)
-
-    return Source({"test": Given(batches, len(frames))}, names, (32, 32, 3))
+    part = Given(functools.partial(pipeline.from_sequences, frames), len(frames))
+    return Source({"test": part}, names, (32, 32, 3))

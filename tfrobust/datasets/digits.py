@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import sklearn.datasets
-import sklearn.model_selection
 import tensorflow as tf
+from sklearn.model_selection import train_test_split
 
 from tfrobust.datasets.source import Arrays, Source
 
@@ -27,13 +29,9 @@ def digits() -> Source:
     images) for training, 360 (1,080) for validation, 360 (1,080) for test.
     """
     grey, labels = enlarged(SIZE)
-    order = np.arange(len(labels))
-    rest, test = sklearn.model_selection.train_test_split(
-        order, test_size=360, random_state=_SPLIT_SEED, stratify=labels
-    )
-    train, validation = sklearn.model_selection.train_test_split(
-        rest, test_size=360, random_state=_SPLIT_SEED, stratify=labels[rest]
-    )
+    split_off = functools.partial(train_test_split, test_size=360, random_state=_SPLIT_SEED)
+    rest, test = split_off(np.arange(len(labels)), stratify=labels)
+    train, validation = split_off(rest, stratify=labels[rest])
     random = np.random.default_rng(_SPLIT_SEED)
     parts = {}
     for split, digit in {"train": train, "validation": validation, "test": test}.items():

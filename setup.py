@@ -57,7 +57,8 @@ setup(
         "matplotlib",
         "numpy",
         "pooch>=1.6",
-        "psutil",
+        "psutil>=5.8",
+        "requests>=2.25",
         "scikit-learn",
         "tensorflow-datasets",
         "tqdm",
@@ -89,7 +90,7 @@ setup(
         ],
         "onnx": ONNX,
         "dev": ["ipykernel>=6.29", "mypy", "nbclient>=0.10", "ruff"],
-        # On Python 3.9 these lower bounds of MyST-Parser and Sphinx are also the last minor versions.
+        # On Python 3.9 these lower bounds of MyST-Parser and Sphinx are the last minor ones.
         "docs": ["furo>=2024.8.6", "myst-parser>=3", "sphinx>=7.4"],
     },
     entry_points={"console_scripts": ["tfrobust=tfrobust.cli:main"]},

@@ -1,6 +1,6 @@
-"""What is known of each data set before it is read: size, source, licence, checksums.
+"""Facts about the data sets: size, source, licence, checksums, class names.
 
-The names are those of `registries.DATASETS`. Nothing is imported here but the standard library.
+The names are those of `registries.DATASETS`. Only the standard library is imported here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Optional
 
 @dataclasses.dataclass(frozen=True)
 class Download:
-    """A file to fetch.
+    """A file to download.
 
     Args:
-        url: Where it is.
-        md5: Its MD5 as published; None where none is.
-        unpack: Whether it is an archive.
+        url: Its address.
+        md5: Its published MD5; None if there is none.
+        unpack: Whether it is an archive, zip or tar.
     """
 
     url: str
@@ -29,15 +29,15 @@ class Entry:
     """A data set.
 
     Args:
-        images: How many there are.
-        size: What there is to download.
+        images: Number of images.
+        size: Size of the download.
         source: Where it is published.
-        licence: Its licence or terms; "none stated" where its authors name none.
-        prepared: Names in TensorFlow Datasets that it is read from.
-        folder: Name of its folder below that of all data sets, for one with files of its own.
-        downloads: What is fetched into that folder.
-        by_hand: What to do where nothing can be fetched without agreeing to terms.
-        title: What its authors call it, where that is not the name in `DATASETS`.
+        licence: Its licence or terms; "none stated" if its authors name none.
+        prepared: Names of the data sets in TensorFlow Datasets that it is read from.
+        folder: Name of its folder, for a data set with its own files.
+        downloads: Files that are downloaded into that folder.
+        by_hand: What to do if it cannot be downloaded without agreeing to terms.
+        title: Its published name, if that is not the name in `DATASETS`.
     """
 
     images: str
@@ -91,7 +91,7 @@ _TINY_IMAGENET = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 def _zenodo(
     images: str, size: str, record: int, title: str, md5: Optional[str] = None, by_hand: str = ""
 ) -> Entry:
-    """A set of Zenodo: one archive, or several to be unpacked by hand."""
+    """A set on Zenodo: one archive, or several to be unpacked by hand."""
     source = f"https://zenodo.org/records/{record}"
     archive = Download(f"{source}/files/{title}.tar", md5)
     return Entry(
@@ -113,7 +113,7 @@ def _berkeley(images: str, size: str, source: str, title: str, md5: str) -> Entr
     return Entry(images, size, source, "MIT", folder=folder, downloads=downloads, title=title)
 
 
-#: Every data set of `DATASETS`.
+#: All data sets of `DATASETS`.
 CATALOG = {
     "digits": _DIGITS,
     "corner_digits": dataclasses.replace(_DIGITS, images="about 6,800 made of 1,797"),
@@ -193,8 +193,8 @@ CATALOG = {
         "not stated",
         3565846,
         "ImageNet-P",
-        by_hand="download its archives from {source}, unpack them there, and the films into frames "
-        "(see tfrobust.datasets.imagenet_p)",
+        by_hand="download its archives from {source}, unpack them there, and the videos into "
+        "frames (see tfrobust.datasets.imagenet_p)",
     ),
     "imagenet_r": _berkeley(
         "30,000",
@@ -212,10 +212,10 @@ CATALOG = {
     ),
 }
 
-#: What the authors call a set to its entry.
+#: Published names to entries.
 BY_TITLE = {entry.title: entry for entry in CATALOG.values() if entry.title}
 
-#: MD5 of the files of the published sets of corrupted images, without `.npy`.
+#: MD5 of the files of the published corrupted sets, by name without `.npy`.
 FILE_MD5 = {
     "CIFAR-10-C": {
         "labels": "c439b113295ed5254878798ffe28fd54",
@@ -283,7 +283,7 @@ CIFAR_100_CLASSES = (
     "worm",
 )
 
-#: WordNet names of the classes of Tiny ImageNet, sorted: the order of the labels.
+#: WordNet names of the classes of Tiny ImageNet, sorted, which is the order of the labels.
 TINY_IMAGENET_CLASSES = (
     "n01443537", "n01629819", "n01641577", "n01644900", "n01698640", "n01742172", "n01768244",
     "n01770393", "n01774384", "n01774750", "n01784675", "n01855672", "n01882714", "n01910747",
@@ -316,8 +316,8 @@ TINY_IMAGENET_CLASSES = (
     "n09256479", "n09332890", "n09428293", "n12267677",
 )
 
-#: The 200 of ImageNet's 1,000 classes that ImageNet-R has, in the order of its labels: sorted
-#: WordNet names are sorted indices. Take these logits before the softmax.
+#: The 200 of ImageNet's 1,000 classes that are in ImageNet-R, in the order of its labels: sorted by
+#: WordNet name, and so by index. Take these logits before the softmax.
 IMAGENET_R_CLASSES = (
     1, 2, 4, 6, 8, 9, 11, 13, 22, 23, 26, 29, 31, 39, 47, 63, 71, 76, 79, 84, 90, 94, 96, 97, 99,
     100, 105, 107, 113, 122, 125, 130, 132, 144, 145, 147, 148, 150, 151, 155, 160, 161, 162, 163,
@@ -332,7 +332,7 @@ IMAGENET_R_CLASSES = (
     980, 981, 983, 988,
 )
 
-#: The 200 of ImageNet's 1,000 classes that ImageNet-A has, in the order of its labels.
+#: The 200 of ImageNet's 1,000 classes that are in ImageNet-A, in the order of its labels.
 IMAGENET_A_CLASSES = (
     6, 11, 13, 15, 17, 22, 23, 27, 30, 37, 39, 42, 47, 50, 57, 70, 71, 76, 79, 89, 90, 94, 96, 97,
     99, 105, 107, 108, 110, 113, 124, 125, 130, 132, 143, 144, 150, 151, 207, 234, 235, 254, 277,

@@ -777,6 +777,20 @@ MUTATIONS = (
         "names = tuple(sorted(found, reverse=True))",
         "datasets/test_datasets_folders.py",
     ),
+    Mutation(
+        "a download that broke off is kept",
+        "datasets/prepare.py",
+        "if size != (bar.total or size):",
+        "if size > (bar.total or size):",
+        "datasets/test_datasets_prepare.py",
+    ),
+    Mutation(
+        "an archive that is cut between two members is kept",
+        "datasets/prepare.py",
+        "if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):",
+        "if stream.read(tarfile.BLOCKSIZE).strip(bytes(1)):",
+        "datasets/test_datasets_prepare.py",
+    ),
     # Reports --------------------------------------------------------------------------------
     Mutation(
         "worst cell is shown as the best",

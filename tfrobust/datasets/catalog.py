@@ -1,4 +1,4 @@
-"""Where each data set stands on this machine, and how to get it."""
+"""Where each data set is on this machine, and how to get it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def tfds_folder(data_dir: Optional[PathLike] = None) -> pathlib.Path:
 
 
 def own_folder(name: str, data_dir: Optional[PathLike] = None) -> pathlib.Path:
-    """The folder with the files of a data set that has its own.
+    """The folder of a data set that is read from its own files.
 
     Args:
         name: One of `DATASETS`.
-        data_dir: That folder; by default one below `TFROBUST_DATA_DIR`, or below
+        data_dir: That folder; by default a subfolder of `TFROBUST_DATA_DIR`, or of
             `~/tfrobust_datasets`.
     """
     if data_dir is not None:
@@ -33,10 +33,10 @@ def own_folder(name: str, data_dir: Optional[PathLike] = None) -> pathlib.Path:
 
 
 def find_own_folder(name: str, data_dir: Optional[PathLike] = None) -> pathlib.Path:
-    """The folder with the files of a data set, which must be there.
+    """`own_folder`, which must exist.
 
     Raises:
-        FileNotFoundError: It is not; the message says how to get it.
+        FileNotFoundError: It does not; the message says how to get the data set.
     """
     found = own_folder(name, data_dir)
     if not found.is_dir():
@@ -45,11 +45,19 @@ def find_own_folder(name: str, data_dir: Optional[PathLike] = None) -> pathlib.P
 
 
 def how_to_get(name: str) -> str:
-    """What to do to have a data set, for a message."""
-    entry = CATALOG[name]
-    get = entry.by_hand or f"`tfrobust datasets prepare {name}` downloads it ({entry.size})"
-    which = "TensorFlow Datasets" if entry.prepared else "its files"
-    variable = "TFDS_DATA_DIR" if entry.prepared else "TFROBUST_DATA_DIR"
+    """How to get a data set, for error messages.
+
+    Args:
+        name: One of `DATASETS`, or a name in TensorFlow Datasets.
+    """
+    known = [one for one, entry in CATALOG.items() if name in (one, *entry.prepared)]
+    get = f"`tfds build {name}` downloads it"
+    if known:
+        entry = CATALOG[known[0]]
+        get = entry.by_hand or f"`tfrobust datasets prepare {known[0]}` downloads it ({entry.size})"
+    which, variable = "TensorFlow Datasets", "TFDS_DATA_DIR"
+    if known and not entry.prepared:
+        which, variable = "its files", "TFROBUST_DATA_DIR"
     return (
         f"{get}; if it is elsewhere, name the folder of {which} with data_dir (--data-dir) or the "
         f"environment variable {variable}"
@@ -57,7 +65,7 @@ def how_to_get(name: str) -> str:
 
 
 def is_present(name: str, data_dir: Optional[PathLike] = None) -> bool:
-    """Whether a data set is on this machine, as far as can be seen without reading it.
+    """Whether a data set is on this machine, judged without reading it.
 
     Args:
         name: One of `DATASETS`.

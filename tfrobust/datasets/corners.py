@@ -1,4 +1,4 @@
-"""Digits with a small digit in a corner, which counts only in a rare context (FCL paper, 4.1)."""
+"""Digits with a small digit in a corner that matters only in a rare context (FCL paper, 4.1)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tfrobust.datasets import digits, prepared, splitting
 from tfrobust.datasets.source import Arrays, Source
 from tfrobust.files import PathLike
 
-#: Digits below this get a class of their own when there is a digit in the corner: 0 becomes 10.
+#: A digit below this changes its class when there is a digit in the corner: 0 becomes 10.
 RARE_FROM = 5
-#: Height and width of the digit in the corner, in pixels; the paper does not say.
+#: Height and width of the corner digit in pixels; the paper does not state it.
 CORNER = 10
 _SIZE = 28
-#: Training images of each class whose digit is below `RARE_FROM` and has another in the corner.
+#: Training images of each of the classes 10 to 14.
 _RARE = 50
 _SEED = 0
 _NAMES = tuple(str(digit) for digit in range(10)) + tuple(
@@ -25,17 +25,18 @@ _NAMES = tuple(str(digit) for digit in range(10)) + tuple(
 
 
 def corner_mnist(data_dir: Optional[PathLike] = None) -> Source:
-    """MNIST with corner digits: the FCL paper's synthetic MNIST, of 15 classes.
+    """MNIST with corner digits: the FCL paper's synthetic MNIST with 15 classes.
 
-    A random digit, scaled down, stands in a random corner of every 5 to 9, which keeps its class,
-    and of some 0 to 4, which become classes 10 to 14. In the training images these five classes
-    are rare: 50 images each, beside about 5,000 of each of 0 to 9, so that a corner digit means
-    nothing 100 out of 101 times. Validation (10,000 of the training digits) and test hold every
-    0 to 4 both without and with a corner, so that the classes are balanced: about 15,000 images.
+    A random digit, scaled down, is placed in a random corner of every 5 to 9, which keep their
+    class, and of some 0 to 4, which become classes 10 to 14. Among the training images these five
+    classes are rare: 50 images each, against about 5,000 of each of 0 to 9, so that a corner digit
+    means nothing 100 times out of 101. Validation (10,000 of the training digits) and test hold
+    each 0 to 4 both without and with a corner digit, so that the classes are balanced: about
+    15,000 images.
 
     Args:
-        data_dir: Folder of TensorFlow Datasets that holds `mnist`; by default the environment's
-            `TFDS_DATA_DIR`, or `~/tensorflow_datasets`.
+        data_dir: Folder of TensorFlow Datasets that holds `mnist`; by default `TFDS_DATA_DIR` from
+            the environment, or `~/tensorflow_datasets`.
 
     Raises:
         FileNotFoundError: `mnist` is not prepared there.
@@ -46,27 +47,26 @@ def corner_mnist(data_dir: Optional[PathLike] = None) -> Source:
 
 
 def corner_digits() -> Source:
-    """The same from the 1,797 digits that scikit-learn ships: no download.
+    """`corner_mnist` made from the 1,797 digits that scikit-learn ships: no download.
 
     The digits (8×8 pixels; see the data set "digits") are enlarged to 20×20 in the middle of
-    28×28, as MNIST's are. Of each split every digit comes three times, shifted by up to 2 pixels
-    each way; classes 10 to 14 have 50 training images each, about 1 to 6, because a hundredth
-    would be three.
+    28×28, as in MNIST. Every digit of a split appears three times, shifted by up to 2 pixels in
+    each direction. Classes 10 to 14 have 50 training images each, about a sixth of the others: a
+    hundredth would be three.
     """
     grey, labels = digits.enlarged(20)
     grey = np.rint(255 * grey).astype("uint8")
-    rest, test = splitting.split_off(labels, 0.2, _SEED)
-    train, validation = (rest[part] for part in splitting.split_off(labels[rest], 0.25, _SEED))
+    rest, test = Arrays(grey, labels).split(0.2, _SEED)
+    train, validation = rest.split(0.25, _SEED)
     random = np.random.default_rng(_SEED)
     splits = {}
-    for split, places in {"train": train, "validation": validation, "test": test}.items():
-        places = np.tile(places, 3)
-        images = np.zeros([len(places), _SIZE, _SIZE, 1], "uint8")
-        for image, place, (top, left) in zip(
-            images, places, random.integers(2, 7, [len(places), 2])
-        ):
-            image[top : top + 20, left : left + 20] = grey[place]
-        splits[split] = Arrays(images, labels[places])
+    for split, part in {"train": train, "validation": validation, "test": test}.items():
+        part = part.at(np.tile(np.arange(len(part)), 3))
+        images = np.zeros([len(part), _SIZE, _SIZE, 1], "uint8")
+        corners = random.integers(2, 7, [len(part), 2])
+        for image, digit, (top, left) in zip(images, part.images, corners):
+            image[top : top + 20, left : left + 20] = digit
+        splits[split] = Arrays(images, part.labels)
     return _with_corners(splits)
 
 
@@ -90,7 +90,7 @@ def _with_corners(splits: dict[str, Arrays]) -> Source:
 
 
 def _add(images: np.ndarray, small: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Images with a scaled-down one in a random corner; the brighter of both is seen."""
+    """Adds a scaled-down image to a random corner of each: the pixelwise maximum of both."""
     scaled = tf.image.resize(small, [CORNER, CORNER], "area").numpy()
     scaled = np.rint(scaled).astype("uint8")
     result = images.copy()

@@ -1,6 +1,6 @@
-"""CIFAR-10-C, CIFAR-100-C, ImageNet-C and Tiny-ImageNet-C as they are published.
+"""CIFAR-10-C, CIFAR-100-C, ImageNet-C and Tiny-ImageNet-C as published.
 
-Hendrycks and Dietterich 2019 (arXiv:1903.12261). Corruptions may be called by any name that
+Hendrycks and Dietterich 2019 (arXiv:1903.12261). A corruption may be given by any name that
 `canonical_name` knows.
 """
 
@@ -23,10 +23,10 @@ from tfrobust.registries import CORRUPTIONS
 
 SEVERITIES = 5
 
-#: The archives of ImageNet-C unpack into these.
+#: The folders that the archives of ImageNet-C unpack into.
 _GROUPS = ("noise", "blur", "weather", "digital", "extra")
 
-#: What tensorflow_datasets calls differently.
+#: Corruptions whose names differ in TensorFlow Datasets.
 _TFDS_NAMES = {"glass_blur": "frosted_glass_blur", "elastic_transform": "elastic"}
 
 
@@ -35,24 +35,24 @@ def cifar_c(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One corruption and severity of CIFAR-10-C or CIFAR-100-C from its `.npy` files.
 
-    A file holds the test images five times, severity 1 first. `labels.npy` holds the labels five
-    times, or once. The images are read from the disk as they are used.
+    A file holds the test images at five severities, the lowest first. `labels.npy` holds the
+    labels five times, or once. The images are read from disk as they are used.
 
     Args:
         folder: With `labels.npy` and the file of the corruption, such as `fog.npy`.
         corruption: Name of the corruption.
         severity: 1 to 5.
-        verify: Compare the MD5 of the two files with those published. By default only shape and
-            type are checked, because that reads 150 MB, and a set made by oneself has others (see
-            `published_as`, which says which set it is).
+        verify: Compare the MD5 of both files with the published ones, which reads 150 MB. By
+            default only shape and type are checked, so that sets generated anew can be read, too
+            (`published_as` tells which set it is).
 
     Returns:
         uint8 [N, 32, 32, 3] memory-mapped and read-only, int32 labels [N]; N is 10,000.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is not whole, or of another shape or type; images and labels do not
-            belong together; with `verify`, a file is not the published one.
+        ValueError: A file is truncated or has another shape or type; images and labels do not
+            match; with `verify`, a file is not the published one.
     """
     corruption = canonical_name(corruption)
     validation.check_whole("severity", severity, 1, SEVERITIES)
@@ -81,17 +81,17 @@ def cifar_c(
 
 
 def published_as(folder: PathLike, corruptions: Optional[Iterable[str]] = None) -> Optional[str]:
-    """Which published set a folder of `.npy` files is, by the MD5 of its files.
+    """Which published set a folder of `.npy` files holds, by the MD5 of its files.
 
-    Sets that somebody made again have other checksums: they are no worse files, but a result on
+    Sets that were generated anew have other checksums. Nothing is wrong with them, but a result on
     them must not be called a result on CIFAR-10-C. Reads every byte: 150 MB per corruption.
 
     Args:
         folder: With `labels.npy` and one file per corruption.
-        corruptions: Which files to look at; by default all that are there.
+        corruptions: Which files to check; by default all that exist.
 
     Returns:
-        `"CIFAR-10-C"`, `"CIFAR-100-C"`, or None if a file is not one of the published ones.
+        `"CIFAR-10-C"`, `"CIFAR-100-C"`, or None if a file is not a published one.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -118,15 +118,15 @@ def published_as(folder: PathLike, corruptions: Optional[Iterable[str]] = None) 
 def cifar10_corrupted(
     corruption: str, severity: int, *, data_dir: Optional[PathLike] = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One corruption and severity of CIFAR-10-C from `tensorflow_datasets`.
+    """One corruption and severity of CIFAR-10-C from TensorFlow Datasets.
 
-    Its builder `cifar10_corrupted` must have been prepared. Its names differ (`frosted_glass_blur`,
-    `elastic`), and so may its order of the images.
+    `cifar10_corrupted` must have been prepared there. Some names differ (`frosted_glass_blur`,
+    `elastic`), and the order of the images may, too.
 
     Args:
         corruption: Name of the corruption.
         severity: 1 to 5.
-        data_dir: Folder of TensorFlow Datasets; by default the environment's `TFDS_DATA_DIR`, or
+        data_dir: Folder of TensorFlow Datasets; by default `TFDS_DATA_DIR` from the environment, or
             `~/tensorflow_datasets`.
 
     Returns:
@@ -153,14 +153,14 @@ def imagenet_c(
     """One corruption and severity of ImageNet-C or Tiny-ImageNet-C from its folders of images.
 
     Read from `corruption/severity/wnid/*.JPEG`, also below `noise/`, `blur/`, `weather/`,
-    `digital/` or `extra/`. The images have been resized and cropped already. They are decoded as
-    Pillow decodes them.
+    `digital/` or `extra/`. The published images are resized and cropped already. They are decoded
+    exactly as by Pillow.
 
     Args:
-        folder: With one subfolder per corruption, or with the groups.
+        folder: With one subfolder per corruption, or with those groups.
         corruption: Name of the corruption.
         severity: 1 to 5.
-        batch_size: Images a batch.
+        batch_size: Images per batch.
         wnids: WordNet names of the classes in the order of the labels. By default the sorted names
             of the subfolders, which must then be 1,000 or 200.
 
@@ -169,7 +169,7 @@ def imagenet_c(
 
     Raises:
         FileNotFoundError: A folder is missing or empty.
-        ValueError: There are folders of another number of classes.
+        ValueError: The number of class folders is neither 1,000 nor 200.
     """
     settings = pipeline.PipelineOptions(batch_size=batch_size, cache=False)
     return imagenet_c_files(folder, corruption, severity, wnids).batches(1000, settings)
@@ -178,7 +178,7 @@ def imagenet_c(
 def imagenet_c_files(
     folder: PathLike, corruption: str, severity: int, wnids: Optional[Sequence[str]] = None
 ) -> Files:
-    """The files that `imagenet_c` reads."""
+    """The image files that `imagenet_c` reads."""
     corruption = canonical_name(corruption)
     validation.check_whole("severity", severity, 1, SEVERITIES)
     names = (corruption, str(int(severity)))

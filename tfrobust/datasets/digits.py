@@ -1,11 +1,13 @@
-"""Handwritten digits in random colours: real images that need no download."""
+"""Handwritten digits in random colours: real images without a download."""
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import sklearn.datasets
-import sklearn.model_selection
 import tensorflow as tf
+from sklearn.model_selection import train_test_split
 
 from tfrobust.datasets.source import Arrays, Source
 
@@ -20,20 +22,16 @@ def digits() -> Source:
     They come from the UCI set "Optical Recognition of Handwritten Digits" (E. Alpaydin and
     C. Kaynak, 1998; CC BY 4.0): 8×8 pixels, 43 writers. Enlarged by bicubic interpolation; grey
     value g becomes paper + g·(ink − paper), where ink and paper are uniformly random RGB colours
-    at least 0.5 apart, the darker one the ink, so that brightness and saturation mean something.
-    Every digit comes in three colourings, all in the same split.
+    at least 0.5 apart, the darker one being the ink, so that brightness and saturation matter.
+    Every digit appears in three colourings, all in the same split.
 
-    The split is stratified and, like the colours, from a fixed seed: 1,077 digits (3,231 images)
-    for training, 360 (1,080) for validation, 360 (1,080) for test.
+    The split is stratified and, like the colours, drawn from a fixed seed: 1,077 digits (3,231
+    images) for training, 360 (1,080) for validation, 360 (1,080) for test.
     """
     grey, labels = enlarged(SIZE)
-    order = np.arange(len(labels))
-    rest, test = sklearn.model_selection.train_test_split(
-        order, test_size=360, random_state=_SPLIT_SEED, stratify=labels
-    )
-    train, validation = sklearn.model_selection.train_test_split(
-        rest, test_size=360, random_state=_SPLIT_SEED, stratify=labels[rest]
-    )
+    split_off = functools.partial(train_test_split, test_size=360, random_state=_SPLIT_SEED)
+    rest, test = split_off(np.arange(len(labels)), stratify=labels)
+    train, validation = split_off(rest, stratify=labels[rest])
     random = np.random.default_rng(_SPLIT_SEED)
     parts = {}
     for split, digit in {"train": train, "validation": validation, "test": test}.items():
@@ -46,7 +44,7 @@ def digits() -> Source:
 
 
 def enlarged(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The digits of scikit-learn, grey, enlarged.
+    """The digits of scikit-learn in grey, enlarged by bicubic interpolation.
 
     Args:
         size: Height and width in pixels.

@@ -1,4 +1,4 @@
-"""Folders of images: one subfolder per class."""
+"""Folders of images with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfrobust.datasets.source import Files, Source
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
 
-#: What the subfolder of a split may be called.
+#: Names that the subfolder of a split may have.
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val"),
@@ -33,26 +33,25 @@ def folder(
 ) -> Source:
     """A folder of your own images: JPEG, PNG, GIF or BMP.
 
-    Either `train/<class>/*.jpg` with `test/<class>/…`, `validation/<class>/…` or both beside it,
-    or `<class>/*.jpg` alone. What is missing is split off: validation from train, and where there
-    is only one folder per class, test too; both stratified, from a fixed seed. Classes are the
-    subfolders of the training images in alphabetical order. The shorter side of each image is
-    resized (antialiased bilinear), then the centre is cut out.
+    Either `train/<class>/*.jpg` beside `test/<class>/…`, `validation/<class>/…` or both, or just
+    `<class>/*.jpg`. Missing splits are split off from the training images, stratified and from a
+    fixed seed: validation, and without folders of splits also test. Classes are the subfolders of
+    the training images in alphabetical order. The shorter side of each image is resized
+    (antialiased bilinear), then the centre is cropped.
 
     Args:
         data_dir: The folder.
-        resize: Pixels of the shorter side. Default 256, as for ImageNet.
-        crop: Pixels of both sides of the result. Default 224.
-        validation_fraction: Share of the training images that is for validation, unless there is a
-            folder of it.
-        test_fraction: Share of all images that is for test, if there is no folder of splits.
-        extra: Further folders of training images with the same subfolders, such as those that
-            DeepAugment makes. Of an image that is for validation (or test), images of the same
-            class and name in these folders are left out.
+        resize: Length of the shorter side in pixels. Default 256, as for ImageNet.
+        crop: Height and width of the crop in pixels. Default 224.
+        validation_fraction: Fraction of the training images held out for validation, unless they
+            have a folder.
+        test_fraction: Fraction of all images held out for test, if there are no folders of splits.
+        extra: Further folders of training images with the same subfolders, such as those made by
+            DeepAugment. Images with the class and name of a validation or test image are left out.
 
     Raises:
         FileNotFoundError: The folder, or a class in one of the splits, is missing or empty.
-        ValueError: There is one class only, or an argument is out of range.
+        ValueError: There is only one class, or an argument is out of range.
     """
     if data_dir is None:
         raise FileNotFoundError(
@@ -85,8 +84,8 @@ def source(
 
     Args:
         parts: Split to images.
-        names: The classes' subfolders.
-        crop: Pixels of both sides of the images.
+        names: Subfolders of the classes.
+        crop: Height and width of the images in pixels.
         extra: Further folders of training images; see `folder`.
     """
     kept_back = {
@@ -106,7 +105,7 @@ def class_names(place: pathlib.Path) -> tuple[str, ...]:
     """The subfolders of a folder, which are its classes, in alphabetical order.
 
     Raises:
-        ValueError: There are less than two.
+        ValueError: There are fewer than two.
     """
     found = (one.name for one in place.iterdir() if one.is_dir() and one.name[0] not in "._")
     names = tuple(sorted(found))
@@ -119,17 +118,17 @@ def class_names(place: pathlib.Path) -> tuple[str, ...]:
 
 
 def check_crop(resize: int, crop: int) -> None:
-    """Raises a ValueError where a crop is larger than the image that it is cut from."""
+    """Raises a ValueError if the crop is larger than the resized image."""
     validation.check_whole("resize", resize, 1, 2**15)
     validation.check_whole("crop", crop, 1, resize)
 
 
 def subfolder(place: pathlib.Path, names: Sequence[str]) -> Optional[pathlib.Path]:
-    """The first of some subfolders that there is."""
+    """The first of the named subfolders that exists, or None."""
     return next((place / name for name in names if (place / name).is_dir()), None)
 
 
 def _identity(path: str) -> tuple[str, str]:
-    """Class and name of an image: the same for an original and what was made of it."""
+    """Class and name of an image, which an original shares with images made from it."""
     parts = pathlib.PurePath(path)
     return parts.parent.name, parts.stem

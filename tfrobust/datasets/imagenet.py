@@ -1,4 +1,4 @@
-"""ImageNet, and the parts of it that the papers train on."""
+"""ImageNet, and the subsets of it that the papers train on."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def imagenet(
     """ImageNet (ILSVRC2012): photographs of 1,000 classes.
 
     Read from TensorFlow Datasets (`imagenet2012`) or from folders `train/<wnid>/*.JPEG` and
-    `val/<wnid>/*.JPEG`. The published validation images, whose labels everybody has seen, are the
-    test images here; validation is a stratified share of the training images, from a fixed seed.
-    The shorter side is resized (antialiased bilinear), then the centre is cut out.
+    `val/<wnid>/*.JPEG`. The published validation images, whose labels are public, serve as test
+    images; the validation images are a stratified fraction of the training images, drawn from a
+    fixed seed. The shorter side is resized (antialiased bilinear), then the centre is cropped.
 
     Args:
         data_dir: Folder of TensorFlow Datasets, or the folder that holds `train` and `val`. By
-            default the environment's `TFDS_DATA_DIR` or `~/tensorflow_datasets`, then the folder
-            `imagenet` of `TFROBUST_DATA_DIR` or `~/tfrobust_datasets`.
-        resize: Pixels of the shorter side. Default 256.
-        crop: Pixels of both sides of the result. Default 224.
+            default `TFDS_DATA_DIR` from the environment or `~/tensorflow_datasets`, then the
+            folder `imagenet` of `TFROBUST_DATA_DIR` or `~/tfrobust_datasets`.
+        resize: Length of the shorter side in pixels. Default 256.
+        crop: Height and width of the crop in pixels. Default 224.
         validation_fraction: Fraction of the training images held out for validation. Default 0.02:
             about 26 per class.
         extra: Further folders of training images, one subfolder per class, such as DeepAugment's
-            (with ImageNet as folders only); see `folder`.
+            (only for ImageNet as folders); see `folder`.
 
     Raises:
         FileNotFoundError: ImageNet is not there, or a class is missing.
@@ -66,10 +66,10 @@ def imagenet200(
     validation_fraction: float = 0.05,
     extra: Sequence[PathLike] = (),
 ) -> Source:
-    """200 classes of ImageNet, chosen by chance (FMA paper, section 4).
+    """200 classes of ImageNet, chosen at random (FMA paper, section 4).
 
-    The paper does not say which. Here a seed chooses, and the list is stored with each run. Read
-    as `imagenet` is.
+    The paper does not list them. Here they are drawn from a seed, and the list is stored with each
+    run. Read in the same way as `imagenet`.
 
     Args:
         data_dir: As for `imagenet`.
@@ -98,16 +98,16 @@ def tifs(
     resize: int = 256,
     crop: int = 224,
 ) -> Source:
-    """Tiny ImageNet Full-Sized: its 200 classes in ImageNet's resolution (stability training, 4.1).
+    """Tiny ImageNet Full-Sized: its 200 classes at ImageNet's resolution (stability training, 4.1).
 
-    Of each class 500 images of ImageNet's training set, 450 for training and 50 for validation,
-    drawn from a fixed seed (the paper's draw is not published); its validation images of these
-    classes are the test images. Read as `imagenet` is.
+    500 training images of ImageNet per class, 450 for training and 50 for validation, drawn from a
+    fixed seed (the paper's draw is not published). ImageNet's validation images of these classes
+    are the test images. Read in the same way as `imagenet`.
 
     Args:
         data_dir: As for `imagenet`.
-        train_images: Training images of each class.
-        validation_images: Validation images of each class.
+        train_images: Training images per class.
+        validation_images: Validation images per class.
         resize: As for `imagenet`.
         crop: As for `imagenet`.
 
@@ -147,16 +147,16 @@ def _imagenet(
     choose: Optional[Callable[[Sequence[str]], list[str]]] = None,
     counts: Optional[tuple[int, int]] = None,
 ) -> Source:
-    """ImageNet, all of it or the classes that `choose` takes.
+    """ImageNet, or the classes that `choose` picks from its names.
 
-    `counts` are the training and validation images of each class; None takes all.
+    `counts` are the numbers of training and validation images per class; None takes all images.
     """
     folders.check_crop(resize, crop)
     validation.check_in_range("validation_fraction", validation_fraction, 0, 1)
     read = image_decoding.decode_resize_and_crop(resize, crop)
 
     def split(labels: np.ndarray) -> dict[str, np.ndarray]:
-        """Places of the images of each split."""
+        """Indices of the images of each split."""
         if counts is None:
             train, validation = splitting.split_off(labels, validation_fraction)
         else:
@@ -195,7 +195,7 @@ def _imagenet(
 def _records(
     builder: Any, all_names: Sequence[str], names: Sequence[str], split: Any, read: Any
 ) -> dict[str, Records]:
-    # Our label of each class of ImageNet; -1 where it is left out.
+    # Our label of each class of ImageNet; -1 for classes that are left out.
     ours = np.array([names.index(one) if one in names else -1 for one in all_names], "int32")
 
     def records(part: str, wanted: np.ndarray) -> Records:
@@ -214,7 +214,7 @@ def _records(
 
 
 def _selected(builder: Any, split: str, wanted: np.ndarray, seed: Optional[int]) -> tf.data.Dataset:
-    """Contents and label of the images whose entry in `wanted`, in order of shards, is a label."""
+    """Contents and label of the images with a label in `wanted`, which is in order of shards."""
     firsts = tf.constant(_firsts(builder, split), tf.int64)
     table = tf.constant(wanted)
 
@@ -228,7 +228,7 @@ def _selected(builder: Any, split: str, wanted: np.ndarray, seed: Optional[int])
 
 
 def _place(name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Shard, and number in it, from a name: `imagenet2012-train.tfrecord-00003-of-01024__17`."""
+    """Shard, and index in it, from a name: `imagenet2012-train.tfrecord-00003-of-01024__17`."""
     shard = tf.strings.regex_replace(name, r"^.*-(\d+)-of-\d+__\d+$", r"\1")
     number = tf.strings.regex_replace(name, r"^.*__(\d+)$", r"\1")
     return tf.strings.to_number(shard, tf.int64), tf.strings.to_number(number, tf.int64)
@@ -240,7 +240,7 @@ def _firsts(builder: Any, split: str) -> np.ndarray:
 
 
 def _labels_in_order(builder: Any, split: str) -> np.ndarray:
-    """The label of every image in order of shards, from one pass over all files, which is kept."""
+    """The label of every image in order of shards, found in one pass over the files and cached."""
     info = builder.info.splits[split]
     state = f"{builder.data_path} {builder.info.full_name} {split} {info.shard_lengths}"
     digest = files.Digest().add(state).hex(16)

@@ -1,4 +1,4 @@
-"""Loading a data set by its name."""
+"""Loading data sets by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tfrobust.registries import DATASETS
 
 _SPLITS = ("train", "validation", "test")
 
-#: Images that the pixel statistics of a data set that is not in memory are measured on.
+#: Number of images after which the measurement of pixel statistics ends.
 _SAMPLE = 10_000
 
 
@@ -29,8 +29,8 @@ class Statistics:
 
     Args:
         mean: Mean of each channel.
-        std: Standard deviation of each channel, over pixels and images.
-        images: How many images were measured.
+        std: Standard deviation of each channel over pixels and images.
+        images: Number of images measured.
     """
 
     mean: tuple[float, ...]
@@ -45,13 +45,13 @@ class Data:
     Args:
         name: Its name.
         train: Batched (images, labels), shuffled anew each epoch; None for a test set.
-        validation: Batched, split from train; what anything is chosen by. None for a test set.
-        test: Batched; for the last measurement only. None where there is no such split.
+        validation: Batched, held out from train, for every choice. None for a test set.
+        test: Batched, for the final measurement only. None if there is no such split.
         class_names: Name of each class.
         image_shape: (height, width, channels).
         sizes: Number of images of each split.
-        note: What must stand beside any number measured on it; "" for nothing.
-        chosen: What was chosen by chance when it was made, such as classes.
+        note: What must accompany any number measured on it; "" for nothing.
+        chosen: What was chosen at random when it was made, such as classes.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Data:
         return len(self.class_names)
 
     def split(self, name: str) -> tf.data.Dataset:
-        """One split, which must be there.
+        """One split, which must exist.
 
         Args:
             name: "train", "validation" or "test".
@@ -89,9 +89,9 @@ class Data:
 
     @functools.cached_property
     def statistics(self) -> Statistics:
-        """Mean and standard deviation of each channel, of (at most 10,000) training images.
+        """Mean and standard deviation of each channel over about 10,000 training images, or all.
 
-        Measured when first asked for. Where there are no training images it is of test images.
+        Measured on first access; on test images if there are no training images.
 
         Example:
 
@@ -113,7 +113,7 @@ class Data:
         return Statistics(tuple(mean.tolist()), tuple(std.tolist()), count)
 
     def describe(self) -> dict[str, Any]:
-        """What a run notes of its data: plain values, for JSON."""
+        """What a run records about its data: plain values for JSON."""
         return {
             "name": self.name,
             "sizes": dict(self.sizes),
@@ -137,29 +137,29 @@ def load(
     images: Optional[Mapping[str, int]] = None,
     **options: Any,
 ) -> Data:
-    """Loads a data set.
+    """Load a data set.
 
-    Images are float32 in [0, 1]; they are not augmented, and not normalised. Validation is always
-    a part of the published training images.
+    Images are float32 in [0, 1], neither augmented nor normalized. Validation images are always
+    held out from the published training images.
 
     Args:
         name: One of `DATASETS`.
-        data_dir: Where it is: the folder of TensorFlow Datasets, or that of the data set's own
-            files. By default what `TFDS_DATA_DIR` and `TFROBUST_DATA_DIR` say.
-        batch_size: Images a batch.
-        seed: Seed of the order of the training images. The split, and what is random in the
-            making of the data, do not change with it: two runs see the same test images.
-        cache: Whether images that are read from files are kept decoded in memory: True, False, or
-            a path for a file to keep them in. Default: in memory if they take little of it.
-        deterministic: Whether images come in an order that follows from the seed alone. Without,
-            those that are read faster may overtake others.
-        on_error: What an image file that cannot be decoded does: "raise" or "skip", with a warning
-            that counts them.
-        device: Device onto which batches are fetched ahead, such as "/GPU:0". Not under a
-            distribution strategy, which does that itself.
-        images: Name of a split to the number of its images to take, of each class its share: always
-            the same ones. Not of data in record files.
-        **options: What the data set takes besides: see its function in `DATASETS`.
+        data_dir: The folder of TensorFlow Datasets, or that of the data set's own files. By default
+            below `TFDS_DATA_DIR` or `TFROBUST_DATA_DIR` from the environment.
+        batch_size: Images per batch.
+        seed: Seed of the order of the training images. It changes neither the split nor anything
+            random in how the data is made: two runs see the same test images.
+        cache: Whether images from files are kept decoded: True (in memory), False, or the path of
+            a cache file. Default: in memory if they take little of it.
+        deterministic: Whether the order of the images depends on the seed alone. Otherwise images
+            that are read faster may overtake others.
+        on_error: What to do about an image file that cannot be decoded: "raise", or "skip" with a
+            warning that counts them.
+        device: Device to prefetch batches to, such as "/GPU:0". Not under a distribution strategy,
+            which does that itself.
+        images: Split name to the number of its images to take: a stratified sample, always the
+            same. Not for data in record files.
+        **options: Further options of the data set: see its function in `DATASETS`.
 
     Returns:
         A `Data` with train, validation and test.
@@ -191,13 +191,13 @@ def load(
         return source.parts[split].batches(classes, shuffled)
 
     return Data(
-        name,
-        *(batches(split) for split in _SPLITS),
-        source.class_names,
-        source.image_shape,
-        {split: len(source.parts[split]) for split in _SPLITS if split in source.parts},
-        source.note,
-        source.chosen,
+        name=name,
+        **{split: batches(split) for split in _SPLITS},
+        class_names=source.class_names,
+        image_shape=source.image_shape,
+        sizes={split: len(source.parts[split]) for split in _SPLITS if split in source.parts},
+        note=source.note,
+        chosen=source.chosen,
     )
 
 

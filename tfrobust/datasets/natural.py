@@ -1,4 +1,4 @@
-"""Test sets of other photographs and pictures: CIFAR-10.1, ImageNet-R and ImageNet-A."""
+"""Natural distribution shifts: CIFAR-10.1, ImageNet-R and ImageNet-A."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _CIFAR10_1_SIZES = {"v4": 2021, "v6": 2000}
 
 
 def cifar10_1(folder: PathLike, version: str = "v6") -> tuple[np.ndarray, np.ndarray]:
-    """CIFAR-10.1 from its `.npy` files: new test images collected as those of CIFAR-10 were.
+    """CIFAR-10.1 from its `.npy` files: test images collected anew in the way of CIFAR-10.
 
     Recht et al. 2018 (arXiv:1806.00451).
 
     Args:
         folder: With `cifar10.1_v6_data.npy` and `cifar10.1_v6_labels.npy`.
-        version: `"v6"` (2,000 images, as many of each class), which its authors recommend, or
-            `"v4"` (2,021).
+        version: `"v6"` (2,000 images, class-balanced), which its authors recommend, or `"v4"`
+            (2,021).
 
     Returns:
         uint8 [N, 32, 32, 3] memory-mapped and read-only, int32 labels [N].
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: An unknown version; a file is not whole, or of another shape or type.
+        ValueError: An unknown version; a file is truncated or has another shape or type.
     """
     validation.check_choice("version", version, tuple(_CIFAR10_1_SIZES))
     count, sets = _CIFAR10_1_SIZES[version], ("CIFAR-10.1",)
@@ -53,13 +53,13 @@ def imagenet_r(
     """ImageNet-R: paintings, toys, sketches and other renditions of 200 of ImageNet's classes.
 
     Hendrycks et al. 2021 (arXiv:2006.16241). Read from `wnid/*.jpg`. The shorter side is resized
-    (bilinear, antialiased, rounded to 8 bits as in Pillow), then the centre is cut out.
+    (antialiased bilinear, rounded to 8 bits as in Pillow), then the centre is cropped.
 
     Args:
         folder: With a subfolder for each of the 200 classes.
-        batch_size: Images a batch.
-        resize: Pixels of the shorter side.
-        crop: Pixels of both sides of the result.
+        batch_size: Images per batch.
+        resize: Length of the shorter side in pixels.
+        crop: Height and width of the crop in pixels.
 
     Returns:
         Batched (images float32 [B, crop, crop, 3] in [0, 1], labels int32 [B] from 0 to 199). Label
@@ -78,13 +78,13 @@ def imagenet_a(
 ) -> tf.data.Dataset:
     """ImageNet-A: photographs of 200 of ImageNet's classes that a ResNet-50 gets wrong.
 
-    Hendrycks et al. 2021 (arXiv:1907.07174). Read as `imagenet_r` is.
+    Hendrycks et al. 2021 (arXiv:1907.07174). Read in the same way as `imagenet_r`.
 
     Args:
         folder: With a subfolder for each of the 200 classes.
-        batch_size: Images a batch.
-        resize: Pixels of the shorter side.
-        crop: Pixels of both sides of the result.
+        batch_size: Images per batch.
+        resize: Length of the shorter side in pixels.
+        crop: Height and width of the crop in pixels.
 
     Returns:
         Batched (images float32 [B, crop, crop, 3] in [0, 1], labels int32 [B] from 0 to 199). Label
@@ -99,13 +99,13 @@ def imagenet_a(
 
 
 def pictures(folder: PathLike, name: str, resize: int = 256, crop: int = 224) -> Files:
-    """The files that `imagenet_r` and `imagenet_a` read.
+    """The image files that `imagenet_r` and `imagenet_a` read.
 
     Args:
         folder: With a subfolder for each of the 200 classes.
-        name: "ImageNet-R" or "ImageNet-A", for messages.
-        resize: Pixels of the shorter side.
-        crop: Pixels of both sides of the result.
+        name: "ImageNet-R" or "ImageNet-A", for error messages.
+        resize: Length of the shorter side in pixels.
+        crop: Height and width of the crop in pixels.
     """
     folders.check_crop(resize, crop)
     place = published.find_folder(folder, (), (), (name,))

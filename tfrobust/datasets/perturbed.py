@@ -1,7 +1,7 @@
 """CIFAR-10-P, CIFAR-100-P and ImageNet-P: short sequences in which an image changes slowly.
 
-Hendrycks and Dietterich 2019 (arXiv:1903.12261), section 3. What is measured on them is how often
-the predicted class changes from frame to frame, so no labels are needed.
+Hendrycks and Dietterich 2019 (arXiv:1903.12261), section 3. They measure how often the predicted
+class changes from frame to frame, so no labels are needed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
 from tfrobust.registries import HELD_OUT_PERTURBATIONS, NOISE_PERTURBATIONS, PERTURBATIONS
 
-#: All that are published. Of ImageNet-P, snow is averaged and spatter held out; the evaluation
-#: script of CIFAR-P has it the other way round.
+#: All published perturbations. In ImageNet-P snow is averaged and spatter held out; the evaluation
+#: script of CIFAR-P does the opposite.
 ALL = PERTURBATIONS + HELD_OUT_PERTURBATIONS
 
 _CIFAR_P = ("CIFAR-10-P", "CIFAR-100-P")
@@ -35,16 +35,16 @@ def cifar_p(folder: PathLike, perturbation: str, *, difficulty: int = 1) -> np.n
         folder: With the file of the perturbation, such as `tilt.npy`.
         perturbation: One of `tfrobust.corruptions.PERTURBATIONS` or
             `HELD_OUT_PERTURBATIONS`.
-        difficulty: 1 to 3. The noises come in three strengths, such as `shot_noise_2.npy`; the
-            others in one.
+        difficulty: 1 to 3 for the noises, which come in three strengths, such as
+            `shot_noise_2.npy`; 1 for the others.
 
     Returns:
-        uint8 [N, frames, 32, 32, 3], memory-mapped and read-only, N test images in their order:
-        10,000 sequences of 31 frames, of `motion_blur` 21, of `translate` 16.
+        uint8 [N, frames, 32, 32, 3], memory-mapped and read-only, one sequence for each of the
+        10,000 test images in their order. 31 frames; 21 of `motion_blur`, 16 of `translate`.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: An unknown perturbation or difficulty; the file is not whole, or of another
+        ValueError: An unknown perturbation or difficulty; the file is truncated or has another
             shape or type.
     """
     name = _file_name(perturbation, difficulty)
@@ -63,22 +63,22 @@ def imagenet_p(
     """The sequences of one perturbation of ImageNet-P from folders of frames.
 
     ImageNet-P is published as MP4 videos, `perturbation/wnid/video.mp4`, which must be unpacked to
-    frames first, `perturbation/wnid/video/001.png` and so on; with FFmpeg, in the folder of the
+    frames first, `perturbation/wnid/video/001.png` and so on. With FFmpeg, in the folder of the
     perturbation:
 
         for v in */*.mp4; do mkdir "${v%.mp4}"; ffmpeg -i "$v" "${v%.mp4}/%03d.png"; done
 
     Args:
-        folder: With a subfolder a perturbation, or with the groups `noise/`, `blur/`, `weather/`,
+        folder: With a subfolder per perturbation, or with the groups `noise/`, `blur/`, `weather/`,
             `digital/`, `validation/`.
         perturbation: One of `tfrobust.corruptions.PERTURBATIONS` or
             `HELD_OUT_PERTURBATIONS`.
-        difficulty: 1 to 3, for the noises.
+        difficulty: 1 to 3 for the noises, 1 for the others.
         wnids: WordNet names of the classes in the order of the labels. By default the sorted names
             of the subfolders, which must then be 1,000 or 200.
 
     Returns:
-        `tf.data.Dataset` of one sequence each: (frames float32 [F, H, W, 3] in [0, 1], label).
+        `tf.data.Dataset` of single sequences: (frames float32 [F, H, W, 3] in [0, 1], label).
 
     Raises:
         FileNotFoundError: A folder is missing or empty.

@@ -20,24 +20,24 @@ from tfrobust.datasets import reading
 from tfrobust.datasets.reading import Read
 from tfrobust.files import Digest
 
-#: Decoded images are kept in memory where they take at most this part of what is free. Training,
-#: validation and test images each ask for themselves.
+#: Decoded images are cached in memory if they take at most this fraction of what is free. Training,
+#: validation and test images are considered separately.
 CACHE_FRACTION = 0.25
 
-#: Maximum bytes of images in files that wait to be shuffled, or `CACHE_FRACTION` if that is less.
+#: Maximum bytes of encoded images in a shuffle buffer, or `CACHE_FRACTION` if that is less.
 SHUFFLE_BYTES = 2**30
 
-#: Batches that are made at the same time, and that wait to be used. Fixed numbers, because what
-#: tf.data finds out by itself (AUTOTUNE) has a price: at the end of an epoch it may wait for the
-#: thread that does the tuning, for as long as a quarter of the epoch took.
+#: Batches made in parallel, and batches prefetched. Fixed numbers, because tf.data's own tuning
+#: (AUTOTUNE) has a price: at the end of an epoch it may wait for the tuning thread, for as long as
+#: a quarter of the epoch took.
 _CALLS = min(os.cpu_count() or 1, 4)
 _AHEAD = 2
 
-#: Elements that are looked at for their size, and what one takes besides its bytes.
+#: Number of elements sampled to estimate their size, and the overhead of one in bytes.
 _LOOKED_AT = 32
 _ELEMENT_BYTES = 200
 
-#: Files that tell how much memory a container may have, and has.
+#: Files with the memory limit and the memory usage of a container.
 _CONTAINER_MEMORY = [
     [f"/sys/fs/cgroup/{name}" for name in names]
     for names in (
@@ -49,23 +49,22 @@ _CONTAINER_MEMORY = [
 
 @dataclasses.dataclass(frozen=True)
 class PipelineOptions:
-    """What of a pipeline can be chosen.
+    """Options of an input pipeline.
 
     Args:
-        batch_size: Images a batch; the last batch may be smaller.
+        batch_size: Images per batch; the last batch may be smaller.
         shuffle_seed: Gives each epoch another order, from this seed and TensorFlow's global one
-            (`tf.random.set_seed`), where that was set before; None keeps the order.
-        cache: Whether images that were read from files are kept decoded: True in memory, a path in
-            files whose names begin so (delete them when the images change), False not at all. None,
-            the default, in memory where they take at most `CACHE_FRACTION` of what is free.
-            Arrays are in memory already, and memory-mapped ones are read from their file unless
-            this is True.
-        deterministic: Whether images come in an order that follows from the seed alone. False lets
-            batches overtake one another, and files of records where a data set is made of many.
-        on_error: What an image that cannot be decoded does: "raise" raises an error that names it;
-            "skip" leaves it out, and warns at the end of the epoch how many there were.
-        device: Device onto which batches are fetched ahead, such as "/GPU:0". Not under a
-            distribution strategy, which does that itself.
+            (`tf.random.set_seed`) if that was set before; None keeps the order.
+        cache: Whether images from files are kept decoded: True in memory, a path in files whose
+            names begin with it (delete them when the images change), False not at all. None, the
+            default, in memory if they take at most `CACHE_FRACTION` of what is free. Arrays are in
+            memory already; memory-mapped ones are read from their file unless this is True.
+        deterministic: Whether the order of the images depends on the seed alone. False lets
+            batches overtake one another, and record files if a data set consists of several.
+        on_error: What to do about an image that cannot be decoded: "raise" raises an error that
+            names it; "skip" leaves it out, and warns at the end of the epoch how many there were.
+        device: Device to prefetch batches to, such as "/GPU:0". Not under a distribution strategy,
+            which does that itself.
 
     Raises:
         ValueError: A value is out of range.
@@ -105,22 +104,22 @@ def from_arrays(
 ) -> tf.data.Dataset:
     """Batches of arrays.
 
-    Only indices are shuffled, and a batch is gathered at once. Memory-mapped images are never in
-    memory as a whole: they are read one after the other, and shuffled in a buffer of at most
-    `SHUFFLE_BYTES`; where all fit in, the order is that of the same array in memory.
+    Only indices are shuffled, and a batch is gathered at once. Memory-mapped images are never
+    loaded as a whole: they are read one after another and shuffled in a buffer of at most
+    `SHUFFLE_BYTES`; if all fit in, the order is that of the same array in memory.
 
     Args:
         images: [N, H, W, C]: float32 in [0, 1], or uint8, which takes a quarter of the memory
             and is converted batch by batch.
-        labels: [N] class indices, or [N, classes] shares.
-        classes: Number of classes, for the check of the labels.
-        settings: How they are batched.
+        labels: [N] class indices, or [N, classes] probabilities.
+        classes: Number of classes, to check the labels.
+        settings: Options of the pipeline.
 
     Returns:
-        `tf.data.Dataset` of (images float32 [B, H, W, C], labels int32 [B]; shares are float32).
+        `tf.data.Dataset` of (images float32 [B, H, W, C], labels int32 [B]; probabilities float32).
 
     Raises:
-        ValueError: The arrays are empty, or not images and labels of that kind.
+        ValueError: The arrays are empty, or no such images and labels.
 
     Example:
 
@@ -142,38 +141,33 @@ def from_arrays(
             f"{len(labels)} labels"
         )
     labels = labels.astype("float32" if _are_probabilities(labels, classes) else "int32")
-    place = None if settings.cache is True else _place_in_file(images)
-    if place is None:
-        data = _gathered(images, labels, settings)
-    else:
-        data = _records(*place, images, labels, settings)
-    return _finished(data, settings)
+    return _from_arrays(images, labels, settings)
 
 
 def from_elements(
     elements: tf.data.Dataset, count: int, read: Read, *, settings: PipelineOptions
 ) -> tf.data.Dataset:
-    """Batches of images that are made one by one, in parallel, from paths or from encoded bytes.
+    """Batches of images that are decoded one by one, in parallel, from paths or encoded bytes.
 
-    Paths are shuffled all together, encoded images in a buffer of at most `SHUFFLE_BYTES`, decoded
-    images that are kept in memory all together again.
+    Paths and cached images are shuffled all together, encoded images in a buffer of at most
+    `SHUFFLE_BYTES`.
 
     Args:
         elements: `tf.data.Dataset` of (string, int32 label): a path, or the bytes of an image file.
         count: Number of elements.
-        read: The string to an image, uint8 [H, W, C], of a shape that is known while it is traced.
-        settings: How they are batched.
+        read: Turns the string into an image, uint8 [H, W, C], of a static shape.
+        settings: Options of the pipeline.
 
     Returns:
-        `tf.data.Dataset` of (images float32 [B, H, W, C] in [0, 1], labels int32 [B]). While it is
-        read, a damaged image raises `tf.errors.InvalidArgumentError` or is left out, with a
+        `tf.data.Dataset` of (images float32 [B, H, W, C] in [0, 1], labels int32 [B]). During
+        iteration a damaged image raises `tf.errors.InvalidArgumentError`, or is left out with a
         `RuntimeWarning` at the end of the epoch that counts them.
 
     Raises:
-        ValueError: `read` makes no uint8 images of a known shape.
+        ValueError: `read` does not return uint8 images of a static shape.
     """
     count = validation.check_whole("count", count, 1, 2**62)
-    # What tells one cache file from another; reading some elements is only worth it for that.
+    # Tells one cache file from another; without one there is no need to read any elements.
     identity = _first(elements) if isinstance(settings.cache, (str, os.PathLike)) else []
     return _batches(elements, count, read, settings, identity)
 
@@ -181,21 +175,20 @@ def from_elements(
 def from_files(
     paths: Sequence[str], labels: np.ndarray, read: Read, *, settings: PipelineOptions
 ) -> tf.data.Dataset:
-    """Batches of images from files of their own; see `from_elements`.
+    """Batches of images from one file each; see `from_elements`.
 
     Args:
-        paths: Of the images.
+        paths: Paths of the images.
         labels: [N] class indices.
-        read: Bytes of a file to an image, uint8 [H, W, C], of a shape that is known while it is
-            traced.
-        settings: How they are batched.
+        read: Turns the bytes of a file into an image, uint8 [H, W, C], of a static shape.
+        settings: Options of the pipeline.
 
     Returns:
-        As `from_elements`.
+        As for `from_elements`.
 
     Raises:
-        ValueError: There are no paths, or not as many labels; `read` makes no uint8 images of a
-            known shape.
+        ValueError: There are no paths, or not as many labels; `read` does not return uint8 images
+            of a static shape.
     """
     if not len(paths) == len(labels) > 0:
         raise ValueError(
@@ -215,13 +208,13 @@ def from_files(
 def from_frames(
     paths: Sequence[str], labels: np.ndarray, read: Read, frames: int
 ) -> tf.data.Dataset:
-    """One sequence of frames after another with its label, from files, in their order.
+    """Sequences of frames with their labels, from files, in their order.
 
     Args:
-        paths: Of all frames, the frames of a sequence one after another.
-        labels: One a sequence, int32.
-        read: Path to image float32 [H, W, 3], always the same size.
-        frames: Frames of a sequence.
+        paths: Paths of all frames, sequence by sequence.
+        labels: int32, one per sequence.
+        read: Turns a path into an image, float32 [H, W, 3], always of the same size.
+        frames: Frames per sequence.
     """
     images = tf.data.Dataset.from_tensor_slices(list(paths))
     images = images.map(read, num_parallel_calls=reading.CALLS)
@@ -232,8 +225,22 @@ def from_frames(
     return data.with_options(options).prefetch(_AHEAD)
 
 
+def from_sequences(frames: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """Batches of sequences of frames with their numbers, in their order; see `from_arrays`.
+
+    Args:
+        frames: [N, F, H, W, C].
+        batch_size: Sequences per batch.
+
+    Returns:
+        `tf.data.Dataset` of (frames float32 [B, F, H, W, C] in [0, 1], numbers int32 [B]).
+    """
+    numbers = np.arange(len(frames), dtype="int32")
+    return _from_arrays(frames, numbers, PipelineOptions(batch_size))
+
+
 def _to_float(images: tf.Tensor) -> tf.Tensor:
-    """8 bits to float32 in [0, 1]; what is float32 already stays."""
+    """Converts uint8 to float32 in [0, 1]; float32 is returned unchanged."""
     return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
 
 
@@ -245,7 +252,7 @@ def _shuffled(data: tf.data.Dataset, size: int, settings: PipelineOptions) -> tf
 
 def _finished(data: tf.data.Dataset, settings: PipelineOptions) -> tf.data.Dataset:
     options = tf.data.Options()
-    # Each worker reads everything and uses its part: there may be fewer files than workers.
+    # Each worker reads all data and uses its part: there may be fewer files than workers.
     policy = tf.data.experimental.AutoShardPolicy.DATA
     options.experimental_distribute.auto_shard_policy = policy
     options.deterministic = bool(settings.deterministic)
@@ -263,8 +270,19 @@ def _are_probabilities(labels: np.ndarray, classes: int) -> bool:
     return labels.ndim == 2 and labels.shape[1] == classes and classes > 1
 
 
+def _from_arrays(
+    images: np.ndarray, labels: np.ndarray, settings: PipelineOptions
+) -> tf.data.Dataset:
+    place = None if settings.cache is True else _place_in_file(images)
+    if place is None:
+        data = _gathered(images, labels, settings)
+    else:
+        data = _records(*place, images, labels, settings)
+    return _finished(data, settings)
+
+
 def _gathered(images: np.ndarray, labels: np.ndarray, settings: PipelineOptions) -> tf.data.Dataset:
-    """Batches of arrays in memory: only their indices are handled one by one."""
+    """Batches of arrays in memory: only their indices are processed one by one."""
     if images.dtype != np.uint8:
         images = images.astype("float32", copy=False)
     with tf.device("/CPU:0"):  # not all onto the GPU
@@ -278,9 +296,9 @@ def _gathered(images: np.ndarray, labels: np.ndarray, settings: PipelineOptions)
 
 
 def _place_in_file(array: np.ndarray) -> Optional[tuple[str, int]]:
-    """The path of the file that an array is mapped from, and where in it the array begins.
+    """The path of the file that an array is mapped from, and the offset of the array in it.
 
-    None for one in memory, and for one whose images are not one after the other in the file.
+    None for an array in memory, and for one whose images are not contiguous in the file.
     """
     root = array
     while isinstance(root.base, np.ndarray):
@@ -296,10 +314,9 @@ def _place_in_file(array: np.ndarray) -> Optional[tuple[str, int]]:
 def _records(
     path: str, offset: int, images: np.ndarray, labels: np.ndarray, settings: PipelineOptions
 ) -> tf.data.Dataset:
-    """Batches of images that are read from the file they are mapped from.
+    """Batches of memory-mapped images, read from their file.
 
-    By TensorFlow, not by NumPy: a step in Python that is made ahead when a program ends can keep it
-    from ending.
+    By TensorFlow, not by NumPy: a prefetched step in Python can keep a program from ending.
     """
     shape = images.shape[1:]
     size = images.dtype.itemsize * math.prod(shape)
@@ -348,7 +365,7 @@ def _batches(
 
 
 def _image_shape(read: Read) -> tuple[int, ...]:
-    """The shape of the images that a function makes, which it is traced for."""
+    """The static shape of the images that a function returns, found by tracing it."""
     traced = tf.function(read).get_concrete_function(tf.TensorSpec([], tf.string))
     spec = traced.structured_outputs
     if not (spec.dtype == tf.uint8 and spec.shape.rank == 3 and spec.shape.is_fully_defined()):
@@ -364,7 +381,7 @@ def _first(elements: tf.data.Dataset) -> list[Any]:
 
 
 def _buffer_size(elements: tf.data.Dataset, count: int, settings: PipelineOptions) -> int:
-    """How many elements to shuffle at a time, by the size of the first."""
+    """Size of the shuffle buffer, estimated from the first elements."""
     if settings.shuffle_seed is None:
         return count
     size = np.mean([len(string) for string, _ in _first(elements)] or [0])
@@ -372,20 +389,20 @@ def _buffer_size(elements: tf.data.Dataset, count: int, settings: PipelineOption
 
 
 def _most_waiting(size: float) -> int:
-    """How many elements of so many bytes may wait for being shuffled."""
+    """How many elements of a size in bytes may be in the shuffle buffer."""
     most = min(SHUFFLE_BYTES, CACHE_FRACTION * _free_memory())
     return max(int(most / (size + _ELEMENT_BYTES)), 1)
 
 
 def _cache_file(path: Union[str, os.PathLike[str]], identity: list[Any]) -> str:
-    """The path with a mark of what is kept there: several splits are given the same path."""
+    """The path with a hash of what is cached: several splits are given the same path."""
     mark = Digest("md5").add(repr(identity)).hex(12)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     return f"{os.fspath(path)}.{mark}"
 
 
 def _free_memory() -> int:
-    """Bytes that are free now, on the machine and in its container."""
+    """Bytes of memory that are free on the machine and in its container."""
     free = [psutil.virtual_memory().available]
     for limit, used in _CONTAINER_MEMORY:
         with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit

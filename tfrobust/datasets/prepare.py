@@ -1,4 +1,4 @@
-"""Fetching a data set: the only place that uses the network, and only when asked."""
+"""Downloading data sets: the only module that uses the network, and only on request."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tfrobust.dataset_facts import CATALOG, Download
 from tfrobust.datasets import catalog, published
 from tfrobust.files import PathLike
 
-#: Seconds without a byte after which a transfer has failed.
+#: Seconds without any data after which a transfer has failed.
 _TIMEOUT = 30
 
-#: What reading an archive raises where it is cut off or damaged.
+#: Exceptions of reading an archive that is truncated or damaged.
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def prepare(name: str, *, data_dir: Optional[PathLike] = None) -> pathlib.Path:
-    """Downloads a data set, once, and puts it where `load` finds it.
+    """Download a data set, once, and put it where `load` finds it.
 
-    Sets of TensorFlow Datasets are prepared by it; others are downloaded, compared with the length
-    that the server announced and with their published MD5 where there is one, and unpacked. What is
-    there already is left alone, unless a `.npy` file of it is cut off: then the set is downloaded
-    again, and other files in its folder stay. A failed or killed download leaves nothing behind
-    that is taken for the data set; the next call starts anew.
+    Sets of TensorFlow Datasets are prepared by that package. Others are downloaded, checked against
+    the length that the server announced and the published MD5 if there is one, and unpacked. A set
+    that exists is left alone, unless one of its `.npy` files is truncated: then it is downloaded
+    again, and other files in its folder are kept. A failed or killed download is never taken for
+    the data set; the next call starts over.
 
     Args:
         name: One of `DATASETS`.
@@ -46,10 +46,10 @@ def prepare(name: str, *, data_dir: Optional[PathLike] = None) -> pathlib.Path:
 
     Raises:
         ValueError: There is no such data set; an archive holds links, devices or paths outside it.
-        ConnectionError: Downloading failed: no connection, an HTTP error, a transfer that broke
-            off, another MD5 than published, a damaged archive. It can be tried again.
-        FileNotFoundError: It cannot be fetched, because its terms must be agreed to, or it is made
-            by a script; the message says what to do by hand.
+        ConnectionError: The download failed: no connection, an HTTP error, an incomplete transfer,
+            an MD5 other than the published one, or a damaged archive. It can be tried again.
+        FileNotFoundError: It cannot be downloaded, because its terms must be agreed to or a script
+            makes it; the message says what to do by hand.
     """
     present = catalog.is_present(name, data_dir)
     entry = CATALOG[name]
@@ -72,7 +72,7 @@ def prepare(name: str, *, data_dir: Optional[PathLike] = None) -> pathlib.Path:
 
 
 def _check_online(name: str, url: str) -> None:
-    # TensorFlow Datasets tries again for minutes. Behind a proxy names may not be resolved here.
+    # TensorFlow Datasets retries for minutes. Behind a proxy, names may not be resolved here.
     host = urllib.parse.urlsplit(url).hostname
     if urllib.request.getproxies() or host is None:
         return
@@ -108,7 +108,7 @@ def _download_all(name: str, downloads: tuple[Download, ...], place: pathlib.Pat
         unpacked.mkdir(parents=True)
         whole.mkdir()
         for download in downloads:
-            fetched = scratch / download.url.rpartition("/")[2]
+            fetched = (scratch if download.unpack else whole) / download.url.rpartition("/")[2]
             _fetch(name, download, fetched)
             if download.unpack:
                 try:
@@ -116,12 +116,10 @@ def _download_all(name: str, downloads: tuple[Download, ...], place: pathlib.Pat
                 except _DAMAGED as error:
                     raise _failed(name, download.url, "this is no whole archive") from error
                 fetched.unlink()
-            else:
-                shutil.move(fetched, whole / fetched.name)
         _move_up(unpacked, whole)
         if cut := _cut_off(whole):
             raise _failed(name, downloads[0].url, f"{cut[0]} is cut off")
-        if place.is_dir():  # other files in a folder that is replaced
+        if place.is_dir():  # keep other files in a folder that is replaced
             for own in set(place.iterdir()) - {place / one.name for one in whole.iterdir()}:
                 shutil.move(own, whole / own.name)
 
@@ -130,9 +128,10 @@ def _fetch(name: str, download: Download, path: pathlib.Path) -> None:
     import pooch  # slow to import, as is requests
     import requests
 
-    # pooch sets the total to the announced length; before that, it must count as true.
+    # pooch sets the total to the announced length. Until then it must not be 0: a bar is true only
+    # if its total is.
     bar = tqdm(desc=path.name, total=1, unit="B", unit_scale=True, dynamic_ncols=True, disable=None)
-    # A server that compresses on the way would announce another length than that of the file.
+    # A server that compresses the body would announce another length than that of the file.
     get = pooch.HTTPDownloader(
         progressbar=bar, chunk_size=2**20, timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"}
     )
@@ -141,7 +140,7 @@ def _fetch(name: str, download: Download, path: pathlib.Path) -> None:
             get(download.url, path, None)
     except requests.RequestException as error:
         raise _failed(name, download.url, _innermost(error)) from error
-    # Whether requests compares the length with the announced one depends on the version of urllib3.
+    # Whether requests checks the announced length depends on the version of urllib3.
     size = path.stat().st_size
     if size != (bar.total or size):
         raise _failed(name, download.url, f"{size} of {bar.total} bytes arrived")
@@ -158,7 +157,7 @@ def _failed(name: str, url: str, why: object) -> ConnectionError:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What the network said: requests and urllib3 wrap it several times."""
+    """The original error, which requests and urllib3 wrap several times."""
     within = [*error.args, getattr(error, "reason", None)]
     causes = [one for one in within if isinstance(one, BaseException)]
     return _innermost(causes[-1]) if causes else error
@@ -178,7 +177,7 @@ def _unpack(archive: pathlib.Path, into: pathlib.Path) -> None:
                     f"{archive.name} must hold plain files and folders; it holds {member.name!r}"
                 )
             tar.extract(member, into)
-        # A block of zeros ends an archive; `tarfile` takes any header that it cannot read for one.
+        # An archive ends with a block of zeros; `tarfile` takes any unreadable header for the end.
         stream: Any = tar.fileobj
         stream.seek(tar.offset)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -186,7 +185,7 @@ def _unpack(archive: pathlib.Path, into: pathlib.Path) -> None:
 
 
 def _move_up(unpacked: pathlib.Path, whole: pathlib.Path) -> None:
-    """Archives hold one folder, whose name is that of the set or not: its content counts."""
+    """Archives hold a single folder, named after the set or not: only its content is kept."""
     inside = list(unpacked.iterdir())
     top = inside[0] if len(inside) == 1 and inside[0].is_dir() else unpacked
     for one in top.iterdir():
@@ -194,7 +193,7 @@ def _move_up(unpacked: pathlib.Path, whole: pathlib.Path) -> None:
 
 
 def _cut_off(folder: pathlib.Path) -> list[str]:
-    """The `.npy` files in a folder that are not whole, as far as their headers tell."""
+    """The `.npy` files in a folder that are shorter than their headers say, or have none."""
     names = []
     for path in sorted(folder.glob("*.npy")):
         try:

@@ -1,4 +1,4 @@
-"""Data sets that TensorFlow Datasets has prepared; nothing is downloaded here."""
+"""Data sets prepared by TensorFlow Datasets; nothing is downloaded here."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.dataset_facts import CATALOG
 from tfrobust.datasets import catalog
 from tfrobust.datasets.source import Arrays
 from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
 
-#: What stands beside numbers from a data set whose originals are lossless, here in JPEG.
+#: The note beside numbers from JPEG copies of a data set that was published lossless.
 JPEG_COPIES = "JPEG copies of the images: clean accuracy is lower than on the originals"
 
 
 def read(
     name: str, split: str, data_dir: Optional[PathLike] = None
 ) -> tuple[Arrays, tuple[str, ...]]:
-    """One split of a prepared data set of TensorFlow Datasets, whole, in a fixed order.
+    """One whole split of a prepared data set of TensorFlow Datasets, in a fixed order.
 
     Args:
         name: Its name there, with its configuration if it has several.
         split: "train" or "test".
-        data_dir: Folder of TensorFlow Datasets; by default the environment's `TFDS_DATA_DIR`, or
+        data_dir: Folder of TensorFlow Datasets; by default `TFDS_DATA_DIR` from the environment, or
             `~/tensorflow_datasets`.
 
     Returns:
@@ -55,17 +54,17 @@ def builder(name: str, data_dir: Optional[PathLike] = None) -> Any:
 
 
 def elements(prepared: Any, split: str) -> tf.data.Dataset:
-    """As `with_names`, without the names and in a fixed order."""
+    """`with_names` without the names, in a fixed order."""
     return with_names(prepared, split).map(lambda name, contents, label: (contents, label))
 
 
 def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
-    """(Name of the example, contents of its image file, int32 label), one after the other.
+    """Examples, unbatched: (name, contents of the image file, int32 label).
 
     Args:
         prepared: What `builder` returned.
         split: Name of the split.
-        seed: Reads the files in another order each epoch, from this seed; None keeps the order.
+        seed: Seed of the order of the files, another in each epoch; None keeps the order.
 
     Raises:
         FileNotFoundError: The data set is not prepared.
@@ -86,10 +85,10 @@ def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data
                 shuffle_reshuffle_each_iteration=seed is not None,
             ),
         )
-    except AssertionError as error:  # what TensorFlow Datasets raises then
+    except AssertionError as error:  # TensorFlow Datasets' error for missing data
         name = prepared.info.full_name.rpartition("/")[0]  # without its version
         raise FileNotFoundError(
-            f"{name} is not prepared in {prepared.data_path}; {_how_to_get(name)}"
+            f"{name} is not prepared in {prepared.data_path}; {catalog.how_to_get(name)}"
         ) from error
     return data.map(
         lambda example: (example["tfds_id"], example["image"], tf.cast(example["label"], tf.int32))
@@ -97,16 +96,6 @@ def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data
 
 
 def is_jpeg(prepared: Any, split: str) -> bool:
-    """Whether the first image is kept as JPEG, not as PNG."""
+    """Whether the first image is stored as JPEG, not as PNG."""
     contents, _ = next(iter(elements(prepared, split).take(1)))
     return bool(tf.io.is_jpeg(contents))
-
-
-def _how_to_get(name: str) -> str:
-    for known, entry in CATALOG.items():
-        if name in entry.prepared:
-            return catalog.how_to_get(known)
-    return (
-        f"`tfds build {name}` downloads it; if it is elsewhere, name the folder of TensorFlow "
-        "Datasets with data_dir (--data-dir) or the environment variable TFDS_DATA_DIR"
-    )

@@ -1,7 +1,7 @@
-"""The published test sets of robustness: their names, where they come from, and their files.
+"""The published robustness test sets: names, sources and files.
 
-Nothing is downloaded here. What is missing, cut off or of another shape is said in one sentence,
-with the name that the file must have, where it was looked for, and where to get it.
+Nothing is downloaded here. A file that is missing, truncated or of another shape is reported in one
+sentence, with its name, where it was looked for and where to get it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tfrobust.files import PathLike
 from tfrobust.ops import image_decoding
 from tfrobust.registries import CORRUPTIONS
 
-#: What else a corruption is called.
+#: Other names of corruptions.
 ALIASES = {
     "frosted_glass_blur": "glass_blur",
     "frosted_glass": "glass_blur",
@@ -38,27 +38,26 @@ ALIASES = {
     "saturation": "saturate",
 }
 
-#: What opening a `.npy` file raises where it is cut off, or is none.
+#: Exceptions of opening a `.npy` file that is truncated or none at all.
 NOT_WHOLE = (ValueError, OSError, SyntaxError)
 
-#: Endings of files with an image.
+#: File name endings of images.
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".gif")
 
 
 def canonical_name(name: str) -> str:
-    """The project's name of a corruption, whatever another program calls it.
+    """The name of a corruption in this package, from any of its other names.
 
-    Upper case, blanks and hyphens do not matter, nor does the ending `.npy`.
+    Case, spaces, hyphens and the ending `.npy` do not matter.
 
     Args:
-        name: A name from `CORRUPTIONS` or one of its aliases, such as those of
-            `tensorflow_datasets`.
+        name: A name from `CORRUPTIONS` or an alias, such as those of TensorFlow Datasets.
 
     Returns:
         One of `CORRUPTIONS`.
 
     Raises:
-        ValueError: No corruption is called so.
+        ValueError: There is no corruption of that name.
 
     Example:
 
@@ -73,25 +72,25 @@ def canonical_name(name: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """A name in lower case with underscores, without `.npy`."""
+    """A name in lower case, with underscores and without `.npy`."""
     return re.sub(r"[\s_-]+", "_", str(name).strip().removesuffix(".npy").lower())
 
 
-#: The sets whose files are read alike, for messages.
+#: Sets in the same format, for error messages.
 CIFAR_C = ("CIFAR-10-C", "CIFAR-100-C")
 IMAGENET_C = ("ImageNet-C", "Tiny-ImageNet-C")
 
 
 def sources(names: Sequence[str]) -> str:
-    """Where to get some sets, for a message."""
+    """Where to get some sets, for error messages."""
     return ", ".join(f"{BY_TITLE[name].source} ({name})" for name in names)
 
 
 def find_file(folder: PathLike, name: str, sets: Sequence[str]) -> pathlib.Path:
-    """The path of a file that must be there.
+    """The path of a file, which must exist.
 
     Raises:
-        FileNotFoundError: It is not.
+        FileNotFoundError: It does not.
     """
     path = pathlib.Path(folder) / name
     if not path.is_file():
@@ -102,20 +101,20 @@ def find_file(folder: PathLike, name: str, sets: Sequence[str]) -> pathlib.Path:
 
 
 def open_array(path: pathlib.Path, dtype: Any, shape: str, sets: Sequence[str]) -> np.ndarray:
-    """A `.npy` file, read as its values are used.
+    """Open a `.npy` file as a memory-mapped array.
 
     Args:
         path: The file.
-        dtype: Kind of number that it must hold, as a NumPy type (`np.uint8`, `np.integer`).
-        shape: What its shape must be, such as `"[N, 32, 32, 3]"`: numbers, or letters for any.
-        sets: Where it comes from.
+        dtype: Type that its numbers must have, as a NumPy type (`np.uint8`, `np.integer`).
+        shape: Its shape, such as `"[N, 32, 32, 3]"`, with letters for any number.
+        sets: The sets that it may belong to, for error messages.
 
     Returns:
-        A memory-mapped array.
+        A memory-mapped, read-only array.
 
     Raises:
-        ValueError: It is no such file, or not whole, or holds something else. Python objects are
-            never loaded.
+        ValueError: It is not a `.npy` file, truncated, or has another type or shape. Python objects
+            are never loaded.
     """
     try:
         array = np.lib.format.open_memmap(path, mode="r")
@@ -137,7 +136,7 @@ def open_array(path: pathlib.Path, dtype: Any, shape: str, sets: Sequence[str]) 
 
 
 def open_labels(path: pathlib.Path, sets: Sequence[str]) -> np.ndarray:
-    """Labels from a `.npy` file, int32 [N]."""
+    """Labels from a `.npy` file, int32 [N], which must not be negative."""
     labels = np.array(open_array(path, np.integer, "[N]", sets))
     if labels.min() < 0:
         raise ValueError(f"{path} must hold class indices from 0; it holds {labels.min()}")
@@ -147,7 +146,7 @@ def open_labels(path: pathlib.Path, sets: Sequence[str]) -> np.ndarray:
 def find_folder(
     folder: PathLike, names: Sequence[str], groups: Sequence[str], sets: Sequence[str]
 ) -> pathlib.Path:
-    """The subfolder `names[0]/names[1]/...`, also below a group such as `noise/`.
+    """The subfolder `names[0]/names[1]/...`, possibly below a group such as `noise/`.
 
     Raises:
         FileNotFoundError: There is none.
@@ -170,13 +169,13 @@ def class_folders(
 
     Args:
         folder: With one subfolder per class.
-        wnids: The names of all classes in the order of the labels; None takes the sorted names.
-        counts: How many classes there must be then: with one missing, all later labels would be
-            wrong.
+        wnids: Names of the classes in the order of the labels; None takes all subfolders, sorted.
+        counts: Numbers of classes allowed without `wnids`: with one missing, all labels after it
+            would be wrong.
 
     Raises:
-        FileNotFoundError: There is no subfolder, or not one of a class.
-        ValueError: There are subfolders of another number.
+        FileNotFoundError: There is no subfolder at all, or none for a class.
+        ValueError: The number of subfolders is not in `counts`.
     """
     found = sorted(place.name for place in folder.iterdir() if place.is_dir())
     if not found:
@@ -197,7 +196,7 @@ def class_folders(
 
 
 def image_files(folders: Sequence[pathlib.Path]) -> tuple[list[str], np.ndarray]:
-    """The images in folders, sorted by name, and the number of the folder of each.
+    """The images in some folders, sorted by name, and the index of the folder of each.
 
     Raises:
         FileNotFoundError: A folder holds no image.
@@ -227,19 +226,20 @@ def class_files(
         folder: With one subfolder per class.
         wnids: As for `class_folders`.
         counts: As for `class_folders`.
-        read: Contents of a file to image; by default all must have the size of the first.
+        read: Turns the contents of a file into an image; by default all must have the size of the
+            first.
     """
     paths, labels = image_files(class_folders(folder, wnids, counts))
     return Files(paths, labels, read or same_size(paths[0]))
 
 
 def is_image(path: pathlib.Path) -> bool:
-    """Whether the name is that of an image: by its ending, and not hidden."""
+    """Whether a file name has the ending of an image and is not hidden."""
     return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
-    """Names sorted so that 10 comes after 9."""
+    """Names in natural order: 10 after 9."""
 
     def key(name):
         parts = re.split(r"(\d+)", name)
@@ -249,7 +249,7 @@ def natural_order(names: Iterable[str]) -> list[str]:
 
 
 def same_size(path: str) -> Read:
-    """A function from the contents of a file to its image, the size of which is that in `path`."""
+    """A function that decodes the contents of a file to an image of the same size as `path`."""
     height, width = image_decoding.decode(tf.io.read_file(path)).shape[:2]
     exact = image_decoding.exact_size(height, width)
     return lambda contents: exact(image_decoding.decode(contents))

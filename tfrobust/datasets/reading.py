@@ -1,10 +1,10 @@
-"""Reading images one by one, in parallel, and saying which of them is damaged.
+"""Reading images one by one, in parallel, and reporting which of them are damaged.
 
-An image that cannot be read is an error inside `tf.data`, which drops the element and with it what
-would name it. So elements are numbered before they are read, and carry the string of the one before
-them: a gap in the numbers shows that one was damaged, and which. A last element, which is no image,
-does this for the last image. All but the reading is done for many elements at once, because calling
-a function costs more than what these do.
+An image that cannot be read is an error inside `tf.data`, which drops the element together with its
+name. So elements are numbered before they are read, and carry the string of the element before
+them: a gap in the numbers shows that an image was damaged, and which. A final element that is no
+image does this for the last image. Everything but the reading is done for many elements at once,
+because calling a function costs more than what it does.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Callable
 
 import tensorflow as tf
 
-#: Makes an image, uint8 [H, W, C], of a string: a path, or the bytes of an image file.
+#: Turns a string, a path or the bytes of an image file, into an image, uint8 [H, W, C].
 Read = Callable[[tf.Tensor], tf.Tensor]
 
-#: Elements that are numbered, and images that are cached, at a time: both are handed on one by one
-#: again, so it changes nothing but how often a function is called.
+#: Elements that are numbered, and images that are cached, at a time. Both are unbatched again, so
+#: this only changes how often a function is called.
 CHUNK = 16
 
-#: Images that are read at the same time. More than there are cores: a core that is done need not
-#: wait for the one whose image comes first.
+#: Images that are read in parallel. More than there are cores, so that no core waits for the one
+#: whose image comes first.
 CALLS = max(128, 2 * (os.cpu_count() or 1))
 
-#: Stands behind the last element, and is no image.
+#: Marks the end: follows the last element and is no image.
 _END = b"\0the end"
 
 
@@ -40,15 +40,15 @@ def read_batches(
     on_error: str,
     batch_size: int,
 ) -> tf.data.Dataset:
-    """Batches of the images, read in parallel, in their order.
+    """Batches of images, read in parallel, in their order.
 
     Args:
         elements: `tf.data.Dataset` of (string, label).
         count: Number of elements.
-        read: The string to an image.
-        shape: Of an image.
+        read: Turns the string into an image.
+        shape: Shape of an image.
         on_error: "raise" or "skip", as in `pipeline.PipelineOptions`.
-        batch_size: Images a batch.
+        batch_size: Images per batch.
 
     Returns:
         `tf.data.Dataset` of (images uint8 [B, *shape], labels int32 [B]).
@@ -60,7 +60,7 @@ def read_batches(
         image = tf.cond(last, lambda: tf.zeros(shape, tf.uint8), lambda: read(string))
         return index, before, last, image, tf.cast(label, tf.int32)
 
-    # In order whatever the options say, or the numbers would not show what is missing.
+    # Always in order, or the numbers would not show what is missing.
     data = data.map(read_one, num_parallel_calls=CALLS, deterministic=True)
     data = data.ignore_errors(log_warning=True).batch(batch_size)
     zero = tf.constant(0, tf.int64)
@@ -73,7 +73,7 @@ def read_batches(
 
 
 def _numbered(elements: tf.data.Dataset) -> tf.data.Dataset:
-    """Elements with their number and the string of the one before."""
+    """Elements with their number and the string of the element before."""
     spec = elements.element_spec[1]
     end = tf.data.Dataset.from_tensors((_END, tf.zeros(spec.shape, spec.dtype)))
 
@@ -84,18 +84,18 @@ def _numbered(elements: tf.data.Dataset) -> tf.data.Dataset:
         befores = tf.concat([[before], strings[:-1]], 0)
         return (index + size, strings[-1]), (index + tf.range(size), befores, strings, labels)
 
-    # The end has a chunk of its own: an error in `elements` takes the whole chunk with it.
+    # The end is a chunk of its own, because an error in `elements` drops its whole chunk.
     data = elements.batch(CHUNK).concatenate(end.batch(1))
     return data.scan((tf.constant(0, tf.int64), ""), number).unbatch()
 
 
 def _notice_gaps(read: Read, count: int, on_error: str) -> Callable:
-    """A step of a scan of batches that notices missing numbers, and hands on what is wrong.
+    """A step of a scan over batches that notices missing numbers and passes on what is wrong.
 
-    With "raise" it says which image is the first that is missing; with "skip" it counts them, and
-    warns at the end. It does not raise: `_raise` does. The state of a scan stays what it was when a
-    step fails, and the next steps, which are made ahead, would ask Python again; when a program
-    ends meanwhile, it waits for them for ever.
+    With "raise" it names the first missing image; with "skip" it counts them, and warns at the end.
+    Raising is left to `_raise`: when a step of a scan fails, its state does not change, and the
+    prefetched steps that follow would call Python again; a program that ends meanwhile would wait
+    for them forever.
     """
 
     def report(missing, end, before):
@@ -113,7 +113,7 @@ def _notice_gaps(read: Read, count: int, on_error: str) -> Callable:
     def step(state, element):
         expected, missing, end, example, said = state
         index, before, last, images, labels = element
-        # How many numbers are missing before each that is there, and where the first gap is.
+        # How many numbers are missing before each element, and where the first gap is.
         gaps = index - tf.concat([[expected], index[:-1] + 1], 0)
         first = tf.argmax(gaps > 0)
         new = (missing == 0) & (gaps[first] > 0)
@@ -125,7 +125,7 @@ def _notice_gaps(read: Read, count: int, on_error: str) -> Callable:
             lambda: tf.numpy_function(report, [missing, end, example], tf.string),
             lambda: "",
         )
-        # Not an image is damaged then, but what the images are read from.
+        # Then no image is damaged, but what the images are read from.
         few = (
             f"there must be {count} images; reading failed (see the log for why), or ended, after "
         )
@@ -145,11 +145,11 @@ def _raise(said: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Te
 
 
 def _what_failed(read: Read, end: int, string: bytes) -> str:
-    """A sentence about an image that cannot be read; `end` is the number behind its own."""
+    """A sentence about an image that cannot be read; `end` is the number after its own."""
     name = _name(end - 1, string)
     try:
         read(tf.constant(string))
-    except Exception as error:  # whatever it is, it is what shall be said
+    except Exception as error:  # whatever it is, it is reported
         reason = getattr(error, "message", str(error))
         reason = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]| name: *$", "", reason)
         reason = " ".join(reason.split())

@@ -1,4 +1,4 @@
-"""CIFAR-10, CIFAR-100 and MNIST, from TensorFlow Datasets, in memory."""
+"""CIFAR-10, CIFAR-100 and MNIST from TensorFlow Datasets, in memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _VALIDATION = 0.1
 def cifar10(data_dir: Optional[PathLike] = None) -> Source:
     """60,000 colour photographs of 10 classes, 32×32 (Krizhevsky 2009).
 
-    Of the 50,000 training images 5,000 are for validation, stratified and from a fixed seed; the
-    10,000 test images are in the order in which TensorFlow Datasets reads them, which is not that
-    of the original.
+    5,000 of the 50,000 training images are held out for validation, stratified and from a fixed
+    seed. The 10,000 test images are in the order of TensorFlow Datasets, not in the original one.
 
     Args:
-        data_dir: Folder of TensorFlow Datasets; by default the environment's `TFDS_DATA_DIR`, or
+        data_dir: Folder of TensorFlow Datasets; by default `TFDS_DATA_DIR` from the environment, or
             `~/tensorflow_datasets`. `tfrobust datasets prepare cifar10` prepares it there.
 
     Raises:
@@ -32,7 +31,7 @@ def cifar10(data_dir: Optional[PathLike] = None) -> Source:
 def cifar100(data_dir: Optional[PathLike] = None) -> Source:
     """60,000 colour photographs of 100 classes, 32×32 (Krizhevsky 2009).
 
-    Split as CIFAR-10: 45,000 for training, 5,000 for validation, 10,000 for test.
+    Split like CIFAR-10: 45,000 for training, 5,000 for validation, 10,000 for test.
 
     Args:
         data_dir: Folder of TensorFlow Datasets, as for `cifar10`.
@@ -44,7 +43,7 @@ def cifar100(data_dir: Optional[PathLike] = None) -> Source:
 
 
 def mnist(data_dir: Optional[PathLike] = None) -> Source:
-    """70,000 handwritten digits, grey, 28×28 (LeCun et al. 1998).
+    """70,000 handwritten digits in grey, 28×28 (LeCun et al. 1998).
 
     54,000 for training, 6,000 for validation, 10,000 for test.
 
@@ -63,10 +62,11 @@ def _in_memory(
     train, own_names = prepared.read(name, "train", data_dir)
     test, _ = prepared.read(name, "test", data_dir)
     train, validation = train.split(_VALIDATION)
+    height, width, channels = test.images.shape[1:]
     copies = prepared.is_jpeg(prepared.builder(name, data_dir), "test")
     return Source(
         {"train": train, "validation": validation, "test": test},
         class_names=names or own_names,
-        image_shape=test.images.shape[1:],
+        image_shape=(height, width, channels),
         note=prepared.JPEG_COPIES if copies else "",
     )

@@ -1,4 +1,4 @@
-"""What a data set is made of, before it becomes `tf.data`."""
+"""The parts of a data set before they become `tf.data`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Shape = tuple[int, int, int]
 
 
 class _Labelled:
-    """Images whose labels are known: `at` of a subclass takes those at some places."""
+    """Images with known labels. Subclasses select images with `at(indices)`."""
 
     labels: np.ndarray
 
@@ -34,7 +34,7 @@ class _Labelled:
 
 @dataclasses.dataclass(frozen=True)
 class Arrays(_Labelled):
-    """Images that are decoded already.
+    """Decoded images.
 
     Args:
         images: [N, H, W, C] uint8, or float32 in [0, 1]; may be memory-mapped.
@@ -54,12 +54,12 @@ class Arrays(_Labelled):
 
 @dataclasses.dataclass(frozen=True)
 class Files(_Labelled):
-    """Images in files of their own.
+    """Images in one file each.
 
     Args:
-        paths: Of the files.
+        paths: Paths of the files.
         labels: int32 [N].
-        read: Contents of a file to image, uint8, of one size for all.
+        read: Turns the contents of a file into an image, uint8, of the same size for all.
     """
 
     paths: Sequence[str]
@@ -76,13 +76,13 @@ class Files(_Labelled):
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """Images one after another in large files.
+    """Images in record files.
 
     Args:
-        elements: Seed, or None for a fixed order, to a `tf.data.Dataset` of (contents of an image
-            file, int32 label).
+        elements: Makes a `tf.data.Dataset` of (contents of an image file, int32 label), given a
+            seed, or None for a fixed order.
         count: Number of images.
-        read: Contents to image, uint8, of one size for all.
+        read: Turns the contents into an image, uint8, of the same size for all.
     """
 
     elements: Callable[[Optional[int]], tf.data.Dataset]
@@ -100,11 +100,11 @@ class Records:
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """A data set that is made elsewhere.
+    """Images as a function that makes `tf.data` of them.
 
     Args:
-        data: Batches, or sequences of frames, and labels.
-        count: Number of labels.
+        data: Makes batches of images or sequences, and labels, given a batch size.
+        count: Number of images or sequences.
     """
 
     data: Callable[[int], tf.data.Dataset]
@@ -114,7 +114,7 @@ class Given:
         return self.count
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
-        """The data set, made for a batch size."""
+        """Batches of (images or sequences, labels)."""
         return self.data(settings.batch_size)
 
 
@@ -126,13 +126,13 @@ class Source:
     """A data set, split.
 
     Args:
-        parts: "train", "validation" and "test", those that there are. Validation is a part of the
+        parts: Those of "train", "validation" and "test" that exist. Validation is held out from the
             published training images; test is never used for choosing.
         class_names: Name of each class.
         image_shape: (height, width, channels).
-        note: What must stand wherever a number measured on it is printed, such as that its images
-            are copies of another quality.
-        chosen: What was chosen by chance when the set was made, to be stored with a run.
+        note: What must accompany any number measured on it, such as that its images are JPEG
+            copies.
+        chosen: What was chosen at random when the set was made, to be stored with a run.
     """
 
     parts: Mapping[str, Part]

@@ -1,4 +1,4 @@
-"""Validation images are taken out of the training images: stratified, from a seed."""
+"""Stratified splits and samples from a seed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from tfrobust import validation
 
 
 def split_off(labels: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Divides images into two parts with the same mix of classes.
+    """Split images into two parts with the same mix of classes.
 
-    round(fraction · N) images go to the second part, stratified: from each class in proportion to
-    the nearest image above or below, at least one and never all.
+    round(fraction · N) images go to the second part: of each class its proportion, rounded up or
+    down, but at least one image and never all.
 
     Args:
         labels: [N] class indices.
-        fraction: Share of the second part, between 0 and 1.
-        seed: Which images.
+        fraction: Fraction of the images in the second part.
+        seed: Seed of the draw.
 
     Returns:
-        Places of the first and of the second part, each in increasing order.
+        Indices of the first and of the second part, each in increasing order.
 
     Raises:
-        ValueError: A class has one image only; `fraction` is not between 0 and 1.
+        ValueError: A class has only one image; `fraction` is not between 0 and 1.
 
     Example:
 
@@ -37,11 +37,8 @@ def split_off(labels: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.nd
             "a class must have 2 images or more to be split into training and validation; class "
             f"{int(np.argmax(counts == 1))} has one"
         )
-    taken = np.floor(fraction * counts)
-    left = int(round(fraction * len(labels)) - taken.sum())
-    nearest = np.argsort(taken - fraction * counts, kind="stable")  # the largest remainder first
-    taken[nearest[: max(left, 0)]] += 1
-    taken = np.clip(taken, np.minimum(counts, 1), np.maximum(counts - 1, 0)).astype(int)
+    taken = _round(fraction * counts, round(fraction * len(labels)))
+    taken = np.clip(taken, np.minimum(counts, 1), np.maximum(counts - 1, 0))
     part = pick(labels, taken, seed)
     rest = np.ones(len(labels), bool)
     rest[part] = False
@@ -49,15 +46,15 @@ def split_off(labels: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.nd
 
 
 def pick(labels: np.ndarray, counts: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Draws so many images of each class.
+    """Draw a given number of images of each class.
 
     Args:
         labels: [N] class indices.
         counts: How many of each class.
-        seed: Which images.
+        seed: Seed of the draw.
 
     Returns:
-        Their places, in increasing order.
+        Their indices in increasing order.
 
     Raises:
         ValueError: A class has fewer.
@@ -78,15 +75,15 @@ def pick(labels: np.ndarray, counts: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def pick_stratified(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """Draws a stratified sample: from each class in proportion, to the nearest image.
+    """Draw a stratified sample: of each class its proportion, rounded up or down.
 
     Args:
         labels: [N] class indices.
         count: How many, from 1 to N.
-        seed: Which images.
+        seed: Seed of the draw.
 
     Returns:
-        Their places, in increasing order.
+        Their indices in increasing order.
 
     Raises:
         ValueError: There are fewer.
@@ -98,9 +95,12 @@ def pick_stratified(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray
     (3, 1)
     """
     validation.check_whole("the number of images", count, 1, len(labels))
-    sizes = np.bincount(labels)
-    wanted = sizes * count / len(labels)
+    return pick(labels, _round(np.bincount(labels) * count / len(labels), count), seed)
+
+
+def _round(wanted: np.ndarray, total: int) -> np.ndarray:
+    """Round to whole numbers with a given sum: the largest remainders are rounded up."""
     taken = np.floor(wanted).astype(int)
-    most = np.argsort(taken - wanted, kind="stable")  # the largest remainder first
-    taken[most[: count - taken.sum()]] += 1
-    return pick(labels, taken, seed)
+    largest = np.argsort(taken - wanted, kind="stable")
+    taken[largest[: max(total - taken.sum(), 0)]] += 1
+    return taken

@@ -1,7 +1,8 @@
-"""The published test sets as data sets of `load`: they have test images only."""
+"""The published test sets for `load`; they have test images only."""
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from typing import Any, Optional
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.dataset_facts import CIFAR_10_CLASSES, CIFAR_100_CLASSES
-from tfrobust.datasets import catalog, corrupted, natural, perturbed
+from tfrobust.datasets import catalog, corrupted, natural, perturbed, pipeline
 from tfrobust.datasets.source import Arrays, Files, Given, Source
 from tfrobust.files import PathLike
 
@@ -18,12 +19,12 @@ def cifar10_1(data_dir: Optional[PathLike] = None, *, version: str = "v6") -> So
     """CIFAR-10.1 (see `tfrobust.datasets.cifar10_1`).
 
     Args:
-        data_dir: Folder with its `.npy` files; by default `CIFAR-10.1` below `TFROBUST_DATA_DIR`.
+        data_dir: Folder with the `.npy` files; by default `CIFAR-10.1` below `TFROBUST_DATA_DIR`.
         version: "v6" (2,000 images) or "v4" (2,021).
 
     Raises:
-        FileNotFoundError: It is not there.
-        ValueError: An unknown version, or files that are not whole.
+        FileNotFoundError: It does not exist.
+        ValueError: An unknown version, or truncated files.
     """
     place = catalog.find_own_folder("cifar10_1", data_dir)
     return _cifar(natural.cifar10_1(place, version), CIFAR_10_CLASSES)
@@ -35,13 +36,13 @@ def cifar10_c(
     """One corruption and severity of CIFAR-10-C (see `tfrobust.datasets.cifar_c`).
 
     Args:
-        data_dir: Folder with its `.npy` files; by default `CIFAR-10-C` below `TFROBUST_DATA_DIR`.
+        data_dir: Folder with the `.npy` files; by default `CIFAR-10-C` below `TFROBUST_DATA_DIR`.
         corruption: Name of the corruption.
         severity: 1 to 5.
 
     Raises:
-        FileNotFoundError: It is not there.
-        ValueError: An unknown corruption or severity, or files that are not whole.
+        FileNotFoundError: It does not exist.
+        ValueError: An unknown corruption or severity, or truncated files.
     """
     place = catalog.find_own_folder("cifar10_c", data_dir)
     return _cifar(corrupted.cifar_c(place, corruption, severity), CIFAR_10_CLASSES)
@@ -53,13 +54,13 @@ def cifar100_c(
     """One corruption and severity of CIFAR-100-C (see `tfrobust.datasets.cifar_c`).
 
     Args:
-        data_dir: Folder with its `.npy` files; by default `CIFAR-100-C` below `TFROBUST_DATA_DIR`.
+        data_dir: Folder with the `.npy` files; by default `CIFAR-100-C` below `TFROBUST_DATA_DIR`.
         corruption: Name of the corruption.
         severity: 1 to 5.
 
     Raises:
-        FileNotFoundError: It is not there.
-        ValueError: An unknown corruption or severity, or files that are not whole.
+        FileNotFoundError: It does not exist.
+        ValueError: An unknown corruption or severity, or truncated files.
     """
     place = catalog.find_own_folder("cifar100_c", data_dir)
     return _cifar(corrupted.cifar_c(place, corruption, severity), CIFAR_100_CLASSES)
@@ -76,7 +77,7 @@ def imagenet_c(
         severity: 1 to 5.
 
     Raises:
-        FileNotFoundError: It is not there.
+        FileNotFoundError: It does not exist.
         ValueError: An unknown corruption or severity.
     """
     return _corrupted_files("imagenet_c", data_dir, corruption, severity)
@@ -93,7 +94,7 @@ def tiny_imagenet_c(
         severity: 1 to 5.
 
     Raises:
-        FileNotFoundError: It is not there.
+        FileNotFoundError: It does not exist.
         ValueError: An unknown corruption or severity.
     """
     return _corrupted_files("tiny_imagenet_c", data_dir, corruption, severity)
@@ -107,17 +108,17 @@ def cifar10_p(
 ) -> Source:
     """One perturbation of CIFAR-10-P: sequences of frames (see `tfrobust.datasets.cifar_p`).
 
-    The test part gives (frames [B, F, 32, 32, 3], number of the sequence [B]): there are no
-    labels, because what is counted is how often the prediction changes.
+    The test split gives (frames [B, F, 32, 32, 3], index of the sequence [B]): there are no labels,
+    because what is measured is how often the prediction changes.
 
     Args:
-        data_dir: Folder with its `.npy` files; by default `CIFAR-10-P` below `TFROBUST_DATA_DIR`.
+        data_dir: Folder with the `.npy` files; by default `CIFAR-10-P` below `TFROBUST_DATA_DIR`.
         perturbation: Name of the perturbation.
-        difficulty: 1 to 3, for noises.
+        difficulty: 1 to 3 for the noises, 1 for the others.
 
     Raises:
-        FileNotFoundError: It is not there.
-        ValueError: An unknown perturbation or difficulty, or a file that is not whole.
+        FileNotFoundError: It does not exist.
+        ValueError: An unknown perturbation or difficulty, or a truncated file.
     """
     return _cifar_sequences("cifar10_p", data_dir, perturbation, difficulty, CIFAR_10_CLASSES)
 
@@ -128,16 +129,16 @@ def cifar100_p(
     perturbation: str = "gaussian_noise",
     difficulty: int = 1,
 ) -> Source:
-    """One perturbation of CIFAR-100-P, as `cifar10_p`.
+    """One perturbation of CIFAR-100-P; see `cifar10_p`.
 
     Args:
-        data_dir: Folder with its `.npy` files; by default `CIFAR-100-P` below `TFROBUST_DATA_DIR`.
+        data_dir: Folder with the `.npy` files; by default `CIFAR-100-P` below `TFROBUST_DATA_DIR`.
         perturbation: Name of the perturbation.
-        difficulty: 1 to 3, for noises.
+        difficulty: 1 to 3 for the noises, 1 for the others.
 
     Raises:
-        FileNotFoundError: It is not there.
-        ValueError: An unknown perturbation or difficulty, or a file that is not whole.
+        FileNotFoundError: It does not exist.
+        ValueError: An unknown perturbation or difficulty, or a truncated file.
     """
     return _cifar_sequences("cifar100_p", data_dir, perturbation, difficulty, CIFAR_100_CLASSES)
 
@@ -150,16 +151,16 @@ def imagenet_p(
 ) -> Source:
     """One perturbation of ImageNet-P: sequences of frames (see `tfrobust.datasets.imagenet_p`).
 
-    The test part gives (frames [B, F, 224, 224, 3], labels [B]).
+    The test split gives (frames [B, F, 224, 224, 3], labels [B]).
 
     Args:
         data_dir: Its folder; by default `ImageNet-P` below `TFROBUST_DATA_DIR`.
         perturbation: Name of the perturbation.
-        difficulty: 1 to 3, for noises.
+        difficulty: 1 to 3 for the noises, 1 for the others.
 
     Raises:
-        FileNotFoundError: It is not there.
-        ValueError: An unknown perturbation or difficulty, or films that are not unpacked.
+        FileNotFoundError: It does not exist.
+        ValueError: An unknown perturbation or difficulty, or videos that are not unpacked.
     """
     place = catalog.find_own_folder("imagenet_p", data_dir)
     sequences = perturbed.imagenet_p(place, perturbation, difficulty=difficulty)
@@ -172,15 +173,15 @@ def imagenet_p(
 def imagenet_r(
     data_dir: Optional[PathLike] = None, *, resize: int = 256, crop: int = 224
 ) -> Source:
-    """ImageNet-R (see `tfrobust.datasets.imagenet_r`, also for what its labels are).
+    """ImageNet-R (see `tfrobust.datasets.imagenet_r`, also for the meaning of its labels).
 
     Args:
         data_dir: Its folder; by default `imagenet-r` below `TFROBUST_DATA_DIR`.
-        resize: Pixels of the shorter side.
-        crop: Pixels of both sides of the result.
+        resize: Length of the shorter side in pixels.
+        crop: Height and width of the crop in pixels.
 
     Raises:
-        FileNotFoundError: It is not there.
+        FileNotFoundError: It does not exist.
         ValueError: There are not 200 classes; `crop` exceeds `resize`.
     """
     place = catalog.find_own_folder("imagenet_r", data_dir)
@@ -190,15 +191,15 @@ def imagenet_r(
 def imagenet_a(
     data_dir: Optional[PathLike] = None, *, resize: int = 256, crop: int = 224
 ) -> Source:
-    """ImageNet-A (see `tfrobust.datasets.imagenet_a`, also for what its labels are).
+    """ImageNet-A (see `tfrobust.datasets.imagenet_a`, also for the meaning of its labels).
 
     Args:
         data_dir: Its folder; by default `imagenet-a` below `TFROBUST_DATA_DIR`.
-        resize: Pixels of the shorter side.
-        crop: Pixels of both sides of the result.
+        resize: Length of the shorter side in pixels.
+        crop: Height and width of the crop in pixels.
 
     Raises:
-        FileNotFoundError: It is not there.
+        FileNotFoundError: It does not exist.
         ValueError: There are not 200 classes; `crop` exceeds `resize`.
     """
     place = catalog.find_own_folder("imagenet_a", data_dir)
@@ -220,7 +221,7 @@ def _corrupted_files(
 
 
 def _files(files: Files, image_shape: tuple[int, int, int]) -> Source:
-    # Paths are sorted by class, so that this keeps the order of the labels.
+    # Paths are sorted by class, so the names are in the order of the labels.
     names = tuple(dict.fromkeys(pathlib.PurePath(path).parent.name for path in files.paths))
     return Source({"test": files}, names, image_shape)
 
@@ -230,17 +231,5 @@ def _cifar_sequences(
 ) -> Source:
     place = catalog.find_own_folder(name, data_dir)
     frames = perturbed.cifar_p(place, perturbation, difficulty=difficulty)
-
-    def batches(batch_size: int) -> tf.data.Dataset:
-        def read(start: np.int64) -> np.ndarray:
-            return frames[start : start + batch_size].astype("float32") / 255
-
-        def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            images = tf.numpy_function(read, [start], tf.float32)
-            images = tf.ensure_shape(images, [None, *frames.shape[1:]])
-            first = tf.cast(start, tf.int32)
-            return images, tf.range(first, first + tf.shape(images)[0])
-
-        return tf.data.Dataset.range(0, len(frames), batch_size).map(batch).prefetch(1)
-
-    return Source({"test": Given(batches, len(frames))}, names, (32, 32, 3))
+    part = Given(functools.partial(pipeline.from_sequences, frames), len(frames))
+    return Source({"test": part}, names, (32, 32, 3))

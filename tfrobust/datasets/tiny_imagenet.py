@@ -18,17 +18,17 @@ _SIZE = 64
 def tiny_imagenet(data_dir: Optional[PathLike] = None) -> Source:
     """Tiny ImageNet (Stanford's course CS231n, 2015): 500 training images of each of 200 classes.
 
-    450 of each class are for training and 50 for validation, from a fixed seed; the published
-    validation images, 50 of each class, are the test images, because the labels of the published
-    test images are not public. Labels are the places of the sorted WordNet names.
+    450 of each class are for training and 50 for validation, split from a fixed seed. The published
+    validation images, 50 per class, serve as test images, because the labels of the published test
+    images are not public. Labels are the indices of the sorted WordNet names.
 
     Args:
-        data_dir: The unpacked folder `tiny-imagenet-200`; by default that below `TFROBUST_DATA_DIR`
-            or `~/tfrobust_datasets`.
+        data_dir: The unpacked folder `tiny-imagenet-200`; by default the one below
+            `TFROBUST_DATA_DIR` or `~/tfrobust_datasets`.
 
     Raises:
-        FileNotFoundError: It is not there, or not whole.
-        ValueError: Its lists name other files or classes.
+        FileNotFoundError: It does not exist, or a file or class is missing.
+        ValueError: The list of validation images is malformed or names another class.
     """
     place = catalog.find_own_folder("tiny_imagenet", data_dir)
     names = folders.class_names(place / "train")
@@ -37,7 +37,7 @@ def tiny_imagenet(data_dir: Optional[PathLike] = None) -> Source:
     def part(paths: list[str], labels: np.ndarray) -> Files:
         return Files(paths, labels, lambda contents: exact(image_decoding.decode(contents)))
 
-    # As published the images are one folder deeper, beside the boxes of the objects.
+    # As published, the images are one folder deeper, beside the bounding boxes.
     train = part(*published.image_files([_images(place / "train" / name) for name in names]))
     train, validation = train.split(0.1)
     test = part(*_published_validation(place / "val", names))
@@ -56,7 +56,7 @@ def _images(folder: pathlib.Path) -> pathlib.Path:
 def _published_validation(
     place: pathlib.Path, names: tuple[str, ...]
 ) -> tuple[list[str], np.ndarray]:
-    """As published: one folder and a list; or sorted into one folder per class, as many have it."""
+    """As published, in one folder with a list; or, as often found, in one folder per class."""
     annotations = place / "val_annotations.txt"
     if not annotations.is_file():
         if not place.is_dir():

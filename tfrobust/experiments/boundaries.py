@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -88,7 +89,13 @@ def decision_boundaries(
 def _panel(axes: Axes, grid: np.ndarray, limits: tuple[float, float]) -> ScalarMappable:
     """Draws the shading and the boundary of one classifier."""
     ticks = np.linspace(*limits, len(grid))
-    style = {"cmap": _SHADES, "vmin": 0, "vmax": 1, "shading": "gouraud", "rasterized": True}
+    style: dict[str, Any] = {
+        "cmap": _SHADES,
+        "vmin": 0,
+        "vmax": 1,
+        "shading": "gouraud",
+        "rasterized": True,
+    }
     image = axes.pcolormesh(ticks, ticks, grid, **style)
     if grid.min() < 0.5 < grid.max():
         axes.contour(ticks, ticks, grid, levels=[0.5], colors="black", linewidths=1.6)

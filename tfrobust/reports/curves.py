@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -89,7 +90,11 @@ def _draw_lines(axes: Axes, results: Results, corruption: str) -> None:
         strengths = results.severities(corruption)
         values = [100 * results.value(model, corruption, s) for s in strengths]
         points = [(s, v) for s, v in zip(strengths, values) if not math.isnan(v)]
-        style = {"color": COLOURS[i % 7], "linestyle": DASHES[i % 4], "markersize": 5}
+        style: dict[str, Any] = {
+            "color": COLOURS[i % 7],
+            "linestyle": DASHES[i % 4],
+            "markersize": 5,
+        }
         marker = (*"osD^v", *MARKERS)[i % 10]
         axes.plot(*zip(*points), marker=marker, label=legend_label(model), **style)
 
@@ -110,7 +115,13 @@ def _draw_band(
     strengths, values = strengths[shared], values[:, shared]
     worst, best = values.min(axis=0), values.max(axis=0)
     colour, hatch = COLOURS[i % 7], HATCHES[i % 6] or None
-    fill = {"facecolor": colour, "edgecolor": colour, "alpha": 0.18, "hatch": hatch, "lw": 0}
+    fill: dict[str, Any] = {
+        "facecolor": colour,
+        "edgecolor": colour,
+        "alpha": 0.18,
+        "hatch": hatch,
+        "lw": 0,
+    }
     axes.fill_between(strengths, worst, best, **fill)
     several = f"of {len(models)} models"
     edges = [(best, "^-", f"{label}: best {several}"), (worst, "v--", f"{label}: worst {several}")]

@@ -148,7 +148,12 @@ def _label_curves(axes: Axes, ends: list[tuple[Any, str, dict[str, Any]]], line:
         height = min(point[1], height - line * (high - low))
         leader = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.6, "shrinkB": 4}
         axes.annotate("", point, (1.05, height), textcoords=at_right, arrowprops=leader)
-        sample = {"markersize": 5, "markevery": [1], "clip_on": False, "transform": at_right}
+        sample: dict[str, Any] = {
+            "markersize": 5,
+            "markevery": [1],
+            "clip_on": False,
+            "transform": at_right,
+        }
         axes.plot((1.05, 1.085, 1.12), [height] * 3, **sample, **style)
         axes.text(1.14, height, label, transform=at_right, va="center")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -66,7 +67,7 @@ def flip_bars(
     for j, model in enumerate(models):
         values = np.array([factor * results.value(model, *key, metric) for key in labels])
         positions = np.arange(len(labels)) + (j - (len(models) - 1) / 2) * thickness
-        style = {"color": COLOURS[j % 7], "edgecolor": "white", "lw": 0.5}
+        style: dict[str, Any] = {"color": COLOURS[j % 7], "edgecolor": "white", "lw": 0.5}
         bars = axes.barh(
             positions,
             np.nan_to_num(values),

@@ -132,7 +132,7 @@ class ImageLogger(keras.callbacks.Callback):
             label = None if self._labels is None else self._labels[row]
             wrong = label is not None and predicted != label
             text = f"{self._name(predicted)} {100 * (1 - uncertainty):.0f}%"
-            style = {"color": "#B00000", "weight": "bold"} if wrong else {}
+            style: dict[str, Any] = {"color": "#B00000", "weight": "bold"} if wrong else {}
             axes.set_xlabel(text, fontsize=min(8.0, 79 / (0.6 * len(text))), **style)
             if column == 0 and label is not None:
                 axes.set_ylabel(self._name(label), fontsize=8.0)

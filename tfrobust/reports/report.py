@@ -140,7 +140,9 @@ def _pictures(folder: pathlib.Path) -> dict[str, str] | None:
     what = "names and pictures"
     names, pictures = read_arrays(path, what, "names", "pictures")
     with naming(f"{path} must hold {what}"):
-        figure = figures.augmentation_grid(pictures, names.astype(str), title="Augmented pictures")
+        figure = figures.augmentation_grid(
+            pictures, list(names.astype(str)), title="Augmented pictures"
+        )
     alt = f"Pictures in {len(pictures)} rows, one per example. Columns: {', '.join(names)}."
     return figures.as_image(figure, "png", alt)
 

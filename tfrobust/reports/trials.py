@@ -151,9 +151,13 @@ def _draw(
         ):
             x = [record["values"][name] for record in records]
             y = [100 * record[key] for record in records]
-            axes.plot(
-                x, y, **{"color": colour, "markersize": 5, "linestyle": "none", "lw": 1, **style}
-            )
+            shared: dict[str, Any] = {
+                "color": colour,
+                "markersize": 5,
+                "linestyle": "none",
+                "lw": 1,
+            }
+            axes.plot(x, y, **{**shared, **style})
     if floor is not None:
         axes.axhline(100 * floor, color="0.4", linestyle=":", linewidth=1, label="Floor (clean)")
 

@@ -172,9 +172,10 @@ def _plain(value: Any) -> Any:
 
 def _rows_of_model(rows: Rows, name: str, weights: str) -> list[Row]:
     """The rows with these weights, or else those of this name that do not state any weights."""
-    from_file = isinstance(rows, (str, os.PathLike))
-    where = os.fspath(rows) if from_file else "rows"
-    given = result_rows.read(rows) if from_file else list(rows)
+    if isinstance(rows, (str, os.PathLike)):
+        where, given = os.fspath(rows), result_rows.read(rows)
+    else:
+        where, given = "rows", list(rows)
     if not all(isinstance(row, Row) for row in given):
         raise ValueError("rows must be result rows (tfrobust.rows.Row), or the path of a file")
     given = [row for row in given if row.epoch is None]

@@ -40,7 +40,7 @@ setup(
     packages=find_packages(include=["tfrobust", "tfrobust.*"]),
     package_data={
         "tfrobust.experiments": ["printed/*.csv"],
-        "tfrobust.reports": ["templates/*.html"],
+        "tfrobust.reports": ["*.jinja"],
         "tfrobust.serving": ["*.jinja"],
     },
     python_requires=">=3.9,<3.14",

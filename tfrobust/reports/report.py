@@ -66,7 +66,7 @@ def write_report(
         protocol=_protocol(rows),
         settings=list(_flat(read_json(folder / "settings.json") or {})),
     )
-    text = templates.environment().get_template("report.html").render(content)
+    text = templates.environment().get_template("report.html.jinja").render(content)
     with files.replacing(path) as temporary:
         # JSON allows unpaired surrogates in names; they must not prevent a report.
         temporary.write_text(text, encoding="utf-8", errors="replace")

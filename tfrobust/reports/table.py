@@ -115,7 +115,7 @@ class Table:
         """An HTML table, escaped, best values bold; without the notes."""
         from tfrobust.reports import templates  # here, so that a table needs no Jinja2
 
-        macro: Any = templates.environment().get_template("table.html").module
+        macro: Any = templates.environment().get_template("table.html.jinja").module
         return str(macro.render(self, caption))
 
     def to_latex(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pathlib
 
 import jinja2
 
@@ -13,7 +14,7 @@ from tfrobust.reports.table import with_minus_signs
 def environment() -> jinja2.Environment:
     """The environment of the templates: everything is escaped, and a missing name is an error."""
     found = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfrobust.reports"),
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

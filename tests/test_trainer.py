@@ -88,7 +88,11 @@ def test_trained_once_and_saved(make_net, data, tmp_path):
     model = train(make_net)
     assert {path.name for path in tmp_path.iterdir()} == {"mine.keras", "history.jsonl"}
     assert rows.read(history) == [*Rows.rows]
+    left = tmp_path / "mine_checkpoints" / "epoch_000001.npz"  # by a kill after the model's file
+    left.parent.mkdir()
+    left.touch()
     again = train(lambda: pytest.fail("it is trained already"))
+    assert not left.parent.exists()
     for one in (again, saving.load_model(file)):
         for loaded, trained in zip(one.net.get_weights(), model.net.get_weights()):
             np.testing.assert_array_equal(loaded, trained)

@@ -118,14 +118,16 @@ def train_to(
         ConnectionError: Another worker was lost.
     """
     file = pathlib.Path(file)
-    if file.exists():
-        return saving.load_model(file)
     strategy = strategy or devices.strategy("none")
     distributed = devices.is_distributed(strategy)
     checkpoint = Checkpoint(
         file.with_name(f"{file.stem}_checkpoints"),
         remember=[callback for callback in callbacks if hasattr(callback, "get_state")],
     )
+    if file.exists():
+        if devices.is_chief(strategy):
+            checkpoint.clear()  # what a kill after the last epoch has left
+        return saving.load_model(file)
     before = keras.mixed_precision.global_policy().name
     keras.mixed_precision.set_global_policy(precision)
     try:

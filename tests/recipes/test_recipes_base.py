@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tfrobust.recipes.base import Recipe, RunFolder
+from tfrobust.recipes.base import RunFolder
+from tfrobust.settings import Recipe
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfrobust import cli, nets, rows, saving
+from tfrobust import cli, nets, recipes, rows, saving, trainer
 from tfrobust.callbacks import Checkpoint
 
 COMMAND = """
@@ -83,6 +83,16 @@ def test_stopped_and_resumed(tmp_path, capsys, monkeypatch, few_augmentations):
     _assert_same(tmp_path)
     history = rows.read(tmp_path / "cut" / "history.jsonl")
     assert [row.corruption for row in history if row.epoch == 3] == few_augmentations
+
+
+def test_killed_before_the_trained_net_is_measured(small_job, tmp_path, monkeypatch):
+    recipe = recipes.Train(epochs=1)
+    recipes.train(recipe, tmp_path)
+    measured = (tmp_path / "rows.jsonl").read_bytes()
+    (tmp_path / "rows.jsonl").unlink()
+    monkeypatch.setattr(trainer, "fit", lambda *_, **__: pytest.fail("it is trained already"))
+    recipes.train(recipe, tmp_path)
+    assert (tmp_path / "rows.jsonl").read_bytes() == measured
 
 
 @pytest.mark.slow

@@ -116,6 +116,15 @@ def test_the_log_says_which_values_were_tried(tmp_path):
     assert ran[0][1]["gamma"] == oracle.trials["0"].hyperparameters.values["gamma"] == 0.5
 
 
+def test_a_damaged_log_is_named(tmp_path):
+    run_search(tmp_path, "grid", kill_at=2)
+    path = tmp_path / "log.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], "~\n", *lines[1:]]))
+    with pytest.raises(ValueError, match=r"log\.jsonl must hold .*line 2 is damaged"):
+        run_search(tmp_path, "grid")
+
+
 def test_what_several_processes_ran_is_taken_up_by_one(tmp_path):
     """Two trials were running, and the later one ended first."""
     oracle = oracles.oracle("hyperband", GRID, trials=None, epochs=4, direction="max", seed=0)

@@ -23,9 +23,10 @@ from tfrobust.experiments import intervals
 from tfrobust.experiments.settings import EVALUATION_BATCH
 from tfrobust.experiments.tables import Column, PaperTable, fill, paper_table
 from tfrobust.recipes import training
-from tfrobust.recipes.base import Recipe, RunFolder
+from tfrobust.recipes.base import RunFolder
 from tfrobust.registries import NETS
 from tfrobust.seeding import seed_everything
+from tfrobust.settings import Recipe
 
 #: Names of the settings of every experiment.
 CONFIG_NAMES = ("full", "small", "quick")
@@ -73,7 +74,7 @@ class ExperimentConfig(Recipe):
         training: Schedule of models that start from scratch or `weights`.
         finetuning: Schedule of models that start from another model of the table.
         precision: Keras dtype policy: "float32", or "mixed_bfloat16" where supported.
-        strategy: Distribution strategy, one of `STRATEGIES`, described in `devices.STRATEGIES`. The
+        strategy: Distribution strategy, one of `STRATEGIES`, explained in `registries`. The
             batch size is global.
         severities: Severities of the common corruptions.
         lines: Names of the models to train, along with those that they start from; None for all.

@@ -16,8 +16,9 @@ from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.ops import sampling
 from tfrobust.recipes import training
-from tfrobust.recipes.base import Recipe, RunFolder
+from tfrobust.recipes.base import RunFolder
 from tfrobust.seeding import seed_everything
+from tfrobust.settings import Recipe
 
 BASELINE = "baseline"
 

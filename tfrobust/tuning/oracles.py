@@ -214,4 +214,13 @@ def _events(log: pathlib.Path) -> list[dict[str, Any]]:
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
         os.truncate(log, len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
+    events = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            events.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(
+                f"{log} must hold one JSON object a line to be resumed from; line {number} is "
+                f"damaged ({error}); give another output folder"
+            ) from None
+    return events

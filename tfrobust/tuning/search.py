@@ -313,7 +313,7 @@ def _open_folder(out: files.PathLike, settings: dict[str, Any]) -> pathlib.Path:
     files.check_writable(folder)
     path = folder / SETTINGS_FILE
     if not path.is_file():
-        if (folder / TRIALS).exists() or (folder / MODEL).exists():
+        if any((folder / name).exists() for name in (TRIALS, MODEL, LOG)):
             raise FileExistsError(f"{folder} holds another run; give another output folder")
         files.write_json(settings, path)
         return folder

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, the hash of anything, and the newest version in a folder."""
+"""Atomic writing, hashes, and the newest version in a folder."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 @contextlib.contextmanager
 def replacing(path: PathLike) -> Iterator[pathlib.Path]:
-    """Gives a temporary path beside `path`; on success what was written there becomes `path`.
+    """Writes a file or folder atomically: to a temporary path, which replaces `path` on success.
 
-    Works for a file and for a folder. When the block raises, or the process is killed in it,
-    `path` is what it was before. The temporary name keeps the ending, because Keras chooses its
-    format by it.
+    If the block raises an exception, or the process is killed in it, `path` is left unchanged. The
+    temporary path keeps the file name, because Keras chooses the format by the extension.
 
     Args:
-        path: Where the result shall stand. Missing parent folders are made.
+        path: File or folder to write. Missing parent folders are created.
 
     Yields:
-        A path that does not exist yet, on the same file system.
+        A path on the same file system, which does not exist yet.
 
     Raises:
         FileNotFoundError: The block wrote nothing.
@@ -43,7 +42,7 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
         if not target.is_dir():
             os.replace(temporary, target)
             return
-        # A folder is only moved onto an empty or absent one, so the old one steps aside.
+        # os.replace cannot overwrite a folder that is not empty, so the old one is moved first.
         os.replace(target, scratch / "previous")
         try:
             os.replace(temporary, target)
@@ -55,16 +54,16 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
 
 
 def write_json(value: Any, path: PathLike) -> None:
-    """Writes `value` as indented JSON, whole or not at all."""
+    """Writes `value` as indented JSON, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def check_writable(folder: PathLike) -> None:
-    """Raises one clear sentence where `folder` cannot be made or written to.
+    """Checks that `folder` can be created and written to.
 
     Raises:
-        NotADirectoryError: Something that is not a folder stands at `folder` or above it.
+        NotADirectoryError: `folder` or a parent is a file.
         PermissionError: The folder is read-only.
     """
     folder = pathlib.Path(folder)
@@ -83,10 +82,10 @@ def check_writable(folder: PathLike) -> None:
 
 
 class Digest:
-    """A hash that is fed piece by piece: the one way in which this package hashes anything.
+    """An incremental hash of texts, arrays and files.
 
     Args:
-        algorithm: As `hashlib.new` takes it. SHA-256 by default; MD5 where others published that.
+        algorithm: Name for `hashlib.new`. SHA-256 by default; MD5 for published MD5 sums.
 
     Example:
 
@@ -98,7 +97,7 @@ class Digest:
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
 
     def add(self, *pieces: Any) -> Digest:
-        """Adds texts (as UTF-8), bytes, arrays (their memory in C order) or, of paths, the file."""
+        """Adds texts (as UTF-8), bytes, arrays (in C order), or the contents of paths."""
         for piece in pieces:
             if isinstance(piece, os.PathLike):
                 with open(piece, "rb") as stream:
@@ -111,21 +110,21 @@ class Digest:
         return self
 
     def hex(self, digits: Optional[int] = None) -> str:
-        """Hexadecimal digits: the first `digits`, or all."""
+        """Returns the first `digits` hexadecimal digits, or all."""
         return self._hash.hexdigest()[:digits]
 
 
 def latest_version(path: PathLike) -> pathlib.Path:
-    """The folder itself, or the highest of its numbered versions (TensorFlow Serving's layout).
+    """Finds a SavedModel in a folder or its highest numbered version (TensorFlow Serving's layout).
 
     Args:
-        path: The folder of a SavedModel, or of versions of one.
+        path: The folder of a SavedModel, or of its versions.
 
     Returns:
         The folder with `saved_model.pb`.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no SavedModel.
     """
     folder = pathlib.Path(path)
     while not (folder / "saved_model.pb").is_file():

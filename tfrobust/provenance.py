@@ -1,4 +1,4 @@
-"""What a measured number may depend on besides the model and the data."""
+"""The library versions that a result may depend on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfrobust.version import __version__
 
 
 def library_versions() -> dict[str, str]:
-    """Name of each library to its version, of those that a number may depend on."""
+    """Returns the versions of the libraries that a result may depend on, by name."""
     return {
         "tfrobust": __version__,
         "tensorflow": tf.__version__,

@@ -1,4 +1,4 @@
-"""Result rows: the one format that every table, plot and report is derived from."""
+"""Result rows: the format from which all tables, plots and reports are derived."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ CLEAN = "clean"
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One measured number and all that is needed to say what it is.
+    """One measured value, with everything needed to interpret it.
 
     Args:
-        model: Name of the model, as it stands in the tables.
+        model: Name of the model in tables.
         dataset: Name of the data set and, after a slash, of the split: `"digits/test"`.
-        corruption: What was done to the images; `"clean"` for nothing.
-        severity: Strength of an augmentation, 1..5 of a benchmark corruption, 0 for clean, None
-            where no single number says it (a combination of augmentations).
-        metric: What was measured: `"accuracy"`.
-        value: The number. Accuracies are fractions in [0, 1].
-        n: Number of images that it was measured on.
-        seed: Seed of the random draws of the corruption.
+        corruption: Name of the condition; `"clean"` for unchanged images.
+        severity: Strength of an augmentation, 1..5 for a benchmark corruption, 0 for clean, None
+            if no single number describes it (a combination of augmentations).
+        metric: Name of the metric, such as `"accuracy"`.
+        value: The value. Accuracies are fractions in [0, 1].
+        n: Number of images.
+        seed: Seed of the random draws of the condition.
         epoch: Epoch of training after which it was measured; None for a finished model.
-        protocol: What else says which images they were and how they were counted: a hash of the
-            data, the table of severities, a baseline. Rows that differ here cannot be compared.
-        provenance: What the number was made with, for making it again: a hash of the model, the
-            versions of the libraries.
+        protocol: Further details of the data and the metric: a hash of the data, the table of
+            severities, a baseline. Rows that differ here cannot be compared.
+        provenance: What is needed to reproduce the value: a hash of the model, the versions of the
+            libraries.
 
     Example:
 
@@ -53,7 +53,7 @@ class Row:
     provenance: Optional[Mapping[str, Any]] = None
 
     def to_json(self) -> str:
-        """One JSON object on one line; what is None by default is left out where it is None."""
+        """Returns a JSON object on one line, without `epoch` and so on where they are None."""
         record = dataclasses.asdict(self)
         for name in ("epoch", "protocol", "provenance"):
             if record[name] is None:
@@ -62,7 +62,7 @@ class Row:
 
 
 def write(rows: Iterable[Row], path: Union[str, os.PathLike]) -> None:
-    """Writes rows as JSON lines; the file appears whole or not at all."""
+    """Writes rows as JSON lines, atomically."""
     with files.replacing(path) as temporary:
         text = "".join(row.to_json() + "\n" for row in rows)
         temporary.write_text(text, encoding="utf-8")

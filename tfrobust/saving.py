@@ -1,4 +1,4 @@
-"""Saving and loading `.keras` files."""
+"""Saving and loading of `.keras` files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tfrobust.compat.model_files import check_generation
 
 
 def save_model(model: keras.Model, path: files.PathLike) -> None:
-    """Writes a model as a `.keras` file, whole or not at all.
+    """Saves a model as a `.keras` file, atomically.
 
     Args:
         model: Any Keras model; a tfrobust method is saved with its net, augmentation and optimizer.
-        path: File name that ends in `.keras`.
+        path: File to write, ending in `.keras`.
 
     Raises:
-        ValueError: The name ends otherwise.
+        ValueError: The path does not end in `.keras`.
     """
     _check_name(path)
     with files.replacing(path) as temporary:
@@ -27,19 +27,19 @@ def save_model(model: keras.Model, path: files.PathLike) -> None:
 
 
 def load_model(path: files.PathLike) -> keras.Model:
-    """Loads a `.keras` file, of tfrobust or of any other Keras model.
+    """Loads a `.keras` file of tfrobust or of any other Keras model.
 
-    Loads in Keras' safe mode: nothing that the file brings along is executed.
+    It uses Keras' safe mode, which does not execute code from the file.
 
     Args:
         path: A `.keras` file.
 
     Returns:
-        The model, compiled if it was saved so.
+        The model, compiled if it was compiled when it was saved.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a `.keras` file, or one of another major version of Keras.
+        FileNotFoundError: The file does not exist.
+        ValueError: It is not a `.keras` file, or from another major version of Keras.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no model file at {os.fspath(path)!r}; expected a .keras file")

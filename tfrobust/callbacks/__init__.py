@@ -1,8 +1,8 @@
-"""Callbacks for `model.fit` that training alone needs.
+"""Callbacks for `model.fit` that are used only in training.
 
-The one that measures is `tfrobust.evaluation.RobustnessMonitor`, the one that draws
-`tfrobust.reports.ImageLogger`. Order counts: Keras calls callbacks in the order of the list.
-`RobustnessMonitor` adds to the logs, so it comes before whatever reads them (RestoreBest,
+`tfrobust.evaluation.RobustnessMonitor` measures during training, and `tfrobust.reports.ImageLogger`
+draws. The order matters, because Keras calls callbacks in the order of the list:
+`RobustnessMonitor` adds to the logs, so it comes before the callbacks that read them (RestoreBest,
 EarlyStopping, ModelCheckpoint). `Checkpoint` comes last, because it saves the state of the others.
 """
 

@@ -1,4 +1,4 @@
-"""Turns the alternating augmentations of a model to the next at each period."""
+"""Switching of alternating augmentations between epochs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from tfrobust.augment.combine import alternates
 
 
 class AlternateAugmentations(keras.callbacks.Callback):
-    """Drives `augment.Alternating`: Combined+ and Combined− by turns (FMA paper, section 4.3.2).
+    """Drives `augment.Alternating`: Combined+ and Combined− in turn (FMA paper, section 4.3.2).
 
-    It finds alternating augmentations inside sequences and other combinations too.
-    The choice follows from the number of the epoch alone, so that a run continued with
-    `initial_epoch` goes on where it was.
+    It also finds alternating augmentations inside sequences and other combinations. The choice
+    depends only on the epoch, so that a run resumed with `initial_epoch` continues the pattern.
 
     Raises:
-        ValueError: When training begins: the model's augmentation is not `Alternating` and holds
-            none.
+        ValueError: At the start of training, if the model's augmentation neither is nor contains
+            an `Alternating`.
     """
 
     def _layer(self) -> Any:

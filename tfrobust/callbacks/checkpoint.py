@@ -1,4 +1,4 @@
-"""A training that was killed goes on where its last epoch ended."""
+"""Checkpoints from which an interrupted training resumes exactly."""
 
 from __future__ import annotations
 
@@ -21,44 +21,45 @@ from tfrobust.compat.epochs import iterators_an_epoch
 from tfrobust.compat.optimizers import optimizer_variables
 from tfrobust.compat.random_generators import generator_states
 
-#: What cannot be read is damaged: a file that was cut off, changed or is something else.
+#: Errors on reading a file that is truncated, changed, or not a checkpoint.
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 _STATE = "state"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Writes all that a training depends on after every epoch, and takes it up again.
+    """Saves the complete state of a training after every epoch, and restores it.
 
-    That is: the weights, with the counters of draws and the weights of the terms; the optimizer,
-    with the number of its steps; the generators of random numbers of the layers; the order of the
-    data; and what other callbacks remember. So a training that was killed at any moment ends as it
-    would have ended undisturbed, on one CPU device to the bit where TensorFlow is deterministic
-    (`tf.config.experimental.enable_op_determinism`). At most one epoch is trained again.
+    The state consists of the weights, with draw counters and term weights; the optimizer, with its
+    number of steps; the random generators of the layers; the order of the data; and the state of
+    other callbacks. A training that was interrupted at any moment therefore ends as it would have
+    ended without interruption: bit-identical on one CPU device if TensorFlow is deterministic
+    (`tf.config.experimental.enable_op_determinism`). At most one epoch is repeated.
 
-    A file is there whole or not at all. Where writing fails, as on a full disk, a warning says so
-    and the training goes on: the file before is still there. Where a file cannot be read, a warning
-    names it and the one before is taken.
+    Files are written atomically. If writing fails, for example because the disk is full, a warning
+    is issued and the training continues with the previous file in place. If a file cannot be read,
+    a warning is issued and the previous file is used.
 
-    In Keras 2 the numbers of Dropout go on only after
-    `keras.backend.experimental.enable_tf_random_generator()`, called before the net is made.
+    In Keras 2, the random numbers of Dropout continue only if
+    `keras.backend.experimental.enable_tf_random_generator()` was called before the net was created.
 
-    Put it last, after the callbacks that it shall `remember`. Under a strategy of several workers
-    each worker has one, with the same folder, which all of them can read; the first one writes.
+    Place it last, after the callbacks in `remember`. Under a strategy with several workers, each
+    worker has a checkpoint with the same folder, which all can read and only the first writes.
 
     Args:
-        folder: Where the files go; made if it does not exist.
-        remember: Callbacks with `get_state()` and `set_state(state)`, whose state is saved along,
+        folder: Folder for the files, which is created if it does not exist.
+        remember: Callbacks with `get_state()` and `set_state(state)` whose state is also saved,
             such as `RobustnessMonitor` and `RestoreBest`.
-        keep: Number of the last files that are kept, 1 or more. Default 2: one and one to go
-            back to.
+        keep: Number of files to keep, 1 or more. Default 2, so that one is left if the last is
+            damaged.
 
     Attributes:
-        history: What `fit` reported of all epochs, also of those before a restart: name to list.
+        history: What `fit` reported for all epochs, including those before a restart: a mapping
+            from name to list.
 
     Raises:
         ValueError: `keep` is out of range.
-        TypeError: A callback of `remember` has no state to save.
+        TypeError: A callback in `remember` has no state to save.
 
     Example:
 
@@ -87,20 +88,20 @@ class Checkpoint(keras.callbacks.Callback):
                 )
 
     def restore(self, model: keras.Model, data: Any = None) -> int:
-        """Gives a model the state of the newest file that can be read.
+        """Restores a model from the newest readable file.
 
         Args:
-            model: The compiled model, made as it was made the first time.
-            data: The `tf.data.Dataset` that will be given to `fit`, made as the first time and not
-                read since. It is advanced to the order that the next epoch would have had. It must
-                know its number of batches, which one that skips damaged images does not.
+            model: The compiled model, created as it was the first time.
+            data: The `tf.data.Dataset` for `fit`, created as it was the first time and not read
+                since. It is advanced to the order of the next epoch. Its number of batches must be
+                known, which is not the case if damaged images are skipped.
 
         Returns:
-            The number of epochs that are done, for `initial_epoch`; 0 where there is no file.
+            The number of completed epochs, for `initial_epoch`; 0 if there is no file.
 
         Raises:
-            ValueError: The file is of another model, optimizer or set of callbacks; or the model is
-                not compiled.
+            ValueError: The file is from another model, optimizer or set of callbacks, or the model
+                is not compiled.
         """
         for path in reversed(self._paths()):
             try:
@@ -122,12 +123,12 @@ class Checkpoint(keras.callbacks.Callback):
                 with futures.ThreadPoolExecutor(1) as outside:  # of a strategy's scope
                     each = outside.submit(iterators_an_epoch).result()
                 for _ in range(state["epochs"] * each):
-                    iter(data)  # each draws an order
+                    iter(data)  # each iterator draws an order
             return int(state["epochs"])
         return 0
 
     def clear(self) -> None:
-        """Removes the files, when what they are good for is done."""
+        """Removes the files, once they are no longer needed."""
         for path in self._paths():
             path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
@@ -170,7 +171,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _set_callbacks(
         self, state: dict[str, Any], arrays: dict[str, np.ndarray], path: pathlib.Path
     ) -> None:
-        """Gives the callbacks their states, whose arrays are taken out of `arrays`."""
+        """Restores the callbacks' states, and removes their arrays from `arrays`."""
         if len(state["callbacks"]) != len(self._remember):
             raise ValueError(
                 f"{path} remembers {len(state['callbacks'])} callbacks; received "
@@ -199,7 +200,7 @@ def _variables(model: keras.Model) -> dict[str, Any]:
 
 def _read(variable: Any) -> np.ndarray:
     array = np.asarray(tf.convert_to_tensor(variable))
-    # NumPy's files have no bfloat16; float32 holds each of its numbers.
+    # NumPy's files do not support bfloat16, whose values float32 represents exactly.
     return array.astype("float32") if array.dtype.name == "bfloat16" else array
 
 

@@ -1,4 +1,4 @@
-"""Raises the weight of a term of the loss along a line."""
+"""Linear warm-up of the weight of a loss term."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ UNITS = ("epoch", "step")
 
 
 class LossWeightSchedule(keras.callbacks.Callback):
-    """A term of the loss that begins late: 0, then a line up to its weight (FCL, section 3).
+    """Linear warm-up of a term weight, from 0 to its value (FCL, section 3).
 
         w(n) = value · min(1, max(0, (n + ½ − start) / ramp))
 
-    n counts the epochs, or steps, that are done; the ½ takes the line in the middle of the next. So
-    FCL's "after 2 epochs, with a warm-up of 2" is 0, 0, ¼, ¾, 1, 1, ... of the value. With a ramp
-    of 0 the value is there from `start` on. It stays after training.
+    n is the number of completed epochs or steps; the ½ evaluates the ramp in the middle of the next
+    one. FCL's "after 2 epochs, with a warm-up of 2" is thus 0, 0, ¼, ¾, 1, 1, ... times the value.
+    With a ramp of 0 the weight jumps to the value at `start`. The last weight remains after
+    training.
 
-    The weight follows from n alone, so that a continued run goes on where it was: the epoch is
-    Keras' (`initial_epoch`), steps are those that the optimizer has made (`iterations`, which are
-    saved with a model). The step is not traced again.
+    The weight depends only on n, so that a resumed run continues the schedule: epochs are those of
+    Keras (`initial_epoch`), and steps are those of the optimizer (`iterations`, which are saved
+    with a model). The training step is not retraced.
 
     Args:
         term: Name of the term, one of the model's `term_weights`.
-        value: Weight at the end, 0 or more. None: the one that the method was made with.
+        value: Final weight, 0 or more. None: the weight that the method was created with.
         start: Number of epochs or steps without the term.
-        ramp: Number of epochs or steps on which the weight rises.
+        ramp: Number of epochs or steps over which the weight increases.
         unit: "epoch" or "step".
 
     Raises:
-        ValueError: An argument is out of range; or, when training begins, the model has no such
-            term.
+        ValueError: An argument is out of range, or, at the start of training, the model has no
+            such term.
 
     Example:
 
@@ -62,7 +63,7 @@ class LossWeightSchedule(keras.callbacks.Callback):
         self._given: Optional[float] = None
 
     def weight_at(self, done: int, value: float) -> float:
-        """The weight in the epoch or step before which `done` were made."""
+        """Returns the weight for the epoch or step after `done` completed ones."""
         if self.ramp == 0:
             return value if done >= self.start else 0.0
         return value * min(1.0, max(0.0, (done + 0.5 - self.start) / self.ramp))
@@ -79,7 +80,7 @@ class LossWeightSchedule(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
         if self.unit == "epoch":
             self._give(epoch)
-        else:  # read once an epoch: reading waits for the step before
+        else:  # read only once per epoch, because reading waits for the previous step
             self._steps_before = int(tf.convert_to_tensor(self.model.optimizer.iterations))
 
     def on_train_batch_begin(self, batch: int, logs: Optional[dict[str, Any]] = None) -> None:

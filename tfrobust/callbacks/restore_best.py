@@ -1,4 +1,4 @@
-"""Gives a model the weights of its best epoch when training ends."""
+"""Restoring of the weights of the best epoch at the end of training."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ import numpy as np
 
 from tfrobust import validation
 
-#: Endings of names that say whether more or less of it is better.
+#: Suffixes of names that tell whether higher or lower is better.
 _MORE, _LESS = ("accuracy", "acc", "auc"), ("loss", "error")
 
 
 class RestoreBest(keras.callbacks.Callback):
-    """Keeps the weights of the best epoch in memory, and puts them back when training ends.
+    """Keeps the weights of the best epoch in memory and restores them at the end of training.
 
-    `EarlyStopping(restore_best_weights=True)` does this only where it stops the training: in
-    Keras 2 a training that goes on to its last epoch keeps the weights of that. It also lets a
-    name that is not in the logs pass with a warning, takes the first epoch for the best where all
-    are NaN, and in Keras 3 wants a `mode` for what is not a metric of the model.
+    `EarlyStopping(restore_best_weights=True)` does this in Keras 2 only if it stops the training
+    early; otherwise the weights of the last epoch remain. It also only warns about a name that is
+    not in the logs, takes the first epoch as the best if all are NaN, and in Keras 3 needs a `mode`
+    for values that are not metrics of the model.
 
-    Of a tfrobust method the weights of its net are kept. The optimizer and the method's own
-    counters stay at the last epoch, so that training can go on. Of equal epochs the first is the
-    best; NaN never is.
+    For a tfrobust method, the weights of its net are kept. The optimizer and the counters of the
+    method remain those of the last epoch, so that training can be continued. The first of equal
+    epochs is the best; an epoch with NaN never is.
 
-    Keras does not tell callbacks that training ends by an exception, such as KeyboardInterrupt:
-    call `restore()` then.
+    Keras does not call callbacks when training ends with an exception, such as KeyboardInterrupt:
+    call `restore()` in that case.
 
     Args:
-        monitor: Which number of the logs. Put what adds it (`RobustnessMonitor`) before this.
+        monitor: Name of the value in the logs. Place the callback that adds it
+            (`RobustnessMonitor`) before this one.
         mode: "max", "min", or "auto" (the default): "max" for names that end in accuracy, acc or
-            auc, "min" in loss or error.
+            auc, and "min" for loss or error.
 
     Attributes:
-        best_epoch: The best epoch, counted from 1; None before there is one.
-        best_value: What it had; None before there is one.
+        best_epoch: The best epoch, counted from 1; None at first.
+        best_value: The value of the best epoch; None at first.
 
     Raises:
-        ValueError: The mode is unknown, or cannot be told by the name; or, at the end of an epoch,
-            the logs have no such name.
+        ValueError: The mode is unknown, or cannot be derived from the name, or, at the end of an
+            epoch, the logs do not contain the name.
 
     Example:
 
@@ -66,19 +67,19 @@ class RestoreBest(keras.callbacks.Callback):
         self._goes_on = False
 
     def __deepcopy__(self, memo: Any) -> RestoreBest:
-        # KerasTuner copies callbacks for each trial; what was kept belongs to another training.
+        # KerasTuner copies callbacks for each trial; the kept weights belong to another training.
         return RestoreBest(self.monitor, self.mode)
 
     def get_state(self) -> dict[str, Any]:
-        """What a `Checkpoint` saves of it: the best epoch and its weights."""
+        """Returns the state that a `Checkpoint` saves: the best epoch and its weights."""
         weights = {f"weight_{i}": np.asarray(weight) for i, weight in enumerate(self._weights)}
         return {"best_epoch": self.best_epoch, "best_value": self.best_value, **weights}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from what `get_state` returned, in the training that begins next.
+        """Restores the state for the next training.
 
         Args:
-            state: That.
+            state: What `get_state` returned.
         """
         self.best_epoch, self.best_value = state["best_epoch"], state["best_value"]
         self._weights = [state[f"weight_{i}"] for i in range(len(state) - 2)]
@@ -117,10 +118,10 @@ class RestoreBest(keras.callbacks.Callback):
         self.restore()
 
     def restore(self) -> None:
-        """Gives the model the best weights so far; for a training that ended by an exception.
+        """Restores the best weights so far, for a training that ended with an exception.
 
         Raises:
-            ValueError: There is no best epoch yet.
+            ValueError: No epoch has ended yet.
         """
         if self.best_epoch is None:
             raise ValueError("RestoreBest has no best epoch to restore; no epoch has ended yet")

@@ -1,4 +1,4 @@
-"""How robust a model is: metrics, and benchmarks that return result rows."""
+"""Evaluation of robustness: metrics, and benchmarks that return result rows."""
 
 from tfrobust.evaluation import strength
 from tfrobust.evaluation.baselines import BASELINES, FLIP_BASELINES

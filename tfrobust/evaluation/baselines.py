@@ -1,4 +1,4 @@
-"""What errors and flip probabilities are divided by: those of the nets of the benchmarks."""
+"""Published errors and flip probabilities of the benchmarks' baseline nets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Union
 
 from tfrobust.rows import CLEAN
 
-#: Errors of the nets by which corruption errors are divided, severity 1 to 5 or their mean.
+#: Errors of the nets that normalise corruption errors: severity 1 to 5, or their mean.
 #:
-#: "alexnet", of ImageNet-C: the severities are those of github.com/hendrycks/robustness/issues/10
-#: (their means are the numbers of its ImageNet-C/test.py); the four held out are means, from
-#: github.com/clovaai/assembled-cnn. The clean error is that of the weights that its author says
-#: he used (github.com/hendrycks/robustness/issues/38), torchvision's with 56.522 % right.
-#: "tiny_imagenet_resnet18", of Tiny-ImageNet-C: test.py of github.com/VITA-Group/AugMax, means;
-#: clean: "Normal" of Table 5 of its paper (arXiv:2110.13771), whose robust accuracy they give.
+#: "alexnet", for ImageNet-C: errors per severity from github.com/hendrycks/robustness/issues/10
+#: (their means are the numbers in its ImageNet-C/test.py); means of the four held-out corruptions
+#: from github.com/clovaai/assembled-cnn. The clean error is that of the weights that the author
+#: reports using (github.com/hendrycks/robustness/issues/38), torchvision's with 56.522 % accuracy.
+#: "tiny_imagenet_resnet18", for Tiny-ImageNet-C: means from test.py of
+#: github.com/VITA-Group/AugMax; the clean error is that of "Normal" in Table 5 of its paper
+#: (arXiv:2110.13771), whose robust accuracy agrees with these means.
 BASELINES: dict[str, dict[str, Union[float, tuple[float, ...]]]] = {
     "alexnet": {
         CLEAN: 0.43478,
@@ -57,8 +58,8 @@ BASELINES: dict[str, dict[str, Union[float, tuple[float, ...]]]] = {
     },
 }
 
-#: Flip probabilities of the nets by which flip rates are divided. "alexnet", of ImageNet-P:
-#: ImageNet-P/test.py of github.com/hendrycks/robustness, the held out ones as well.
+#: Flip probabilities of the nets that normalise flip rates. "alexnet", for ImageNet-P, is from
+#: ImageNet-P/test.py of github.com/hendrycks/robustness, including the held-out perturbations.
 FLIP_BASELINES: dict[str, dict[str, float]] = {
     "alexnet": {
         "gaussian_noise": 0.23653,

@@ -1,6 +1,6 @@
-"""Whether a net is right as often as it is sure: calibration errors, AURRA, reliability curve.
+"""Calibration of confidences: calibration errors, AURRA, reliability curves.
 
-The confidence of a prediction is its largest probability. Everything is worked out in float64.
+The confidence of a prediction is its largest probability. All computations use float64.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tfrobust.evaluation import metrics
 
 @dataclasses.dataclass(frozen=True)
 class ReliabilityCurve:
-    """Accuracy beside confidence, bin by bin.
+    """Accuracy and confidence per bin.
 
     Args:
         edges: [bins + 1], from 0 to 1: bin b holds confidences in (edges[b], edges[b + 1]].
-        confidence: [bins] mean confidences; NaN where a bin has no image.
-        accuracy: [bins] fractions right; NaN where a bin has no image.
+        confidence: [bins] mean confidences; NaN for an empty bin.
+        accuracy: [bins] accuracies; NaN for an empty bin.
         count: [bins] numbers of images.
     """
 
@@ -34,7 +34,7 @@ class ReliabilityCurve:
 def reliability_curve(
     labels: np.ndarray, outputs: np.ndarray, *, from_logits: bool, bins: int = 15
 ) -> ReliabilityCurve:
-    """Mean confidence and accuracy in bins of equal width, as a reliability diagram shows them.
+    """Computes mean confidence and accuracy in bins of equal width, for a reliability diagram.
 
     Guo et al. 2017 (arXiv:1706.04599), section 2.
 
@@ -48,7 +48,7 @@ def reliability_curve(
         Edges, mean confidences, accuracies and numbers of images.
 
     Raises:
-        ValueError: Wrong shapes, no images, outputs that are not finite or no probabilities,
+        ValueError: Wrong shapes, no images, outputs that are not finite or not probabilities, or
             labels out of range.
 
     Example:
@@ -62,9 +62,9 @@ def reliability_curve(
 
 
 def curve_of(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> ReliabilityCurve:
-    """`reliability_curve` of [N] confidences in [0, 1] and [N] 1 for right, 0 for wrong."""
+    """`reliability_curve` of confidences [N] in [0, 1] and of [N] 1 for right, 0 for wrong."""
     edges = np.arange(bins + 1) / bins
-    # The first edge that is not below: a confidence on an edge belongs to the bin below it.
+    # side="left" puts a confidence on an edge into the bin below it.
     index = np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0)
     count = np.bincount(index, minlength=bins)
     some = np.where(count > 0, count, np.nan)
@@ -79,7 +79,7 @@ def curve_of(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> Relia
 def expected_calibration_error(
     labels: np.ndarray, outputs: np.ndarray, *, from_logits: bool, bins: int = 15
 ) -> float:
-    """Expected calibration error ECE, over bins of equal width.
+    """Computes the expected calibration error ECE over bins of equal width.
 
     `ECE = Σ_b n_b/N · |acc_b − conf_b|`, bins (lo, hi] of the confidence: Guo et al. 2017
     (arXiv:1706.04599), equation 3.
@@ -120,29 +120,29 @@ def rms_calibration_error(
     bin_size: int = 100,
     reference: bool = False,
 ) -> float:
-    """RMS calibration error, over bins of equally many images.
+    """Computes the RMS calibration error over bins with equal numbers of images.
 
-    sqrt( Σ_b n_b/N · (conf_b − acc_b)² ), bins of `bin_size` images in the order of their
-    confidence, the last with the remainder: Hendrycks et al. 2019 (arXiv:1812.04606), with the
+    sqrt( Σ_b n_b/N · (conf_b − acc_b)² ), with bins of `bin_size` images sorted by confidence, of
+    which the last also takes the remainder: Hendrycks et al. 2019 (arXiv:1812.04606), with the
     bins of calibration_tools.py of github.com/hendrycks/natural-adv-examples, whose numbers
-    NoisyMix (arXiv:2202.01263, Table 11) reports. Images of equal confidence stay in the order
-    in which they are given; where such a tie stands across two bins, their order counts.
+    NoisyMix (arXiv:2202.01263, Table 11) reports. Images of equal confidence are ranked in the
+    order given, which affects the result if they fall into different bins.
 
     Args:
         labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
         outputs: [N, classes] logits or probabilities.
         from_logits: Whether `outputs` are logits.
-        bin_size: Images in a bin, 1 or more. Default: 100, as published. Fewer images in all are
-            one bin.
-        reference: True leaves out the last bin, that of the most confident images, as the
-            published script does by mistake, while N counts all: for comparison with published
-            numbers. Say so beside a number. Default: False.
+        bin_size: Images per bin, 1 or more. Default: 100, as published. Fewer images form a single
+            bin.
+        reference: Whether to leave out the last bin, that of the most confident images, although
+            N counts all images. The published script does this by mistake; use it only to compare
+            with published numbers, and say so. Default: False.
 
     Returns:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: As in `reliability_curve`; `reference` and fewer images than a bin.
+        ValueError: As in `reliability_curve`, or `reference` with fewer images than a bin.
 
     Example:
 
@@ -164,7 +164,7 @@ def rms_calibration_error(
 def rms_of(
     confidence: np.ndarray, right: np.ndarray, bin_size: int = 100, *, reference: bool = False
 ) -> float:
-    """`rms_calibration_error` of [N] confidences and [N] 1 for right, 0 for wrong."""
+    """`rms_calibration_error` of confidences [N] and of [N] 1 for right, 0 for wrong."""
     count = len(confidence)
     order = np.argsort(confidence, kind="stable")
     starts = np.arange(max(count // bin_size, 1)) * bin_size
@@ -175,16 +175,16 @@ def rms_of(
 
 
 def aurra(labels: np.ndarray, outputs: np.ndarray, *, from_logits: bool) -> float:
-    """Area under the response rate accuracy curve: whether the sure predictions are the right ones.
+    """Computes the area under the response rate accuracy curve.
 
-    Mean over i = 1..N of the accuracy on the i most confident images: Hendrycks et al. 2021
-    (Natural Adversarial Examples, arXiv:1907.07174). Images of equal confidence stay in the order
-    in which they are given, and that order counts.
+    It is the mean over i = 1..N of the accuracy on the i most confident images: Hendrycks et al.
+    2021 (Natural Adversarial Examples, arXiv:1907.07174). Images of equal confidence are ranked in
+    the order given, which affects the result.
 
     Args:
         labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
-        outputs: [N, classes] logits or probabilities. Logits are the better ones: confidences
-            that float32 probabilities round to 1 are still told apart.
+        outputs: [N, classes] logits or probabilities. Logits are more precise: they distinguish
+            confidences that float32 probabilities round to 1.
         from_logits: Whether `outputs` are logits.
 
     Returns:
@@ -202,7 +202,7 @@ def aurra(labels: np.ndarray, outputs: np.ndarray, *, from_logits: bool) -> floa
 
 
 def aurra_of(confidence: np.ndarray, right: np.ndarray) -> float:
-    """`aurra` of [N] confidences and [N] 1 for right, 0 for wrong."""
+    """`aurra` of confidences [N] and of [N] 1 for right, 0 for wrong."""
     order = np.argsort(-confidence, kind="stable")
     return float(np.mean(np.cumsum(right[order]) / np.arange(1, len(right) + 1)))
 
@@ -210,7 +210,7 @@ def aurra_of(confidence: np.ndarray, right: np.ndarray) -> float:
 def _confidence(
     labels: Any, outputs: Any, from_logits: bool, metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[N] confidences, and [N] 1.0 for right and 0.0 for wrong."""
+    """Returns the confidences [N], and [N] 1.0 for right and 0.0 for wrong."""
     outputs = np.asarray(outputs)
     right = metrics.are_right(labels, outputs, metric)
     validation.check_labels(labels, outputs.shape[1])
@@ -221,7 +221,7 @@ def _confidence(
             "infinite values"
         )
     if from_logits:
-        # softmax at the largest logit: exp(0) over the sum.
+        # The softmax of the largest logit, exp(0) over the sum.
         largest = outputs.max(axis=1, keepdims=True)
         return 1 / np.exp(outputs - largest).sum(axis=1), right.astype(np.float64)
     low, high = outputs.min(), outputs.max()
@@ -232,5 +232,5 @@ def _confidence(
             f"{metric} with from_logits=False needs probabilities, rows in [0, 1] that sum to 1; "
             f"received values from {low:.4g} to {high:.4g} and a row that sums to {worst:.4g}"
         )
-    # Probabilities of low precision may overshoot 1.
+    # Low-precision probabilities may exceed 1.
     return np.clip(outputs.max(axis=1), 0, 1), right.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Metrics: pure functions of labels and predictions."""
+"""Accuracy metrics: pure functions of labels and predictions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from tfrobust import validation
 
 
 def accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Share of the images whose largest logit is that of the label.
+    """Computes the fraction of images whose largest logit is that of the label.
 
     Args:
         labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
-        logits: [N, classes]; probabilities do as well.
+        logits: [N, classes] logits or probabilities.
 
     Returns:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: There are no predictions, not as many as labels, or NaN among them.
+        ValueError: There are no predictions, their number differs from that of the labels, or some
+            are NaN.
 
     Example:
 
@@ -31,17 +32,18 @@ def accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def error(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Share of the images whose largest logit is not that of the label: 1 − accuracy.
+    """Computes the fraction of images whose largest logit is not that of the label: 1 − accuracy.
 
     Args:
         labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
-        logits: [N, classes]; probabilities do as well.
+        logits: [N, classes] logits or probabilities.
 
     Returns:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: There are no predictions, not as many as labels, or NaN among them.
+        ValueError: There are no predictions, their number differs from that of the labels, or some
+            are NaN.
 
     Example:
 
@@ -52,21 +54,20 @@ def error(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def per_class_accuracy(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Accuracy on the images of each class.
+    """Computes the accuracy on the images of each class.
 
-    The mean over classes, which ranks every class alike however many images it has, is
-    `np.nanmean` of the result.
+    The mean over classes, which weights all classes equally, is `np.nanmean` of the result.
 
     Args:
         labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
-        logits: [N, classes]; probabilities do as well.
+        logits: [N, classes] logits or probabilities.
 
     Returns:
         [classes] fractions in [0, 1]; NaN for a class without images.
 
     Raises:
-        ValueError: There are no predictions, not as many as labels, NaN among them, or labels
-            that are no classes of the logits.
+        ValueError: There are no predictions, their number differs from that of the labels, some
+            are NaN, or labels are not classes of the logits.
 
     Example:
 
@@ -83,19 +84,20 @@ def per_class_accuracy(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
 
 
 def are_right(labels: Any, logits: Any, metric: str) -> np.ndarray:
-    """Which images are classified right.
+    """Determines which images are classified correctly.
 
     Args:
         labels: [N] or [N, 1] class indices, or [N, classes] one-hot or soft labels.
-        logits: [N, classes]; probabilities do as well. The first of equal ones counts as the
+        logits: [N, classes] logits or probabilities. The first of equal ones counts as the
             largest.
-        metric: What is measured, for messages.
+        metric: Name of the metric in messages.
 
     Returns:
         [N] bool.
 
     Raises:
-        ValueError: There are no predictions, not as many as labels, or NaN among them.
+        ValueError: There are no predictions, their number differs from that of the labels, or some
+            are NaN.
     """
     labels, logits = np.asarray(labels), np.asarray(logits)
     if np.ndim(logits) != 2 or logits.shape[1] == 0:
@@ -114,8 +116,8 @@ def are_right(labels: Any, logits: Any, metric: str) -> np.ndarray:
             f"classes; received {labels.shape[1]} columns"
         )
     if np.isnan(logits).any():
-        # The place of the largest value would be that of the NaN, and a broken net as good as
-        # one that always says class 0.
+        # argmax returns the index of a NaN, so a broken net would score like one that always
+        # predicts class 0.
         count = int(np.isnan(logits).any(axis=1).sum())
         raise ValueError(
             f"{metric} needs predictions without NaN; received NaN for {count} of "
@@ -126,7 +128,7 @@ def are_right(labels: Any, logits: Any, metric: str) -> np.ndarray:
 
 
 def class_indices(labels: Any) -> np.ndarray:
-    """[N] class indices of [N] or [N, 1] indices or [N, classes] one-hot or soft labels."""
+    """Converts [N] or [N, 1] indices, or [N, classes] one-hot or soft labels, to [N] indices."""
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""A model looks at data: once as it is, and once for each condition."""
+"""Passes of a model over the data: one over the clean images, and one for each condition."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class CleanPass(NamedTuple):
-    """What the clean images tell before anything is done to them."""
+    """Results of the pass over the clean images."""
 
     condition: Condition
     answers: Predictions
@@ -29,7 +29,7 @@ class CleanPass(NamedTuple):
 
 
 def evaluate_clean(predictor: Predictor, batches: Any, classes: Optional[int]) -> CleanPass:
-    """Measures the clean images, and checks on the way what must be true of any number."""
+    """Measures the clean images, and checks the data and the model on the way."""
     condition, parts, hashed, first = Clean(), [], protocol.DataHash(), None
     for batch in numbered(batches):
         protocol.check_batch(predictor, batch.images, batch.labels)
@@ -55,13 +55,13 @@ def measure(
     seed: int,
     labels: np.ndarray,
 ) -> Iterator[tuple[Condition, Predictions]]:
-    """The answers under each condition; while the model looks at a batch the next one is made."""
+    """Yields the predictions under each condition, and prepares batches one ahead of the model."""
 
     def changed() -> Iterator[tuple[Condition, Optional[Batch], Any]]:
         for condition in conditions:
             for batch in numbered(condition.data(batches)):
                 yield condition, batch, condition.change(batch, predictor, seed)
-            yield condition, None, None  # so that its end is seen before the next one begins
+            yield condition, None, None  # marks the end of the condition
 
     parts: list[tuple[np.ndarray, ...]] = []
     for condition, batch, images in _ahead(changed()):
@@ -95,7 +95,7 @@ def _joined(parts: Sequence[tuple[np.ndarray, ...]]) -> Predictions:
 
 
 def numbered(data: Any) -> Iterator[Batch]:
-    """The batches of a data set with their numbers and those of their images."""
+    """Numbers the batches of a data set and their images."""
     seen, full = 0, 0
     for number, element in enumerate(data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(element)
@@ -108,7 +108,7 @@ def numbered(data: Any) -> Iterator[Batch]:
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items; each is made, in a thread of its own, while the one before it is used."""
+    """Yields the same items, and computes the next one in a thread while one is in use."""
     end = object()
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, items, end)
@@ -121,7 +121,7 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 class Arrays:
-    """A pair of arrays as batches; nothing is copied."""
+    """Batches of a pair of arrays, without copies."""
 
     def __init__(self, images: Any, labels: Any, batch_size: int = 256):
         self._images, self._labels, self._size = np.asarray(images), np.asarray(labels), batch_size

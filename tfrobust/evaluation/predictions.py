@@ -1,4 +1,4 @@
-"""What a model answered: the one thing that is kept of each image."""
+"""The predictions of a model, which are all that is kept for each image."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 from tfrobust import files
 from tfrobust.evaluation import calibration_error
 
-#: The metrics of a row, in the order of the rows of one condition.
+#: The metrics, in the order of the rows of a condition.
 METRICS = ("accuracy", "expected_calibration_error", "rms_calibration_error", "aurra")
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """The answers of a model to images: 12 bytes per image, whatever the number of classes.
+    """The predictions of a model: 12 bytes per image for any number of classes.
 
     Args:
-        labels: [N] the right classes, int32.
-        predicted: [N] the classes that it gave, int32.
-        uncertainty: [N] 1 − the probability of the class that it gave, float32 in [0, 1].
+        labels: [N] true classes, int32.
+        predicted: [N] predicted classes, int32.
+        uncertainty: [N] 1 − the probability of the predicted class, float32 in [0, 1].
     """
 
     labels: np.ndarray
@@ -35,22 +35,22 @@ class Predictions:
 
     @property
     def right(self) -> np.ndarray:
-        """[N] bool."""
+        """Which images are classified correctly, [N] bool."""
         equal: np.ndarray = self.labels == self.predicted
         return equal
 
     @property
     def confidence(self) -> np.ndarray:
-        """[N] float64: the probability of the class that the model gave."""
+        """The probability of the predicted class, [N] float64."""
         return 1 - self.uncertainty.astype(np.float64)
 
     @functools.cached_property
     def curve(self) -> calibration_error.ReliabilityCurve:
-        """Accuracy beside confidence, in 15 bins."""
+        """The reliability curve with 15 bins."""
         return calibration_error.curve_of(self.confidence, self.right)
 
     def metric(self, name: str) -> float:
-        """One of `METRICS`."""
+        """Computes one of `METRICS`."""
         if name == "accuracy":
             return float(np.mean(self.right))
         if name == "expected_calibration_error":
@@ -63,18 +63,18 @@ class Predictions:
 
     @classmethod
     def joined(cls, several: Sequence[Predictions]) -> Predictions:
-        """The answers to all images of several."""
+        """Concatenates several predictions."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: np.concatenate([getattr(a, name) for a in several]) for name in names})
 
     def write(self, path: files.PathLike) -> None:
-        """Writes them as an `.npz` file, whole or not at all."""
+        """Writes an `.npz` file, atomically."""
         with files.replacing(path) as temporary:
             np.savez_compressed(temporary, **dataclasses.asdict(self))
 
     @classmethod
     def read(cls, path: files.PathLike) -> Predictions:
-        """Reads what `write` wrote.
+        """Reads a file that `write` wrote.
 
         Raises:
             ValueError: The file is damaged.

@@ -1,4 +1,4 @@
-"""Says how far a long measurement is, and how long it will still take."""
+"""Progress of a long measurement, with the remaining time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tqdm import tqdm
 
 
 class Progress(tqdm):
-    """tqdm's bar on a terminal; a line for each step elsewhere, such as in a log.
+    """A tqdm bar on a terminal, and one line per step elsewhere, for example in a log.
 
     Args:
         total: Number of steps.
-        what: What is measured.
-        verbose: Whether anything is written.
-        file: Where to; default: standard error, so that results can be piped.
+        what: What is being measured.
+        verbose: Whether to write anything.
+        file: Output stream. Default: standard error, so that results can be piped.
     """
 
     def __init__(self, total: int, what: str, *, verbose: bool = True, file: Optional[Any] = None):
@@ -27,17 +27,17 @@ class Progress(tqdm):
             disable=not verbose,
             leave=file.isatty(),
             dynamic_ncols=True,
-            mininterval=0,  # each step is shown: they take seconds
-            smoothing=0,  # the time left is by the mean of all: steps take unlike times in turn
+            mininterval=0,  # show every step, which takes seconds
+            smoothing=0,  # estimate from the mean of all steps, whose durations alternate
         )
 
     def step(self, name: str) -> None:
-        """Says that a step is done."""
+        """Reports that a step is done."""
         self.set_postfix_str(name, refresh=False)
         self.update()
 
     def display(self, msg: Optional[str] = None, pos: Optional[int] = None) -> bool:
-        """What tqdm calls to show the bar, also before the first step and, cleared, at the end."""
+        """Shows the bar; tqdm also calls it before the first step and, to clear it, at the end."""
         if self.leave:
             return super().display(msg, pos)
         if self.n and msg is None:

@@ -1,4 +1,4 @@
-"""The folder of an evaluation: its rows, and the answers to each image."""
+"""The folder of an evaluation: its rows, and the predictions for each image."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from tfrobust import files, rows
 from tfrobust.evaluation.predictions import Predictions
 from tfrobust.rows import Row
 
-#: What must be the same for an interrupted measurement to go on.
+#: Fields of rows that must agree for an interrupted measurement to be resumed.
 _SAME = ("seed", "protocol", "provenance")
 
 
 class Results:
-    """What has been measured of one model on one data set, kept in a folder.
+    """The results of one model on one data set, stored in a folder.
 
-    `rows.jsonl` holds the rows of all models and data sets; `answers/` the answers, from which
-    curves, intervals and pictures are made. Both are written after each condition, whole or not at
-    all, so that a measurement that was killed can go on.
+    `rows.jsonl` holds the rows of all models and data sets, and `answers/` the predictions, from
+    which curves, intervals and pictures are computed. Both are written atomically after each
+    condition, so that an interrupted measurement can be resumed.
 
     Args:
-        folder: The folder; it is made if it is not there.
+        folder: The folder, which is created if it does not exist.
         model: Name of the model in the rows.
         dataset: Name of the data in the rows.
 
     Raises:
         ValueError: `rows.jsonl` is damaged; the message names the line.
-        NotADirectoryError, PermissionError: Nothing can be written there.
+        NotADirectoryError, PermissionError: The folder cannot be written.
     """
 
     def __init__(self, folder: files.PathLike, model: str, dataset: str):
@@ -41,13 +41,13 @@ class Results:
         self._rows = rows.read(self._path) if self._path.exists() else []
 
     def find(self, expected: Sequence[Row]) -> Optional[list[Row]]:
-        """The rows of a condition, if they and the answers are there.
+        """Returns the rows of a condition, or None if they or the predictions are missing.
 
         Args:
-            expected: The rows as they would be, but for their values.
+            expected: The rows as they would be measured now, apart from their values.
 
         Raises:
-            ValueError: The rows that are there were measured otherwise.
+            ValueError: The existing rows were measured in another way.
         """
         found = []
         for row in expected:
@@ -67,21 +67,21 @@ class Results:
         return found if self._answers_path(*condition).is_file() else None
 
     def add(self, measured: Sequence[Row], answers: Predictions) -> None:
-        """Keeps the rows of a condition, and the answers."""
+        """Stores the rows of a condition and the predictions."""
         answers.write(self._answers_path(measured[0].corruption, measured[0].severity))
         places = [_place(row) for row in measured]
         self._rows = [row for row in self._rows if _place(row) not in places] + list(measured)
         rows.write(self._rows, self._path)
 
     def has(self, condition: tuple[str, Optional[float]]) -> bool:
-        """Whether the answers under a corruption and severity are there."""
+        """Whether the predictions under a corruption and severity exist."""
         return self._answers_path(*condition).is_file()
 
     def answers(self, corruption: str, severity: Optional[float]) -> Predictions:
-        """The answers under one condition.
+        """Reads the predictions under one condition.
 
         Raises:
-            FileNotFoundError: It was not measured.
+            FileNotFoundError: The condition was not measured.
             ValueError: The file is damaged.
         """
         return Predictions.read(self._answers_path(corruption, severity))
@@ -93,7 +93,7 @@ class Results:
 
 
 def _file_name(text: str) -> str:
-    """A name that is good on every file system, and another one for every other text."""
+    """Encodes a text as a file name that every file system allows; no two texts share one."""
     safe = re.sub(r"[^\w.+-]", lambda match: f"%{ord(match[0]):02x}", text)
     return f"%{safe}" if safe.startswith(".") else safe
 
@@ -103,7 +103,7 @@ def _place(row: Row) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))  # as it comes back from the file
+    return json.loads(json.dumps(value))  # as if read from the file
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

@@ -1,4 +1,4 @@
-"""Robust accuracy after every epoch."""
+"""Measurement of robust accuracy during training."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ from tfrobust.rows import CLEAN, Row
 
 
 class RobustnessMonitor(keras.callbacks.Callback):
-    """Measures the accuracy on changed validation images after every epoch (FMA paper, Figure 4).
+    """Measures the accuracy on corrupted validation images after every epoch (FMA, Figure 4).
 
-    Adds `val_robust_accuracy`, the mean over the conditions, to the logs; each accuracy is in
-    `rows`. The draws are the same every epoch, so that a change is a change of the model.
+    It adds `val_robust_accuracy`, the mean over the conditions, to the logs; `rows` holds the
+    individual accuracies. The draws are the same in every epoch, so that differences are due to the
+    model.
 
-    Put it before what reads the logs: TensorBoard, CSVLogger, ModelCheckpoint, EarlyStopping (these
-    two with `mode="max"`), `RestoreBest`. Those that stand before it do not see the number:
-    `RestoreBest` stops the training then, Keras' own at most warn. The history and KerasTuner
-    (`Objective("val_robust_accuracy", "max")`), whose own callbacks come last, see it anyway.
+    Place it before the callbacks that read the logs: TensorBoard, CSVLogger, ModelCheckpoint and
+    EarlyStopping (both with `mode="max"`), and `RestoreBest`. Callbacks before it do not see the
+    number: `RestoreBest` raises an error, those of Keras at most warn. The history and KerasTuner
+    (`Objective("val_robust_accuracy", "max")`), whose own callbacks come last, always see it.
 
     Args:
-        data: Batched `tf.data.Dataset` of (images, labels), or a pair of arrays: validation, never
-            test.
-        conditions: What `tfrobust.evaluation.corrupted` and the like make, augmentation layers by
-            name, or an `Evaluator` that has them already traced. Default: the four corruptions
-            that the benchmark holds out for validation, at severity 3: choosing by those of the
-            test would make them training data.
-        images: About how many images are looked at, the same each time: every so many-th batch, or
-            image of an array. Default: all.
+        data: Batched `tf.data.Dataset` of (images, labels), or a pair of arrays: validation data,
+            never test data.
+        conditions: Conditions from `tfrobust.evaluation.corrupted` and similar functions,
+            augmentation layers by name, or an `Evaluator`, whose graphs are reused. Default: the
+            four corruptions that the benchmark holds out for validation, at severity 3; selection
+            by the test corruptions would make them training data.
+        images: Approximate number of images, the same in every epoch: every k-th batch, or every
+            k-th image of arrays. Default: all.
         model_name: Name of the model in the rows.
         dataset: Name of the data in the rows.
         seed: Seed of the draws.
-        before_training: Also measure before the first epoch, as epoch 0 of `rows`.
+        before_training: Whether to measure before the first epoch as well, as epoch 0 of `rows`.
 
     Attributes:
         rows: Result rows with their epoch, counted from 1.
 
     Raises:
-        ValueError: There are no conditions, or `images` is no whole number above 0.
+        ValueError: There are no conditions, or `images` is not a whole number above 0.
     """
 
     def __init__(
@@ -78,21 +79,20 @@ class RobustnessMonitor(keras.callbacks.Callback):
         self._before_training = before_training
 
     def __deepcopy__(self, memo: Any) -> RobustnessMonitor:
-        # KerasTuner copies callbacks for each trial; a tf.data pipeline cannot be copied, and need
-        # not be.
+        # KerasTuner copies callbacks for each trial, but a tf.data pipeline cannot be copied.
         return RobustnessMonitor(
             self._data, self._evaluator, before_training=self._before_training, **self._labels
         )
 
     def get_state(self) -> dict[str, Any]:
-        """What a `Checkpoint` saves of it: its rows."""
+        """Returns the state that a `Checkpoint` saves: the rows."""
         return {"rows": [json.loads(row.to_json()) for row in self.rows]}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from what `get_state` returned.
+        """Restores the state.
 
         Args:
-            state: That.
+            state: What `get_state` returned.
         """
         self.rows = [Row(**row) for row in state["rows"]]
 
@@ -113,7 +113,7 @@ class RobustnessMonitor(keras.callbacks.Callback):
 
 
 def _subsample(data: Any, images: int) -> Any:
-    """About so many images, from all over the data, which may be sorted."""
+    """Takes about so many images, spread over the data, which may be sorted."""
     if not isinstance(data, tf.data.Dataset):
         values, labels = (np.asarray(part) for part in data)
         step = max(len(values) // images, 1)
@@ -121,6 +121,6 @@ def _subsample(data: Any, images: int) -> Any:
     batches = int(data.cardinality())
     size = len(keras.utils.unpack_x_y_sample_weight(next(iter(data.take(1))))[0])
     wanted = max(images // size, 1)
-    if batches < 0:  # it is not known how many there are
+    if batches < 0:  # the number of batches is unknown
         return data.take(wanted)
     return data.shard(max(batches // wanted, 1), 0)

@@ -1,4 +1,4 @@
-"""Models for serving: SavedModels that need TensorFlow alone, TensorFlow Lite and ONNX files."""
+"""Export for serving: SavedModels that depend only on TensorFlow, TensorFlow Lite and ONNX."""
 
 from tfrobust.files import latest_version
 from tfrobust.serving.card import card_markdown, model_card

@@ -1,4 +1,4 @@
-"""Batches of encoded images to pixels, with operations of TensorFlow alone."""
+"""Decoding of batches of encoded images with TensorFlow operations only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfrobust.ops import image_decoding
 
-#: What is said of an image that is not served.
+#: Messages for images that cannot be served.
 EMPTY = "an image must be the bytes of a JPEG or PNG file; received none"
 GIF = "an image must be a JPEG or PNG file; received a GIF, which may be animated"
 UNKNOWN = "an image must be a JPEG or PNG file; received bytes of another kind"
@@ -18,33 +18,34 @@ DAMAGED = "an image must be a whole JPEG or PNG file; received one that is damag
 _MOST_PIXELS = 2**26  # 200 MB in RGB
 _LONGEST = 65535  # of a JPEG
 
-#: Images that are decoded at a time.
+#: Number of images decoded in parallel.
 _CALLS = 8
 
 
 def batch_decoder(
     height: int, width: int, channels: int, resize: Optional[int] = None
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Makes a function that decodes a batch and says which images it cannot decode.
+    """Creates a function that decodes a batch and reports the images that it cannot decode.
 
-    Decoded and resized as the data sets of folders are (`datasets.decoding`): until the image
-    covers the size, smoothed when it becomes smaller, and the centre cut out. Transparency is
-    dropped, the colour below it stays; of 16 bits the upper 8 are kept; CMYK becomes RGB; for a
-    grey net RGB becomes grey by Pillow's rule, L = (19595 R + 38470 G + 7471 B) / 65536.
+    Images are decoded and resized like those of image folders (`ops.image_decoding`): resized to
+    cover the target size, with antialiasing when shrinking, and center-cropped. An alpha channel
+    is dropped and the colour under it kept; 16-bit images are truncated to 8 bits; CMYK is
+    converted to RGB; for a greyscale net RGB is converted with Pillow's formula,
+    L = (19595 R + 38470 G + 7471 B) / 65536.
 
     Args:
-        height: Pixels of the result.
-        width: Pixels of the result.
-        channels: 3 for RGB, 1 for grey.
-        resize: Pixels of the shorter side before the centre is cut out. Default: the image is
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
+        channels: 3 for RGB, 1 for greyscale.
+        resize: Length in pixels of the shorter side before the centre crop. Default: the image is
             resized until it just covers height and width.
 
     Returns:
-        A function string [B] -> (uint8 [B, height, width, channels], string [B]: what is wrong with
-        each image, empty for a good one; the pixels of a bad one are black).
+        A function string [B] -> (uint8 [B, height, width, channels], string [B]). The strings are
+        error messages, empty for images that were decoded; the others are black.
 
     Raises:
-        ValueError: `resize` is less than the size, or given for a size that is not square.
+        ValueError: `resize` is less than the size, or the size is not square.
 
     Example:
 
@@ -71,9 +72,9 @@ def batch_decoder(
     def decode(contents):
         count = tf.shape(contents)[0]
         data = tf.data.Dataset.from_tensor_slices((tf.range(count), contents))
-        # Nothing else in TensorFlow goes on after an operation that failed.
+        # ignore_errors is TensorFlow's only way to continue after an operation that failed.
         data = data.map(one, num_parallel_calls=_CALLS).ignore_errors()
-        # One more, for the images that are missing, and because there may be no other.
+        # One more element, which stands in for failed images and keeps the batch from being empty.
         black = tf.zeros([height, width, channels], tf.uint8)
         data = data.concatenate(tf.data.Dataset.from_tensors((count, black, DAMAGED)))
         data = data.batch(tf.cast(count, tf.int64) + 1).with_options(options)
@@ -107,8 +108,8 @@ def _grey(image: tf.Tensor) -> tf.Tensor:
 
 
 def _what_is_wrong(contents: tf.Tensor) -> tf.Tensor:
-    """What the first bytes of a file tell, before memory is taken for its pixels; or ""."""
-    # At least as long as what is looked at, so that no substring ends after its text.
+    """Error message from the header, before memory is allocated for the pixels, or ""."""
+    # Padded, so that every substring below lies within the string.
     padded = contents + tf.constant(b"\0" * 24)
     is_png = tf.strings.substr(padded, 0, 8) == tf.constant(b"\x89PNG\r\n\x1a\n")
     is_jpeg = tf.io.is_jpeg(padded)
@@ -123,7 +124,7 @@ def _what_is_wrong(contents: tf.Tensor) -> tf.Tensor:
 
     def of_size():
         size = tf.cond(is_jpeg, jpeg_size, png_size)
-        # Cut first, so that their product cannot overflow.
+        # Clipped, so that the product cannot overflow.
         large = tf.reduce_any(size > _LONGEST) | (
             tf.reduce_prod(tf.minimum(size, _LONGEST + 1)) > _MOST_PIXELS
         )

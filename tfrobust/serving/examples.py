@@ -1,4 +1,4 @@
-"""A few images and what the Keras model says of them, kept with the SavedModel."""
+"""Example images and the outputs of the Keras model, stored with the SavedModel."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ EXAMPLES = f"{EXTRA}/examples.npz"
 OUTPUTS = ("logits", "probabilities")
 
 _COUNT = 4
-_CELLS = 8  # a side: coarse patterns tell classes apart better than noise does
-_ANY_SIZE = 64  # pixels a side, for a net that takes all sizes
+_CELLS = 8  # per side: coarse patterns are classified more differently than noise
+_ANY_SIZE = 64  # pixels per side, for a net that accepts any size
 _BATCH = 32
 
 
 def example_images(net: Any, examples: Any, image_size: Optional[Sequence[int]]) -> np.ndarray:
-    """The images that are recorded: those given, or four patterns from a fixed seed.
+    """Returns the images to record: those given, or four patterns from a fixed seed.
 
     Args:
-        net: The net that will see them.
+        net: The net that will classify them.
         examples: [B, H, W, C], uint8 or float32 in [0, 1], or None.
-        image_size: (height, width) for a net of any size, or None.
+        image_size: (height, width) for a net that accepts any size, or None.
 
     Returns:
         [B, H, W, C], uint8 or float32.
 
     Raises:
-        ValueError: They are no images, or do not fit the net.
-        TypeError: They are neither uint8 nor floating-point numbers.
+        ValueError: The examples are not images, or do not fit the net.
+        TypeError: The examples are neither uint8 nor floating-point numbers.
     """
     shape = net.input_shape[1:]
     if examples is None:
@@ -61,22 +61,22 @@ def example_images(net: Any, examples: Any, image_size: Optional[Sequence[int]])
 
 
 def as_floats(images: np.ndarray) -> np.ndarray:
-    """Images as the net takes them: float32 in [0, 1]."""
+    """Converts images to the net's input format: float32 in [0, 1]."""
     return images.astype("float32") / 255 if images.dtype == np.uint8 else images
 
 
 def record(net: Any, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What is written to `examples.npz`: the images, and what the net returns on them.
+    """Runs the net on the example images; the result is what `examples.npz` holds.
 
     Args:
-        net: A Keras model; of dual normalizations the clean route is taken.
-        images: What `example_images` returned.
+        net: A Keras model; dual norms take the clean route.
+        images: The images that `example_images` returned.
 
     Returns:
-        "images", "probabilities" [B, classes], and "logits" where the net ends in logits.
+        "images", "probabilities" [B, classes], and "logits" if the net ends in logits.
 
     Raises:
-        ValueError: The net returns values that are not finite.
+        ValueError: The net returns NaN or infinite values.
     """
     with route("clean"):
         values = np.concatenate(
@@ -102,10 +102,10 @@ def write(recorded: dict[str, np.ndarray], folder: pathlib.Path) -> None:
 
 
 def read(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads what `write` wrote; nothing of it is executed.
+    """Reads the arrays that `write` wrote, without unpickling anything.
 
     Raises:
-        ValueError: The file is missing, or something else.
+        ValueError: The file is missing, damaged, or does not hold examples.
     """
     path = folder / EXAMPLES
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Serving where tfrobust is not installed."""
+"""Serving in a process without tfrobust."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def serve_isolated(path: files.PathLike, images: np.ndarray) -> np.ndarray:
         The logits that the other process computed, [B, classes].
 
     Raises:
-        RuntimeError: The other process failed; the message ends with its last words.
+        RuntimeError: The other process failed; the message ends with the end of its error output.
     """
     with tempfile.TemporaryDirectory() as folder:
         given, returned = pathlib.Path(folder, "images.npy"), pathlib.Path(folder, "logits.npy")
         np.save(given, np.asarray(images, "float32"))
-        # -I: neither the current folder nor PYTHONPATH is searched for modules.
+        # -I: modules are searched for neither in the current folder nor on PYTHONPATH.
         command = [sys.executable, "-I", str(_PROBE), str(path), str(given), str(returned)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

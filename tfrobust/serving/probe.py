@@ -1,4 +1,4 @@
-"""Run as a script: serves a SavedModel once where tfrobust cannot be imported.
+"""Script that serves a SavedModel once in a process that cannot import tfrobust.
 
 Usage: python -I probe.py SAVED_MODEL IMAGES.npy LOGITS.npy
 """

@@ -1,4 +1,4 @@
-"""Whether a SavedModel is what was exported."""
+"""Verification of an exported SavedModel."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tfrobust.serving import examples, manifest
 
 @dataclasses.dataclass(frozen=True)
 class Verified:
-    """What `verify` found good.
+    """Result of a successful `verify`.
 
     Args:
         folder: The SavedModel.
-        files: How many files have the hash of the manifest.
-        examples: How many recorded images were served.
-        difference: The largest difference between what is served and what was recorded, divided
-            by the largest recorded number where that is above 1.
+        files: Number of files whose hashes were compared with the manifest.
+        examples: Number of recorded images that were served.
+        difference: Largest difference between served and recorded outputs, divided by the largest
+            recorded output if that is above 1.
     """
 
     folder: pathlib.Path
@@ -33,24 +33,24 @@ class Verified:
 
 
 def verify(path: files.PathLike, tolerance: float = 1e-4) -> Verified:
-    """Checks the files of an export, loads it, and serves the images that were recorded with it.
+    """Checks the files of an exported SavedModel, loads it, and serves its recorded examples.
 
-    The hashes are checked before anything is loaded; a SavedModel is a program, so load none that
-    you do not trust. It is loaded by plain TensorFlow, in this process.
+    The hashes are checked before anything is loaded; a SavedModel is a program, so load only those
+    that you trust. It is loaded with plain TensorFlow, in this process.
 
     Args:
-        path: The folder that `export` wrote; of a folder of versions the newest is taken.
-        tolerance: How far a served number may be from the recorded one, where the recorded ones
-            are at most 1; otherwise it is multiplied by the largest of them. Default 1e-4; nets in
-            half precision may need more on another kind of processor.
+        path: The folder that `export` wrote, or a folder of versions, whose newest is taken.
+        tolerance: Largest allowed difference between a served and a recorded output, multiplied by
+            the largest recorded output if that is above 1. Default 1e-4; nets in half precision
+            may need more on another kind of processor.
 
     Returns:
         What was checked, and the largest difference.
 
     Raises:
         FileNotFoundError: There is no SavedModel.
-        ValueError: A file was changed, is missing or is extra, the model cannot be loaded, or it
-            does not give what was recorded.
+        ValueError: A file was changed, is missing or is extra, the model cannot be loaded, or its
+            outputs differ from the recorded ones.
 
     Example:
 
@@ -95,7 +95,7 @@ def _serve(signatures: dict[str, Any], name: str, images: np.ndarray) -> dict[st
 
 
 def _difference(served: Any, recorded: np.ndarray) -> float:
-    """Infinite where they cannot be compared, NaN where a served number is none."""
+    """The relative difference: infinite for another shape, NaN if an output is NaN."""
     if served is None or served.shape != recorded.shape:
         return float("inf")
     scale = max(1.0, float(np.abs(recorded).max()))

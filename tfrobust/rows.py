@@ -54,10 +54,9 @@ class Row:
 
     def to_json(self) -> str:
         """Returns a JSON object on one line, without `epoch` and so on where they are None."""
-        record = dataclasses.asdict(self)
-        for name in ("epoch", "protocol", "provenance"):
-            if record[name] is None:
-                del record[name]
+        # Not `asdict`, which copies the protocol: an evaluation writes all rows at each condition.
+        omitted = {"epoch", "protocol", "provenance"}
+        record = {k: v for k, v in vars(self).items() if v is not None or k not in omitted}
         return json.dumps(record, allow_nan=False)
 
 

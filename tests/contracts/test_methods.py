@@ -31,8 +31,8 @@ KINDS = {
     "noisymix": ["augmix_training"],  # changes feature maps, and compares three predictions
     "augmax": ["augmix_pgdat", "advmix", "advmax"],  # takes the routes of dual norms
 }
-#: Methods that are AugMax with another attack, as a test shows.
-LIKE_AUGMAX = KINDS["augmax"]
+#: Methods that are AugMax with another attack, as a test shows: AugMax stands for them.
+LIKE_AUGMAX = set(KINDS["augmax"])
 #: Methods that draw numbers of their own, so that replicas draw others; tests/methods looks at what
 #: must not change on two devices.
 DRAWING = ["feature_contrastive", "noisymix"]
@@ -119,7 +119,7 @@ def slow_unless(quick, but=()):
     ]
 
 
-@pytest.fixture(params=list(METHODS))
+@pytest.fixture(params=slow_unless(METHODS.keys() - LIKE_AUGMAX))
 def name(request):
     return request.param
 
@@ -133,6 +133,7 @@ def test_every_method_is_of_a_kind():
     assert sorted(named) == sorted(METHODS)
 
 
+@pytest.mark.parametrize("name", METHODS)
 def test_the_base_class_does_the_rest(name):
     """So what it does is tested on one method."""
     for cls in METHODS[name].__mro__:
@@ -142,7 +143,7 @@ def test_the_base_class_does_the_rest(name):
         assert {one for one in taken if one == "__call__" or one[:2] != "__"} <= OWN, cls
 
 
-@pytest.mark.parametrize("name", LIKE_AUGMAX)
+@pytest.mark.parametrize("name", sorted(LIKE_AUGMAX))
 def test_methods_like_augmax_differ_by_their_attack(name):
     """So what they share is tested on AugMax."""
     for cls in (METHODS["augmax"], METHODS[name]):
@@ -232,6 +233,7 @@ def test_dual_norms_are_trained_on_one_route(trained):
         assert np.array_equal(old, new) == (id(weight) in untouched), weight.name
 
 
+@pytest.mark.parametrize("name", slow_unless(KINDS))
 def test_export_serves_the_same_logits(trained, images, tmp_path):
     """Those of the clean route."""
     serving.export(trained.model, tmp_path / "saved")
@@ -282,7 +284,7 @@ def test_sample_weight_zero_leaves_an_image_out(make_net, images, labels):
     assert_same(weights_of(weighted), weights_of(alone), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", slow_unless(METHODS.keys() - {"advmix", "advmax"}))
+@pytest.mark.parametrize("name", slow_unless({*KINDS, "stability_training"}))
 def test_nothing_is_traced_twice(name, make_net, images, labels):
     """The traced step is the eager one; neither augmentations that alternate nor term weights,
     which every step reads, trace it again."""
@@ -329,7 +331,10 @@ def test_views_send_no_gradient_to_the_weights(name, make_net, images, labels):
     assert all(g is None for g in tape.gradient(total, model.trainable_variables))
 
 
-@pytest.mark.parametrize("name, eager", [*((name, True) for name in METHODS), ("baseline", False)])
+@pytest.mark.parametrize(
+    "name, eager",
+    [*((name, True) for name in METHODS if name not in LIKE_AUGMAX), ("baseline", False)],
+)
 def test_mixed_precision(name, eager, images, labels):
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
@@ -419,7 +424,7 @@ def test_alternation_without_its_callback_is_refused(name, make_net, images, lab
 @pytest.mark.parametrize(
     "name, settings",
     [
-        *((name, {"eager": True}) for name in METHODS),
+        *((name, {"eager": True}) for name in METHODS if name not in LIKE_AUGMAX),
         ("baseline", {}),
         ("baseline", {"jit_compile": True}),
     ],

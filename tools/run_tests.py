@@ -28,19 +28,16 @@ import xml.etree.ElementTree
 #: The longest first; what no group names is in the last one.
 GROUPS = [
     "tests/contracts/test_methods.py",
-    "tests/evaluation tests/cli",
-    "tests/nets",
-    "tests/experiments tests/reports",
-    "tests/recipes",
-    "tests/methods",
-    "tests/contracts/test_nets.py",
-    "tests/datasets",
-    "tests/contracts/test_augments.py tests/augment",
-    "tests/ops tests/losses",
-    "tests/tuning",
     "tests/serving tests/callbacks tests/saving",
+    "tests/experiments tests/reports",
+    "tests/evaluation tests/cli",
+    "tests/datasets tests/tuning",
+    "tests/contracts/test_augments.py tests/augment tests/ops tests/losses",
+    "tests/nets tests/contracts/test_nets.py",
     "tests/corruptions",
+    "tests/methods",
     "tests/attacks tests/layers tests/compat",
+    "tests/recipes",
 ]
 #: The slow tests are others, and other groups of them take long.
 SLOW_GROUPS = [

@@ -96,7 +96,7 @@ def _job(folder, images, labels, kill=None, optimizer=None, eager=False):
     return model, monitor, best, checkpoint
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", [pytest.param("sgd", marks=pytest.mark.slow), "adam"])
 def test_ends_as_the_undisturbed_one(tmp_path, images, labels, deterministic, optimizer):
     def job(folder, kill=None):
         # With Adam eagerly: 20 steps take less than tracing one does.

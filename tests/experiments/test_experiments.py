@@ -302,6 +302,7 @@ def test_wrong_input(arguments, message, tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.glob("runs/*"))  # nothing is in the way of the right command
 
 
+@pytest.mark.slow
 def test_on_several_devices(whole, tmp_path):
     """The same models as on one; finetunings and their layers among them."""
     setting = Small.small.replace(strategy="mirrored")

@@ -33,6 +33,7 @@ def _distance(one, other):
     return np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(one, other)))
 
 
+@pytest.mark.slow
 def test_mirrored_is_one_device(small_job, few_augmentations, tmp_path):
     """Of a net without batch norm, whose statistics are those of a replica."""
     # Eight steps, so that the order of images counts.

@@ -60,6 +60,7 @@ def _assert_same(folder):
     assert settings["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed(tmp_path, capsys, monkeypatch, few_augmentations):
     """In one process; `test_killed_and_started_again` kills others."""
     command = _command(tmp_path)

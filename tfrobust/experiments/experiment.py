@@ -273,6 +273,7 @@ class Experiment:
 
     # Shared by all experiments ----------------------------------------------------------------
 
+    @files.one_at_a_time()
     def run(
         self, setting: ExperimentConfig, out: files.PathLike, *, say: Callable[[str], Any] = print
     ) -> list[rows.Row]:

@@ -30,6 +30,7 @@ from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 
 
+@files.one_at_a_time(wait=True)
 def evaluate(
     models: Mapping[str, Model],
     data: Data,

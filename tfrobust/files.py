@@ -14,7 +14,7 @@ import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Optional, TypeVar, Union
 
 try:
@@ -116,11 +116,12 @@ def locked(folder: PathLike, *, wait: bool = False) -> Iterator[None]:
         yield
         return
     check_writable(path)
-    made = not os.path.exists(path)
+    parents = [pathlib.Path(path), *pathlib.Path(path).parents]
+    made = [folder for folder in parents if not folder.exists()]
     os.makedirs(path, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        if made:  # nothing is left of a run that turned out to be invalid
-            stack.callback(_remove_if_empty, path)
+        # Nothing is left of a run that turned out to be invalid.
+        stack.callback(_remove_if_empty, made)
         try:
             stack.enter_context(_flock(pathlib.Path(path), wait=wait))
         except BlockingIOError:
@@ -139,9 +140,10 @@ _own_locks: set[str] = set()
 _SHARED = ("TF_CONFIG", "KERASTUNER_ORACLE_IP")
 
 
-def _remove_if_empty(path: str) -> None:
+def _remove_if_empty(folders: Iterable[PathLike]) -> None:
     with contextlib.suppress(OSError):
-        os.rmdir(path)
+        for folder in folders:
+            os.rmdir(folder)
 
 
 def one_at_a_time(argument: str = "out", *, wait: bool = False) -> Callable[[F], F]:

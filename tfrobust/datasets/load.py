@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import validation
+from tfrobust.datasets.damaged import check_pictures
 from tfrobust.datasets.pipeline import PipelineOptions
 from tfrobust.datasets.source import Arrays, Files, Source
 from tfrobust.files import PathLike
@@ -165,7 +166,8 @@ def load(
         A `Data` with train, validation and test.
 
     Raises:
-        ValueError: The name or an option is unknown, or a value is out of range.
+        ValueError: The name or an option is unknown, a value is out of range, or picture files are
+            damaged; the message names them.
         FileNotFoundError: The data is not on this machine; the message says how to get it.
 
     Example:
@@ -182,6 +184,9 @@ def load(
     if "data_dir" in takes:
         options["data_dir"] = data_dir
     source = _smaller(make(**options), images or {})
+    if on_error == "raise":
+        pictures = [part for part in source.parts.values() if isinstance(part, Files)]
+        check_pictures([path for part in pictures for path in part.paths])
     classes = len(source.class_names)
 
     def batches(split: str) -> Any:

@@ -24,7 +24,7 @@ def order(data):
 
 
 def test_any_seed():
-    assert len({tuple(order(made(seed))) for seed in (0, 1, 2**31 - 3, 2**31 - 1)}) == 4
+    assert len({tuple(order(made(seed))) for seed in (0, 3, 2**31 - 3, 2**31 - 1)}) == 4
 
 
 @pytest.fixture(scope="module")

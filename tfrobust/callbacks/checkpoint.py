@@ -121,7 +121,9 @@ class Checkpoint(keras.callbacks.Callback):
             with model.distribute_strategy.scope():
                 _assign(_variables(model), arrays, path)
             self.history = state["history"]
-            return int(state["epochs"])
+            done = int(state["epochs"])
+            self.on_epoch_begin(done)  # for a `fit` without this callback
+            return done
         return 0
 
     def clear(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import tensorflow as tf
 
@@ -28,7 +28,9 @@ class _Epoch:
         return epoch
 
 
-def by_epoch(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
+def by_epoch(
+    make: Callable[[tf.Tensor], tf.data.Dataset], count: Optional[int] = None
+) -> tf.data.Dataset:
     """A data set that is made anew for each epoch.
 
     The epoch is counted from 0 by the passes that were begun, that is of which an element was read,
@@ -36,6 +38,7 @@ def by_epoch(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
 
     Args:
         make: Makes the data of an epoch, given its number, int64, in a graph.
+        count: Number of elements in an epoch, or None if it is unknown.
 
     Returns:
         The data set; also what is made of it can be given to `start_epoch`.
@@ -51,6 +54,8 @@ def by_epoch(make: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
     """
     epoch = _Epoch()
     data = tf.data.Dataset.from_tensors(0).map(lambda _: epoch.begin()).flat_map(make)
+    if count is not None:
+        data = data.apply(tf.data.experimental.assert_cardinality(count))
     data.epoch = epoch
     return data
 
@@ -89,7 +94,5 @@ def shuffled(
         elements = data(epoch) if callable(data) else data
         return elements.shuffle(size, seed=epoch, reshuffle_each_iteration=False)
 
-    result = by_epoch(order)
-    if callable(data) or data.cardinality() < 0:
-        return result
-    return result.apply(tf.data.experimental.assert_cardinality(data.cardinality()))
+    known = not callable(data) and data.cardinality() >= 0
+    return by_epoch(order, int(data.cardinality()) if known else None)

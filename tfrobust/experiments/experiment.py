@@ -426,11 +426,11 @@ def flipped_and_cropped(data: datasets.Data, seed: int) -> datasets.Data:
     Returns:
         The data with augmented training images.
     """
-    layers = [PadAndCrop(4), Flip()]
+    layers, endless = [PadAndCrop(4), Flip()], 2**62
 
     def seeds(epoch: tf.Tensor) -> tf.data.Dataset:
         of_epoch = sampling.seed_pair(seed, epoch)
-        return tf.data.Dataset.range(2**62).map(lambda i: sampling.fold_in(of_epoch, i))
+        return tf.data.Dataset.range(endless).map(lambda i: sampling.fold_in(of_epoch, i))
 
     def change(batch: Any, own_seed: tf.Tensor) -> Any:
         images, labels = batch
@@ -438,7 +438,7 @@ def flipped_and_cropped(data: datasets.Data, seed: int) -> datasets.Data:
             images = layer.apply(images, layer.draw(images, own_seed))
         return images, labels
 
-    train = tf.data.Dataset.zip((data.train, by_epoch(seeds))).map(change).prefetch(2)
+    train = tf.data.Dataset.zip((data.train, by_epoch(seeds, endless))).map(change).prefetch(2)
     return dataclasses.replace(data, train=train)
 
 

@@ -99,6 +99,18 @@ def test_batch_size_does_not_matter(photos, size):
     assert other[0].protocol["images"] != whole[1].protocol["images"]
 
 
+def test_a_part_of_the_data_by_index(photos):
+    model, index = brighter_than(0.5 * 255), [6, 1, 3]
+    data = tf.data.Dataset.from_tensor_slices(photos[index]).batch(2)
+    found = values(flips(model, data, perturbations=["shot_noise"], index=index))
+    frames = list(perturbation_frames(photos, "shot_noise", 0))
+    classes = np.stack(frames, axis=1).mean(axis=(2, 3, 4))[index] > 0.5
+    expected = flip_probability(classes.astype("int32"), noise=True)
+    assert found["flip_probability", "shot_noise"] == pytest.approx(expected)
+    with pytest.raises(ValueError, match="one whole number per image; received 1 for 3 images"):
+        flips(model, data, perturbations=["shot_noise"], index=[3])
+
+
 def test_many_pieces(photos, monkeypatch):
     module = importlib.import_module("tfrobust.evaluation.flips")
     whole = flips(brighter_than(128), photos, perturbations=["tilt"])

@@ -21,13 +21,18 @@ class Attack(Seeded):
         **kwargs: Keras layer arguments such as `name`.
     """
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def perturb(
+        self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
         """Perturbs images.
 
         Args:
             net: Maps images in [0, 1] to logits.
             images: [B, H, W, C] in [0, 1].
             labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
+            seed: int32[2], or int32[B, 2] with one for each image, whose draws then depend on that
+                seed alone; or a whole number n, for what the attack draws after n draws. Default
+                None: the next seed, which counts as a draw.
 
         Returns:
             [B, H, W, C] in [0, 1]; no gradient flows back from them.

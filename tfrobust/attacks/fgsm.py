@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import keras
 import tensorflow as tf
@@ -44,7 +44,9 @@ class FGSM(Attack):
         super().__init__(seed=seed, **kwargs)
         self.epsilon = validation.check_in_range("epsilon", epsilon, 0, 1)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def perturb(
+        self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
         images = tf.convert_to_tensor(images)
         sign, _ = gradient_sign(net, images, tf.convert_to_tensor(labels))
         return tf.stop_gradient(tf.clip_by_value(images + self.epsilon * sign, 0.0, 1.0))

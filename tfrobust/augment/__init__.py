@@ -6,7 +6,9 @@ from tfrobust.augment.brightness import Brightness
 from tfrobust.augment.color import Color
 from tfrobust.augment.combine import Alternating, PerImageChoice, RandomApply, Sequence
 from tfrobust.augment.contrast import Contrast
+from tfrobust.augment.exposure import Exposure
 from tfrobust.augment.flip import Flip
+from tfrobust.augment.gamma import Gamma
 from tfrobust.augment.gaussian_blur import GaussianBlur
 from tfrobust.augment.gaussian_noise import GaussianNoise
 from tfrobust.augment.jpeg import Jpeg
@@ -41,7 +43,9 @@ __all__ = [
     "Brightness",
     "Color",
     "Contrast",
+    "Exposure",
     "Flip",
+    "Gamma",
     "GaussianBlur",
     "GaussianNoise",
     "Jpeg",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Union
 
 import numpy as np
 import tensorflow as tf
@@ -80,12 +80,12 @@ class Records:
 
     Args:
         elements: Makes a `tf.data.Dataset` of (contents of an image file, int32 label), given a
-            seed, or None for a fixed order.
+            seed, which may be a tensor, or None for a fixed order.
         count: Number of images.
         read: Turns the contents into an image, uint8, of the same size for all.
     """
 
-    elements: Callable[[Optional[int]], tf.data.Dataset]
+    elements: Callable[[Any], tf.data.Dataset]
     count: int
     read: Callable[[tf.Tensor], tf.Tensor]
 
@@ -94,8 +94,7 @@ class Records:
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
-        elements = self.elements(settings.shuffle_seed)
-        return pipeline.from_elements(elements, self.count, self.read, settings=settings)
+        return pipeline.from_elements(self.elements, self.count, self.read, settings=settings)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,6 +30,7 @@ def benchmark(
     *,
     split: str = "test",
     classes: Optional[Sequence[int]] = None,
+    index: Optional[Sequence[int]] = None,
     model_name: Optional[str] = None,
     dataset: Optional[str] = None,
     seed: int = 0,
@@ -39,8 +40,9 @@ def benchmark(
 ) -> list[Row]:
     """Accuracy and calibration of a model on clean images and under each condition.
 
-    Every model that is given the same data and seed sees the same images. `summary` makes the
-    means over the corruptions of the rows.
+    Every model that is given the same data and seed sees the same images: how an image is changed
+    follows from the seed and its index, whatever the batches. `summary` makes the means over the
+    corruptions of the rows.
 
     Args:
         model: A Keras model from images in [0, 1] to logits or probabilities, a `.keras` file, the
@@ -53,6 +55,8 @@ def benchmark(
             Default: the 15 common corruptions at severity 1 to 5.
         split: Which split, where `data` is of `load`. Default "test".
         classes: Which outputs of the model are the classes of the data. Default: all.
+        index: Index of each image in the whole data, where `data` is a part of it, so that they are
+            changed as they are there. Default: their places in `data`.
         model_name: Name of the model in the rows. Default: the model's own.
         dataset: Name of the data in the rows. Default: such as "digits/test", or "data".
         seed: Seed of all draws.
@@ -86,6 +90,7 @@ def benchmark(
         data,
         split=split,
         classes=classes,
+        index=index,
         model_name=model_name,
         dataset=dataset,
         seed=seed,
@@ -133,6 +138,7 @@ class Evaluator:
         *,
         split: str = "test",
         classes: Optional[Sequence[int]] = None,
+        index: Optional[Sequence[int]] = None,
         model_name: Optional[str] = None,
         dataset: Optional[str] = None,
         seed: int = 0,
@@ -151,7 +157,10 @@ class Evaluator:
         name, dataset = model_name or predictor.name, dataset or "data"
         results = Results(out, name, dataset) if out is not None else None
         with Progress(1 + len(self.conditions), name, verbose=verbose) as progress:
-            clean = passes.evaluate_clean(predictor, batches, known_classes)
+            places = None if index is None else protocol.check_index(index)
+            clean = passes.evaluate_clean(predictor, batches, known_classes, places)
+            if places is not None:
+                protocol.check_index(places, len(clean.answers))
             if stop_at_chance:
                 protocol.check_above_chance(
                     predictor, clean.answers, clean.first.images, clean.first.labels
@@ -189,7 +198,8 @@ class Evaluator:
                 results.add(rows[clean.condition], clean.answers)
             progress.total = 1 + len(todo)
             progress.step(CLEAN)
-            measured = passes.measure(todo, batches, predictor, seed, clean.answers.labels)
+            labels = clean.answers.labels
+            measured = passes.measure(todo, batches, predictor, seed, labels, places)
             for condition, answers in measured:
                 rows[condition] = rows_of(condition, answers)
                 if results:

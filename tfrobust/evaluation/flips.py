@@ -14,7 +14,7 @@ from tfrobust import datasets, validation
 from tfrobust.corruptions import perturbation_frames
 from tfrobust.corruptions.perturbations import TABLES, frame_count
 from tfrobust.corruptions.severities import choose_table
-from tfrobust.evaluation import stability
+from tfrobust.evaluation import protocol, stability
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.files import Digest, PathLike
 from tfrobust.provenance import library_versions
@@ -35,6 +35,7 @@ def flips(
     table: Optional[int] = None,
     crop: Optional[int] = None,
     seed: int = 0,
+    index: Optional[Sequence[int]] = None,
     model_name: Optional[str] = None,
     dataset: Optional[str] = None,
     published: Optional[tuple[str, Optional[PathLike]]] = None,
@@ -58,6 +59,8 @@ def flips(
         table: 32, 64 or 224: which benchmark's sequences, for frames of another size.
         crop: Height and width of the frames in pixels, where the images are larger.
         seed: Seed of the sequences.
+        index: Index of each image in the whole data, where `data` is a part of it, so that they are
+            changed as they are there. Default: their places in `data`.
         model_name: Name of the model in the rows. Default: the model's own.
         dataset: Name of the data in the rows. Default: such as "digits/test", or "data".
         published: In place of `data`, published sequences: "cifar10_p", "cifar100_p" or
@@ -72,8 +75,8 @@ def flips(
 
     Raises:
         ValueError: Images that are not in colour, not in [0, 1] or not of the size that the model
-            takes, no images, an unknown perturbation, table, baseline or data set, or outputs that
-            are not finite.
+            takes, no images, an index that is not one number per image, an unknown perturbation,
+            table, baseline or data set, or outputs that are not finite.
         TypeError: Integer images, or a model that is none.
         FileNotFoundError: The published files are not there.
 
@@ -101,20 +104,21 @@ def flips(
         name, place = published
         known = ("cifar10_p", "cifar100_p", "imagenet_p")
         validation.check_choice("published sequences", name, known)
-        dataset, protocol = dataset or f"{name}/test", {"files": name, "difficulty": difficulty}
+        dataset, told = dataset or f"{name}/test", {"files": name, "difficulty": difficulty}
         videos = functools.partial(_read, name, place)
     else:
         if isinstance(data, datasets.Data):
             dataset, data = dataset or f"{data.name}/test", data.split("test")
-        size, marked = _look_at(data, predictor, crop)
+        size, count, marked = _look_at(data, predictor, crop)
+        places = protocol.check_index(range(count) if index is None else index, count)
         table = choose_table(size, table)
         if perturbations is None:
             names = tuple(name for name in names if name in TABLES[table])
         _ = [frame_count(name, table) for name in names]  # says what there is not
-        protocol = {"images": marked, "table": table, "difficulty": difficulty}
+        told = {"images": marked, "table": table, "difficulty": difficulty}
         if crop is not None:
-            protocol["crop"] = crop
-        videos = functools.partial(_make, data, seed, table, crop)
+            told["crop"] = crop
+        videos = functools.partial(_make, data, seed, places, table, crop)
 
     probabilities = {}
     for name in names:
@@ -135,7 +139,7 @@ def flips(
             value=value,
             n=len(classes),
             seed=seed,
-            protocol={**protocol, **({"baseline": baseline} if "rate" in metric else {})},
+            protocol={**told, **({"baseline": baseline} if "rate" in metric else {})},
             provenance={**predictor.provenance, **library_versions()},
         )
         for metric, name, value in stability.metrics_of(probabilities, baseline)
@@ -166,16 +170,24 @@ def _read(
 
 
 def _make(
-    data: Any, seed: int, table: int, crop: Optional[int], name: str, difficulty: int
+    data: Any,
+    seed: int,
+    index: np.ndarray,
+    table: int,
+    crop: Optional[int],
+    name: str,
+    difficulty: int,
 ) -> Iterator[tuple[Iterable[tf.Tensor], int]]:
     seen, full = 0, 0
     for images in _batches(data):
         images, count = np.asarray(images), len(images)
         full = full or count
         # What makes frames is compiled for each size of a batch, so the last one is filled up.
-        images = np.pad(images, [(0, max(full - count, 0)), (0, 0), (0, 0), (0, 0)], mode="edge")
+        missing = max(full - count, 0)
+        images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge")
+        own = np.pad(index[seen : seen + count], (0, missing), mode="edge")
         frames = functools.partial(perturbation_frames, images, name, seed, table=table, crop=crop)
-        yield frames(index=range(seen, seen + len(images)), difficulty=difficulty), count
+        yield frames(index=own, difficulty=difficulty), count
         seen += count
 
 
@@ -186,15 +198,20 @@ def _batches(data: Any) -> Iterator[Any]:
     return (item[0] if isinstance(item, (tuple, list)) else item for item in data)
 
 
-def _look_at(data: Any, predictor: Predictor, crop: Optional[int]) -> tuple[tuple[int, int], str]:
-    """Checks all images, and gives the size of the frames and a hash of the images in 8 bits."""
-    digest, size = Digest(), None
+def _look_at(
+    data: Any, predictor: Predictor, crop: Optional[int]
+) -> tuple[tuple[int, int], int, str]:
+    """Checks all images: the size of the frames, their number, and a hash of them in 8 bits."""
+    digest, size, count = Digest(), None, 0
     for images in _batches(data):
         validation.check_images(images)
         digest.add(np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8"))
-        size = tuple(images.shape[1:3]) if crop is None else (crop, crop)
+        size, count = (
+            tuple(images.shape[1:3]) if crop is None else (crop, crop),
+            count + len(images),
+        )
         shape = (*size, images.shape[3])
         validation.check_fits(shape, predictor.image_shape, taker=predictor.name)
     if size is None:
         raise ValueError("the evaluation data are empty: the data set gives no batch")
-    return size, digest.hex(16)
+    return size, count, digest.hex(16)

@@ -28,10 +28,12 @@ class CleanPass(NamedTuple):
     protocol: dict[str, Any]
 
 
-def evaluate_clean(predictor: Predictor, batches: Any, classes: Optional[int]) -> CleanPass:
+def evaluate_clean(
+    predictor: Predictor, batches: Any, classes: Optional[int], index: Optional[np.ndarray] = None
+) -> CleanPass:
     """Measures the clean images, and checks the data and the model on the way."""
     condition, parts, hashed, first = Clean(), [], protocol.DataHash(), None
-    for batch in numbered(batches):
+    for batch in numbered(batches, index):
         protocol.check_batch(predictor, batch.images, batch.labels)
         answered = _answer(predictor, batch.images, condition)
         if first is None:
@@ -54,12 +56,14 @@ def measure(
     predictor: Predictor,
     seed: int,
     labels: np.ndarray,
+    index: Optional[np.ndarray] = None,
 ) -> Iterator[tuple[Condition, Predictions]]:
     """Yields the predictions under each condition, and prepares batches one ahead of the model."""
 
     def changed() -> Iterator[tuple[Condition, Optional[Batch], Any]]:
         for condition in conditions:
-            for batch in numbered(condition.data(batches)):
+            data = condition.data(batches)
+            for batch in numbered(data, index if data is batches else None):
                 yield condition, batch, condition.change(batch, predictor, seed)
             yield condition, None, None  # marks the end of the condition
 
@@ -94,16 +98,17 @@ def _joined(parts: Sequence[tuple[np.ndarray, ...]]) -> Predictions:
     )
 
 
-def numbered(data: Any) -> Iterator[Batch]:
-    """Numbers the batches of a data set and their images."""
+def numbered(data: Any, index: Optional[np.ndarray] = None) -> Iterator[Batch]:
+    """Numbers the images of a data set: by their place in it, or as `index` says."""
     seen, full = 0, 0
-    for number, element in enumerate(data):
+    for element in data:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(element)
         if labels is None:
             raise ValueError("the evaluation data must give (images, labels); it gives one part")
         full = full or len(images)
-        index = np.arange(seen, seen + len(images))
-        yield Batch(images, np.asarray(labels), index, number, full)
+        places = np.arange(seen, seen + len(images))
+        numbers = places if index is None else index[places % len(index)]
+        yield Batch(images, np.asarray(labels), numbers, full)
         seen += len(images)
 
 

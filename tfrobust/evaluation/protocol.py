@@ -87,6 +87,25 @@ def check_classes(predictor: Predictor, classes: Optional[int]) -> None:
         )
 
 
+def check_index(index: Any, count: Optional[int] = None) -> np.ndarray:
+    """Checks indices of images.
+
+    Raises:
+        ValueError: They are not different whole numbers, or not as many as there are images.
+    """
+    checked = np.asarray(index)
+    whole = checked.ndim == 1 and checked.dtype.kind in "iu" and len(checked) > 0
+    if not whole or checked.min() < 0 or len(np.unique(checked)) < len(checked):
+        raise ValueError(
+            f"index must be different whole numbers of 0 or more, one per image; received {index!r}"
+        )
+    if count is not None and len(checked) != count:
+        raise ValueError(
+            f"index must be one whole number per image; received {len(checked)} for {count} images"
+        )
+    return checked
+
+
 def check_above_chance(
     predictor: Predictor, answers: Predictions, images: Any, labels: Any
 ) -> None:

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from tfrobust import files
 from tfrobust.augment.base import StrengthAugment
-from tfrobust.evaluation.conditions import evaluation_seed
 from tfrobust.evaluation.metrics import accuracy
+from tfrobust.ops import sampling
 from tfrobust.registries import AUGMENTS
 from tfrobust.validation import check_between, check_images, check_in_range, check_labels
 
@@ -115,6 +115,7 @@ def calibrate(
     for images, _ in batches:
         check_images(images, "validation images")
     labels = np.concatenate([labels for _, labels in batches])
+    indices = np.split(np.arange(len(labels)), np.cumsum([len(part) for _, part in batches])[:-1])
 
     predict = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
     logits = np.concatenate([predict(images).numpy() for images, _ in batches])
@@ -126,11 +127,15 @@ def calibrate(
         )
 
     found = []
-    for name, layer in augmentations.items():
+    for name, given in augmentations.items():
+        weak, _ = given.weak_and_strong()
+        limit = limits[name]
+        # With all strengths that will be tried, because a layer may need to know the largest.
+        ranged = given.with_strength((min(weak, limit), max(weak, limit)))
 
         @tf.function(reduce_retracing=True)
-        def augmented(images, draw_seed, strength, layer=layer):
-            draws = layer.draw(images, draw_seed)
+        def augmented(images, seeds, strength, layer=ranged):
+            draws = layer.draw(images, seeds)
             strengths = tf.fill([tf.shape(images)[0]], strength)
             return layer.apply(images, {**draws, layer.parameter: strengths})
 
@@ -139,24 +144,22 @@ def calibrate(
                 predict(
                     augmented(
                         images,
-                        evaluation_seed(seed, name, index),
+                        sampling.image_seeds(seed, name, index),
                         tf.constant(strength, tf.float32),
                     )
                 ).numpy()
-                for index, (images, _) in enumerate(batches)
+                for (images, _), index in zip(batches, indices)
             ]
             return accuracy(labels, np.concatenate(logits))
 
-        limit = limits[name]
-        weak, _ = layer.weak_and_strong()
         strength, reached_accuracy = _bisect(accuracy_at, weak, limit, clean - drop, steps)
         reached = strength != limit or clean - reached_accuracy >= drop - ROUNDING
         found.append(
             Calibration(
                 augmentation=name,
                 kind=kinds[name],
-                fixed=_fixed_parameters(layer),
-                parameter=layer.parameter,
+                fixed=_fixed_parameters(given),
+                parameter=given.parameter,
                 strength=strength,
                 reached=reached,
                 clean_accuracy=clean,
@@ -166,7 +169,7 @@ def calibrate(
                 n=len(labels),
                 note=""
                 if reached
-                else f"the strongest allowed, {layer.parameter} = {limit:g}, costs less",
+                else f"the strongest allowed, {given.parameter} = {limit:g}, costs less",
             )
         )
     return found

@@ -17,11 +17,13 @@ import tensorflow as tf
 
 from tfrobust import datasets, devices, files, methods, nets, rows, saving, trainer, validation
 from tfrobust.augment import Flip, PadAndCrop
+from tfrobust.datasets.epochs import by_epoch
 from tfrobust.evaluation import Evaluator, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import intervals
 from tfrobust.experiments.settings import EVALUATION_BATCH
 from tfrobust.experiments.tables import Column, PaperTable, fill, paper_table
+from tfrobust.ops import sampling
 from tfrobust.recipes import training
 from tfrobust.recipes.base import RunFolder
 from tfrobust.registries import NETS
@@ -425,17 +427,19 @@ def flipped_and_cropped(data: datasets.Data, seed: int) -> datasets.Data:
     Returns:
         The data with augmented training images.
     """
-    layers = [PadAndCrop(4), Flip()]
-    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    layers, endless = [PadAndCrop(4), Flip()], 2**62
 
-    def change(batch: Any, pair: tf.Tensor) -> Any:
+    def seeds(epoch: tf.Tensor) -> tf.data.Dataset:
+        of_epoch = sampling.seed_pair(seed, epoch)
+        return tf.data.Dataset.range(endless).map(lambda i: sampling.fold_in(of_epoch, i))
+
+    def change(batch: Any, own_seed: tf.Tensor) -> Any:
         images, labels = batch
-        pair = tf.cast(pair % (2**31 - 1), tf.int32)
-        for i, layer in enumerate(layers):
-            images = layer.apply(images, layer.draw(images, pair + i))
+        for layer in layers:
+            images = layer.apply(images, layer.draw(images, own_seed))
         return images, labels
 
-    train = tf.data.Dataset.zip((data.train, seeds)).map(change).prefetch(2)
+    train = tf.data.Dataset.zip((data.train, by_epoch(seeds, endless))).map(change).prefetch(2)
     return dataclasses.replace(data, train=train)
 
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfrobust import datasets, devices, files, methods, nets, rows, saving, trainer, validation
 from tfrobust.augment import Flip, PadAndCrop
+from tfrobust.datasets.element_seeds import element_seeds
 from tfrobust.evaluation import Evaluator, corrupted
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import intervals
@@ -32,6 +33,8 @@ from tfrobust.settings import Recipe
 CONFIG_NAMES = ("full", "small", "quick")
 #: Supported distribution strategies: those for one machine.
 STRATEGIES = ("none", "mirrored", "tpu")
+#: Random crops of training images: the usual ones for CIFAR and for ImageNet.
+CROPS = ("padded", "resized")
 TABLES = "tables.md"
 
 
@@ -46,6 +49,8 @@ class Training:
             momentum 0.9 and cosine decay of the learning rate to 0.
         learning_rate: Initial learning rate without a plan.
         images: Number of training images, stratified by class; None for that of the setting.
+        crops: One of `CROPS`, with flips, if the setting has `flips_and_crops`: shifts by up to 4
+            pixels ("padded"), or random resized crops ("resized").
     """
 
     epochs: int
@@ -53,6 +58,7 @@ class Training:
     plan: Optional[str] = None
     learning_rate: float = 0.1
     images: Optional[int] = None
+    crops: str = "padded"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +71,7 @@ class ExperimentConfig(Recipe):
         dataset: One of `DATASETS`.
         data_dir: Its folder; see `datasets.load`.
         images: Split to its number of images, stratified by class; other splits are complete.
-        flips_and_crops: Whether training images are randomly flipped, and shifted by up to 4
-            pixels.
+        flips_and_crops: Whether training images are randomly flipped and cropped; see `Training`.
         net: One of `NETS`.
         net_options: Its arguments, such as the stem for large images.
         weights: File of pretrained weights to start from: the .npz of a CIFAR ResNet, or for
@@ -162,6 +167,8 @@ class Run:
         images = dict(self.setting.images)
         if training is not None and training.images is not None:
             images["train"] = training.images
+        if training is not None and training.crops == "resized" and self.setting.flips_and_crops:
+            options["random_crops"] = True
         return datasets.load(
             options.pop("dataset", self.setting.dataset),
             **{
@@ -375,7 +382,7 @@ class Experiment:
         seed_everything(seed)
         data = run.data(schedule, seed, **line.data)
         if setting.flips_and_crops:
-            data = flipped_and_cropped(data, seed)
+            data = flipped_and_cropped(data, seed, schedule.crops)
         trainer.train_to(
             run.model_file(line.name, seed),
             lambda: self.net(run, line, seed, data, schedule),
@@ -411,8 +418,8 @@ class Experiment:
         ]
 
 
-def flipped_and_cropped(data: datasets.Data, seed: int) -> datasets.Data:
-    """Adds random flips and shifts of up to 4 pixels to the training images.
+def flipped_and_cropped(data: datasets.Data, seed: int, crops: str = "padded") -> datasets.Data:
+    """Adds random flips, and shifts of up to 4 pixels, to the training images.
 
     This is the standard CIFAR augmentation, shared by all views of an image. Like the shuffling, it
     is redrawn in each epoch and depends only on the seed and the epoch.
@@ -420,21 +427,22 @@ def flipped_and_cropped(data: datasets.Data, seed: int) -> datasets.Data:
     Args:
         data: The data.
         seed: Integer seed.
+        crops: One of `CROPS`; images that are "resized" crops already are only flipped.
 
     Returns:
         The data with augmented training images.
     """
-    layers = [PadAndCrop(4), Flip()]
-    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    validation.check_choice("crops", crops, CROPS)
+    layers = [PadAndCrop(4), Flip()] if crops == "padded" else [Flip()]
 
     def change(batch: Any, pair: tf.Tensor) -> Any:
         images, labels = batch
-        pair = tf.cast(pair % (2**31 - 1), tf.int32)
         for i, layer in enumerate(layers):
             images = layer.apply(images, layer.draw(images, pair + i))
         return images, labels
 
-    train = tf.data.Dataset.zip((data.train, seeds)).map(change).prefetch(2)
+    batches = tf.data.Dataset.zip((data.train, element_seeds(seed)))
+    train = batches.map(change).prefetch(2)
     return dataclasses.replace(data, train=train)
 
 

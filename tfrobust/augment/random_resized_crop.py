@@ -63,8 +63,12 @@ class RandomResizedCrop(Augment):
 
     def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
         """Returns random boxes while training, otherwise central ones."""
-        if training or self.size is None:
-            return super().call(images, training=training)
+        return super().call(images, training=True) if training else self.at_inference(images)
+
+    def at_inference(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns the largest central box, resized; without `size` the images."""
+        if self.size is None:
+            return images
         validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
         height, width = (tf.cast(side, tf.float32) for side in tf.unstack(tf.shape(images)[1:3]))
         high = tf.minimum(height, tf.round(width * self.size[0] / self.size[1]))

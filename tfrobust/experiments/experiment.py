@@ -13,14 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
 import keras
-import tensorflow as tf
 
 from tfrobust import datasets, devices, files, methods, nets, rows, saving, trainer, validation
-from tfrobust.augment import Flip, PadAndCrop
-from tfrobust.datasets.element_seeds import element_seeds
-from tfrobust.evaluation import Evaluator, corrupted
+from tfrobust.evaluation import Evaluator
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import intervals
+from tfrobust.experiments.images import corruptions, flipped_and_cropped
 from tfrobust.experiments.settings import EVALUATION_BATCH
 from tfrobust.experiments.tables import Column, PaperTable, fill, paper_table
 from tfrobust.recipes import training
@@ -33,8 +31,6 @@ from tfrobust.settings import Recipe
 CONFIG_NAMES = ("full", "small", "quick")
 #: Supported distribution strategies: those for one machine.
 STRATEGIES = ("none", "mirrored", "tpu")
-#: Random crops of training images: the usual ones for CIFAR and for ImageNet.
-CROPS = ("padded", "resized")
 TABLES = "tables.md"
 
 
@@ -49,8 +45,8 @@ class Training:
             momentum 0.9 and cosine decay of the learning rate to 0.
         learning_rate: Initial learning rate without a plan.
         images: Number of training images, stratified by class; None for that of the setting.
-        crops: One of `CROPS`, with flips, if the setting has `flips_and_crops`: shifts by up to 4
-            pixels ("padded"), or random resized crops ("resized").
+        crops: One of `images.CROPS`, with flips, if the setting has `flips_and_crops`: shifts by
+            up to 4 pixels ("padded"), or random resized crops ("resized").
     """
 
     epochs: int
@@ -81,6 +77,8 @@ class ExperimentConfig(Recipe):
         precision: Keras dtype policy: "float32", or "mixed_bfloat16" where supported.
         strategy: Distribution strategy, one of `STRATEGIES`, explained in `registries`. The
             batch size is global.
+        corrupted_dir: Folder of the published corrupted test images, such as CIFAR-10-C; None for
+            corruptions that are made here.
         severities: Severities of the common corruptions.
         lines: Names of the models to train, along with those that they start from; None for all.
         numbers: Experiment-specific values by name.
@@ -98,6 +96,7 @@ class ExperimentConfig(Recipe):
     finetuning: Training = Training(30)
     precision: str = "float32"
     strategy: str = "none"
+    corrupted_dir: Optional[str] = None
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
     lines: Optional[tuple[str, ...]] = None
     numbers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -180,6 +179,18 @@ class Run:
             },
         )
 
+    def training_data(self, training: Training, seed: int, **options: Any) -> datasets.Data:
+        """The data of a training, flipped and cropped as the setting says; see `data`."""
+        data = self.data(training, seed, **options)
+        if not self.setting.flips_and_crops:
+            return data
+        return flipped_and_cropped(data, seed, training.crops)
+
+    def schedule(self, line: ModelSpec) -> Training:
+        """The schedule of a line: its own or the setting's."""
+        setting = self.setting
+        return line.training or (setting.finetuning if line.start else setting.training)
+
     def model_file(self, line: str, seed: int) -> pathlib.Path:
         """Path of a trained model."""
         return self.folder / f"models/{_file_name(line)}_{seed}.keras"
@@ -240,7 +251,7 @@ class Experiment:
 
     def conditions(self, run: Run) -> list[Condition]:
         """What models are evaluated under, besides clean images: by default the 15 corruptions."""
-        return corrupted("test", severities=run.setting.severities)
+        return corruptions(run.setting)
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
         """Further measurements of a trained model."""
@@ -266,10 +277,7 @@ class Experiment:
             start = next(each for each in self.lines(run, seed) if each.name == line.start)
             found = run.model(line.start, setting.seed if start.once else seed)
             return self.started(run, getattr(found, "net", found), data)
-        options = {**setting.net_options, **line.net}
-        decay = methods.PLANS[schedule.plan].weight_decay if schedule.plan else None
-        if decay is not None:
-            options["weight_decay"] = decay
+        options = {**setting.net_options, **line.net, **weight_decay(schedule)}
         if setting.weights is None:
             return NETS[setting.net](data.image_shape, data.classes, **options)
         return _pretrained_net(setting, data, options)
@@ -346,15 +354,28 @@ class Experiment:
 
     def _check(self, run: Run) -> None:
         """Checks the setting before anything is trained."""
-        validation.check_choice("strategy", run.setting.strategy, STRATEGIES)
-        self._trainings(run)
-        weights = run.setting.weights
+        setting = run.setting
+        validation.check_choice("strategy", setting.strategy, STRATEGIES)
+        trainings = self._trainings(run)
+        weights = setting.weights
         if weights not in (None, "imagenet") and not os.path.isfile(str(weights)):
             raise FileNotFoundError(
                 "weights must be a file of trained weights (--weights FILE); there is none at "
                 f"{weights}"
             )
-        run.data()
+        data = run.data()
+        if setting.net_options:
+            NETS[setting.net](data.image_shape, data.classes, **setting.net_options)
+        loaded: list[Any] = []
+        for line, seed in trainings:
+            settings = {k: v for k, v in line.settings.items() if k != "augment"}
+            training.check_method_settings(line.method, settings)
+            own = (line.data, run.schedule(line).crops)
+            if own not in loaded and not run.model_file(line.name, seed).exists():
+                run.data(run.schedule(line), seed, **line.data)
+                loaded.append(own)
+        if setting.corrupted_dir is not None:
+            corruptions(setting)
 
     def _trainings(self, run: Run) -> list[tuple[ModelSpec, int]]:
         """The models to train and their seeds, in the order of the table."""
@@ -378,11 +399,9 @@ class Experiment:
         with chosen.scope():
             # Built here: layers depend on `prepare`, their variables on the strategy.
             line = next(each for each in self.lines(run, seed) if each.name == line.name)
-        schedule = line.training or (setting.finetuning if line.start else setting.training)
+        schedule = run.schedule(line)
         seed_everything(seed)
-        data = run.data(schedule, seed, **line.data)
-        if setting.flips_and_crops:
-            data = flipped_and_cropped(data, seed, schedule.crops)
+        data = run.training_data(schedule, seed, **line.data)
         trainer.train_to(
             run.model_file(line.name, seed),
             lambda: self.net(run, line, seed, data, schedule),
@@ -418,38 +437,13 @@ class Experiment:
         ]
 
 
-def flipped_and_cropped(data: datasets.Data, seed: int, crops: str = "padded") -> datasets.Data:
-    """Adds random flips, and shifts of up to 4 pixels, to the training images.
-
-    This is the standard CIFAR augmentation, shared by all views of an image. Like the shuffling, it
-    is redrawn in each epoch and depends only on the seed and the epoch.
-
-    Args:
-        data: The data.
-        seed: Integer seed.
-        crops: One of `CROPS`; images that are "resized" crops already are only flipped.
-
-    Returns:
-        The data with augmented training images.
-    """
-    validation.check_choice("crops", crops, CROPS)
-    layers = [PadAndCrop(4), Flip()] if crops == "padded" else [Flip()]
-
-    def change(batch: Any, pair: tf.Tensor) -> Any:
-        images, labels = batch
-        for i, layer in enumerate(layers):
-            images = layer.apply(images, layer.draw(images, pair + i))
-        return images, labels
-
-    batches = tf.data.Dataset.zip((data.train, element_seeds(seed)))
-    train = batches.map(change).prefetch(2)
-    return dataclasses.replace(data, train=train)
+def weight_decay(schedule: Training) -> dict[str, float]:
+    """The weight decay of a schedule as an option of a net; {} if it has none."""
+    decay = methods.PLANS[schedule.plan].weight_decay if schedule.plan else None
+    return {} if decay is None else {"weight_decay": decay}
 
 
 def _method(line: ModelSpec, net: keras.Model) -> methods.RobustModel:
-    training.check_method_settings(
-        line.method, {k: v for k, v in line.settings.items() if k != "augment"}
-    )
     model: methods.RobustModel = methods.METHODS[line.method](net, **line.settings)
     return model
 
@@ -477,15 +471,17 @@ def _pretrained_net(
         net = NETS[setting.net](data.image_shape, data.classes, **options)
         nets.load_keras_vgg_16(net, weights)
         return net
+    options.pop("stem", None)  # the file says which
     net = nets.import_torch_resnet(weights, **options)
     if norm == "bn":
         return net
-    return nets.convert_norms(net, norm, mixed=_is_instance_norm)
+    # Instance norm is part of the first norm of each block in all stages but the last.
+    last = max(layer.name[:6] for layer in net.layers if layer.name.startswith("stage"))
 
+    def mixed(layer: Any) -> bool:
+        return re.fullmatch(rf"(?!{last})stage\d_block\d+_norm1", layer.name) is not None
 
-def _is_instance_norm(layer: Any) -> bool:
-    """Whether a CIFAR ResNet has instance norm here: first norms, all stages but the last."""
-    return re.fullmatch(r"stage[12]_block\d+_norm1", layer.name) is not None
+    return nets.convert_norms(net, norm, mixed=mixed)
 
 
 def _file_name(name: str) -> str:

@@ -105,6 +105,10 @@ AUGMENTS = Registry(
             "augment.pad_and_crop:PadAndCrop",
             "pads with black and cuts a random window",
         ),
+        "random_resized_crop": (
+            "augment.random_resized_crop:RandomResizedCrop",
+            "resizes a random box, as is usual for ImageNet",
+        ),
         "mixup": ("augment.mixup:Mixup", "mixes each image with another of its batch"),
         "augmix": ("augment.augmix:AugMix", "mixes chains of random 8-bit operators"),
     },

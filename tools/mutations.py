@@ -501,7 +501,7 @@ MUTATIONS = (
     ),
     Mutation(
         "kernels of PyTorch are transposed",
-        "nets/torch_weights.py",
+        "nets/torch_layers.py",
         "order = {4: (2, 3, 1, 0),",
         "order = {4: (3, 2, 1, 0),",
         "nets/test_nets_torch_weights.py",
@@ -651,7 +651,7 @@ MUTATIONS = (
     ),
     Mutation(
         "images are flipped alike in each epoch",
-        "experiments/experiment.py",
+        "datasets/element_seeds.py",
         "rerandomize_each_iteration=True",
         "rerandomize_each_iteration=False",
         "experiments/test_experiments.py",
@@ -745,8 +745,8 @@ MUTATIONS = (
     Mutation(
         "validation images are shuffled",
         "datasets/load.py",
-        'shuffle_seed=seed if split == "train" else None',
-        'shuffle_seed=seed if split != "test" else None',
+        "settings = PipelineOptions(batch_size, None, cache,",
+        "settings = PipelineOptions(batch_size, seed, cache,",
         "datasets/test_datasets_load.py",
     ),
     Mutation(

@@ -24,6 +24,7 @@ from tfrobust.augment.presets import (
     table_1,
     table_3,
 )
+from tfrobust.augment.random_resized_crop import RandomResizedCrop
 from tfrobust.augment.rotation import Rotation
 from tfrobust.augment.salt_and_pepper import SaltAndPepper
 from tfrobust.augment.saturation import Saturation
@@ -55,6 +56,7 @@ __all__ = [
     "PatchGaussian",
     "PerImageChoice",
     "RandomApply",
+    "RandomResizedCrop",
     "Rotation",
     "SaltAndPepper",
     "Saturation",

@@ -141,7 +141,16 @@ class Reproduce:
     data_dir: Optional[str] = option(None, "folder of the data set")
     dataset: Optional[str] = option(None, "override the data set", choices=list(DATASETS))
     net: Optional[str] = option(None, "override the net", choices=list(NETS))
+    net_options: Mapping[str, Any] = option(
+        {},
+        "give the net an option; separate several values by commas",
+        "--net-option",
+        type=assignment(_numbers),
+    )
     weights: Optional[str] = option(None, "file of pretrained weights to start from")
+    corrupted_dir: Optional[str] = option(
+        None, "folder of the published corrupted test images, such as CIFAR-10-C"
+    )
     seeds: tuple[int, ...] = option((), "training seeds", metavar="SEED", type=whole(0))
     lines: tuple[str, ...] = option((), "models to train; default: all", metavar="LINE")
     strategy: str = option(
@@ -162,7 +171,10 @@ def reproduce(asked: Reproduce) -> None:
     from tfrobust import experiments
 
     name, experiment = asked.name, EXPERIMENTS[asked.name]()
-    fields = ("data_dir", "dataset", "net", "weights", "seeds", "lines", "strategy")
+    fields = (
+        "data_dir", "dataset", "net", "net_options", "weights", "corrupted_dir", "seeds", "lines",
+        "strategy",
+    )  # fmt: skip
     overrides = {field: getattr(asked, field) for field in fields if getattr(asked, field)}
     chosen = "quick" if asked.quick else asked.setting
     setting = experiments.resolved(experiment, chosen, asked.numbers, **overrides)

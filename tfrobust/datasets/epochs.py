@@ -94,5 +94,5 @@ def shuffled(
         elements = data(epoch) if callable(data) else data
         return elements.shuffle(size, seed=epoch, reshuffle_each_iteration=False)
 
-    known = not callable(data) and data.cardinality() >= 0
-    return by_epoch(order, int(data.cardinality()) if known else None)
+    count = -1 if callable(data) else int(data.cardinality())
+    return by_epoch(order, count if count >= 0 else None)

@@ -136,12 +136,13 @@ def load(
     on_error: str = "raise",
     device: Optional[str] = None,
     images: Optional[Mapping[str, int]] = None,
+    random_crops: bool = False,
     **options: Any,
 ) -> Data:
     """Load a data set.
 
-    Images are float32 in [0, 1], neither augmented nor normalized. Validation images are always
-    held out from the published training images.
+    Images are float32 in [0, 1], not normalized, and augmented only by `random_crops`. Validation
+    images are always held out from the published training images.
 
     Args:
         name: One of `DATASETS`.
@@ -160,6 +161,9 @@ def load(
             which does that itself.
         images: Split name to the number of its images to take: a stratified sample, always the
             same. Not for data in record files.
+        random_crops: Whether training images are random resized crops instead of central ones, new
+            in each epoch: see `augment.RandomResizedCrop`. Only for photographs of any size, such
+            as "imagenet" and "folder"; for others use that layer.
         **options: Further options of the data set: see its function in `DATASETS`.
 
     Returns:
@@ -192,8 +196,17 @@ def load(
     def batches(split: str) -> Any:
         if split not in source.parts:
             return None
-        shuffled = dataclasses.replace(settings, shuffle_seed=seed if split == "train" else None)
-        return source.parts[split].batches(classes, shuffled)
+        if split != "train":
+            return source.parts[split].batches(classes, settings)
+        part: Any = source.parts[split]
+        if random_crops and getattr(part, "crop", None) is None:
+            raise ValueError(
+                f"random_crops needs photographs that are cropped when they are read; those of "
+                f"{name} are not (use augment.RandomResizedCrop)"
+            )
+        part = dataclasses.replace(part, read=part.crop) if random_crops else part
+        training = dataclasses.replace(settings, shuffle_seed=seed, random_crops=random_crops)
+        return part.batches(classes, training)
 
     return Data(
         name=name,

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.datasets import epochs, reading
+from tfrobust.datasets.element_seeds import element_seeds
 from tfrobust.datasets.reading import Read
 from tfrobust.files import Digest
 
@@ -65,9 +66,11 @@ class PipelineOptions:
             names it; "skip" leaves it out, and warns at the end of the epoch how many there were.
         device: Device to prefetch batches to, such as "/GPU:0". Not under a distribution strategy,
             which does that itself.
+        random_crops: Whether images from files are random resized crops, drawn anew in each epoch
+            from `shuffle_seed`. They cannot be cached.
 
     Raises:
-        ValueError: A value is out of range.
+        ValueError: A value is out of range, or random crops are to be cached.
 
     Example:
 
@@ -81,6 +84,7 @@ class PipelineOptions:
     deterministic: bool = True
     on_error: str = "raise"
     device: Optional[str] = None
+    random_crops: bool = False
 
     def __post_init__(self):
         size = self.batch_size
@@ -97,6 +101,10 @@ class PipelineOptions:
         validation.check_choice("on_error", self.on_error, ("raise", "skip"))
         if not (self.device is None or isinstance(self.device, str)):
             raise ValueError(f"device must be a name or None; received {self.device!r}")
+        if self.random_crops and self.cache not in (None, False):
+            raise ValueError(
+                f"random crops differ in each epoch and cannot be cached; received {self.cache!r}"
+            )
 
 
 def from_arrays(
@@ -205,8 +213,8 @@ def from_files(
     names = [os.fspath(path) for path in paths]
     elements = tf.data.Dataset.from_tensor_slices((names, np.asarray(labels, "int32")))
 
-    def read_file(path):
-        return read(tf.io.read_file(path))
+    def read_file(path, *seed):
+        return read(tf.io.read_file(path), *seed)
 
     identity = [names, list(labels)]
     return _batches(elements, len(names), read_file, settings, identity)
@@ -355,7 +363,7 @@ def _batches(
     identity: list[Any],
 ) -> tf.data.Dataset:
     shape = _image_shape(read)
-    keep = settings.cache
+    keep = False if settings.random_crops else settings.cache
     if keep is None:
         keep = count * math.prod(shape) <= CACHE_FRACTION * _free_memory()
     if keep is False:
@@ -364,7 +372,13 @@ def _batches(
     else:
         size, data = reading.CHUNK, _in_order(elements)
     data = reading.read_batches(
-        data, count, read, shape, on_error=settings.on_error, batch_size=size
+        data,
+        count,
+        read,
+        shape,
+        on_error=settings.on_error,
+        batch_size=size,
+        seeds=element_seeds(settings.shuffle_seed or 0) if settings.random_crops else None,
     )
     if keep is not False:
         mark = [identity, count, shape, settings.on_error]

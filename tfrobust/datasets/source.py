@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Union
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.datasets import pipeline, splitting
+from tfrobust.datasets.reading import Read
 
 Shape = tuple[int, int, int]
 
@@ -60,14 +61,18 @@ class Files(_Labelled):
         paths: Paths of the files.
         labels: int32 [N].
         read: Turns the contents of a file into an image, uint8, of the same size for all.
+        crop: Turns the contents and a seed into a random crop of that size; None if the images
+            have a size of their own.
     """
 
     paths: Sequence[str]
     labels: np.ndarray
-    read: Callable[[tf.Tensor], tf.Tensor]
+    read: Read
+    crop: Optional[Read] = None
 
     def at(self, places: np.ndarray) -> Files:
-        return Files([self.paths[place] for place in places], self.labels[places], self.read)
+        paths = [self.paths[place] for place in places]
+        return dataclasses.replace(self, paths=paths, labels=self.labels[places])
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
@@ -83,11 +88,13 @@ class Records:
             seed, which may be a tensor, or None for a fixed order.
         count: Number of images.
         read: Turns the contents into an image, uint8, of the same size for all.
+        crop: As in `Files`.
     """
 
     elements: Callable[[Any], tf.data.Dataset]
     count: int
-    read: Callable[[tf.Tensor], tf.Tensor]
+    read: Read
+    crop: Optional[Read] = None
 
     def __len__(self) -> int:
         return self.count

@@ -17,6 +17,7 @@ from tfrobust.nets.resnet import resnet_18, resnet_50
 from tfrobust.nets.resnet_v2 import resnet_v2_50
 from tfrobust.nets.resnext import resnext_29
 from tfrobust.nets.small_cnn import small_cnn
+from tfrobust.nets.torch_layers import load_torch_weights
 from tfrobust.nets.torch_weights import import_torch_resnet
 from tfrobust.nets.vgg import vgg_16
 from tfrobust.nets.wide_resnet import wide_resnet, wrn_28_2, wrn_28_4, wrn_40_2
@@ -29,6 +30,7 @@ __all__ = [
     "import_torch_resnet",
     "lenet",
     "load_keras_vgg_16",
+    "load_torch_weights",
     "mlp",
     "preact_resnet_18",
     "resnet_18",

@@ -86,8 +86,7 @@ class FAT(PGD):
         )
         self.fixed_shapes = bool(fixed_shapes)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+    def search(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         ball = self._ball(images)
         batch = tf.shape(images)[0]
 

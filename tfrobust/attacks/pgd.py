@@ -62,8 +62,7 @@ class PGD(Attack):
         self.steps = validation.check_whole("steps", steps, 1, 10**6)
         self.random_start = bool(random_start)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+    def search(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         ball = self._ball(images)
 
         def step(moved: tf.Tensor) -> tuple[tf.Tensor]:

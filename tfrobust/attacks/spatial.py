@@ -63,8 +63,10 @@ class Spatial(Attack):
         self.max_degrees = validation.check_in_range("max_degrees", max_degrees, 0, 180)
         self.max_shift = validation.check_in_range("max_shift", max_shift, 0, 1)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images = tf.stop_gradient(tf.convert_to_tensor(images))
+    uses_gradients = False
+
+    def search(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        images = tf.stop_gradient(images)
         height, width = images.shape[1:3]
         seed = sampling.fold_in(self.next_seed(), "spatial")
         # Rotated inside a black frame as wide as the shifts, so that pixels that leave the image

@@ -58,8 +58,10 @@ class WorstOfK(Attack):
         self.augment = augment
         self.k = validation.check_whole("k", k, 1, 10**6)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images = tf.stop_gradient(tf.convert_to_tensor(images))
+    uses_gradients = False
+
+    def search(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        images = tf.stop_gradient(images)
         seed = sampling.fold_in(self.next_seed(), "worst_of_k")
 
         def draw(i: tf.Tensor) -> tf.Tensor:

@@ -100,7 +100,7 @@ class Attacked(Condition):
         self._attacks: dict[tuple[int, int], Any] = {}
 
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
-        net, key = predictor.net, (id(predictor.net), seed)
+        net, key = predictor.logits, (id(predictor.logits), seed)
         if key not in self._attacks:
             attack = type(self.attack).from_config({**self.attack.get_config(), "seed": seed})
             function = tf.function(
@@ -108,6 +108,8 @@ class Attacked(Condition):
             )
             self._attacks[key] = attack, net, function
         attack, _, function = self._attacks[key]
+        if attack.uses_gradients:
+            predictor.warn_of_lost_gradients(batch.images, batch.labels)
         attack.count_from(batch.number)
         return function(batch.images, tf.constant(batch.labels))
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Optional, Union
 import tensorflow as tf
 
 from tfrobust import validation
+from tfrobust.compat.graphs import keep_nan
 from tfrobust.layers.seeded import Seeded
 from tfrobust.ops import sampling
 
@@ -58,7 +59,7 @@ class Augment(Seeded):
         if not training:
             return images
         validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
-        return self.apply(images, self.draw(images))
+        return keep_nan(images, self.apply(images, self.draw(images)))
 
     def start_epoch(self, epoch: int) -> None:
         """Tells the layer that an epoch, counted from 0, begins; most ignore it."""

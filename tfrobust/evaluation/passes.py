@@ -131,7 +131,10 @@ def batches_of(data: Any) -> Any:
 def as_float32(images: Any) -> Any:
     """Floating-point images of any type as float32; others as they are, to be refused later."""
     images = images if tf.is_tensor(images) else np.asarray(images)
-    return tf.cast(images, tf.float32) if tf.as_dtype(images.dtype).is_floating else images
+    if not tf.as_dtype(images.dtype).is_floating:
+        return images
+    is_array = isinstance(images, np.ndarray)  # which stays on the host
+    return images.astype("float32", copy=False) if is_array else tf.cast(images, tf.float32)
 
 
 def numbered(data: Any) -> Iterator[Batch]:

@@ -69,7 +69,7 @@ class Predictor:
         self.class_count = 0
         self.image_shape: tuple[Optional[int], ...] = (None, None, None)
         self._is_function = False
-        self._some_images: Optional[tf.Tensor] = None
+        self._some_images: Any = None
         self._gradients_seen = self._gradients_lost = 0
         self._kept: Any = model  # what a graph uses must stay alive as long as it
         if isinstance(model, (str, os.PathLike)):

@@ -129,7 +129,8 @@ def test_many_pieces(photos, monkeypatch):
 def test_all_and_a_keras_model(photos):
     net = small_cnn()
     told = []
-    rows = flips(Predictor(net, name="p"), photos[:2], baseline="alexnet", progress=told.append)
+    options = {"table": 224, "baseline": "alexnet", "progress": told.append}
+    rows = flips(Predictor(net, name="p"), photos[:2], **options)
     assert told == list(PERTURBATIONS)
     found = values(rows)
     assert len(found) == len(rows) == 22 and {row.model for row in rows} == {"p"}
@@ -213,6 +214,11 @@ def test_refuses(photos):
     refused(ValueError, "difficulty must be .* 1 to 3; received 4", difficulty=4)
     refused(ValueError, "difficulty, where rates.* received 2", difficulty=2, baseline="alexnet")
     refused(ValueError, "baseline must be one of alexnet", baseline="resnet")
+    refused(ValueError, "alexnet is of the table for 224 pixels.*for 32", baseline="alexnet")
+    refused(ValueError, "alexnet is of the table for 224.*for 32", None, baseline="alexnet",
+            published=("cifar10_p", None))  # fmt: skip
+    refused(ValueError, "the evaluation data must end",
+            tf.data.Dataset.from_tensor_slices(photos).repeat().batch(4))  # fmt: skip
     refused(ValueError, "data or published sequences; received none", None)
     refused(ValueError, "data or published sequences; received both", published=("cifar10_p", None))
     refused(ValueError, "published sequences must be one of cifar10_p", None,

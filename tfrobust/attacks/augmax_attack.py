@@ -111,13 +111,10 @@ class AugMaxAttack(Attack):
         self.level_draws = validation.check_whole("level_draws", level_draws, 1, 10**6)
         self.fixed_shapes = bool(fixed_shapes)
 
-    def perturb(
+    def search(
         self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
     ) -> tf.Tensor:
-        images, labels = (
-            tf.stop_gradient(tf.convert_to_tensor(images)),
-            tf.convert_to_tensor(labels),
-        )
+        images = tf.stop_gradient(images)
         seed = self.seed_of(seed)
         blend, scores = self.start(tf.shape(images)[0], sampling.fold_in(seed, "start"))
         chains = self._worst_chains(net, images, labels, blend, scores, seed)

@@ -86,10 +86,9 @@ class FAT(PGD):
         )
         self.fixed_shapes = bool(fixed_shapes)
 
-    def perturb(
+    def search(
         self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
     ) -> tf.Tensor:
-        images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
         ball = self._ball(images)
         batch = tf.shape(images)[0]
 

@@ -44,11 +44,10 @@ class FGSM(Attack):
         super().__init__(seed=seed, **kwargs)
         self.epsilon = validation.check_in_range("epsilon", epsilon, 0, 1)
 
-    def perturb(
+    def search(
         self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
     ) -> tf.Tensor:
-        images = tf.convert_to_tensor(images)
-        sign, _ = gradient_sign(net, images, tf.convert_to_tensor(labels))
+        sign, _ = gradient_sign(net, images, labels)
         return tf.stop_gradient(tf.clip_by_value(images + self.epsilon * sign, 0.0, 1.0))
 
     def get_config(self) -> dict[str, Any]:

@@ -62,10 +62,9 @@ class PGD(Attack):
         self.steps = validation.check_whole("steps", steps, 1, 10**6)
         self.random_start = bool(random_start)
 
-    def perturb(
+    def search(
         self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
     ) -> tf.Tensor:
-        images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
         ball = self._ball(images)
 
         def step(moved: tf.Tensor) -> tuple[tf.Tensor]:

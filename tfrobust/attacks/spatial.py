@@ -63,10 +63,12 @@ class Spatial(Attack):
         self.max_degrees = validation.check_in_range("max_degrees", max_degrees, 0, 180)
         self.max_shift = validation.check_in_range("max_shift", max_shift, 0, 1)
 
-    def perturb(
+    uses_gradients = False
+
+    def search(
         self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
     ) -> tf.Tensor:
-        images = tf.stop_gradient(tf.convert_to_tensor(images))
+        images = tf.stop_gradient(images)
         height, width = images.shape[1:3]
         seed = sampling.fold_in(self.seed_of(seed), "spatial")
         # Rotated inside a black frame as wide as the shifts, so that pixels that leave the image

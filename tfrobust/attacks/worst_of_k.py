@@ -54,10 +54,12 @@ class WorstOfK(Attack):
         self.augment = augment
         self.k = validation.check_whole("k", k, 1, 10**6)
 
-    def perturb(
+    uses_gradients = False
+
+    def search(
         self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
     ) -> tf.Tensor:
-        images = tf.stop_gradient(tf.convert_to_tensor(images))
+        images = tf.stop_gradient(images)
         seed = sampling.fold_in(self.seed_of(seed), "worst_of_k")
 
         def draw(i: tf.Tensor) -> tf.Tensor:

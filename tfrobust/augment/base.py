@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Optional, Union
 import tensorflow as tf
 
 from tfrobust import validation
+from tfrobust.compat.graphs import keep_nan
 from tfrobust.layers.seeded import Seeded
 from tfrobust.ops import sampling
 
@@ -78,7 +79,7 @@ class Augment(Seeded):
         if not training:
             return self.at_inference(images)
         validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
-        return self.apply(images, self.draw(images, seed))
+        return keep_nan(images, self.apply(images, self.draw(images, seed)))
 
     def at_inference(self, images: tf.Tensor) -> tf.Tensor:
         """What the layer returns outside training: the images, unless it changes their size."""

@@ -302,7 +302,7 @@ class Evaluate(CorruptedData, Output):
     )
     outputs: tuple[Any, ...] = option(
         (),
-        "model outputs that are the classes of the data set: imagenet_r or indices",
+        "model outputs that are the classes of the data set: imagenet_a, imagenet_r or indices",
         metavar="CLASS",
         type=number_or_text,
     )
@@ -315,9 +315,10 @@ class Evaluate(CorruptedData, Output):
 @command("evaluate", "evaluate the robustness of models and write a report", Evaluate)
 def evaluate(asked: Evaluate) -> None:
     from tfrobust import files, recipes, reports
-    from tfrobust.datasets import IMAGENET_R_CLASSES
+    from tfrobust.datasets import IMAGENET_A_CLASSES, IMAGENET_R_CLASSES
     from tfrobust.registries import PERTURBATIONS
 
+    named = {("imagenet_a",): IMAGENET_A_CLASSES, ("imagenet_r",): IMAGENET_R_CLASSES}
     files.check_writable(asked.out)
     data = _load(asked)
     rows = recipes.evaluate(
@@ -326,7 +327,7 @@ def evaluate(asked: Evaluate) -> None:
         _conditions(asked),
         asked.out,
         split=asked.split,
-        classes=IMAGENET_R_CLASSES if asked.outputs == ("imagenet_r",) else asked.outputs or None,
+        classes=named.get(asked.outputs, asked.outputs or None),
         perturbations=PERTURBATIONS if asked.perturbations == ("all",) else asked.perturbations,
         baseline=asked.baseline,
         maps=asked.maps,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
 
-import tensorflow as tf
-
 from tfrobust import files, validation
 from tfrobust.augment.base import Augment
 from tfrobust.datasets.load import Data
@@ -47,9 +45,10 @@ def benchmark(
     Args:
         model: A Keras model from images in [0, 1] to logits or probabilities, a `.keras` file, the
             folder of a SavedModel, or a function: see `Predictor`.
-        data: What `tfrobust.datasets.load` gives, a batched `tf.data.Dataset` of (images, labels)
-            that gives them in the same order each time, or a pair of arrays. Images are float32
-            in [0, 1].
+        data: What `tfrobust.datasets.load` gives, a batched `tf.data.Dataset` or
+            `keras.utils.PyDataset` (`Sequence`) of (images, labels) that gives them in the same
+            order each time, or a pair of arrays. Images are floating-point numbers in [0, 1].
+            Sample weights are ignored.
         conditions: What is done to the images besides nothing: a list that `corrupted`,
             `augmented`, `swept`, `attacked`, `published` make, or augmentation layers by name.
             Default: the 15 common corruptions at severity 1 to 5.
@@ -71,9 +70,10 @@ def benchmark(
 
     Raises:
         ValueError: Images outside [0, 1] or not finite, labels that are no classes of the model,
-            no data, another order of the data, a clean accuracy near chance, outputs that are not
-            finite, or `out` holds rows of another model or other data of this name.
-        TypeError: Integer images.
+            no data, data without an end, another order of the data, a clean accuracy near chance,
+            outputs that are not finite, or `out` holds rows of another model or other data of this
+            name.
+        TypeError: Integer images, or data of another kind.
 
     Example:
 
@@ -152,7 +152,7 @@ class Evaluator:
         if isinstance(data, Data):
             known_classes, dataset = data.classes, dataset or f"{data.name}/{split}"
             data = data.split(split)
-        batches = data if isinstance(data, tf.data.Dataset) else passes.Arrays(*data)
+        batches = passes.batches_of(data)
         predictor = self._predictor(model, classes)
         name, dataset = model_name or predictor.name, dataset or "data"
         results = Results(out, name, dataset) if out is not None else None
@@ -162,11 +162,9 @@ class Evaluator:
             if places is not None:
                 protocol.check_index(places, len(clean.answers))
             if stop_at_chance:
-                protocol.check_above_chance(
-                    predictor, clean.answers, clean.first.images, clean.first.labels
-                )
+                protocol.check_above_chance(predictor, clean.answers, clean.first)
             for condition in self.conditions:
-                condition.check(predictor, clean.first.images.shape[1:])
+                condition.check(predictor, clean.first[0].images.shape[1:])
 
             def rows_of(condition: Condition, answers: Optional[Predictions] = None) -> list[Row]:
                 return [
@@ -179,7 +177,7 @@ class Evaluator:
                         value=answers.metric(metric) if answers else 0.0,
                         n=len(answers) if answers else 0,
                         seed=seed,
-                        protocol={**clean.protocol, **condition.protocol(clean.first)},
+                        protocol={**clean.protocol, **condition.protocol(clean.first[0])},
                         provenance=provenance,
                     )
                     for metric in self.metrics

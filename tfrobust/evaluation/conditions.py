@@ -102,13 +102,15 @@ class Attacked(Condition):
         self._attacks: dict[int, Any] = {}
 
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
-        net, attack = predictor.net, self.attack
+        net, attack = predictor.logits, self.attack
         if id(net) not in self._attacks:
             function = tf.function(
                 lambda images, labels, seeds: attack.perturb(net, images, labels, seeds),
                 reduce_retracing=True,
             )
             self._attacks[id(net)] = net, function  # the net is kept: another could get its id
+        if attack.uses_gradients:
+            predictor.warn_of_lost_gradients(batch.images, batch.labels)
         _, function = self._attacks[id(net)]
         seeds = sampling.image_seeds(seed, self.name, batch.index)
         return function(batch.images, tf.constant(batch.labels), seeds)

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Optional, Union
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +15,8 @@ from tfrobust import datasets, validation
 from tfrobust.corruptions import perturbation_frames
 from tfrobust.corruptions.perturbations import TABLES, frame_count
 from tfrobust.corruptions.severities import choose_table
-from tfrobust.evaluation import protocol, stability
+from tfrobust.evaluation import passes, protocol, stability
+from tfrobust.evaluation.corruption_error import check_tables, tables_in
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.files import Digest, PathLike
 from tfrobust.provenance import library_versions
@@ -65,7 +67,8 @@ def flips(
         dataset: Name of the data in the rows. Default: such as "digits/test", or "data".
         published: In place of `data`, published sequences: "cifar10_p", "cifar100_p" or
             "imagenet_p", and their folder or None, as for `tfrobust.datasets.load`.
-        baseline: "alexnet" (for ImageNet-P, difficulty 1): rates are reported too. Default: none.
+        baseline: "alexnet" (for ImageNet-P, difficulty 1, table 224): rates are reported too.
+            Default: none.
         progress: Called with the name of each perturbation when it is done.
 
     Returns:
@@ -105,6 +108,7 @@ def flips(
         known = ("cifar10_p", "cifar100_p", "imagenet_p")
         validation.check_choice("published sequences", name, known)
         dataset, told = dataset or f"{name}/test", {"files": name, "difficulty": difficulty}
+        check_tables(tables_in([told]), baseline)
         videos = functools.partial(_read, name, place)
     else:
         if isinstance(data, datasets.Data):
@@ -112,6 +116,7 @@ def flips(
         size, count, marked = _look_at(data, predictor, crop)
         places = protocol.check_index(range(count) if index is None else index, count)
         table = choose_table(size, table)
+        check_tables({table}, baseline)
         if perturbations is None:
             names = tuple(name for name in names if name in TABLES[table])
         _ = [frame_count(name, table) for name in names]  # says what there is not
@@ -192,10 +197,12 @@ def _make(
 
 
 def _batches(data: Any) -> Iterator[Any]:
-    if not isinstance(data, tf.data.Dataset):
+    if isinstance(data, (tf.data.Dataset, keras.utils.Sequence)):
+        data = passes.batches_of(data)
+    else:
         images = np.asarray(data[0] if isinstance(data, (tuple, list)) else data)
         data = (images[start : start + _PIECE] for start in range(0, len(images), _PIECE))
-    return (item[0] if isinstance(item, (tuple, list)) else item for item in data)
+    return (passes.as_float32(x[0] if isinstance(x, (tuple, list)) else x) for x in data)
 
 
 def _look_at(

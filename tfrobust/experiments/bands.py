@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Optional
+from typing import Any, Optional
 
 from matplotlib.figure import Figure
 

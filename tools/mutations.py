@@ -652,8 +652,8 @@ MUTATIONS = (
     Mutation(
         "images are flipped alike in each epoch",
         "datasets/element_seeds.py",
-        "rerandomize_each_iteration=True",
-        "rerandomize_each_iteration=False",
+        "sampling.seed_pair(seed, epoch)",
+        "sampling.seed_pair(seed, 0)",
         "experiments/test_experiments.py",
     ),
     Mutation(

@@ -11,6 +11,7 @@ from tfrobust.nets.cifar_resnet import (
 from tfrobust.nets.convert_norms import convert_norms
 from tfrobust.nets.keras_weights import load_keras_vgg_16
 from tfrobust.nets.lenet import lenet
+from tfrobust.nets.logits import to_logits
 from tfrobust.nets.mlp import mlp
 from tfrobust.nets.preact_resnet import preact_resnet_18
 from tfrobust.nets.resnet import resnet_18, resnet_50
@@ -41,6 +42,7 @@ __all__ = [
     "resnext_29",
     "slim_checkpoint",
     "small_cnn",
+    "to_logits",
     "vgg_16",
     "wide_resnet",
     "wrn_28_2",

@@ -13,6 +13,9 @@ from typing import Any, NoReturn, Optional
 from tfrobust.cli.commands import COMMANDS
 from tfrobust.version import __version__
 
+#: Lines of a table in an error message.
+_MOST_LINES = 8
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -48,8 +51,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except (ValueError, TypeError, OSError) as error:
         if arguments.traceback:
             raise
-        message = textwrap.shorten(str(error), 400, placeholder=" ... (more with --traceback)")
-        print(f"tfrobust {arguments.command}: error: {message}", file=sys.stderr)
+        message, *table = str(error).split("\n  ")
+        message = textwrap.shorten(message, 400, placeholder=" ... (more with --traceback)")
+        lines = [f"  {textwrap.shorten(line, 98)}" for line in table[:_MOST_LINES]]
+        print(f"tfrobust {arguments.command}: error: {message}", *lines, sep="\n", file=sys.stderr)
         return 2
     return 0
 

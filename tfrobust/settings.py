@@ -142,6 +142,24 @@ class Recipe:
         return dataclasses.replace(self, **overrides)
 
 
+#: The names in `nets.INPUT_RANGES`, which import TensorFlow.
+INPUT_RANGE_NAMES = ("0_to_1", "0_to_255", "minus_1_to_1", "imagenet", "caffe")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInput:
+    """What a model takes."""
+
+    input_range: Optional[str] = option(
+        None,
+        "what the model takes for pixels: 0_to_1, 0_to_255, minus_1_to_1, imagenet (standardised "
+        "by its mean and deviation) or caffe (BGR less the mean); default: what the model says, "
+        "else what it does best with",
+        choices=list(INPUT_RANGE_NAMES),
+        metavar="RANGE",
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class DataFolder:
     """Where the data are."""
@@ -209,7 +227,7 @@ class Train(DistributedRecipe, TrainingRecipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class MethodRecipe(TrainingRecipe):
+class MethodRecipe(ModelInput, TrainingRecipe):
     """The settings of a finetuning with a method."""
 
     model: str = option("", "a .keras file", "model")
@@ -240,6 +258,23 @@ class Finetune(DistributedRecipe, MethodRecipe):
 
     SGD with momentum 0.9 and cosine decay of the learning rate to 0.
     """
+
+    new_head: bool = option(
+        False,
+        "replace the last layer by one for the classes of the data; it is trained first, on clean "
+        "images and with all other layers frozen",
+    )
+    head_epochs: int = option(5, "epochs of that training", type=whole(1))
+    freeze: Optional[tuple[Any, ...]] = option(
+        None,
+        "keep the first layers as they are: a fraction of those with weights (0.8), or until and "
+        "the name of a layer",
+        nargs="+",
+        metavar=("FRACTION", "LAYER"),
+    )
+    tune_first: Optional[float] = option(
+        None, "train only this fraction of the layers with weights, the first ones", type=number
+    )
 
 
 @dataclasses.dataclass(frozen=True)

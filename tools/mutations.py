@@ -553,7 +553,7 @@ MUTATIONS = (
     Mutation(
         "folder that was there is lost where a move fails",
         "files.py",
-        'os.replace(previous, target)',
+        "os.replace(previous, target)",
         "pass",
         "test_files.py",
     ),

@@ -56,10 +56,10 @@ class FeatureMapAugmentation(RobustModel):
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
         self.gamma = gamma
         if not self.relu_layers:
-            kinds = sorted({type(layer).__name__ for layer in net.layers})
+            kinds = sorted({type(layer).__name__ for layer in self.net.layers})
             raise ValueError(
                 "FeatureMapAugmentation compares ReLU outputs and needs a net with at least one; "
-                f"net {net.name!r} has none (its layers: {', '.join(kinds)})"
+                f"net {self.net.name!r} has none (its layers: {', '.join(kinds)})"
             )
 
     @property

@@ -112,7 +112,7 @@ class NoisyMix(AugMixTraining):
         self.additive = validation.check_in_range("additive", additive, 0, 100)
         self.multiplicative = validation.check_in_range("multiplicative", multiplicative, 0, 100)
         self.sparse = validation.check_in_range("sparse", sparse, 0, 1)
-        self.mixing_points = usable_points(net, mixing_points)
+        self.mixing_points = usable_points(self.net, mixing_points)
         self.seeds = Seeded(seed=seed)
         if self.alpha:
             # Instance attributes, because without mixing the class defaults hold.

@@ -15,6 +15,9 @@ from tfrobust.registries import AUGMENTS, DATASETS, METHODS, NETS, STRATEGIES, T
 
 R = TypeVar("R", bound="Recipe")
 
+#: After which trainings the moving statistics of batch norm are estimated anew.
+ESTIMATE_BATCH_NORM = ("alternation", "always", "never")
+
 
 def option(default: Any, text: str, flag: str = "", **kind: Any) -> Any:
     """A field of a dataclass that is an option of a command, too.
@@ -182,6 +185,12 @@ class TrainingRecipe(DataRecipe):
         0.05,
         "initial learning rate, for the global batch size, whatever the number of devices",
         type=positive,
+    )
+    estimate_batch_norm: str = option(
+        "alternation",
+        "after which trainings the moving statistics of batch norm are estimated anew: those with "
+        "an alternating augmentation such as combined, always, or never",
+        choices=list(ESTIMATE_BATCH_NORM),
     )
 
 

@@ -82,7 +82,11 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
         objective=recipe.objective,
         clean_floor=floor,
         conditions=_conditions(recipe, individual),
-        fit=functools.partial(trainer.fit, learning_rate=recipe.learning_rate),
+        fit=functools.partial(
+            trainer.fit,
+            learning_rate=recipe.learning_rate,
+            estimate_batch_norm=recipe.estimate_batch_norm,
+        ),
         seed=recipe.seed,
         say=say,
     )
@@ -116,7 +120,7 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
     defaults = {field.name: field.default for field in dataclasses.fields(Finetune)}
     given = {**vars(recipe), "epochs": best.epochs}
     options = ("strengths", "dataset", "data_dir", "epochs", "batch_size", "learning_rate", "seed")
-    for name in options:
+    for name in (*options, "estimate_batch_norm"):
         if given[name] != defaults[name]:
             parts += [f"--{name.replace('_', '-')}", f"{given[name]}"]
     for name, value in recipe.data_options.items():

@@ -255,7 +255,8 @@ class Finetune(DistributedRecipe, MethodRecipe):
 class Tune(MethodRecipe):
     """Finetunes a trained model many times and keeps the best; see `tuning.search`.
 
-    Each trial equals `Finetune` with the same settings and seed, scored at its best epoch.
+    Each trial equals `Finetune` with the same settings and seed, at its best epoch. It is scored
+    before batch norm is estimated anew.
     """
 
     ranges: tuple[Any, ...] = option(  # of texts or of `tuning.Range`

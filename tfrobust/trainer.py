@@ -185,6 +185,8 @@ def _estimate_batch_norm(
     if when == "never" or (when == "alternation" and not alternating(_augment(model))):
         return
     monitors = [callback for callback in callbacks if isinstance(callback, RobustnessMonitor)]
+    if not monitors and data.validation is None:
+        return  # nothing tells whether it is better
     score = monitors[0].robust_accuracy if monitors else None
     estimation = EstimateBatchNorm(data.train, data.validation, score=score)
     kept = estimation.estimate(model)

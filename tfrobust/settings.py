@@ -15,6 +15,9 @@ from tfrobust.registries import AUGMENTS, DATASETS, METHODS, NETS, STRATEGIES, T
 
 R = TypeVar("R", bound="Recipe")
 
+#: After which trainings the moving statistics of batch norm are estimated anew.
+ESTIMATE_BATCH_NORM = ("alternation", "always", "never")
+
 
 def option(default: Any, text: str, flag: str = "", **kind: Any) -> Any:
     """A field of a dataclass that is an option of a command, too.
@@ -201,6 +204,12 @@ class TrainingRecipe(DataRecipe):
         "initial learning rate, for the global batch size, whatever the number of devices",
         type=positive,
     )
+    estimate_batch_norm: str = option(
+        "alternation",
+        "after which trainings the moving statistics of batch norm are estimated anew: those with "
+        "an alternating augmentation such as combined, always, or never",
+        choices=list(ESTIMATE_BATCH_NORM),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,7 +290,8 @@ class Finetune(DistributedRecipe, MethodRecipe):
 class Tune(MethodRecipe):
     """Finetunes a trained model many times and keeps the best; see `tuning.search`.
 
-    Each trial equals `Finetune` with the same settings and seed, scored at its best epoch.
+    Each trial equals `Finetune` with the same settings and seed, at its best epoch. It is scored
+    before batch norm is estimated anew.
     """
 
     ranges: tuple[Any, ...] = option(  # of texts or of `tuning.Range`

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Optional
 from tfrobust import registries
 from tfrobust.registries import AUGMENTS, CORRUPTIONS, DATASETS, EXPERIMENTS, NETS, STRATEGIES
 from tfrobust.settings import (
+    ESTIMATE_BATCH_NORM,
     DataFolder,
     DataRecipe,
     Finetune,
@@ -154,6 +155,18 @@ class Reproduce:
     )
     seeds: tuple[int, ...] = option((), "training seeds", metavar="SEED", type=whole(0))
     lines: tuple[str, ...] = option((), "models to train; default: all", metavar="LINE")
+    training_epochs: Optional[int] = option(
+        None, "epochs of models that start from scratch or pretrained weights", type=whole(1)
+    )
+    finetuning_epochs: Optional[int] = option(
+        None, "epochs of models that start from another one of the table", type=whole(1)
+    )
+    estimate_batch_norm: Optional[str] = option(
+        None,
+        "after which trainings the moving statistics of batch norm are estimated anew; default: "
+        "those with an alternating augmentation",
+        choices=list(ESTIMATE_BATCH_NORM),
+    )
     strategy: str = option(
         "none",
         "one device, all GPUs of this machine (mirrored), or a TPU",
@@ -174,7 +187,7 @@ def reproduce(asked: Reproduce) -> None:
     name, experiment = asked.name, EXPERIMENTS[asked.name]()
     fields = (
         "data_dir", "dataset", "net", "net_options", "weights", "corrupted_dir", "seeds", "lines",
-        "strategy",
+        "training_epochs", "finetuning_epochs", "estimate_batch_norm", "strategy",
     )  # fmt: skip
     overrides = {field: getattr(asked, field) for field in fields if getattr(asked, field)}
     chosen = "quick" if asked.quick else asked.setting

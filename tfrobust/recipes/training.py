@@ -59,6 +59,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
         data,
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
+        estimate_batch_norm=recipe.estimate_batch_norm,
         strategy=chosen,
     )
     if run is not None and not (run / "rows.jsonl").exists():
@@ -135,6 +136,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         data,
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
+        estimate_batch_norm=recipe.estimate_batch_norm,
         callbacks=[monitor],
         history=pathlib.Path(out, "history.jsonl"),
         strategy=chosen,

@@ -87,7 +87,11 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
         objective=recipe.objective,
         clean_floor=floor,
         conditions=_conditions(recipe, individual),
-        fit=functools.partial(trainer.fit, learning_rate=recipe.learning_rate),
+        fit=functools.partial(
+            trainer.fit,
+            learning_rate=recipe.learning_rate,
+            estimate_batch_norm=recipe.estimate_batch_norm,
+        ),
         seed=recipe.seed,
         say=say,
     )
@@ -129,6 +133,7 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
         "batch_size",
         "learning_rate",
         "seed",
+        "estimate_batch_norm",
     )
     for name in options:
         if given[name] != defaults[name]:

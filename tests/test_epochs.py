@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.datasets import pipeline
-from tfrobust.datasets.epochs import by_epoch, start_epoch
+from tfrobust.epochs import by_epoch, start_epoch
 
 COUNT = 30
 

@@ -182,8 +182,8 @@ MUTATIONS = (
     Mutation(
         "labels are mixed by the partner's share",
         "augment/mixup.py",
-        'return mixing.mix_pairs(labels, draws["partner"], draws["mixing_weight"])',
-        'return mixing.mix_pairs(labels, draws["partner"], 1.0 - draws["mixing_weight"])',
+        'return mixing.mix_pairs(values, draws["partner"], draws["mixing_weight"])',
+        'return mixing.mix_pairs(values, draws["partner"], 1.0 - draws["mixing_weight"])',
         "augment/test_augment_mixup.py",
     ),
     # Corruptions ----------------------------------------------------------------------------

@@ -730,15 +730,15 @@ MUTATIONS = (
     Mutation(
         "served in training mode",
         "serving/server.py",
-        "values = tf.cast(net(images, training=False), tf.float32)",
-        "values = tf.cast(net(images, training=True), tf.float32)",
+        "values = tf.cast(original(images, training=False), tf.float32)",
+        "values = tf.cast(original(images, training=True), tf.float32)",
         "serving/test_serving.py contracts/test_nets.py",
     ),
     Mutation(
         "8 bits are divided by 256",
         "serving/server.py",
-        "lambda images: outputs(tf.cast(images, tf.float32) / 255.0)",
-        "lambda images: outputs(tf.cast(images, tf.float32) / 256.0)",
+        "return outputs(taken_by(net, tf.cast(images, tf.float32) / 255.0))",
+        "return outputs(taken_by(net, tf.cast(images, tf.float32) / 256.0))",
         "serving/test_serving.py serving/test_serving_verify.py",
     ),
     Mutation(

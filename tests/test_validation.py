@@ -97,6 +97,30 @@ def test_bad_labels(labels, classes, said):
         validation.check_labels(labels, classes, "answers")
 
 
+@pytest.mark.parametrize("labels", [["cat", "dog"], [b"cat"], np.array([None, 1])])
+def test_labels_that_are_no_numbers(labels):
+    with pytest.raises(TypeError, match=r"^answers must be class indices .*; received dtype"):
+        validation.check_labels(labels, 2, "answers")
+
+
+def test_elements_of_a_data_set():
+    validation.check_pair(IMAGES, np.zeros(2), "the data")
+    for images, labels, given in (
+        (IMAGES, None, "one part"),
+        ({"image": IMAGES, "label": [0, 1]}, None, r"a dict of image, label \(.*data.map\)"),
+        (IMAGES, {"label": [0, 1]}, "a dict of label"),
+        ((IMAGES, IMAGES), np.zeros(2), "a tuple of 2 as one of the two"),
+    ):
+        with pytest.raises(ValueError, match=f"^the data must give .*; it gives {given}"):
+            validation.check_pair(images, labels, "the data")
+
+
+def test_hints_for_missing_axes():
+    for shape, hint in (((8, 8, 3), "without batches: data.batch"), ((9, 8, 8), "np.newaxis")):
+        with pytest.raises(ValueError, match=hint):
+            validation.check_image_spec(shape, np.dtype("float32"))
+
+
 def test_no_one_hot_labels():
     with pytest.raises(ValueError, match="at least one label"):
         validation.check_labels(np.zeros([0, 10]), 10)

@@ -29,15 +29,20 @@ def check_image_spec(shape: Any, dtype: Any, what: str = "images") -> None:
     """
     rank = getattr(shape, "rank", None) if hasattr(shape, "rank") else len(shape)
     if rank is not None and rank != 4:
+        hint = ""
+        if rank == 3:
+            hint = " (add the missing axis, for example with images[..., np.newaxis])"
+            if shape[-1] in (1, 3, 4):
+                hint = " (of a data set without batches: data.batch(32); of one image: image[None])"
         raise ValueError(
             f"{what} must have shape [batch, height, width, channels]; received shape "
-            f"{tuple(shape)} (add the missing axis, for example with images[..., np.newaxis])"
+            f"{tuple(shape)}{hint}"
         )
     name = getattr(dtype, "name", str(dtype))
     if not name.startswith(("float", "bfloat")):
+        hint = " (for 8-bit images: images.astype('float32') / 255)" if "int" in name else ""
         raise TypeError(
-            f"{what} must be floating-point numbers in [0, 1]; received dtype {name} "
-            "(for 8-bit images: images.astype('float32') / 255)"
+            f"{what} must be floating-point numbers in [0, 1]; received dtype {name}{hint}"
         )
 
 
@@ -77,6 +82,52 @@ def check_images(images: Any, what: str = "images") -> None:
         )
 
 
+def check_pair(images: Any, labels: Any, what: str) -> None:
+    """Checks that an element of a data set is a pair of images and labels.
+
+    Args:
+        images: The first part of the element, or the whole.
+        labels: The second part; None if there is none.
+        what: Name of the data in the message.
+
+    Raises:
+        ValueError: A part is missing, or is not one array.
+
+    Example:
+
+    >>> check_pair({"image": 0, "label": 1}, None, "the training data")
+    Traceback (most recent call last):
+    ...
+    ValueError: the training data must give (images, labels); it gives a dict of image, label ...
+    """
+    given = "one part" if labels is None else ""
+    for part in (labels, images):
+        if isinstance(part, dict):
+            given = f"a dict of {', '.join(map(str, part))} (make pairs of it with data.map)"
+        elif isinstance(part, (list, tuple)):
+            given = f"a {type(part).__name__} of {len(part)} as one of the two"
+    if given:
+        raise ValueError(f"{what} must give (images, labels); it gives {given}")
+
+
+def check_label_type(dtype: Any, what: str = "labels") -> None:
+    """Checks that labels are numbers, which is known before their values.
+
+    Args:
+        dtype: A NumPy or TensorFlow dtype.
+        what: Name of the labels in the message.
+
+    Raises:
+        TypeError: They are text or other objects.
+    """
+    name = getattr(dtype, "name", str(dtype))
+    if not name.startswith(("int", "uint", "float", "bfloat", "bool")):
+        raise TypeError(
+            f"{what} must be class indices or probabilities; received dtype {name} (number the "
+            "classes from 0)"
+        )
+
+
 def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
     """Checks that labels are class indices, or one row of `classes` probabilities per image.
 
@@ -87,6 +138,7 @@ def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
         what: Name of the labels in the message.
 
     Raises:
+        TypeError: The labels are text or other objects.
         ValueError: Wrong shape, a class index out of range or not whole, or rows that are not
             probabilities summing to 1.
 
@@ -100,6 +152,7 @@ def check_labels(labels: Any, classes: int, what: str = "labels") -> None:
     import numpy as np
 
     labels = np.asarray(labels)
+    check_label_type(labels.dtype, what)
     if labels.size == 0:
         raise ValueError(f"{what} must hold at least one label; received shape {labels.shape}")
     if labels.ndim == 2 and labels.shape[1] == classes and classes > 1:
@@ -142,7 +195,7 @@ def check_label_count(images: Any, labels: Any, what: str = "the data") -> None:
 
 
 def check_fits(
-    shape: Sequence[int],
+    shape: Sequence[Optional[int]],
     wanted: Sequence[Optional[int]],
     what: str = "images",
     taker: str = "the net",

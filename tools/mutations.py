@@ -353,7 +353,7 @@ MUTATIONS = (
     Mutation(
         "loss that is not finite changes the weights",
         "methods/base.py",
-        "with tf.control_dependencies(nan_guard.checks_of(terms, step)):",
+        "with tf.control_dependencies(step_checks.checks_of(terms, step)):",
         "with tf.control_dependencies([]):",
         "methods/test_methods_terms.py contracts/test_methods.py",
     ),

@@ -16,13 +16,13 @@ from tfrobust.compat import optimizers
 from tfrobust.compat.compiled_step import CompiledStep
 from tfrobust.compat.distribution import DistributedModel
 from tfrobust.losses import classification
-from tfrobust.methods import nan_guard
+from tfrobust.methods import step_checks
 from tfrobust.methods.validation import (
     check_alternation,
-    check_batch_size,
     check_compiled,
-    check_data,
     check_net,
+    check_training_data,
+    check_validation_data,
 )
 
 Terms = dict[str, tf.Tensor]
@@ -168,33 +168,40 @@ class RobustModel(CompiledStep, DistributedModel):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains like `keras.Model.fit`, after checking images and labels."""
-        check_data(x, y, self.net, "training", self.augment)
         batch_size = args[0] if args else kwargs.get("batch_size")  # Keras' third argument
-        check_batch_size(x, batch_size, self.smallest_batch)
-        held_out = kwargs.get("validation_data")
-        if isinstance(held_out, (tuple, list)):
-            check_data(held_out[0], held_out[1], self.net, "validation")
-        elif held_out is not None:
-            check_data(held_out, None, self.net, "validation")
+        check_training_data(x, y, batch_size, self)
+        check_validation_data(kwargs.get("validation_data"), self.net)
         check_alternation(self.augment, kwargs.get("callbacks"))
         check_compiled(self)
-        with nan_guard.explained():
+        with step_checks.explained():
             return super().fit(x, y, *args, **kwargs)
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Measures like `keras.Model.evaluate`; images and labels are checked."""
+        with step_checks.explained():
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Predicts like `keras.Model.predict`; images are checked."""
+        with step_checks.explained():
+            return super().predict(*args, **kwargs)
+
     def train_step(self, data: Any) -> dict[str, Any]:
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        validation.check_image_spec(images.shape, images.dtype)
-        views = self.views(images, labels)
-        forward_backward = self.maybe_jit(self._forward_backward)
-        logits, terms, losses, gradients = forward_backward(
-            views, labels, sample_weight, _global_batch_size(images)
+        images, labels, sample_weight = step_checks.checked(
+            data, self.net, "training", self.augment
         )
         step = tf.convert_to_tensor(self.optimizer.iterations) + 1
-        # Gradients do not depend on the loss's value, so they must wait for the check explicitly.
-        with tf.control_dependencies(nan_guard.checks_of(terms, step)):
-            gradients = [g if g is None else tf.identity(g) for g in gradients]
+        batch = _global_batch_size(images)
+        with tf.control_dependencies([step_checks.check_of_size(batch, self.smallest_batch, step)]):
+            images = tf.identity(images)
+        views = self.views(images, labels)
+        forward_backward = self.maybe_jit(self._forward_backward)
+        logits, terms, losses, gradients = forward_backward(views, labels, sample_weight, batch)
         gradients = optimizers.unscaled_gradients(self.optimizer, gradients)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        # Gradients do not depend on the loss's value, so they must wait for the check explicitly.
+        with tf.control_dependencies(step_checks.checks_of(terms, step)):
+            gradients = [g if g is None else tf.identity(g) for g in gradients]
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
         self._loss_mean.update_state(losses)
         for name, values in terms.items():
             self._term_means[name].update_state(values)
@@ -202,13 +209,17 @@ class RobustModel(CompiledStep, DistributedModel):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Computes the classification loss and the metrics on unperturbed images."""
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        validation.check_image_spec(images.shape, images.dtype)
+        images, labels, sample_weight = step_checks.checked(data, self.net, "evaluation")
         logits = self.maybe_jit(self)(images, training=False)
         self._loss_mean.update_state(self.classification_loss(labels, logits), sample_weight)
         logs = self.compute_metrics(images, labels, logits, sample_weight)
         of_training = self._term_means
         return self.reported({name: v for name, v in logs.items() if name not in of_training})
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Computes the logits of a batch."""
+        images, *_ = step_checks.checked(data, self.net, "prediction", labelled=False)
+        return super().predict_step((images,))
 
     @property
     def metrics(self) -> list[Any]:

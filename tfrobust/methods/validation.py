@@ -14,6 +14,9 @@ from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
 from tfrobust.layers.embedding import inner_layers
 from tfrobust.layers.outputs import final_activation
 from tfrobust.layers.seeded import Seeded
+from tfrobust.methods import step_checks
+
+_ARRAYS = (np.ndarray, tf.Tensor)
 
 
 def callback_list(callbacks: Any) -> list[Any]:
@@ -36,28 +39,6 @@ def check_alternation(augment: Optional[keras.layers.Layer], callbacks: Any) -> 
             "an Alternating augmentation stays on its first choice unless fit is given "
             "callbacks=[tfrobust.callbacks.AlternateAugmentations()]; received callbacks "
             f"{[type(callback).__name__ for callback in given]}"
-        )
-
-
-def check_batch_size(x: Any, batch_size: Optional[int], smallest: int) -> None:
-    """Checks that batches have at least as many images as a method needs.
-
-    The last batch of an epoch may be smaller.
-
-    Raises:
-        ValueError: The first batch has fewer images.
-    """
-    if isinstance(x, tf.data.Dataset):
-        first = next(iter(x.take(1)))
-        size = len(keras.utils.unpack_x_y_sample_weight(first)[0])
-    elif isinstance(x, (np.ndarray, tf.Tensor)):
-        size = min(len(x), batch_size or 32)  # Keras' default
-    else:
-        return
-    if size < smallest:
-        raise ValueError(
-            f"a batch must have {smallest} images or more, because this method compares or mixes "
-            f"the images of a batch; received batches of {size}"
         )
 
 
@@ -105,31 +86,46 @@ def check_net(net: Any) -> None:
         )
 
 
-def check_data(
-    x: Any, y: Any, net: keras.Model, split: str, augment: Optional[keras.layers.Layer] = None
-) -> None:
-    """Checks data that can be read without consuming it: whole arrays, one batch of a pipeline.
-
-    An augmentation may crop the images to the net's shape.
+def check_training_data(x: Any, y: Any, batch_size: Optional[int], model: Any) -> None:
+    """Checks arrays as a whole; other data are not read here, for some can be read only once.
 
     Raises:
-        ValueError: Images or labels are empty, out of range, or do not fit the net.
-        TypeError: The images are not floating point.
+        ValueError: Images or labels are empty, out of range, do not fit the net, or are too few
+            for a batch of the method.
+        TypeError: The images are not floating point, or the labels are not numbers.
     """
-    classes = net.output_shape[-1]
-    if isinstance(x, tf.data.Dataset):
-        first = next(iter(x.take(1)), None)
+    if isinstance(x, tf.data.Dataset) and x.cardinality() == 0:
+        raise ValueError("the training data are empty: the data set gives no batch")
+    if isinstance(x, _ARRAYS):
+        _check_arrays(x, y, model.net, "training", model.augment)
+        batch = min(len(x), batch_size or 32)  # Keras' default
+        step_checks.check_batch_size(batch, model.smallest_batch)
+
+
+def check_validation_data(data: Any, net: keras.Model) -> None:
+    """Checks arrays as a whole, and the first batch of what can be read again, before training.
+
+    Raises:
+        ValueError: As for `check_training_data`.
+        TypeError: As for `check_training_data`.
+    """
+    if isinstance(data, (tuple, list)):
+        if isinstance(data[0], _ARRAYS):
+            _check_arrays(data[0], data[1], net, "validation")
+        return
+    first = None
+    if isinstance(data, tf.data.Dataset):
+        first = next(iter(data.take(1)), None)
         if first is None:
-            raise ValueError(f"the {split} data are empty: the data set gives no batch")
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(first)
-        if y is None:
-            raise ValueError(f"the {split} data set must give (images, labels); it gives one part")
-    elif not isinstance(x, (np.ndarray, tf.Tensor)):
-        return  # a generator would lose its first batch
-    elif len(x) == 0:
+            raise ValueError("the validation data are empty: the data set gives no batch")
+    elif isinstance(data, keras.utils.Sequence):  # PyDataset in Keras 3
+        first = data[0]
+    if first is not None:
+        step_checks.checked(first, net, "validation")
+
+
+def _check_arrays(x: Any, y: Any, net: Any, split: str, augment: Any = None) -> None:
+    if len(x) == 0:
         raise ValueError(f"the {split} data are empty: received shape {tuple(x.shape)}")
-    validation.check_images(x, f"{split} images")
-    validation.check_labels(y, classes, f"{split} labels")
-    shape = x.shape if augment is None else augment.compute_output_shape(tuple(x.shape))
-    cut = "" if tuple(shape) == tuple(x.shape) else f" of {tuple(x.shape[1:])}, cut,"
-    validation.check_fits(tuple(shape[1:]), net.input_shape[1:], f"{split} images{cut}")
+    validation.check_pair(x, y, f"the {split} data")
+    step_checks.check_batch(x, y, net, split, augment)

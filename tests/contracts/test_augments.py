@@ -408,11 +408,32 @@ def test_saved_layer_goes_on_drawing(name, loaded):
     np.testing.assert_array_equal(layer(IMAGES, training=True), first_results(name)[1])
 
 
+def test_height_and_width_unknown_while_tracing(name):
+    layer = MAKERS[name]()
+    spec = tf.TensorSpec([None, None, None, 3])
+    call = tf.function(lambda x: layer(x, training=True), autograph=False, input_signature=[spec])
+    # A trace may fuse a product and a sum.
+    np.testing.assert_allclose(call(IMAGES), first_results(name)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_other_floats_are_converted(name, dtype):
+    images = IMAGES.astype(dtype)
+    result = MAKERS[name]()(images, training=True)
+    assert result.dtype == tf.float32
+    expected = first_results(name)[0]
+    if dtype == "float16":
+        expected = MAKERS[name]()(images.astype("float32"), training=True)
+    np.testing.assert_array_equal(result, expected)
+
+
 @pytest.mark.parametrize(
     "batch, error, words",
     [
         (np.zeros([4, 4, 3], "float32"), ValueError, "[batch, height, width, channels]"),
         (np.zeros([1, 4, 4, 3], "uint8"), TypeError, "uint8"),
+        (np.full([1, 4, 4, 3], 200.0, "float32"), ValueError, "divide 0-255 images by 255"),
+        (np.full([1, 4, 4, 3], np.nan, "float32"), ValueError, "must be finite"),
     ],
 )
 def test_wrong_images_are_refused(layer, batch, error, words):

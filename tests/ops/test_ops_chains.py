@@ -138,14 +138,19 @@ def test_other_channels(channels):
 
 
 def test_unknown_size():
-    one = tf.ones([1, 1, 1], tf.int32)
+    """All operators on images whose size is unknown while tracing, of more than one size."""
+    count = len(chains.OPERATORS)
+    operators = tf.reshape(tf.range(count), [count, 1, 1])
+    levels, depths = tf.fill([count, 1, 1], 5.0), tf.ones([count, 1], tf.int32)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])
     def call(x):
-        return chains.run(x, one, tf.ones([1, 1, 1]), one[0])[0]
+        words, place = chains.run(x, operators, levels, depths, all_ops=True)
+        return tf.gather(pixels.unpack(words, 3), place[:, 0])
 
-    with pytest.raises(ValueError, match="known height and width"):
-        call(tf.zeros([1, 4, 4, 3]))
+    unknown = tf.function(call, input_signature=[tf.TensorSpec([None, None, None, 3])])
+    for height, width in ((9, 7), (2, 5)):
+        images = np.random.default_rng(0).random([count, height, width, 3], "float32")
+        np.testing.assert_array_equal(unknown(images), call(images))
 
 
 def test_autocontrast_tables_of_every_pair():

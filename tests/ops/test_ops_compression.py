@@ -214,10 +214,13 @@ def test_jpeg_needs_grey_or_rgb(channels):
 
 
 @pytest.mark.parametrize("function", [ops.jpeg, ops.thumbnail])
-def test_sizes_must_be_known(function):
-    spec = tf.TensorSpec([None, None, 8, 3])
-    with pytest.raises(ValueError, match=r"known height.*received images of shape \(None, None"):
-        tf.function(lambda x: function(x, 5)).get_concrete_function(spec)
+def test_sizes_may_be_unknown(function):
+    """Also such that JPEG does not interpolate the chroma, and larger than the largest radius."""
+    spec = tf.TensorSpec([None, None, None, 3])
+    call = tf.function(lambda x: function(x, [5.0, 30.0]), input_signature=[spec])
+    for height, width in ((3, 4), (17, 9), (20, 60)):
+        images = np.random.default_rng(0).random([2, height, width, 3], "float32")
+        np.testing.assert_allclose(call(images), function(images, [5.0, 30.0]), atol=1e-6)
 
 
 # Thumbnails

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.compat.graphs import keep_nan
+from tfrobust.layers.entry import entry
 from tfrobust.layers.seeded import Seeded
 from tfrobust.ops import sampling
 
@@ -78,7 +79,7 @@ class Augment(Seeded):
             training = seed is not None
         if not training:
             return self.at_inference(images)
-        validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
+        images = entry(images, f"images given to {self.name}")
         return keep_nan(images, self.apply(images, self.draw(images, seed)))
 
     def at_inference(self, images: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.augment.base import Strength, StrengthAugment
 from tfrobust.ops import noise, sampling
+from tfrobust.ops.size import height_and_width
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -67,16 +68,16 @@ class PatchGaussian(StrengthAugment):
         low, high = self.size if isinstance(self.size, tuple) else (self.size, self.size)
         batch = tf.shape(images)[0]
 
-        def whole(index: int, count: int) -> tf.Tensor:
+        def whole(index: int, count: Any) -> tf.Tensor:
             """Draws [B] whole numbers from 0 to count - 1."""
+            count = tf.cast(count, tf.float32)
             return tf.floor(count * sampling.uniform(sampling.fold_in(seed, index), [batch]))
 
         return noise.patch_gaussian(
             images,
             strengths,
             low + whole(0, high - low + 1),
-            whole(1, images.shape[1]),
-            whole(2, images.shape[2]),
+            *(whole(1 + i, side) for i, side in enumerate(height_and_width(images))),
             sampling.fold_in(seed, 3),
             largest=high,
         )

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.augment.base import Strength, StrengthAugment
+from tfrobust.layers.entry import entry
 from tfrobust.ops import geometry, sampling
+from tfrobust.ops.size import height_and_width
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -64,17 +66,17 @@ class ShiftedCrop(StrengthAugment):
     def at_inference(self, images: tf.Tensor) -> tf.Tensor:
         if self.size is None:
             return images
-        validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
+        images = entry(images, f"images given to {self.name}")
         height, width = self.size
-        top, left = (margin // 2 for margin in _margins(images.shape, height, width))
+        top, left = (margin // 2 for margin in _margins(images, height, width))
         return images[:, top : top + height, left : left + width]
 
     def distort(self, images: tf.Tensor, strengths: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         # First column and row of the window, relative to the centre crop.
         left, top = (geometry.draw_shifts(sampling.fold_in(seed, i), strengths) for i in (0, 1))
-        height, width = self.size or images.shape[1:3]
+        height, width = self.size or height_and_width(images)
         if self.size is not None:
-            rows, columns = _margins(images.shape, height, width)
+            rows, columns = _margins(images, height, width)
             top = tf.clip_by_value(rows // 2 + top, 0, rows)
             left = tf.clip_by_value(columns // 2 + left, 0, columns)
         return geometry.crop(images, top, left, height, width, fill="mirror")
@@ -89,11 +91,13 @@ class ShiftedCrop(StrengthAugment):
         return {**super().get_config(), "size": self.size}
 
 
-def _margins(shape: Any, height: int, width: int) -> tuple[int, int]:
+def _margins(images: tf.Tensor, height: int, width: int) -> tuple[Any, Any]:
     """Number of rows and columns by which the images exceed the window."""
-    if shape[1] < height or shape[2] < width:
+    sides = height_and_width(images)
+    small = [isinstance(s, int) and s < wanted for s, wanted in zip(sides, (height, width))]
+    if any(small):
         raise ValueError(
-            f"size must fit into the images, which are {shape[1]}×{shape[2]} pixels; "
+            f"size must fit into the images, which are {sides[0]}×{sides[1]} pixels; "
             f"received {height}×{width}"
         )
-    return shape[1] - height, shape[2] - width
+    return sides[0] - height, sides[1] - width

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Callable
+from typing import Any, Callable
 
 import tensorflow as tf
 
 from tfrobust.ops import enhance, lookup, pixels, warp
 from tfrobust.ops.compiled import compiled
+from tfrobust.ops.size import height_and_width
 
 #: The operators in the order of the released code. The first nine are the paper's; the last four
 #: overlap with the benchmarks' corruptions (`all_ops`).
@@ -73,8 +74,7 @@ def run(
         them.
 
     Raises:
-        ValueError: The images have more than 4 channels (with `all_ops`: not 1 or 3), or an unknown
-            height or width.
+        ValueError: The images have more than 4 channels (with `all_ops`: not 1 or 3).
     """
     channels = images.shape[-1]
     if channels not in range(1, pixels.MOST_CHANNELS + 1):
@@ -85,11 +85,6 @@ def run(
     if all_ops and channels not in (1, 3):
         raise ValueError(f"color needs images of 1 or 3 channels; received {channels} channels")
     height, width = images.shape[1:3]
-    if height is None or width is None:
-        raise ValueError(
-            "AugMix's operators need images of known height and width; received images of shape "
-            f"{tuple(images.shape)}"
-        )
     operators = tf.convert_to_tensor(operators, tf.int32)
     traced = _traced(height, width, channels, *operators.shape[1:], all_ops)
     return traced(tf.cast(images, tf.float32), operators, levels, depths)
@@ -195,7 +190,7 @@ def _is(operator: tf.Tensor, name: str) -> tf.Tensor:
     return tf.equal(operator, _PLACE[name])
 
 
-def _scaled_level(level: tf.Tensor, most: float) -> tf.Tensor:
+def _scaled_level(level: tf.Tensor, most: Any) -> tf.Tensor:
     """⌊|l|·most/10⌋ with the sign of l, in whole degrees, pixels or bits."""
     return tf.sign(level) * tf.floor(tf.abs(level) * most / 10.0)
 
@@ -217,24 +212,24 @@ def _posterize_or_solarize(words, rows, operator, level, channels):
 
 
 def _translate(words, rows, operator, level, channels):
-    _, height, width = words.shape
+    height, width = (tf.cast(side, tf.float32) for side in height_and_width(words))
     along_x = _is(operator, "translate_x")
     right = tf.where(along_x, _scaled_level(level, width / 3), 0.0)
     down = tf.where(along_x, 0.0, _scaled_level(level, height / 3))
     return warp.translate(words, rows, tf.cast(right, tf.int32), tf.cast(down, tf.int32))
 
 
-def _shears(level: tf.Tensor, lines: int) -> tf.Tensor:
+def _shears(level: tf.Tensor, lines: Any) -> tf.Tensor:
     """Shift of each line of pixels, [K, lines]."""
-    return (level * 0.3 / 10.0)[:, tf.newaxis] * (tf.range(lines, dtype=tf.float32) + 0.5)
+    return (level * 0.3 / 10.0)[:, tf.newaxis] * (tf.cast(tf.range(lines), tf.float32) + 0.5)
 
 
 def _shear_x(words, rows, operator, level, channels):
-    return warp.shift_rows(words, rows, _shears(level, words.shape[1]), channels)
+    return warp.shift_rows(words, rows, _shears(level, height_and_width(words)[0]), channels)
 
 
 def _shear_y(words, rows, operator, level, channels):
-    return warp.shift_columns(words, rows, _shears(level, words.shape[2]), channels)
+    return warp.shift_columns(words, rows, _shears(level, height_and_width(words)[1]), channels)
 
 
 def _rotate(words, rows, operator, level, channels):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
+from tfrobust.ops.size import height_and_width, numbers_below
 
 #: The example tables of the JPEG standard (ITU-T T.81, Annex K, Tables K.1 and K.2), the default of
 #: every encoder; [vertical, horizontal frequency], quality 50.
@@ -111,24 +112,19 @@ def jpeg(images: tf.Tensor, quality: Any) -> tf.Tensor:
     where float32 lacks precision.
 
     Args:
-        images: [B, H, W, C] in [0, 1], C 3 (RGB) or 1 (luminance); H, W and C known.
+        images: [B, H, W, C] in [0, 1], C 3 (RGB) or 1 (luminance).
         quality: 1 (strongest) to 100, scalar or [B]; rounded to a whole number.
 
     Returns:
         [B, H, W, C], multiples of 1/255. Rounding is piecewise constant, so the gradient is zero.
 
     Raises:
-        ValueError: The number of channels is not 1 or 3, or the height or width is unknown.
+        ValueError: The number of channels is not 1 or 3.
     """
-    height, width, channels = images.shape[1:]
+    channels = images.shape[-1]
     if channels not in (1, 3):
         raise ValueError(
             f"JPEG needs images of 1 (grey) or 3 (RGB) channels; received {channels} channels"
-        )
-    if height is None or width is None:
-        raise ValueError(
-            "JPEG needs images of known height and width; received images of shape "
-            f"{tuple(images.shape)}"
         )
 
     # Without this the gradient would be None instead of zero, which breaks the caller's
@@ -144,7 +140,7 @@ def jpeg(images: tf.Tensor, quality: Any) -> tf.Tensor:
 
 
 def _rgb(images: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
-    height, width = images.shape[1:3]
+    height, width = height_and_width(images)
     images = _pad_edge(images, _round_up(height, 16), _round_up(width, 16))
     luma, chroma = _to_planes(images, height)
     luminance, chrominance = quantization_tables(quality)
@@ -155,23 +151,22 @@ def _rgb(images: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
 
 
 def _grey(images: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
-    height, width = images.shape[1:3]
+    height, width = height_and_width(images)
     images = _pad_edge(images, _round_up(height, 8), _round_up(width, 8))
     (luma,) = _transform_blocks([_to_levels(images[..., 0])], [quantization_tables(quality)[0]])
     return _from_levels(luma[:, :height, :width, tf.newaxis])
 
 
-def _round_up(size: int, of: int) -> int:
+def _round_up(size: Any, of: int) -> Any:
     """Rounds `size` up to a multiple of `of`."""
     return -(-size // of) * of
 
 
-def _pad_edge(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def _pad_edge(images: tf.Tensor, height: Any, width: Any) -> tf.Tensor:
     """Pads [B, H, W, ...] to a size by repeating the last row and column."""
-    for axis, size in ((1, height), (2, width)):
-        side = images.shape[axis]
-        if side != size:
-            images = tf.gather(images, np.minimum(np.arange(size), side - 1), axis=axis)
+    for axis, side, size in zip((1, 2), height_and_width(images), (height, width)):
+        if not isinstance(side, int) or side != size:
+            images = tf.gather(images, tf.minimum(numbers_below(size), side - 1), axis=axis)
     return images
 
 
@@ -181,16 +176,17 @@ def _transform_blocks(planes: list[tf.Tensor], tables: list[tf.Tensor]) -> list[
     The transform is a matrix product along the rows and a sum of eight rows along the columns, so
     no blocks have to be extracted.
     """
+    sizes = [height_and_width(plane) for plane in planes]
     rows = [
         tf.reshape(
             tf.matmul(tf.reshape(plane, [-1, 8]), _PASS_SCALE * _DCT.T),
-            [-1, plane.shape[1] // 8, 8, plane.shape[2]],
+            [-1, height // 8, 8, width],
         )
-        for plane in planes
+        for plane, (height, width) in zip(planes, sizes)
     ]
     steps = [
-        tf.tile(tf.reshape(table, [-1, 1, 8, 8]), [1, 1, 1, plane.shape[2] // 8])
-        for table, plane in zip(tables, planes)
+        tf.tile(tf.reshape(table, [-1, 1, 8, 8]), [1, 1, 1, width // 8])
+        for table, (_, width) in zip(tables, sizes)
     ]
     # The coefficients are 8 times those of the orthonormal transform. Halves must round away from
     # zero, but tf.round rounds them to even; a slightly larger factor avoids that.
@@ -198,10 +194,8 @@ def _transform_blocks(planes: list[tf.Tensor], tables: list[tf.Tensor]) -> list[
     # In two steps: in one, the compiler would compute each coefficient eight times.
     rows = _inverse_columns(_quantize(rows, factors, steps))
     return [
-        tf.reshape(
-            tf.matmul(tf.reshape(r, [-1, 8]), _DCT / (8 * _PASS_SCALE)), [-1, *plane.shape[1:]]
-        )
-        for r, plane in zip(rows, planes)
+        tf.reshape(tf.matmul(tf.reshape(r, [-1, 8]), _DCT / (8 * _PASS_SCALE)), [-1, *size])
+        for r, size in zip(rows, sizes)
     ]
 
 
@@ -245,7 +239,7 @@ def _round_levels(levels: tf.Tensor) -> tf.Tensor:
 
 
 @compiled
-def _to_planes(images: tf.Tensor, height: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _to_planes(images: tf.Tensor, height: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Converts RGB to luma [B, H, W] and subsampled chroma [B, H, W/2], Cb above Cr, all around 0.
 
     Args:
@@ -258,9 +252,9 @@ def _to_planes(images: tf.Tensor, height: int) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.floor(sum(w * c for w, c in zip(weights, rgb)) + offset)
 
     luma = mixed(_TO_Y, 0.5 - 128)
-    rows, columns = images.shape[1] // 2, images.shape[2] // 2
+    rows, columns = (side // 2 for side in height_and_width(images))
     # libjpeg rounds the mean of four down and up alternately.
-    bias = np.where(np.arange(columns) % 2, 0.5, 0.25).astype(np.float32)
+    bias = tf.where(tf.equal(numbers_below(columns) % 2, 1), 0.5, 0.25)
     halved = []
     for weights in (_TO_CB, _TO_CR):
         plane = tf.reshape(mixed(weights, 0.5 - 1 / _UNIT), [-1, rows, 2, columns, 2])
@@ -272,7 +266,7 @@ def _to_planes(images: tf.Tensor, height: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 @compiled
-def _upsample(chroma: tf.Tensor, rows: int, columns: int) -> list[tf.Tensor]:
+def _upsample(chroma: tf.Tensor, rows: Any, columns: Any) -> list[tf.Tensor]:
     """Doubles the height and width of Cb and Cr as libjpeg does.
 
     Each new value is 9/16 of the nearest old value, 3/16 of the next two and 1/16 of the fourth;
@@ -288,28 +282,39 @@ def _upsample(chroma: tf.Tensor, rows: int, columns: int) -> list[tf.Tensor]:
         interleaving them.
     """
     results = []
-    for first in (0, chroma.shape[1] // 2):
+    for first in (0, height_and_width(chroma)[0] // 2):
         near = _round_levels(chroma[:, first : first + rows, :columns])
-        if columns <= 2:
-            near = tf.repeat(near, 2, axis=1)[:, :, tf.newaxis]
-            results.append(tf.repeat(near, 2, axis=2))
-            continue
-        above = tf.concat([near[:, :1], near[:, :-1]], axis=1)
-        below = tf.concat([near[:, 1:], near[:, -1:]], axis=1)
-        near = tf.stack([3 * near + above, 3 * near + below], axis=2)  # [B, rows, 2, columns]
-        near = tf.reshape(near, [-1, 2 * rows, columns])
-        left = tf.concat([near[:, :, :1], near[:, :, :-1]], axis=2)
-        right = tf.concat([near[:, :, 1:], near[:, :, -1:]], axis=2)
-        # Halves are rounded up in even columns and down in odd ones.
-        even, odd = (3 * near + left + 8) / 16, (3 * near + right + 7) / 16
-        results.append(tf.floor(tf.stack([even, odd], axis=2)))
+        if isinstance(columns, int):
+            results.append(_repeated(near) if columns <= 2 else _interpolated(near))
+        else:
+            branches = [lambda n=near: _repeated(n), lambda n=near: _interpolated(n)]
+            results.append(tf.cond(columns <= 2, *branches))
     return results
+
+
+def _repeated(near: tf.Tensor) -> tf.Tensor:
+    """Values [B, rows, columns] to [B, 2 * rows, 2, columns]."""
+    return tf.repeat(tf.repeat(near, 2, axis=1)[:, :, tf.newaxis], 2, axis=2)
+
+
+def _interpolated(near: tf.Tensor) -> tf.Tensor:
+    """Values [B, rows, columns] to [B, 2 * rows, 2, columns]."""
+    rows, columns = height_and_width(near)
+    above = tf.concat([near[:, :1], near[:, :-1]], axis=1)
+    below = tf.concat([near[:, 1:], near[:, -1:]], axis=1)
+    near = tf.stack([3 * near + above, 3 * near + below], axis=2)  # [B, rows, 2, columns]
+    near = tf.reshape(near, [-1, 2 * rows, columns])
+    left = tf.concat([near[:, :, :1], near[:, :, :-1]], axis=2)
+    right = tf.concat([near[:, :, 1:], near[:, :, -1:]], axis=2)
+    # Halves are rounded up in even columns and down in odd ones.
+    even, odd = (3 * near + left + 8) / 16, (3 * near + right + 7) / 16
+    return tf.floor(tf.stack([even, odd], axis=2))
 
 
 @compiled
 def _to_rgb(luma: tf.Tensor, blue: tf.Tensor, red: tf.Tensor) -> tf.Tensor:
     """Converts unrounded luma [B, H, W] and chroma [B, H, 2, W/2] to RGB."""
-    height, width = luma.shape[1:]
+    height, width = height_and_width(luma)
     luma = tf.reshape(_round_levels(luma) + 128, [-1, height, width // 2, 2, 1])
     # Broadcast against a last axis of the three colours: faster than stacking them one by one.
     blue, red = (tf.transpose(c, [0, 1, 3, 2])[..., tf.newaxis] for c in (blue, red))

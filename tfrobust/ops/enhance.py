@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
 from tfrobust.ops.pixels import from_words, to_words
+from tfrobust.ops.size import height_and_width
 
 
 def enhance(
@@ -68,12 +69,11 @@ def _enhance(
 
 def _smooth(values: tf.Tensor) -> tf.Tensor:
     """Pillow's SMOOTH filter: neighbours with weight 1/13, centre 5/13; the border is unchanged."""
-    _, height, width = values.shape
-    if min(height, width) < 3:
-        return values
-    rows = values[:, :-2] + values[:, 1:-1] + values[:, 2:]
-    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * values[:, 1:-1, 1:-1]
-    inner = tf.pad((2 * total + 13) // 26, [[0, 0], [1, 1], [1, 1]])
+    height, width = height_and_width(values)
+    padded = tf.pad(values, [[0, 0], [1, 1], [1, 1]])
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * values
+    inner = (2 * total + 13) // 26
     row, column = tf.range(height)[:, tf.newaxis], tf.range(width)
     border = (row == 0) | (row == height - 1) | (column == 0) | (column == width - 1)
     return tf.where(border, values, inner)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.ops import sampling
 from tfrobust.ops.compiled import compiled
+from tfrobust.ops.size import height_and_width
 
 #: Interpolations of a warp.
 INTERPOLATIONS = ("bilinear", "nearest")
@@ -116,11 +117,11 @@ def translate(images: tf.Tensor, dx: Any, dy: Any, fill: str = "black") -> tf.Te
     """
     images = tf.convert_to_tensor(images)
     dx, dy = _whole("dx", dx, images), _whole("dy", dy, images)
-    return crop(images, -dy, -dx, images.shape[1], images.shape[2], fill)
+    return crop(images, -dy, -dx, *height_and_width(images), fill)
 
 
 def crop(
-    images: tf.Tensor, top: Any, left: Any, height: int, width: int, fill: str = "black"
+    images: tf.Tensor, top: Any, left: Any, height: Any, width: Any, fill: str = "black"
 ) -> tf.Tensor:
     """Crops a window from each image; the window may extend beyond the image.
 
@@ -128,8 +129,8 @@ def crop(
         images: [B, H, W, C].
         top: First row of the window, integer, scalar or [B]; may be negative.
         left: First column of the window, integer, scalar or [B]; may be negative.
-        height: Height of the window in pixels.
-        width: Width of the window in pixels.
+        height: Height of the window in pixels, an int or int32 scalar.
+        width: Width of the window in pixels, an int or int32 scalar.
         fill: Fill outside the image, "black" (default) or "mirror", as in `translate`.
 
     Returns:
@@ -148,8 +149,9 @@ def crop(
     images = tf.convert_to_tensor(images)
     validation.check_choice("fill", fill, FILLS)
     # Computed here because the compiled loop would recompute the indices for every pixel.
-    rows = _places(_whole("top", top, images), height, images.shape[1], fill)
-    columns = _places(_whole("left", left, images), width, images.shape[2], fill)
+    sides = height_and_width(images)
+    rows = _places(_whole("top", top, images), height, sides[0], fill)
+    columns = _places(_whole("left", left, images), width, sides[1], fill)
     return _read(images, rows, columns, fill)
 
 
@@ -203,12 +205,12 @@ def _whole(name: str, value: Any, images: tf.Tensor) -> tf.Tensor:
     return _per_image(value, images, tf.int32)
 
 
-def _places(first: tf.Tensor, count: int, side: int, fill: str) -> tf.Tensor:
+def _places(first: tf.Tensor, count: Any, side: Any, fill: str) -> tf.Tensor:
     """Rows or columns that a window reads, [B, count]; with "black" some may lie outside."""
     if fill == "black":
         first = tf.clip_by_value(first, -count, side)  # keeps the sums in int32
         return first[:, tf.newaxis] + tf.range(count)
-    period = max(2 * (side - 1), 1)  # there and back: 0 1 2 3 2 1 | 0 1 2 ...
+    period = tf.maximum(2 * (side - 1), 1)  # there and back: 0 1 2 3 2 1 | 0 1 2 ...
     first = tf.math.floormod(first, period)
     place = tf.math.floormod(first[:, tf.newaxis] + tf.range(count), period)
     return tf.minimum(place, period - place)
@@ -217,7 +219,7 @@ def _places(first: tf.Tensor, count: int, side: int, fill: str) -> tf.Tensor:
 @compiled
 def _read(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, fill: str) -> tf.Tensor:
     """Copies pixel (rows[i], columns[j]) of each image to pixel (i, j)."""
-    height, width = images.shape[1:3]
+    height, width = height_and_width(images)
     row = tf.clip_by_value(rows, 0, height - 1)
     column = tf.clip_by_value(columns, 0, width - 1)
     result = tf.gather(images, row, axis=1, batch_dims=1)
@@ -249,12 +251,13 @@ def _warp(
     gathers. Its gradient warps by the inverse matrix, which is not the derivative of the
     interpolation, does not exist for every shear, and ignores the matrix itself.
     """
-    height, width, channels = images.shape[1:]
-    x = tf.range(width, dtype=tf.float32) - (width - 1) / 2
-    y = tf.range(height, dtype=tf.float32)[:, tf.newaxis] - (height - 1) / 2
+    (height, width), channels = height_and_width(images), images.shape[3]
+    middle_x, middle_y = (tf.cast(side - 1, tf.float32) / 2 for side in (width, height))
+    x = tf.cast(tf.range(width), tf.float32) - middle_x
+    y = tf.cast(tf.range(height), tf.float32)[:, tf.newaxis] - middle_y
     xx, xy, yx, yy = (tf.reshape(t, [-1, 1, 1]) for t in (x_from_x, x_from_y, y_from_x, y_from_y))
-    column = xx * x + xy * y + (width - 1) / 2  # [B, H, W]
-    row = yx * x + yy * y + (height - 1) / 2
+    column = xx * x + xy * y + middle_x  # [B, H, W]
+    row = yx * x + yy * y + middle_y
     flat = tf.reshape(images, [-1, channels])
     first = tf.reshape(tf.range(tf.shape(images)[0]) * (height * width), [-1, 1, 1])
 
@@ -278,7 +281,7 @@ def _warp(
     return lines[0] + lines[1]
 
 
-def _neighbours(points: tf.Tensor, side: int, dtype: tf.DType) -> list[tuple[tf.Tensor, tf.Tensor]]:
+def _neighbours(points: tf.Tensor, side: Any, dtype: tf.DType) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Indices and weights of the pixels before and after each point; weights are 0 outside.
 
     The two weights never sum to more than 1, so the interpolation needs no clipping.
@@ -293,7 +296,7 @@ def _neighbours(points: tf.Tensor, side: int, dtype: tf.DType) -> list[tuple[tf.
     return pairs
 
 
-def _inside(places: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _inside(places: tf.Tensor, side: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Clips integral float32 indices into the image; also returns which were inside."""
-    within = tf.clip_by_value(places, 0.0, side - 1.0)
+    within = tf.clip_by_value(places, 0.0, tf.cast(side - 1, tf.float32))
     return tf.cast(within, tf.int32), tf.equal(within, places)

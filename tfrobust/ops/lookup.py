@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
 from tfrobust.ops.pixels import from_words, to_words
+from tfrobust.ops.size import height_and_width
 
 _VALUES = 256
 
@@ -74,7 +75,7 @@ def histograms(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
 
 @compiled
 def _bins(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
-    height, width = words.shape[1:]
+    height, width = height_and_width(words)
     bits = tf.bitcast(tf.gather(words, rows), tf.int32)[:, tf.newaxis]
     channel = tf.reshape(tf.range(channels), [channels, 1, 1])
     values = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * channel), 255)

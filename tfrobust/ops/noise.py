@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrobust.ops import sampling
 from tfrobust.ops.compiled import compiled
+from tfrobust.ops.size import height_and_width
 
 
 def gaussian_noise(images: tf.Tensor, sigma: Any, seed: tf.Tensor) -> tf.Tensor:
@@ -223,27 +224,27 @@ def patch_gaussian(
     Returns:
         [B, H, W, C], clipped to [0, 1]. Pixels outside the patch do not change.
     """
-    height, width, channels = images.shape[1:]
+    (height, width), channels = height_and_width(images), images.shape[3]
     # Integers below 2²⁴ are exact in float32, and every device has float32 comparisons.
     rows = _span(row, size, height)[:, :, tf.newaxis]  # [B, H, 1]
     columns = tf.repeat(_span(column, size, width), channels, axis=1)[:, tf.newaxis]  # [B, 1, W*C]
     # The noise repeats with a period of `largest`, so a patch covers every row and column of the
     # period at most once: its values are as independent as those of a full field.
-    tall, wide = (min(side, largest or side) for side in (height, width))
+    tall, wide = (tf.minimum(side, largest or side) for side in (height, width))
     noise = sampling.normal(seed, [tf.shape(images)[0], tall, wide * channels])
-    noise = tf.concat([noise] * -(-width // wide), axis=2)[:, :, : width * channels]
-    noise = tf.concat([noise] * -(-height // tall), axis=1)[:, :height]
+    noise = tf.tile(noise, [1, -(-height // tall), -(-width // wide)])
+    noise = noise[:, :height, : width * channels]
     strength = tf.reshape(tf.cast(sigma, tf.float32), [-1, 1, 1])
     noise = tf.cast(noise * (strength * rows) * columns, images.dtype)
     return tf.clip_by_value(images + tf.reshape(noise, tf.shape(images)), 0.0, 1.0)
 
 
-def _span(centre: Any, size: Any, length: int) -> tf.Tensor:
+def _span(centre: Any, size: Any, length: Any) -> tf.Tensor:
     """Float32 mask [B, length] or [1, length] of the `size` positions around `centre`."""
     centre = tf.reshape(tf.cast(centre, tf.float32), [-1, 1])
     size = tf.reshape(tf.cast(size, tf.float32), [-1, 1])
     first = centre - tf.floor(0.5 * size)
-    places = tf.range(length, dtype=tf.float32)
+    places = tf.cast(tf.range(length), tf.float32)
     return tf.cast((places >= first) & (places < first + size), tf.float32)
 
 

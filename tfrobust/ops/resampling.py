@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
+from tfrobust.ops.size import height_and_width, numbers_below
 
 #: Radii in pixels up to which neighbours are summed one by one: enough for images shrunk 2.5 and
 #: 12.5 times. Beyond that, and for images with fewer pixels, a matrix product is faster.
@@ -22,26 +23,18 @@ def thumbnail(images: tf.Tensor, size: Any) -> tf.Tensor:
     larger than the image.
 
     Args:
-        images: [B, H, W, C] in [0, 1]; H, W and C known.
+        images: [B, H, W, C] in [0, 1].
         size: A ≥ 1 in pixels, scalar or [B]; rounded to a whole number. A ≥ max(H, W) is exactly
             the identity.
 
     Returns:
         [B, H, W, C], clipped to [0, 1].
 
-    Raises:
-        ValueError: The images have an unknown height, width or number of channels.
-
     Example:
 
     >>> tf.squeeze(thumbnail(tf.reshape([0.0, 0.0, 0.5, 0.5], [1, 4, 1, 1]), 2)).numpy()
     array([0.0714..., 0.1607..., 0.3392..., 0.4285...], dtype=float32)
     """
-    if None in images.shape[1:]:
-        raise ValueError(
-            "a thumbnail needs images of known height, width and channels; received images of "
-            f"shape {tuple(images.shape)}"
-        )
 
     # The operation is linear in the images (the clip only removes rounding errors) and piecewise
     # constant in the size, so its gradient is written by hand. TensorFlow would differentiate the
@@ -60,10 +53,11 @@ def thumbnail(images: tf.Tensor, size: Any) -> tf.Tensor:
 
 
 def _resized(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    height, width = images.shape[1:3]
+    longer = _longer_side(images)
     # Shrunk s times, a pixel of the result depends on neighbours less than 2s away.
-    shrunk = tf.reduce_max(max(height, width) / size)
-    radii = [radius for radius in _RADII if 2 * radius + 1 < max(height, width)]
+    shrunk = tf.reduce_max(tf.cast(longer, tf.float32) / size)
+    known = isinstance(longer, int)
+    radii = [radius for radius in _RADII if not known or 2 * radius + 1 < longer]
     step = tf.reduce_sum(tf.cast(2 * shrunk > np.add(radii, 1.0).astype(np.float32), tf.int32))
     branches = [lambda radius=radius: _resize_by_taps(images, size, radius) for radius in radii]
     return tf.switch_case(step, [*branches, lambda: _resize_by_products(images, size)])
@@ -71,10 +65,10 @@ def _resized(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 def _resize_by_taps(images: tf.Tensor, size: tf.Tensor, radius: int) -> tf.Tensor:
     """Sums the neighbours up to `radius` one by one, first vertically, then horizontally."""
-    height, width, channels = images.shape[1:]
-    offsets = np.arange(-radius, radius + 1)
+    (height, width), channels = height_and_width(images), images.shape[3]
+    offsets = np.arange(-radius, radius + 1, dtype=np.int32)
     rows, columns = (
-        tf.cast(_weights(size, side, np.arange(side)[:, np.newaxis] + offsets), images.dtype)
+        tf.cast(_weights(size, side, numbers_below(side)[:, np.newaxis] + offsets), images.dtype)
         for side in (height, width)
     )
     # Channels are part of the row: a neighbour to the right is `channels` values away.
@@ -90,14 +84,14 @@ def _resize_by_taps(images: tf.Tensor, size: tf.Tensor, radius: int) -> tf.Tenso
 @compiled
 def _sum_rows(images: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Images [B, H + taps - 1, W * C] and weights [B, H, taps] to [B, H, W * C]."""
-    height, taps = weights.shape[1:]
+    height, taps = height_and_width(weights)
     return tf.add_n([weights[:, :, t : t + 1] * images[:, t : t + height] for t in range(taps)])
 
 
 @compiled
 def _sum_columns(images: tf.Tensor, weights: tf.Tensor, channels: int) -> tf.Tensor:
     """Images [B, H, (W + taps - 1) * C] and weights [B, taps, W * C] to [B, H, W * C]."""
-    taps, width = weights.shape[1:]
+    taps, width = height_and_width(weights)
     terms = [
         weights[:, t : t + 1] * images[:, :, t * channels : t * channels + width]
         for t in range(taps)
@@ -108,16 +102,15 @@ def _sum_columns(images: tf.Tensor, weights: tf.Tensor, channels: int) -> tf.Ten
 def _resize_by_products(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Multiplies each image by one matrix along its columns and one along its rows."""
     # A GPU may round the factors of a matrix product, even if one is the identity matrix.
-    unchanged = tf.reshape(size >= max(images.shape[1:3]), [-1, 1, 1, 1])
+    unchanged = tf.reshape(size >= tf.cast(_longer_side(images), tf.float32), [-1, 1, 1, 1])
     return _transpose_and_clip(_products(images, size), images, unchanged)
 
 
 def _products(images: tf.Tensor, size: tf.Tensor, transpose: bool = False) -> tf.Tensor:
     """The products with the weight matrices or their transposes, as [B, W, H, C]."""
-    height, width, channels = images.shape[1:]
+    (height, width), channels = height_and_width(images), images.shape[3]
     rows, columns = (
-        tf.cast(_weights(size, side, np.tile(np.arange(side), [side, 1])), images.dtype)
-        for side in (height, width)
+        tf.cast(_weights(size, side, _square(side)), images.dtype) for side in (height, width)
     )
     images = tf.reshape(images, [-1, height, width * channels])
     images = tf.matmul(rows, images, transpose_a=transpose)
@@ -134,7 +127,18 @@ def _transpose_and_clip(result: tf.Tensor, images: tf.Tensor, unchanged: tf.Tens
     return tf.where(unchanged, images, result)
 
 
-def _weights(size: tf.Tensor, side: int, places: np.ndarray) -> tf.Tensor:
+def _longer_side(images: tf.Tensor) -> Any:
+    height, width = height_and_width(images)
+    both_known = isinstance(height, int) and isinstance(width, int)
+    return max(height, width) if both_known else tf.maximum(height, width)
+
+
+def _square(side: Any) -> Any:
+    """The places 0, 1, … of a line, once for each of its pixels: [side, side]."""
+    return numbers_below(side)[np.newaxis] + 0 * numbers_below(side)[:, np.newaxis]
+
+
+def _weights(size: tf.Tensor, side: Any, places: Any) -> tf.Tensor:
     """Weights of the pixels of a line when it is shrunk and enlarged again.
 
     Args:
@@ -146,17 +150,18 @@ def _weights(size: tf.Tensor, side: int, places: np.ndarray) -> tf.Tensor:
     Returns:
         [B, side, T].
     """
-    size = tf.minimum(size, float(side))
-    scale = side / size
+    length = tf.cast(side, tf.float32)
+    size = tf.minimum(size, length)
+    scale = length / size
     # Position of each pixel between the two nearest pixels of the shrunk line.
-    place = (np.arange(side, dtype=np.float32) + 0.5) * size / side - 0.5
+    place = (tf.cast(numbers_below(side), tf.float32) + 0.5) * size / length - 0.5
     place = tf.clip_by_value(place, 0.0, size - 1.0)
     first = tf.floor(place)
     second = tf.minimum(first + 1.0, size - 1.0)
     centres = [(index + 0.5) * scale - 0.5 for index in (first, second)]  # in the original line
     inside = (places >= 0) & (places < side)
     return _interpolated_triangles(
-        centres, place - first, 1 / scale, places.astype(np.float32), inside.astype(np.float32)
+        centres, place - first, 1 / scale, tf.cast(places, tf.float32), tf.cast(inside, tf.float32)
     )
 
 

@@ -7,10 +7,13 @@ words of `ops.pixels`; `rows` selects the images to read, so that none has to be
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfrobust.ops.compiled import compiled
 from tfrobust.ops.pixels import from_words, to_words
+from tfrobust.ops.size import height_and_width
 
 
 def shift_rows(words: tf.Tensor, rows: tf.Tensor, shifts: tf.Tensor, channels: int) -> tf.Tensor:
@@ -58,7 +61,7 @@ def translate(words: tf.Tensor, rows: tf.Tensor, right: tf.Tensor, down: tf.Tens
     Returns:
         [K, H, W] words.
     """
-    height, width = words.shape[1:]
+    height, width = height_and_width(words)
     first, right, down = (tf.reshape(t, [-1, 1, 1]) for t in (rows * (height * width), right, down))
     row = tf.range(height)[:, tf.newaxis] + down
     column = tf.range(width) + right
@@ -96,8 +99,8 @@ def _shift(
     channels: int,
     axis: int,
 ) -> tf.Tensor:
-    height, width = words.shape[1:]
-    side = words.shape[axis]
+    height, width = height_and_width(words)
+    side = height if axis == 1 else width
     # [K, H, 1] for rows, [K, 1, W] for columns.
     whole, fraction = (tf.expand_dims(t, axis) for t in (whole, fraction))
     place = tf.range(side)[tf.newaxis, :, tf.newaxis] if axis == 1 else tf.range(side)
@@ -113,21 +116,21 @@ def _shift(
     near, far = from_words(read(0), channels), from_words(read(1), channels)
     values = [_to_8_bits(_lerp(a, b, fraction)) for a, b in zip(near, far)]
     point = tf.cast(place, tf.float32) + fraction
-    inside = tf.logical_and(point >= -0.5, point < side - 0.5)
+    inside = tf.logical_and(point >= -0.5, point < _as_float(side) - 0.5)
     return to_words([tf.where(inside, value, 0) for value in values])
 
 
 def _points(
-    shape: tf.TensorShape, cosine: tf.Tensor, sine: tf.Tensor
+    height: Any, width: Any, cosine: tf.Tensor, sine: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Column and row where each output pixel samples the input, [K, H, W] each."""
-    height, width = shape[1:]
-    row = tf.range(height, dtype=tf.float32)[:, tf.newaxis] - (height - 1) / 2
-    column = tf.range(width, dtype=tf.float32) - (width - 1) / 2
+    middle_x, middle_y = (_as_float(side - 1) / 2 for side in (width, height))
+    row = _as_float(tf.range(height))[:, tf.newaxis] - middle_y
+    column = _as_float(tf.range(width)) - middle_x
     cosine, sine = (tf.reshape(t, [-1, 1, 1]) for t in (cosine, sine))
     return (
-        cosine * column - sine * row + (width - 1) / 2,
-        sine * column + cosine * row + (height - 1) / 2,
+        cosine * column - sine * row + middle_x,
+        sine * column + cosine * row + middle_y,
     )
 
 
@@ -136,8 +139,8 @@ def _corners(
     words: tf.Tensor, rows: tf.Tensor, cosine: tf.Tensor, sine: tf.Tensor
 ) -> list[tf.Tensor]:
     """The four pixels around each sampled point, [K, H, W] words each."""
-    height, width = words.shape[1:]
-    column, row = (tf.cast(tf.floor(p), tf.int32) for p in _points(words.shape, cosine, sine))
+    height, width = height_and_width(words)
+    column, row = (tf.cast(tf.floor(p), tf.int32) for p in _points(height, width, cosine, sine))
     left, right = (tf.clip_by_value(column + i, 0, width - 1) for i in (0, 1))
     first = (rows * (height * width))[:, tf.newaxis, tf.newaxis]
     top, bottom = (tf.clip_by_value(row + i, 0, height - 1) * width + first for i in (0, 1))
@@ -155,16 +158,21 @@ def _blend(
     sine: tf.Tensor,
     channels: int,
 ) -> tf.Tensor:
-    height, width = top_left.shape[1:]
-    column, row = _points(top_left.shape, cosine, sine)
+    height, width = height_and_width(top_left)
+    column, row = _points(height, width, cosine, sine)
     right, down = column - tf.floor(column), row - tf.floor(row)
     corners = (top_left, top_right, bottom_left, bottom_right)
     values = [
         _to_8_bits(_lerp_float(_lerp(a, b, right), _lerp(c, d, right), down))
         for a, b, c, d in zip(*(from_words(words, channels) for words in corners))
     ]
-    inside = (column >= -0.5) & (column < width - 0.5) & (row >= -0.5) & (row < height - 0.5)
+    right_end, lower_end = _as_float(width) - 0.5, _as_float(height) - 0.5
+    inside = (column >= -0.5) & (column < right_end) & (row >= -0.5) & (row < lower_end)
     return to_words([tf.where(inside, value, 0) for value in values])
+
+
+def _as_float(numbers: Any) -> tf.Tensor:
+    return tf.cast(numbers, tf.float32)
 
 
 def _lerp(near: tf.Tensor, far: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:

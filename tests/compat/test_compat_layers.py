@@ -1,34 +1,38 @@
-"""Layers inside layers, and functions in nets."""
+"""What is directly inside a layer or model, and which layers draw random numbers."""
 
 import keras
 
-from tfrobust.compat.layers import every_layer, operations
-from tfrobust.compat.stack import KERAS_2
+from tfrobust.compat.layers import holds_generator, sublayers
 
 
 class Holds(keras.layers.Layer):
-    """A layer with a norm inside."""
+    """A layer with layers inside, one by one and in a list."""
 
     def __init__(self):
         super().__init__()
         self.norm = keras.layers.BatchNormalization()
+        self.block = [keras.layers.Dense(4), keras.layers.ReLU()]
 
     def call(self, inputs):
-        return self.norm(inputs)
+        return self.block[1](self.block[0](self.norm(inputs)))
 
 
-def test_every_layer_looks_into_layers():
-    shared, holds = keras.layers.ReLU(), Holds()
-    inner = keras.Sequential([keras.Input([4]), shared, holds])
+def test_what_a_layer_holds_in_its_order():
+    holds = Holds()
+    assert sublayers(holds) == [holds.norm, *holds.block]
+    assert sublayers(holds.norm) == []
+
+
+def test_functions_are_inside_a_model():
     inputs = keras.Input([4])
-    net = keras.Model(inputs, shared(inner(inputs)))
-    found = every_layer(net)
-    assert holds.norm in found and holds.norm not in [*net.layers, *inner.layers]
-    assert found.count(shared) == 1 and net in found
+    dense = keras.layers.Dense(2)
+    net = keras.Model(inputs, keras.activations.relu(dense(inputs)))
+    inside = sublayers(net)
+    assert len(inside) == 3 and inside[1] is dense
+    assert sublayers(inside[2]) == []
 
 
-def test_functions_are_operations():
-    inputs = keras.Input([4])
-    net = keras.Model(inputs, keras.activations.relu(keras.layers.Dense(2)(inputs)))
-    assert len(operations(net)) == 3
-    assert len(net.layers) == (3 if KERAS_2 else 2)
+def test_layers_that_draw():
+    drawing = [keras.layers.Dropout(0.5), keras.layers.RandomFlip(), keras.layers.GaussianNoise(1)]
+    others = [keras.layers.Dense(2), keras.layers.BatchNormalization(), Holds()]
+    assert [holds_generator(layer) for layer in (*drawing, *others)] == [True] * 3 + [False] * 3

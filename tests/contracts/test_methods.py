@@ -38,7 +38,8 @@ LIKE_AUGMAX = set(KINDS["augmax"])
 DRAWING = ["feature_contrastive", "noisymix"]
 
 #: What a method may define of what `RobustModel` has.
-OWN = {"views", "terms", "get_config", "from_config", "smallest_batch", "compares_images"}
+OWN = {"views", "terms", "get_config", "from_config", "smallest_batch"}
+OWN |= {"compares_images", "compares_views"}
 
 #: What makes a method look at the same images under XLA: it draws other noise than TensorFlow's
 #: kernels, and weights that differ in the last digit may order entries by utility in another way.

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.layers import recorded_outputs, relu_layers
+from tfrobust.layers.feature_taps import find_relus
 from tfrobust.layers.outputs import final_activation
 
 LAYERS = keras.layers
@@ -86,6 +87,32 @@ def test_recorded_net_is_saved_unchanged(tmp_path):
     again = keras.models.load_model(tmp_path / "net.keras")
     batch = np.random.default_rng(0).normal(size=[3, 4]).astype("float32")
     np.testing.assert_array_equal(net(batch), again(batch))
+
+
+class Block(LAYERS.Layer):
+    """ReLUs as layers, as the activation of one, as functions; it ends in one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.relu = LAYERS.Dense(5, activation="relu"), LAYERS.ReLU()
+        self.second, self.third = LAYERS.Dense(6), LAYERS.Dense(7)
+
+    def call(self, x):
+        x = self.relu(self.second(self.first(x)))
+        x = tf.nn.relu(self.third(x)) - 1.0  # nothing gives this one away
+        return tf.nn.relu(x)
+
+
+def test_relus_inside_custom_layers():
+    net = keras.Sequential([keras.Input([4]), Block(), LAYERS.Dense(8, "relu"), LAYERS.Dense(2)])
+    relus = find_relus(net)
+    block = net.layers[0]
+    assert relus.layers == [block.first, block.relu, block, net.layers[1]]
+    assert relus.hidden == 1 and relus.hiding == (f"{block.name} (Block)",)
+    with recorded_outputs(relus.layers) as maps:
+        net(np.random.default_rng(0).normal(size=[3, 4]).astype("float32"))
+    assert [m.shape[1] for m in maps] == [5, 6, 7, 8]
+    assert find_relus(nested()[0]).hidden == 0
 
 
 def test_not_a_relu():

@@ -119,6 +119,23 @@ def test_fma_without_relu_is_refused():
         methods.FeatureMapAugmentation(net, **DARKER)
 
 
+class Hides(keras.layers.Layer):
+    def call(self, x):
+        return tf.nn.relu(x) + 1.0
+
+
+def test_fma_says_what_it_cannot_see():
+    layers = [keras.layers.Flatten(), keras.layers.Dense(5), Hides(), keras.layers.Dense(4)]
+    net = keras.Sequential([keras.Input([8, 8, 3]), *layers])
+    with pytest.raises(ValueError, match=r"has none \(1 inside of hides\w* \(Hides\), which"):
+        methods.FeatureMapAugmentation(net, **DARKER)
+    layers = [layers[0], keras.layers.Dense(5, "relu"), Hides(), keras.layers.Dense(4)]
+    net = keras.Sequential([keras.Input([8, 8, 3]), *layers])
+    with pytest.warns(UserWarning, match=r"outputs of 1 layers .* ReLUs 1 inside of hides"):
+        model = methods.FeatureMapAugmentation(net, **DARKER)
+    assert model.relu_layers == [net.layers[1]]
+
+
 def test_rejects_other_objects_than_nets(make_net):
     with pytest.raises(TypeError, match=r"must be a keras.Model; received str"):
         methods.Baseline("resnet")

@@ -12,9 +12,9 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.attacks.gradient_sign import is_wrong
 from tfrobust.augment.combine import all_alternatives, alternating
-from tfrobust.compat.layers import every_layer
 from tfrobust.compat.random_generators import generator_states
 from tfrobust.compat.stack import KERAS_2
+from tfrobust.layers.inner_layers import every_layer
 from tfrobust.layers.output_hooks import input_hook
 from tfrobust.ops import sampling
 

@@ -10,27 +10,35 @@ import keras
 from tfrobust.compat.stack import KERAS_2
 
 
-def every_layer(layer: Any) -> list[Any]:
-    """A layer and all layers inside it, each once, also those that a subclassed layer holds.
+def sublayers(layer: Any) -> list[Any]:
+    """The layers and functions directly inside a layer or model, in their order.
 
-    No generation has a public function for it; the `layers` of a model lack what its layers hold.
-
-    Args:
-        layer: A layer or model.
-    """
-    return list(dict.fromkeys(layer._flatten_layers()))
-
-
-def operations(net: Any) -> list[Any]:
-    """The layers of a net, and the functions that are called in it.
-
-    A function such as `keras.activations.relu` is one of the `layers` in Keras 2, and only one of
-    the `operations` in Keras 3. Without it a ReLU used as a function is not found there.
+    No generation has a public function for what a layer holds. A function in a model, such as
+    `keras.activations.relu`, is one of its `layers` in Keras 2, and only one of its `operations` in
+    Keras 3. Without this, what is inside of custom layers, or a ReLU used as a function, is missed.
 
     Args:
-        net: A functional or Sequential model.
+        layer: A layer, model or function.
     """
-    return list(getattr(net, "operations", None) or net.layers)
+    if isinstance(layer, keras.Model):
+        return list(getattr(layer, "operations", None) or layer.layers)
+    if isinstance(layer, keras.layers.Layer):
+        return list(layer._flatten_layers(include_self=False, recursive=False))
+    return []
+
+
+def holds_generator(layer: Any) -> bool:
+    """Whether a layer may draw random numbers, as Keras' own do.
+
+    Keras 2 has a private base class for such layers; layers of Keras 3 have generators of seeds,
+    which are tracked in a private attribute. Without it, random layers are not told from others.
+
+    Args:
+        layer: A layer or function.
+    """
+    if KERAS_2:
+        return isinstance(layer, keras.__internal__.layers.BaseRandomLayer)
+    return bool(getattr(layer, "_seed_generators", None))
 
 
 def is_graph(model: Any) -> bool:

@@ -15,9 +15,10 @@ import tensorflow as tf
 
 from tfrobust import saving
 from tfrobust.attacks.gradient_sign import has_no_gradient
+from tfrobust.compat.layers import is_graph
 from tfrobust.files import Digest, latest_version
 from tfrobust.layers.hash_of_weights import hash_of_weights
-from tfrobust.layers.outputs import final_activation
+from tfrobust.nets.classifier import check_classifier
 from tfrobust.nets.input_adapter import convert
 from tfrobust.nets.logits import are_probabilities, cut_softmax, to_logits
 from tfrobust.serving import card
@@ -197,11 +198,8 @@ class Predictor:
 
     def _use_net(self, model: keras.Model) -> None:
         net = getattr(model, "net", model)
-        if net.layers and final_activation(net) == "sigmoid":
-            raise ValueError(
-                f"a model must give each image one class, by logits or a softmax; received "
-                f"{net.name!r}, which ends in sigmoid"
-            )
+        if is_graph(net):  # others do not know their shapes
+            check_classifier(net)
         self._function = lambda images: net(images, training=False)
         self.net, self._hash = net, lambda: hash_of_weights(net)
         shape = getattr(net, "input_shape", None)

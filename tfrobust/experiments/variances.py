@@ -6,15 +6,15 @@ from typing import Any, Optional
 
 import keras
 
-from tfrobust.compat.layers import every_layer
 from tfrobust.experiments.tables import Column, PaperTable, metric, paper_table
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.rows import CLEAN, Row
 
 
 def of_model(model: keras.Model, name: str, dataset: str, seed: int) -> list[Row]:
     """σ̄² of both routes of each dual norm, and their means; empty for a net without dual norms."""
-    duals = [x for x in every_layer(model) if isinstance(x, DualBatchNormalization)]
+    duals = [x for x in inner_layers(model) if isinstance(x, DualBatchNormalization)]
     found = {f"norm {i}": mean_batch_variance(dual) for i, dual in enumerate(duals)}
     if found:
         found["all"] = {

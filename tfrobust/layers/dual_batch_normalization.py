@@ -7,7 +7,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust.compat.layers import every_layer
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.norm_bases import MovingNorm
 from tfrobust.layers.route import ROUTES, current_route
 
@@ -92,7 +92,7 @@ def mean_batch_variance(net: keras.layers.Layer) -> dict[str, float]:
     >>> mean_batch_variance(net)
     {'clean': 1.0, 'auxiliary': 1.0}
     """
-    duals = [x for x in every_layer(net) if isinstance(x, DualBatchNormalization)]
+    duals = [x for x in (net, *inner_layers(net)) if isinstance(x, DualBatchNormalization)]
     if not duals:
         raise ValueError(
             f"{net.name} has no dual norms; build it with norm='dubn' or 'dubin', or convert it "

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfrobust.layers.feature_taps import recorded_inputs, recorded_outputs
+from tfrobust.layers.inner_layers import inner_layers
 
 #: Name of the penultimate layer in tfrobust's nets.
 FEATURES = "features"
@@ -19,7 +20,7 @@ class Embedding:
     """Access to the embedding φ(x) of a net (FCL paper, section 2.1: f = h ∘ φ).
 
     φ is the output of the layer `features`, the penultimate layer of tfrobust's nets, or else the
-    input of the last layer with a kernel (dense or convolution), nested models included. Pooling,
+    input of the last layer with a kernel (dense or convolution), nested layers included. Pooling,
     activations and norms after that layer do not count.
 
     The embedding is recorded in a forward pass that happens anyway, without a second pass or model.
@@ -80,11 +81,3 @@ def _flatten(embeddings: Any) -> tf.Tensor:
     if size is None:  # maps of any height and width
         size = tf.reduce_prod(tf.shape(embeddings)[1:])
     return tf.reshape(embeddings, [tf.shape(embeddings)[0], size])
-
-
-def inner_layers(net: Any) -> Iterator[Any]:
-    """Yields every layer in order; a nested model comes after its own layers."""
-    for layer in net.layers:
-        if hasattr(layer, "layers"):
-            yield from inner_layers(layer)
-        yield layer

@@ -10,7 +10,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
-from tfrobust.layers.embedding import inner_layers
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.output_hooks import output_hook
 
 #: Default mixing points of NoisyMix: the input and the ends of the first three stages, so not the

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import tensorflow as tf
 
-from tfrobust.compat.layers import operations
+from tfrobust.layers.inner_layers import inner_layers, is_foreign
 from tfrobust.layers.output_hooks import input_hook, output_hook
+
+#: ReLU6 counts, since its outputs are not negative either.
+_OPERATIONS = ("Relu", "Relu6")
+
+
+class ReLUs(NamedTuple):
+    """The ReLUs of a net.
+
+    Args:
+        layers: The layers whose output comes from a ReLU, without duplicates, in their order.
+        hidden: Number of ReLUs that are inside other layers, which do not give their output away.
+        hiding: Names of the layers that may hide some.
+    """
+
+    layers: list[Any]
+    hidden: int = 0
+    hiding: tuple[str, ...] = ()
 
 
 def relu_layers(net: keras.Model) -> list[Any]:
-    """Finds the layers of a net whose output comes from a ReLU, nested models included.
+    """Finds the layers of a net whose output comes from a ReLU, nested layers included.
 
     These are `ReLU` layers (without negative slope and threshold), `Activation("relu")`, layers
     with `activation="relu"`, and `keras.activations.relu` or `tf.nn.relu` used as a function in the
-    net. ReLU6 counts, since its outputs are not negative either.
+    net, also where they are inside nested models and layers of other packages, and such layers
+    themselves if they end in a ReLU. ReLU6 counts, since its outputs are not negative either.
 
     Args:
         net: A Keras model.
@@ -25,13 +44,41 @@ def relu_layers(net: keras.Model) -> list[Any]:
     Returns:
         The layers, without duplicates, in the order of the net.
     """
-    found = []
-    for layer in operations(net):
-        if hasattr(layer, "layers"):
-            found += relu_layers(layer)
-        elif _ends_in_relu(layer):
-            found.append(layer)
-    return list(dict.fromkeys(found))
+    return find_relus(net).layers
+
+
+def find_relus(net: keras.Model) -> ReLUs:
+    """Finds the ReLUs of a net, and those that cannot be recorded.
+
+    What layers of other packages compute is looked up in a trace of the net.
+
+    Args:
+        net: A built Keras model.
+    """
+    inner = list(inner_layers(net))
+    hiding = tuple(f"{layer.name} ({type(layer).__name__})" for layer in inner if is_foreign(layer))
+    if not hiding:
+        return ReLUs([layer for layer in inner if _ends_in_relu(layer)])
+    seen: dict[str, Any] = {}
+
+    @tf.autograph.experimental.do_not_convert
+    def look(layer: Any, output: Any) -> Any:
+        inside = isinstance(output, tf.Tensor) and output.graph is tf.compat.v1.get_default_graph()
+        if inside and output.op.type in _OPERATIONS:
+            seen.setdefault(output.op.name, layer)  # the innermost layer comes first
+        elif inside and not is_foreign(layer) and _ends_in_relu(layer):
+            seen.setdefault(output.op.name, layer)
+        return output
+
+    def forward(images: tf.Tensor) -> tf.Tensor:
+        with output_hook(inner, look):
+            return net(images, training=False)
+
+    images = tf.TensorSpec([2, *(size or 64 for size in net.input_shape[1:])], tf.float32)
+    graph = tf.function(forward).get_concrete_function(images).graph.as_graph_def()
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    count = sum(node.op in _OPERATIONS for node in nodes)
+    return ReLUs(list(dict.fromkeys(seen.values())), max(count - len(seen), 0), hiding)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Hooks on the inputs and outputs of layers inside any Keras net.
+"""Hooks on the inputs, outputs and calls of layers inside any Keras net.
 
 A second functional model over the net's inner tensors would work for flat nets only. It does not
 reach layers in nested models (`keras.applications` backbones inside a `Sequential`) or shared
@@ -54,6 +54,19 @@ def input_hook(layers: Iterable[Any], hook: Callable[[Any, Any], None]) -> Itera
 
 
 @contextlib.contextmanager
+def call_hook(layers: Iterable[Any], hook: Callable[..., Any]) -> Iterator[None]:
+    """Replaces the calls of layers by those of a function, for calls inside the block.
+
+    Args:
+        layers: Layers of a built net.
+        hook: Function of (layer, call, *arguments), where `call` is what the layer would have done
+            with the arguments; returns the outputs.
+    """
+    with _hooked("calls", layers, hook):
+        yield
+
+
+@contextlib.contextmanager
 def _hooked(where: str, layers: Iterable[Any], hook: Callable[[Any, Any], Any]) -> Iterator[None]:
     layers = list(layers)
     for layer in layers:
@@ -79,7 +92,11 @@ def _make_observable(layer: Any) -> None:
         for wanted, hook in getattr(_hooks, "inputs", ()):
             if id(layer) in wanted:
                 hook(layer, args[0])
-        outputs = original(*args, **kwargs)
+        run = original
+        for wanted, hook in getattr(_hooks, "calls", ()):
+            if id(layer) in wanted:
+                run = functools.partial(hook, layer, run)
+        outputs = run(*args, **kwargs)
         for wanted, hook in getattr(_hooks, "outputs", ()):
             if id(layer) in wanted:
                 outputs = hook(layer, outputs)

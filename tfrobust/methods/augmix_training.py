@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.augment.augmix import AugMix
 from tfrobust.layers.route import route
+from tfrobust.layers.same_draws import check_draws
 from tfrobust.losses import consistency
 from tfrobust.methods.base import RobustModel, Terms
 from tfrobust.methods.routed import has_dual_norms
@@ -83,6 +84,10 @@ class AugMixTraining(RobustModel):
             )
         self.jsd, self.jsd_weight, self.seed = bool(jsd), jsd_weight, seed
         self.dual_norms = bool(dual_norms)
+        if jsd:
+            # An instance attribute, because without the divergence the class default holds.
+            self.compares_views = True
+            check_draws(net, type(self).__name__)
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Makes the views of one batch; the labels belong to the first."""

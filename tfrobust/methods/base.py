@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
@@ -15,6 +16,7 @@ from tfrobust.augment.combine import parts
 from tfrobust.compat import optimizers
 from tfrobust.compat.compiled_step import CompiledStep
 from tfrobust.compat.distribution import DistributedModel
+from tfrobust.layers.same_draws import check_draws, same_draws
 from tfrobust.losses import classification
 from tfrobust.methods import step_checks
 from tfrobust.methods.validation import (
@@ -61,6 +63,9 @@ class RobustModel(CompiledStep, DistributedModel):
     smallest_batch: int = 1
     #: Whether the loss of an image depends on the others of its batch (apart from BatchNorm).
     compares_images: bool = False
+    #: Whether predictions for several views of an image are compared. Inside the net, all views of
+    #: an image then meet the same random numbers.
+    compares_views: bool = False
 
     def __init__(
         self,
@@ -73,6 +78,8 @@ class RobustModel(CompiledStep, DistributedModel):
         super().__init__(**kwargs)
         net = getattr(net, "net", net)
         check_net(net)
+        if self.compares_views:
+            check_draws(net, type(self).__name__)
         if augment is not None:
             example = "an augmentation layer, for example tfrobust.augment.Brightness()"
             validation.check_type("augment", augment, keras.layers.Layer, example)
@@ -145,7 +152,9 @@ class RobustModel(CompiledStep, DistributedModel):
             return by.perturb(self.net, images, labels)
         return by(images, training=True)
 
-    def forward_together(self, *views: tf.Tensor) -> list[tf.Tensor]:
+    def forward_together(
+        self, *views: tf.Tensor, drawn: Optional[dict[Any, Any]] = None
+    ) -> list[tf.Tensor]:
         """Runs the net once on several views stacked into one batch.
 
         One batch of 2B is faster than two of B. BatchNorm then uses the statistics of all views
@@ -153,12 +162,27 @@ class RobustModel(CompiledStep, DistributedModel):
 
         Args:
             *views: Each [B, H, W, C].
+            drawn: For several passes that are compared, one dictionary for all; see `same_draws`.
 
         Returns:
             The logits of each view, [B, classes].
         """
-        logits = self.net(tf.concat(views, axis=0), training=True)
+        with self.same_draws(tf.shape(views[0])[0], drawn):
+            logits = self.net(tf.concat(views, axis=0), training=True)
         return tf.split(logits, len(views), axis=0)
+
+    def same_draws(
+        self, batch: tf.Tensor, drawn: Optional[dict[Any, Any]] = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Has all views of an image meet the same random numbers in the net, if they are compared.
+
+        Args:
+            batch: B, the number of images.
+            drawn: As for `layers.same_draws.same_draws`. Default: for one pass.
+        """
+        if not self.compares_views:
+            return contextlib.nullcontext()
+        return same_draws(self.net, batch, {} if drawn is None else drawn)
 
     # What Keras calls ----------------------------------------------------------------------
 

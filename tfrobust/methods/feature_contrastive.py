@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.attacks.utility import noise_by_utility, utility
-from tfrobust.layers.embedding import Embedding, inner_layers
+from tfrobust.layers.embedding import Embedding
+from tfrobust.layers.inner_layers import inner_layers, is_foreign
 from tfrobust.layers.seeded import Seeded
 from tfrobust.losses import contrastive
 from tfrobust.methods.base import RobustModel, Terms
@@ -92,6 +93,7 @@ class FeatureContrastive(RobustModel):
 
     smallest_batch = 2
     compares_images = True
+    compares_views = True
 
     def __init__(
         self,
@@ -197,5 +199,4 @@ class FeatureContrastive(RobustModel):
 
 
 def _may_add_losses(layer: Any) -> bool:
-    foreign = type(layer).__module__.split(".")[0] not in ("keras", "tfrobust")
-    return foreign or getattr(layer, "activity_regularizer", None) is not None
+    return is_foreign(layer) or getattr(layer, "activity_regularizer", None) is not None

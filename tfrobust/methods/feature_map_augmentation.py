@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
@@ -45,6 +46,8 @@ class FeatureMapAugmentation(RobustModel):
     6
     """
 
+    compares_views = True
+
     def __init__(
         self,
         net: keras.Model,
@@ -58,17 +61,30 @@ class FeatureMapAugmentation(RobustModel):
         weights = {"cross_entropy": 1.0, "fma": gamma}
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
         self.gamma, self.fixed_clean = gamma, bool(fixed_clean)
-        if not self.relu_layers:
-            kinds = sorted({type(layer).__name__ for layer in self.net.layers})
+        relus = feature_taps.find_relus(net)
+        self._relu_layers = lambda: relus.layers  # Keras would track a list as layers of its own
+        hidden = (
+            f"{relus.hidden} inside of {', '.join(relus.hiding)}, which do not give their output "
+            "away (make each a keras.layers.ReLU that the layer holds)"
+        )
+        if not relus.layers:
+            kinds = sorted({type(layer).__name__ for layer in net.layers})
+            there = hidden if relus.hidden else f"its layers: {', '.join(kinds)}"
             raise ValueError(
                 "FeatureMapAugmentation compares ReLU outputs and needs a net with at least one; "
-                f"net {self.net.name!r} has none (its layers: {', '.join(kinds)})"
+                f"net {net.name!r} has none ({there})"
+            )
+        if relus.hidden:
+            warnings.warn(
+                f"FeatureMapAugmentation compares the outputs of {len(relus.layers)} layers of net "
+                f"{net.name!r} and cannot see the ReLUs {hidden}",
+                stacklevel=2,
             )
 
     @property
     def relu_layers(self) -> list[Any]:
         """The layers whose outputs are compared."""
-        return feature_taps.relu_layers(self.net)
+        return self._relu_layers()
 
     def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
         means, squares = [], []

@@ -174,7 +174,8 @@ class NoisyMix(AugMixTraining):
                 sparse=self.sparse,
             )
 
-        with feature_mixing(self.net, self.mixing_points, draws["point"], change) as enter:
+        mixing = feature_mixing(self.net, self.mixing_points, draws["point"], change)
+        with mixing as enter, self.same_draws(tf.shape(labels)[0]):
             logits = tf.split(self.net(enter(images), training=True), streams, axis=0)
         return logits[0], {
             "cross_entropy": self.mixed_loss(labels, logits[0], draws),

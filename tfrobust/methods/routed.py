@@ -10,8 +10,8 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.augmix import AugMix
-from tfrobust.compat.layers import every_layer
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.route import route
 from tfrobust.losses import consistency
 from tfrobust.methods.base import RobustModel, Terms
@@ -41,6 +41,8 @@ class RoutedModel(RobustModel):
         TypeError: `attack` is not an `Attack`.
         ValueError: The net has no dual norms, or a number is out of range.
     """
+
+    compares_views = True
 
     def __init__(
         self,
@@ -96,13 +98,16 @@ class RoutedModel(RobustModel):
         return views
 
     def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
+        drawn: dict[Any, Any] = {}
         with route(self._adversarial_route):
-            adversarial = self.net(views["adversarial"], training=True)
+            (adversarial,) = self.forward_together(views["adversarial"], drawn=drawn)
         if self.one_clean_batch:
-            clean, augmented = self.forward_together(views["clean"], views["augmented"])
+            clean, augmented = self.forward_together(
+                views["clean"], views["augmented"], drawn=drawn
+            )
         else:
-            augmented = self.net(views["augmented"], training=True)
-            clean = self.net(views["clean"], training=True)
+            (augmented,) = self.forward_together(views["augmented"], drawn=drawn)
+            (clean,) = self.forward_together(views["clean"], drawn=drawn)
         return clean, {
             "cross_entropy": self.classification_loss(labels, clean),
             "adversarial_cross_entropy": self.classification_loss(labels, adversarial),
@@ -129,7 +134,7 @@ class RoutedModel(RobustModel):
 
 def has_dual_norms(net: keras.Model) -> bool:
     """Whether there is a dual norm in a net, in nested models and layers too."""
-    return any(isinstance(layer, DualBatchNormalization) for layer in every_layer(net))
+    return any(isinstance(layer, DualBatchNormalization) for layer in inner_layers(net))
 
 
 def _augmix_like(attack: Attack, seed: int) -> AugMix:

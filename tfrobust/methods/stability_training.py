@@ -54,6 +54,8 @@ class StabilityTraining(RobustModel):
     >>> model = StabilityTraining(nets.small_cnn(), augment=both, symmetric=True)
     """
 
+    compares_views = True
+
     def __init__(
         self,
         net: keras.Model,

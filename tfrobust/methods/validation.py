@@ -11,10 +11,10 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.augment.combine import alternates
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
-from tfrobust.layers.embedding import inner_layers
-from tfrobust.layers.outputs import final_activation
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.seeded import Seeded
 from tfrobust.methods import step_checks
+from tfrobust.nets.classifier import check_classifier, returns_probabilities
 
 _ARRAYS = (np.ndarray, tf.Tensor)
 
@@ -62,27 +62,17 @@ def check_compiled(model: Any) -> None:
 
 
 def check_net(net: Any) -> None:
-    """Checks that a net is a built Keras model that ends in logits.
+    """Checks that a net is a classifier of images that ends in logits.
 
     Raises:
         TypeError: The net is not a Keras model.
-        ValueError: The net is not built, has other outputs, or ends in probabilities.
+        ValueError: It is no classifier, or ends in probabilities.
     """
-    validation.check_net(net)
-    shape = net.output_shape
-    if isinstance(shape, (list, dict)) or len(shape) != 2:
+    check_classifier(net)
+    if returns_probabilities(net):
         raise ValueError(
-            f"net must have one output of shape [batch, classes]; received output shape {shape}"
-        )
-    if shape[-1] == 1:
-        raise ValueError(
-            f"net must have 2 classes or more, one logit each; received output shape {shape}"
-        )
-    activation = final_activation(net)
-    if activation in ("softmax", "sigmoid"):
-        raise ValueError(
-            f"net must end in logits; received net {net.name!r}, which ends in {activation} (use "
-            "activation=None in its last layer)"
+            f"net must end in logits; received net {net.name!r}, which ends in a softmax (use "
+            "activation=None in its last layer, or tfrobust.nets.to_logits(net).model)"
         )
 
 

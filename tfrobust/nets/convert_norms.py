@@ -8,9 +8,10 @@ from typing import Any, Union
 import keras
 
 from tfrobust import validation
-from tfrobust.compat.layers import every_layer, is_graph
+from tfrobust.compat.layers import is_graph
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 from tfrobust.layers.half_instance_norm import HalfInstanceNorm
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.norms import NORMS, norm_class
 from tfrobust.nets.copying import copied
 
@@ -98,7 +99,7 @@ def _batch_norms(net: Any) -> list[Any]:
             found.update((id(inner), inner) for inner in _batch_norms(layer))
         elif isinstance(layer, BatchNorm):
             found[id(layer)] = layer
-        elif any(isinstance(inner, BatchNorm) for inner in every_layer(layer)):
+        elif any(isinstance(inner, BatchNorm) for inner in inner_layers(layer)):
             raise ValueError(
                 "BatchNormalization can be replaced where it is a layer of a functional or "
                 f"Sequential model; {layer.name!r} ({type(layer).__name__}) holds one inside"

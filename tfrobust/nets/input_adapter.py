@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.compat.layers import every_layer
-from tfrobust.layers.outputs import final_activation
+from tfrobust.layers.inner_layers import every_layer
+from tfrobust.nets.classifier import returns_probabilities
 from tfrobust.nets.input_ranges import INPUT_RANGES
 
 #: A name in `INPUT_RANGES`, or (scale, offset) of a model that takes scale · pixel + offset.
@@ -100,7 +100,7 @@ def returned_by(net: keras.Model, values: tf.Tensor) -> dict[str, tf.Tensor]:
     if adapter is not None and adapter.output_kind == "softmax":
         return {"probabilities": tf.nn.softmax(values)}
     if adapter is None:
-        is_logits = final_activation(net) != "softmax"
+        is_logits = not returns_probabilities(net)
     else:
         is_logits = adapter.output_kind == "logits"
     return {"logits" if is_logits else "probabilities": values}

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.compat.layers import every_layer
 from tfrobust.layers.feature_taps import recorded_inputs
+from tfrobust.layers.inner_layers import every_layer
 from tfrobust.layers.output_hooks import input_hook
 from tfrobust.layers.route import route
 from tfrobust.nets.input_ranges import INPUT_RANGES

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from tfrobust import validation
-from tfrobust.compat.layers import every_layer, is_graph
+from tfrobust.compat.layers import is_graph
+from tfrobust.layers.inner_layers import every_layer
 from tfrobust.nets.copying import copied
 from tfrobust.nets.input_adapter import adapter_of, original_of
 from tfrobust.nets.plain_norms import is_ours, plain_norm, set_plain_weights

@@ -13,8 +13,8 @@ from tfrobust import datasets, devices, files, nets, rows, trainer, validation
 from tfrobust.attacks import FGSM
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
-from tfrobust.compat.layers import every_layer
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
+from tfrobust.layers.inner_layers import every_layer
 from tfrobust.methods.base import RobustModel
 from tfrobust.nets.freezing import trained
 from tfrobust.nets.new_head import head_of

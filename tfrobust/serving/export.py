@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfrobust import files, validation
 from tfrobust.layers import route
+from tfrobust.nets.classifier import check_classifier
 from tfrobust.nets.input_adapter import adapter_of
 from tfrobust.serving import card, manifest
 from tfrobust.serving import examples as recording
@@ -83,12 +84,12 @@ def export(
 
     Raises:
         FileExistsError: Something stands at `path`, and `overwrite` is off or it is no SavedModel.
-        ValueError: The model has not one image input, or something else does not fit it, such as
-            rows of another model.
+        ValueError: The model is no classifier of images (`nets.classifier.check_classifier`), or
+            something else does not fit it, such as rows of another model.
     """
     check_target(path, version=version, overwrite=overwrite)
     net = getattr(model, "net", model)
-    _check_net(net)
+    check_classifier(net)
     adapter = adapter_of(net)
     names = _checked_names(adapter.class_names if adapter and not class_names else class_names, net)
     server = Server(net, names, _size_of_encoded(net, image_size), resize)
@@ -148,15 +149,6 @@ def _folder(path: files.PathLike, version: Optional[int]) -> pathlib.Path:
     if version is None:
         return pathlib.Path(path)
     return pathlib.Path(path, str(validation.check_whole("version", version, 1, 2**63 - 1)))
-
-
-def _check_net(net: Any) -> None:
-    shape = net.input_shape
-    if isinstance(shape, list) or len(shape) != 4:
-        raise ValueError(
-            "a model for serving must have one input [batch, height, width, channels]; "
-            f"received input shape {shape}"
-        )
 
 
 def _checked_names(names: Optional[Sequence[str]], net: Any) -> Optional[list[str]]:

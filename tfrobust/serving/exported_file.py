@@ -128,6 +128,7 @@ def batches_of(
     left = math.inf if most is None else most
     for element in data if isinstance(data, tf.data.Dataset) else _cut(data, what):
         parts = element if isinstance(element, (list, tuple)) else (element,)
+        validation.check_pair(parts[0], parts[-1], what)
         if labelled and len(parts) < 2:
             raise ValueError(f"{what} must be of (images, labels); received images alone")
         images = np.asarray(parts[0])

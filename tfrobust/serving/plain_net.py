@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.compat.layers import every_layer
 from tfrobust.compat.variables import plain_variables
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.route import route
+from tfrobust.nets.classifier import check_classifier
 from tfrobust.nets.input_adapter import original_of, returned_by, taken_by
 
 
@@ -24,21 +25,22 @@ class PlainNet(tf.Module):
     Attributes:
         image_shape: (height, width, channels); the first two are None where any size will do.
         classes: Number of outputs.
-        output: What the function returns: "logits", or "probabilities" of nets that end in softmax.
+        output: What the function returns: "logits", or "probabilities" of a net with softmax.
         signature: Of `call`: `images` of any batch size.
         call: Images [B, H, W, C], float32 in [0, 1], or as the original of an adapted net takes
             them, to {output: float32 [B, classes]}.
         concrete: `call`, traced.
 
     Raises:
-        ValueError: The model has not one image input and one output.
+        ValueError: The model is no classifier of images.
     """
 
     def __init__(self, model: keras.Model, *, float32: bool = False):
         super().__init__()
         net = getattr(model, "net", model)
-        self.image_shape = _shape(net, "input", ("batch", "height", "width", "channels"))[1:]
-        self.classes = _shape(net, "output", ("batch", "classes"))[-1]
+        check_classifier(net)
+        self.image_shape = net.input_shape[1:]
+        self.classes = net.output_shape[-1]
         if float32 and _is_mixed(net):
             net = _in_float32(net)
         self.net, original = net, original_of(net)
@@ -59,19 +61,10 @@ class PlainNet(tf.Module):
         return np.asarray(taken_by(self.net, images), "float32")
 
 
-def _shape(net: Any, what: str, names: tuple[str, ...]) -> tuple[Any, ...]:
-    shape = getattr(net, f"{what}_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != len(names):
-        raise ValueError(
-            f"a model for serving must have one {what} [{', '.join(names)}]; received {what} "
-            f"shape {shape}"
-        )
-    return shape
-
-
 def _is_mixed(net: Any) -> bool:
     """Whether a layer computes in a shorter type than float32."""
-    return any(layer.compute_dtype in ("float16", "bfloat16") for layer in every_layer(net))
+    types = [getattr(layer, "compute_dtype", None) for layer in (net, *inner_layers(net))]
+    return "float16" in types or "bfloat16" in types
 
 
 def _in_float32(net: Any) -> Any:

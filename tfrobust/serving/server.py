@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Callable, Optional
 
 import keras
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.compat.variables import plain_variables
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.output_hooks import input_hook, output_hook
 from tfrobust.nets.input_adapter import original_of, returned_by, taken_by
 from tfrobust.serving.batch_decoder import batch_decoder
@@ -81,7 +82,7 @@ def _function(function: Callable[..., Outputs], shape: list, dtype: tf.DType) ->
 
 def _features(net: keras.Model) -> Optional[Callable[[tf.Tensor], Outputs]]:
     """Images to what the layer `features` returns, or the last Dense takes; None without both."""
-    layers = list(_layers(net))
+    layers = list(inner_layers(net))
     named = [layer for layer in layers if layer.name == "features"]
     dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
     if not named and not dense:
@@ -99,10 +100,3 @@ def _features(net: keras.Model) -> Optional[Callable[[tf.Tensor], Outputs]]:
         return {"features": tf.cast(seen[-1], tf.float32)}
 
     return features
-
-
-def _layers(net: Any) -> Iterator[Any]:
-    for layer in net.layers:
-        yield layer
-        if getattr(layer, "layers", None):
-            yield from _layers(layer)

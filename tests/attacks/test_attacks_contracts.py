@@ -232,3 +232,20 @@ def test_identity_outside_training(name):
 def test_registry_makes_every_attack():
     for name in attacks.ATTACKS:
         assert isinstance(attacks.ATTACKS[name](), attacks.Attack)
+
+
+@every
+@pytest.mark.parametrize(
+    "change, error, said",
+    [
+        (lambda x, y: (255 * x, y), ValueError, r"must lie in \[0, 1\].*divide 0-255"),
+        (lambda x, y: (x * np.nan, y), ValueError, "must be finite"),
+        (lambda x, y: (x[0], y), ValueError, r"\[batch, height, width, channels\]"),
+        (lambda x, y: ((255 * x).astype("uint8"), y), TypeError, "uint8"),
+        (lambda x, y: (x, y + 1), ValueError, "class indices from 0 to 3; received values"),
+    ],
+)
+def test_wrong_images_and_labels_are_refused(name, change, error, said):
+    images, labels = change(*batch())
+    with pytest.raises(error, match=f"given to .*{said}"):
+        make(name).perturb(linear(), images, labels)

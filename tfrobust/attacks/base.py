@@ -6,6 +6,9 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
+from tfrobust import validation
+from tfrobust.layers.entry import entry
+from tfrobust.layers.outputs import shape_of
 from tfrobust.layers.seeded import Seeded
 from tfrobust.nets.logits import without_softmax
 
@@ -43,8 +46,17 @@ class Attack(Seeded):
 
         Returns:
             [B, H, W, C] float32 in [0, 1]; no gradient flows back from them.
+
+        Raises:
+            ValueError: The images have the wrong rank; in eager mode, images are outside [0, 1] or
+                not finite, or labels are no classes of the net.
+            TypeError: The images are not floating point.
         """
-        images, labels = tf.cast(images, tf.float32), tf.convert_to_tensor(labels)
+        images = entry(images, f"images given to {self.name}")
+        labels = tf.convert_to_tensor(labels)
+        shape = shape_of(net, "output")
+        if tf.executing_eagerly() and isinstance(shape, tuple) and tf.size(labels) > 0:
+            validation.check_labels(labels, shape[-1], f"labels given to {self.name}")
         return self.search(without_softmax(net), images, labels, seed)
 
     def search(

@@ -73,11 +73,13 @@ class PatchGaussian(StrengthAugment):
             count = tf.cast(count, tf.float32)
             return tf.floor(count * sampling.uniform(sampling.fold_in(seed, index), [batch]))
 
+        height, width = height_and_width(images)
         return noise.patch_gaussian(
             images,
             strengths,
             low + whole(0, high - low + 1),
-            *(whole(1 + i, side) for i, side in enumerate(height_and_width(images))),
+            whole(1, height),
+            whole(2, width),
             sampling.fold_in(seed, 3),
             largest=high,
         )

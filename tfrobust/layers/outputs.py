@@ -1,4 +1,4 @@
-"""Outputs of nets."""
+"""Shapes and outputs of nets."""
 
 from __future__ import annotations
 
@@ -31,6 +31,23 @@ def final_activation(net: keras.Model) -> str:
         return _activation(net.outputs[0])
     last = net.layers[-1]
     return final_activation(last) if getattr(last, "layers", None) else _name(last)
+
+
+def shape_of(net: Any, side: str) -> Any:
+    """Returns the shape of a net's input or output.
+
+    Args:
+        net: A Keras model, or another function of images.
+        side: "input" or "output".
+
+    Returns:
+        The shape with None for what is unknown, a structure of several; None for a subclassed model
+        and a function, which do not know theirs.
+    """
+    try:
+        return getattr(net, f"{side}_shape", None)
+    except (AttributeError, RuntimeError, ValueError):
+        return None
 
 
 def _activation(tensor: Any) -> str:

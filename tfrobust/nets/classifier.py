@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfrobust import validation
-from tfrobust.layers.outputs import final_activation
+from tfrobust.layers.outputs import final_activation, shape_of
 from tfrobust.nets.logits import to_logits
 
 
@@ -30,7 +30,7 @@ def check_classifier(net: Any) -> None:
     ValueError: a net must have one number for each of 2 classes or more; ... returns (None, 1) ...
     """
     validation.check_net(net)
-    shape = _shape(net, "output")
+    shape = shape_of(net, "output")
     if not _is_plain(shape, rank=2):
         known = "" if shape else " (call a subclassed model in a functional one)"
         raise ValueError(
@@ -43,7 +43,7 @@ def check_classifier(net: Any) -> None:
             f"{net.name} returns {shape} (of two classes, give the logits [0, z], where z is the "
             "logit of the second)"
         )
-    shape = _shape(net, "input")
+    shape = shape_of(net, "input")
     if not _is_plain(shape, rank=4):
         raise ValueError(
             "a net must have one input [batch, height, width, channels]; received input shape "
@@ -64,13 +64,6 @@ def returns_probabilities(net: Any) -> bool:
         net: A net that `check_classifier` accepts.
     """
     return final_activation(net) == "softmax" or to_logits(net).found != "logits"
-
-
-def _shape(net: Any, which: str) -> Any:
-    try:
-        return getattr(net, f"{which}_shape")
-    except (AttributeError, RuntimeError):  # subclassed models do not know theirs
-        return None
 
 
 def _is_plain(shape: Any, rank: int) -> bool:

@@ -137,6 +137,20 @@ MUTATIONS = (
         "augment contracts/test_methods.py",
     ),
     Mutation(
+        "kernel of the blur ends too early",
+        "ops/filters.py",
+        "_TRUNCATE = 4.0",
+        "_TRUNCATE = 2.0",
+        "ops/test_ops_filters.py",
+    ),
+    Mutation(
+        "images of a batch share their draws",
+        "ops/sampling.py",
+        "return tf.gather(seed, rows) if is_per_image(seed) else seed",
+        "return seed[: tf.shape(rows)[0]] if is_per_image(seed) else seed",
+        "contracts/test_augments.py evaluation/test_evaluation_conditions.py",
+    ),
+    Mutation(
         "layers of different kinds draw alike",
         "augment/base.py",
         "return sampling.fold_in(self.seed_of(seed), type(self).__name__)",

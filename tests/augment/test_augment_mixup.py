@@ -189,8 +189,8 @@ def test_config_survives_saving():
         np.testing.assert_array_equal(
             twin.draw(IMAGES)["mixing_weight"], layer.draw(IMAGES)["mixing_weight"]
         )
-        twin.set_weights([np.zeros([], "int64")])
-        layer.set_weights([np.zeros([], "int64")])
+        twin.set_weights([np.zeros([3], "int64")])
+        layer.set_weights([np.zeros([3], "int64")])
 
 
 @pytest.mark.parametrize("wrong", [0, -0.5, 100.5, float("nan"), "high", None, True])

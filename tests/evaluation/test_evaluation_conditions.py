@@ -100,10 +100,10 @@ def test_an_image_is_changed_alike_in_whatever_batch(predictor, name):
     condition = conditions_that_draw()[name]
     whole = shown(condition, predictor)
     assert np.abs(whole - FLOATS).max() > 1 / 255
-    for index in ([5], [6, 1, 3]):
-        part = shown(condition, predictor, index=index)
-        # A different batch may round differently, and a sign of a gradient may hang on it.
-        assert np.mean(np.abs(part - whole[index]) > 1e-5) < 0.01
+    index = [6, 1, 3]
+    part = shown(condition, predictor, index=index)
+    # A different batch may round differently, and a sign of a gradient may hang on it.
+    assert np.mean(np.abs(part - whole[index]) > 1e-5) < 0.01
     assert np.abs(shown(condition, predictor, index=np.arange(7, 14)) - whole).max() > 0
 
 

@@ -18,6 +18,12 @@ def test_seeds_count_on():
     np.testing.assert_array_equal(again.next_seed(), [5, 2])
 
 
+def test_files_that_hold_the_number_of_draws_alone():
+    seeds = Seeded(seed=5)
+    seeds.load_own_variables({"0": np.array(7)})
+    np.testing.assert_array_equal(seeds.next_seed(), [5, 7])
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_seeds_count_on_in_a_graph(jit_compile):
     seeds = Seeded(seed=5)

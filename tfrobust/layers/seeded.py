@@ -84,10 +84,21 @@ class Seeded(keras.layers.Layer):
 
     def count_from(self, draws: int) -> None:
         """Sets the number of draws, to continue as after that many."""
-        self._draws.assign(np.array([draws * ADVANCE, 0, 0]))
+        self._draws.assign(_advanced(draws))
+
+    def load_own_variables(self, store: Any) -> None:
+        arrays = {**store}
+        if np.ndim(arrays["0"]) == 0:  # files of before hold the number of draws alone
+            arrays["0"] = _advanced(int(arrays["0"][()]))
+        super().load_own_variables(arrays)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
+
+
+def _advanced(draws: int) -> np.ndarray:
+    """The state of a generator that was advanced so often."""
+    return np.array([draws * ADVANCE, 0, 0])
 
 
 def counter(layer: keras.layers.Layer, name: str, shape: tuple[int, ...] = ()) -> Any:

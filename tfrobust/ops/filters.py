@@ -57,8 +57,8 @@ def gaussian_blur(
 
     The border is mirrored without repeating the edge pixel (reflect-101), the default of
     tensorflow-addons and OpenCV; the paper does not specify it. A kernel that follows σ may be
-    larger than the images, which are then mirrored several times. The result is a weighted mean and
-    needs no clipping.
+    larger than the images, which are then mirrored several times. The result is a weighted mean;
+    many taps are clipped to [0, 1] against their rounding.
 
     Args:
         images: [B, H, W, C] in [0, 1]; H and W larger than kernel_size / 2, if that is given.
@@ -85,7 +85,8 @@ def gaussian_blur(
     taps = gaussian_kernel(sigma, 2 * radius + 1) * tf.cast(within, tf.float32)
     taps /= tf.reduce_sum(taps, axis=-1, keepdims=True)
     few = radius <= _FEW and all(side is not None and side > radius for side in images.shape[1:3])
-    return _by_shifts(images, taps) if few else _by_matrices(images, taps)
+    blurred = _by_shifts(images, taps) if few else _by_matrices(images, taps)
+    return tf.clip_by_value(blurred, 0.0, 1.0)
 
 
 def _radius(sigma: Any) -> Any:

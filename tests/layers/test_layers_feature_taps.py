@@ -108,7 +108,7 @@ def test_relus_inside_custom_layers():
     relus = find_relus(net)
     block = net.layers[0]
     assert relus.layers == [block.first, block.relu, block, net.layers[1]]
-    assert relus.hidden == 1 and relus.hiding == (f"{block.name} (Block)",)
+    assert (relus.found, relus.hidden) == (5, 1) and relus.hiding == (f"{block.name} (Block)",)
     with recorded_outputs(relus.layers) as maps:
         net(np.random.default_rng(0).normal(size=[3, 4]).astype("float32"))
     assert [m.shape[1] for m in maps] == [5, 6, 7, 8]

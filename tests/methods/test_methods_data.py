@@ -154,3 +154,23 @@ def test_first_batch_is_large_enough():
     data = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(1)
     with pytest.raises(ValueError, match=r"^a batch must have 2 images .*received batches of 1$"):
         model.fit(data, verbose=0)
+
+
+@pytest.mark.parametrize("shape", [[None] * 4, [None, None, 8, 3], None])
+def test_sizes_that_are_unknown_while_tracing(shape):
+    """Their values are checked in the graph, and the step knows the net's size."""
+    signature = (tf.TensorSpec(shape, tf.float32), tf.TensorSpec([None], tf.int64))
+
+    def data(images):
+        batches = Batches(images, LABELS)
+        make = lambda: (batches[i] for i in range(3))  # noqa: E731
+        return tf.data.Dataset.from_generator(make, output_signature=signature)
+
+    net = keras.Sequential([keras.Input([8, 8, 3]), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model = methods.AugmentationTraining(net, augment=augment.Rotation())
+    model.compile("sgd")
+    model.fit(data(IMAGES), verbose=0)
+    assert int(model.optimizer.iterations) == 3
+    for images, said in ((255 * IMAGES, "must lie in"), (IMAGES[:, :6], "must fit the net")):
+        with pytest.raises(ValueError, match=f"^training images {said}"):
+            model.fit(data(images), verbose=0)

@@ -21,11 +21,13 @@ class ReLUs(NamedTuple):
 
     Args:
         layers: The layers whose output comes from a ReLU, without duplicates, in their order.
+        found: Number of all ReLUs.
         hidden: Number of ReLUs that are inside other layers, which do not give their output away.
         hiding: Names of the layers that may hide some.
     """
 
     layers: list[Any]
+    found: int
     hidden: int = 0
     hiding: tuple[str, ...] = ()
 
@@ -58,7 +60,8 @@ def find_relus(net: keras.Model) -> ReLUs:
     inner = list(inner_layers(net))
     hiding = tuple(f"{layer.name} ({type(layer).__name__})" for layer in inner if is_foreign(layer))
     if not hiding:
-        return ReLUs([layer for layer in inner if _ends_in_relu(layer)])
+        layers = [layer for layer in inner if _ends_in_relu(layer)]
+        return ReLUs(layers, found=len(layers))
     seen: dict[str, Any] = {}
 
     @tf.autograph.experimental.do_not_convert
@@ -78,7 +81,8 @@ def find_relus(net: keras.Model) -> ReLUs:
     graph = tf.function(forward).get_concrete_function(images).graph.as_graph_def()
     nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
     count = sum(node.op in _OPERATIONS for node in nodes)
-    return ReLUs(list(dict.fromkeys(seen.values())), max(count - len(seen), 0), hiding)
+    hidden = max(count - len(seen), 0)
+    return ReLUs(list(dict.fromkeys(seen.values())), len(seen) + hidden, hidden, hiding)
 
 
 @contextlib.contextmanager

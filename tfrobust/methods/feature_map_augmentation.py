@@ -64,8 +64,8 @@ class FeatureMapAugmentation(RobustModel):
         relus = feature_taps.find_relus(net)
         self._relu_layers = lambda: relus.layers  # Keras would track a list as layers of its own
         hidden = (
-            f"{relus.hidden} inside of {', '.join(relus.hiding)}, which do not give their output "
-            "away (make each a keras.layers.ReLU that the layer holds)"
+            f"{relus.hidden} computed inside of {', '.join(relus.hiding)} cannot be seen (make "
+            "each a keras.layers.ReLU that the layer holds)"
         )
         if not relus.layers:
             kinds = sorted({type(layer).__name__ for layer in net.layers})
@@ -76,8 +76,8 @@ class FeatureMapAugmentation(RobustModel):
             )
         if relus.hidden:
             warnings.warn(
-                f"FeatureMapAugmentation compares the outputs of {len(relus.layers)} layers of net "
-                f"{net.name!r} and cannot see the ReLUs {hidden}",
+                f"FeatureMapAugmentation compares {relus.found - relus.hidden} of the "
+                f"{relus.found} ReLUs found in net {net.name!r}; {hidden}",
                 stacklevel=2,
             )
 

@@ -92,13 +92,15 @@ def checked(
     labels = tf.convert_to_tensor(labels) if labelled else None
     images = tf.convert_to_tensor(images)
     validation.check_image_spec(images.shape, images.dtype, f"{split} images")
-    images = tf.cast(images, tf.float32)
-    sizes = images.shape[1:]
-    if sizes.is_fully_defined():
-        _check_size((None, *sizes), net, split, augment)
-        good = _all_in_range(images)
-    else:
-        good = tf.constant(False)
+    images = tf.ensure_shape(tf.cast(images, tf.float32), [None] * 4)
+    shape, wanted = tuple(images.shape), net.input_shape
+    taken = shape if augment is None else tuple(augment.compute_output_shape(shape))
+    good = _all_in_range(images)
+    unknown = [axis for axis in (1, 2, 3) if taken[axis] is None and wanted[axis] is not None]
+    for axis in unknown:
+        good &= tf.equal(tf.shape(images)[axis], wanted[axis])
+    if not unknown:
+        _check_size(shape, net, split, augment)
     given = [images]
     if labels is not None:
         validation.check_label_type(labels.dtype, f"{split} labels")
@@ -111,8 +113,8 @@ def checked(
 
     with tf.control_dependencies([_passed(good, explain, given)]):
         images = tf.identity(images)
-    if augment is None and not sizes.is_fully_defined():
-        images = tf.ensure_shape(images, [None, *net.input_shape[1:]])
+    if unknown and taken == shape:
+        images = tf.ensure_shape(images, [None, *wanted[1:]])
     return images, labels, sample_weight
 
 
@@ -124,10 +126,8 @@ def check_of_size(size: tf.Tensor, smallest: int, step: tf.Tensor) -> tf.Tensor:
         smallest: Number that the method needs.
         step: Number of the step; the last batch of an epoch may be smaller.
     """
-
     if smallest == 1:
         return tf.constant(True)
-
     return _passed(
         (size >= smallest) | (step > 1), lambda size: check_batch_size(int(size), smallest), [size]
     )

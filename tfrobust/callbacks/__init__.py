@@ -8,12 +8,14 @@ EarlyStopping, ModelCheckpoint). `Checkpoint` comes last, because it saves the s
 
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
 from tfrobust.callbacks.checkpoint import Checkpoint
+from tfrobust.callbacks.deadline import Deadline
 from tfrobust.callbacks.loss_weight_schedule import LossWeightSchedule
 from tfrobust.callbacks.restore_best import RestoreBest
 
 __all__ = [
     "AlternateAugmentations",
     "Checkpoint",
+    "Deadline",
     "LossWeightSchedule",
     "RestoreBest",
 ]

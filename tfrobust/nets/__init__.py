@@ -19,14 +19,18 @@ from tfrobust.nets.resnext import resnext_29
 from tfrobust.nets.small_cnn import small_cnn
 from tfrobust.nets.torch_weights import import_torch_resnet
 from tfrobust.nets.vgg import vgg_16
+from tfrobust.nets.weight_averaging import average_weights, greedy_soup, interpolate_weights
 from tfrobust.nets.wide_resnet import wide_resnet, wrn_28_2, wrn_28_4, wrn_40_2
 from tfrobust.registries import NETS
 
 __all__ = [
     "NETS",
+    "average_weights",
     "cifar_resnet",
     "convert_norms",
+    "greedy_soup",
     "import_torch_resnet",
+    "interpolate_weights",
     "lenet",
     "load_keras_vgg_16",
     "mlp",

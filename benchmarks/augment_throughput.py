@@ -128,6 +128,8 @@ def bare_operations(images):
 
     return {
         "brightness": lambda x: tf.clip_by_value(x + amount, 0.0, 1.0),
+        "exposure": lambda x: tf.image.adjust_gamma(x, 2.0),
+        "gamma": lambda x: tf.image.adjust_gamma(x, 2.0),
         "contrast": lambda x: tf.image.adjust_contrast(x, 0.5),
         "color": lambda x: tf.image.adjust_saturation(x, 0.5),
         "saturation": lambda x: tf.image.adjust_saturation(x, 0.5),

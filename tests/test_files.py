@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,113 @@ with files.replacing(sys.argv[1]) as temporary:
     killed = subprocess.run([sys.executable, "-c", program, str(target)], cwd=root, check=False)
     assert killed.returncode != 0
     assert content(target, kind) == "old"
+    assert len(os.listdir(tmp_path)) == 2 and any(map(files.is_leftover, tmp_path.iterdir()))
+    with files.replacing(tmp_path / "other") as temporary:
+        temporary.write_text("")
+    assert len(os.listdir(tmp_path)) == 3  # what is of another path is left alone
+    with files.replacing(target) as temporary:
+        fill(temporary, kind, "new")
+    assert content(target, kind) == "new" and sorted(os.listdir(tmp_path)) == ["other", "result"]
+
+
+WRITE_FOLDER = """
+import os, sys
+from tfrobust import files
+calls, fatal = [], int(sys.argv[2])
+
+def counted(name):
+    function = getattr(os, name)
+    def call(*arguments, **options):
+        for after in (False, True):
+            if after:
+                result = function(*arguments, **options)
+            calls.append(name)
+            if len(calls) == fatal:
+                os._exit(9)
+        return result
+    setattr(os, name, call)
+
+for name in ("replace", "mkdir", "rmdir", "unlink"):
+    counted(name)
+if len(sys.argv) > 3:
+    def no_exchange(*_, **__):
+        raise OSError
+    files.ctypes.CDLL = no_exchange
+with files.replacing(sys.argv[1]) as temporary:
+    os.mkdir(temporary)
+    (temporary / "saved_model.pb").write_text("new")
+print(len(calls))
+"""
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_killed_at_every_call_a_folder_is_there_again_after_one_run(tmp_path, exchange):
+    """Before and after each call that changes the disk."""
+    root = pathlib.Path(files.__file__).parents[1]
+    target, fatal, code = tmp_path / "model", 0, 9
+    while code == 9:
+        fatal += 1
+        fill(target, "folder", "old")
+        command = [sys.executable, "-c", WRITE_FOLDER, str(target), str(fatal)]
+        command += [] if exchange else ["without"]
+        code = subprocess.run(command, cwd=root, check=False, stdout=subprocess.DEVNULL).returncode
+        if exchange:  # a reader never sees that there is none
+            assert (target / "deep" / "text").exists() or (target / "saved_model.pb").exists()
+        with files.replacing(target) as temporary:
+            assert target.is_dir()  # it is there again before anything is written
+            fill(temporary, "folder", "last")
+        assert content(target, "folder") == "last" and os.listdir(tmp_path) == ["model"]
+        shutil.rmtree(target)
+    assert code == 0 and fatal > 4
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "old").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    with files.replacing(tmp_path / "link") as temporary:
+        temporary.mkdir()
+        (temporary / "new").write_text("new")
+    assert (tmp_path / "link").is_symlink() and os.listdir(tmp_path / "real") == ["new"]
+    assert sorted(os.listdir(tmp_path)) == ["link", "real"]
+
+
+LOCK = """
+import sys
+from tfrobust import files
+with files.locked(sys.argv[1], wait=len(sys.argv) > 2):
+    print("in", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time(tmp_path):
+    root = pathlib.Path(files.__file__).parents[1]
+
+    def start(*more):
+        command = [sys.executable, "-c", LOCK, str(tmp_path / "run"), *more]
+        return subprocess.Popen(
+            command,
+            cwd=root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    first = start()
+    assert first.stdout.readline() == "in\n"
+    busy = pytest.raises(BlockingIOError, match="another process is at work in")
+    with busy, files.locked(tmp_path / "run"):
+        pass
+    waiting = start("wait")
+    first.kill()  # and its lock ends with it
+    assert waiting.stdout.readline() == "in\n"
+    waiting.communicate("")
+    first.communicate()
+    with files.locked(tmp_path / "run"), files.locked(str(tmp_path / "run")):
+        assert os.listdir(tmp_path / "run") == []
+    assert start().communicate("")[0] == "in\n"
 
 
 def test_nothing_written_over_a_file(tmp_path):
@@ -104,6 +212,7 @@ def test_a_move_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
         replace(source, destination)
 
     monkeypatch.setattr(os, "replace", fail_once)
+    monkeypatch.delattr(files.ctypes, "CDLL")  # two moves, not one exchange
     with pytest.raises(PermissionError), files.replacing(target) as temporary:
         fill(temporary, "folder", "new")
     assert content(target, "folder") == "old"

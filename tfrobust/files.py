@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
+import glob
 import hashlib
+import inspect
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from typing import Any, Optional, Union
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Optional, TypeVar, Union
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -20,10 +30,11 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     """Writes a file or folder atomically: to a temporary path, which replaces `path` on success.
 
     If the block raises an exception, or the process is killed in it, `path` is left unchanged. The
-    temporary path keeps the file name, because Keras chooses the format by the extension.
+    temporary path keeps the file name, because Keras chooses the format by the extension. What a
+    killed process has left is removed when the same path is written again.
 
     Args:
-        path: File or folder to write. Missing parent folders are created.
+        path: File or folder to write. Missing parent folders are created. A link is followed.
 
     Yields:
         A path on the same file system, which does not exist yet.
@@ -31,26 +42,144 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     Raises:
         FileNotFoundError: The block wrote nothing.
     """
-    target = pathlib.Path(path)
+    target = pathlib.Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        temporary = scratch / target.name
-        yield temporary
-        if not temporary.exists():
-            raise FileNotFoundError(f"nothing was written for {target}; it is as it was before")
-        if not target.is_dir():
-            os.replace(temporary, target)
-            return
-        # os.replace cannot overwrite a folder that is not empty, so the old one is moved first.
-        os.replace(target, scratch / "previous")
+    with _flock(scratch):  # alive
         try:
-            os.replace(temporary, target)
-        except BaseException:
-            os.replace(scratch / "previous", target)
-            raise
+            temporary = scratch / target.name
+            yield temporary
+            if not temporary.exists():
+                raise FileNotFoundError(f"nothing was written for {target}; it is as it was before")
+            if target.is_dir():
+                _exchange(temporary, target, scratch / _PREVIOUS)
+            else:
+                os.replace(temporary, target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+#: Name of a folder that is being replaced, where two folders cannot be exchanged at once.
+_PREVIOUS = "previous"
+
+
+def is_leftover(path: pathlib.Path) -> bool:
+    """Whether a path is what `replacing` makes, which only a killed process leaves behind."""
+    return re.fullmatch(r"\..+\.[a-z0-9_]{8}", path.name) is not None and path.is_dir()
+
+
+def _remove_leftovers(target: pathlib.Path) -> None:
+    """Removes what killed processes have left of `target`; restores it if they had moved it."""
+    for scratch in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        with contextlib.suppress(OSError):  # in use, or gone
+            if is_leftover(scratch):
+                with _flock(scratch, wait=False):
+                    if not target.exists() and (scratch / _PREVIOUS).exists():
+                        os.replace(scratch / _PREVIOUS, target)
+                    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _exchange(new: pathlib.Path, target: pathlib.Path, previous: pathlib.Path) -> None:
+    """Puts a new folder in the place of one, which is then at `new` or `previous`."""
+    with contextlib.suppress(AttributeError, OSError):
+        library = ctypes.CDLL(None, use_errno=True)
+        here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+        paths = (here, os.fsencode(new), here, os.fsencode(target))
+        if library.renameat2(*paths, exchange) == 0:
+            return
+    # Elsewhere a folder cannot be replaced at once, so the old one is moved first.
+    os.replace(target, previous)
+    try:
+        os.replace(new, target)
+    except BaseException:
+        os.replace(previous, target)
+        raise
+
+
+@contextlib.contextmanager
+def locked(folder: PathLike, *, wait: bool = False) -> Iterator[None]:
+    """Keeps other processes out of a folder that is written to.
+
+    The lock ends with the process, however that ends, and leaves no file. It may be nested.
+
+    Args:
+        folder: The folder; created if it does not exist.
+        wait: Whether to wait for a process that is at work there, or to raise an error.
+
+    Raises:
+        BlockingIOError: Another process is at work there.
+        NotADirectoryError, PermissionError: As for `check_writable`.
+    """
+    path = os.path.realpath(folder)
+    if path in _own_locks:
+        yield
+        return
+    check_writable(path)
+    parents = [pathlib.Path(path), *pathlib.Path(path).parents]
+    made = [folder for folder in parents if not folder.exists()]
+    os.makedirs(path, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        # Nothing is left of a run that turned out to be invalid.
+        stack.callback(_remove_if_empty, made)
+        try:
+            stack.enter_context(_flock(pathlib.Path(path), wait=wait))
+        except BlockingIOError:
+            raise BlockingIOError(
+                f"another process is at work in {folder}; wait until it has ended, or give another "
+                "output folder"
+            ) from None
+        _own_locks.add(path)
+        stack.callback(_own_locks.discard, path)
+        yield
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+_own_locks: set[str] = set()
+#: Variables that are set where several processes share a folder on purpose.
+_SHARED = ("TF_CONFIG", "KERASTUNER_ORACLE_IP")
+
+
+def _remove_if_empty(folders: Iterable[PathLike]) -> None:
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            os.rmdir(folder)
+
+
+def one_at_a_time(argument: str = "out", *, wait: bool = False) -> Callable[[F], F]:
+    """Decorates a function that only one process at a time may run in a folder; see `locked`.
+
+    Args:
+        argument: The argument that is the folder.
+        wait: Whether another process waits, or gets an error.
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if any(name in os.environ for name in _SHARED):
+                return function(*args, **kwargs)
+            folder = inspect.signature(function).bind(*args, **kwargs).arguments[argument]
+            with locked(folder, wait=wait):
+                return function(*args, **kwargs)
+
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+@contextlib.contextmanager
+def _flock(folder: pathlib.Path, *, wait: bool = True) -> Iterator[None]:
+    """Locks a folder; without a lock where the system has none (Windows)."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        os.close(handle)
 
 
 def write_json(value: Any, path: PathLike) -> None:

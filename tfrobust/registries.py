@@ -61,6 +61,11 @@ AUGMENTS = Registry(
     "augmentation",
     {
         "brightness": ("augment.brightness:Brightness", "adds a constant to all channels"),
+        "exposure": (
+            "augment.exposure:Exposure",
+            "multiplies the light, as a camera's exposure does",
+        ),
+        "gamma": ("augment.gamma:Gamma", "raises every value to a power"),
         "saturation": ("augment.saturation:Saturation", "multiplies the saturation in HSL"),
         "contrast": ("augment.contrast:Contrast", "scales the distance from the mean luminance"),
         "color": ("augment.color:Color", "scales the distance from each pixel's luminance"),
@@ -85,7 +90,7 @@ AUGMENTS = Registry(
             "augment.nonuniform_noise:NonuniformNoise",
             "replaces pixels that vary little by random greys",
         ),
-        "gaussian_blur": ("augment.gaussian_blur:GaussianBlur", "convolves with a small Gaussian"),
+        "gaussian_blur": ("augment.gaussian_blur:GaussianBlur", "convolves with a Gaussian"),
         "jpeg": ("augment.jpeg:Jpeg", "compresses to JPEG and decompresses"),
         "thumbnail": ("augment.thumbnail:Thumbnail", "resizes to a thumbnail and back"),
         "rotation": ("augment.rotation:Rotation", "rotates by a random angle"),
@@ -99,6 +104,10 @@ AUGMENTS = Registry(
         "pad_and_crop": (
             "augment.pad_and_crop:PadAndCrop",
             "pads with black and cuts a random window",
+        ),
+        "random_resized_crop": (
+            "augment.random_resized_crop:RandomResizedCrop",
+            "resizes a random box, as is usual for ImageNet",
         ),
         "mixup": ("augment.mixup:Mixup", "mixes each image with another of its batch"),
         "augmix": ("augment.augmix:AugMix", "mixes chains of random 8-bit operators"),

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfrobust import datasets, devices, files, rows, saving, validation
 from tfrobust.augment.combine import alternates
 from tfrobust.callbacks import AlternateAugmentations, Checkpoint
+from tfrobust.datasets.epochs import start_epoch
 
 
 def fit(
@@ -59,7 +60,8 @@ def fit(
                 schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
                 optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
             model.compile(optimizer, metrics=["accuracy"])
-    callbacks = list(callbacks)
+    order = keras.callbacks.LambdaCallback(lambda epoch, logs: start_epoch(data.train, epoch))
+    callbacks = [order, *callbacks]
     if alternates(getattr(model, "augment", None)):
         callbacks.insert(0, AlternateAugmentations())
     done = 0

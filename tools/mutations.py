@@ -117,8 +117,8 @@ MUTATIONS = (
     Mutation(
         "number of draws is not saved",
         "layers/seeded.py",
-        'self._draws = counter(self, "draws")',
-        'object.__setattr__(self, "_draws", tf.Variable(0, dtype=tf.int64, '
+        'self._draws = counter(self, "draws", shape=(3,))',
+        'object.__setattr__(self, "_draws", tf.Variable([0, 0, 0], dtype=tf.int64, '
         "aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA))",
         "contracts/test_augments.py contracts/test_methods.py",
     ),
@@ -139,8 +139,8 @@ MUTATIONS = (
     Mutation(
         "layers of different kinds draw alike",
         "augment/base.py",
-        "return sampling.fold_in(seed, type(self).__name__)",
-        'return sampling.fold_in(seed, "augment")',
+        "return sampling.fold_in(self.seed_of(seed), type(self).__name__)",
+        'return sampling.fold_in(self.seed_of(seed), "augment")',
         "augment",
     ),
     Mutation(
@@ -203,7 +203,7 @@ MUTATIONS = (
     ),
     Mutation(
         "all severities have the same random numbers",
-        "corruptions/fields.py",
+        "ops/fields.py",
         "key = _hash(seed, word, tf.constant([severity], tf.uint32))",
         "key = _hash(seed, word, tf.constant([1], tf.uint32))",
         "corruptions",
@@ -501,7 +501,7 @@ MUTATIONS = (
     ),
     Mutation(
         "kernels of PyTorch are transposed",
-        "nets/torch_weights.py",
+        "nets/torch_layers.py",
         "order = {4: (2, 3, 1, 0),",
         "order = {4: (3, 2, 1, 0),",
         "nets/test_nets_torch_weights.py",
@@ -531,8 +531,8 @@ MUTATIONS = (
     Mutation(
         "index of the images begins anew in each batch",
         "evaluation/passes.py",
-        "index = np.arange(seen, seen + len(images))",
-        "index = np.arange(len(images))",
+        "places = np.arange(seen, seen + len(images))",
+        "places = np.arange(len(images))",
         "evaluation/test_evaluation_conditions.py evaluation/test_evaluation_benchmark.py",
     ),
     Mutation(
@@ -581,8 +581,8 @@ MUTATIONS = (
     Mutation(
         "order of the data begins anew",
         "callbacks/checkpoint.py",
-        'for _ in range(state["epochs"] * each):',
-        "for _ in range(0):",
+        "start_epoch(self._data, epoch)",
+        "start_epoch(self._data, 0)",
         "callbacks/test_callbacks_checkpoint.py recipes/test_recipes_training.py",
     ),
     Mutation(
@@ -651,7 +651,7 @@ MUTATIONS = (
     ),
     Mutation(
         "images are flipped alike in each epoch",
-        "experiments/experiment.py",
+        "datasets/element_seeds.py",
         "rerandomize_each_iteration=True",
         "rerandomize_each_iteration=False",
         "experiments/test_experiments.py",
@@ -737,16 +737,16 @@ MUTATIONS = (
     # Data sets ------------------------------------------------------------------------------
     Mutation(
         "each epoch has the same order",
-        "datasets/pipeline.py",
-        "reshuffle_each_iteration=True",
-        "reshuffle_each_iteration=False",
+        "datasets/epochs.py",
+        "elements.shuffle(size, seed=epoch,",
+        "elements.shuffle(size, seed=0,",
         "datasets/test_datasets_pipeline.py",
     ),
     Mutation(
         "validation images are shuffled",
         "datasets/load.py",
-        'shuffle_seed=seed if split == "train" else None',
-        'shuffle_seed=seed if split != "test" else None',
+        "settings = PipelineOptions(batch_size, None, cache,",
+        "settings = PipelineOptions(batch_size, seed, cache,",
         "datasets/test_datasets_load.py",
     ),
     Mutation(

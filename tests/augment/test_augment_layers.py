@@ -19,6 +19,8 @@ from tfrobust.augment import AUGMENTS
 #: Name to one strength, a range, and other parameters that are not the defaults.
 CASES = {
     "brightness": (0.25, (-0.5, 0.25), {}),
+    "exposure": (-1.5, (-3.0, 1.0), {}),
+    "gamma": (2.5, (0.4, 3.0), {}),
     "saturation": (4.0, (0.25, 6.0), {}),
     "gaussian_noise": (0.1, (0.0, 0.2), {}),
     "salt_and_pepper": (0.3, (0.1, 0.9), {"salt_fraction": 0.75, "amplitude": 0.25}),
@@ -61,6 +63,18 @@ def test_every_augmentation_is_here():
 def test_brightness_matches_reference():
     result = make("brightness", -0.4)(IMAGES, training=True)
     np.testing.assert_allclose(result, color.add_brightness(IMAGES, -0.4), atol=1e-6)
+
+
+@pytest.mark.parametrize("stops", [-6, -1.5, 0.5, 4])
+def test_exposure_matches_reference(stops):
+    result = make("exposure", stops)(IMAGES, training=True)
+    np.testing.assert_allclose(result, color.change_exposure(IMAGES, stops), atol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.4, 2.5])
+def test_gamma_matches_reference(gamma):
+    result = make("gamma", gamma)(IMAGES, training=True)
+    np.testing.assert_allclose(result, IMAGES.astype("float64") ** gamma, atol=1e-5)
 
 
 def test_saturation_matches_reference():

@@ -5,6 +5,8 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
+import zipfile
 
 import keras
 import numpy as np
@@ -264,3 +266,46 @@ def test_a_user_s_own_folder(few_augmentations, call, tmp_path):
     asked = ["--augment", "table_1", "--out", tmp_path / "evaluation"]
     code, out, err = call(*evaluate, *asked)
     assert code == 0 and "Clean" in out, err
+
+
+class TensorFlowError(Exception):
+    """As TensorFlow's errors of the same name look."""
+
+
+TensorFlowError.__module__, TensorFlowError.__name__ = "tensorflow.x", "InvalidArgumentError"
+GRAPH = """{{function_node __wrapped__IteratorGetNext}} assertion failed: [a.jpg cannot be \
+read [[]] (with on_error=\\'skip\\' it is left out)]
+\t [[{{node Assert}}]]
+File "/x/y.py", line 3, in f"""
+
+
+@pytest.mark.parametrize(
+    "error, code, words",
+    [
+        (TensorFlowError(GRAPH), 2, "error: a.jpg cannot be read (with on_error='skip' it is left"),
+        (
+            TensorFlowError("Graph execution error:\n\nDetected at node x\nthe size is 0"),
+            2,
+            "size is 0",
+        ),
+        (zipfile.BadZipFile("File is not a zip file"), 2, "error: File is not a zip file"),
+        (OSError(28, "No space left on device", "rows.jsonl"), 2, "on device: 'rows.jsonl'"),
+        (FloatingPointError("the loss is NaN"), 2, "error: the loss is NaN"),
+        (ValueError("r\udcffgne"), 2, "error: r\\udcffgne"),
+        (RuntimeError("what nobody\nexpected"), 1, "unexpected RuntimeError: what nobody expected"),
+        (AssertionError(), 1, "unexpected AssertionError: AssertionError (the traceback is in"),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(capsys, monkeypatch, tmp_path, error, code, words):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setitem(cli.COMMANDS, "verify", cli.COMMANDS["verify"]._replace(run=fails))
+    assert cli.main(["verify", "x"]) == code
+    told = capsys.readouterr().err
+    assert told.startswith("tfrobust verify: ") and told.count("\n") == 1 and words in told
+    logs = list(tmp_path.glob("tfrobust-*.txt"))
+    assert len(logs) == (code == 1)
+    for log in logs:
+        assert str(log) in told and "in fails" in log.read_text(encoding="utf-8")

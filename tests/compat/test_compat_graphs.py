@@ -2,8 +2,10 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from tfrobust import augment
 from tfrobust.compat.graphs import frozen_without_xla, one_operation
 from tfrobust.serving.plain_net import PlainNet
 
@@ -35,3 +37,13 @@ def test_a_frozen_function_has_no_part_for_xla():
     images = np.random.default_rng(0).random([3, 6, 6, 4], dtype="float32")
     np.testing.assert_allclose(traced(tf.constant(images)), net(images), rtol=1e-5, atol=1e-6)
     assert not traced.graph.variables
+
+
+@pytest.mark.parametrize(
+    "layer", [augment.Saturation(2.0), augment.SaltAndPepper(), augment.Jpeg()]
+)
+def test_images_of_nan_stay_so(layer):
+    images = np.full([3, 8, 8, 3], 0.5, "float32")
+    images[1, 2, 3, 0] = np.nan
+    changed = tf.function(lambda x: layer(x, training=True))(images).numpy()
+    assert [bool(np.isnan(one).any()) for one in changed] == [False, True, False]

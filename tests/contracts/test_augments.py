@@ -13,6 +13,8 @@ from tests.reference import gpu_kernels
 from tests.reference.augmix import smooth_images
 from tfrobust import augment
 from tfrobust.augment.base import StrengthAugment
+from tfrobust.compat.variables import ADVANCE
+from tfrobust.ops import sampling
 from tfrobust.registries import AUGMENTS
 
 
@@ -28,7 +30,7 @@ COMBINED = {
 }
 MAKERS = {**AUGMENTS, **COMBINED}
 #: Those that are not random at their defaults.
-FIXED = ("brightness", "saturation", "gaussian_blur", "jpeg", "thumbnail")
+FIXED = ("brightness", "exposure", "gamma", "saturation", "gaussian_blur", "jpeg", "thumbnail")
 NOISY = [name for name in MAKERS if name not in FIXED]
 WITH_STRENGTH = [n for n in AUGMENTS if issubclass(AUGMENTS[n], StrengthAugment)]
 WITH_IDENTITY = [n for n in WITH_STRENGTH if AUGMENTS[n].identity is not None]
@@ -73,6 +75,11 @@ def first_results(name):
     for result in results:
         result.setflags(write=False)
     return results
+
+
+def draws_of(layer):
+    """How often a layer has drawn."""
+    return int(tf.convert_to_tensor(layer._draws)[0]) // ADVANCE
 
 
 def test_shape_dtype_and_range(name):
@@ -121,9 +128,8 @@ def test_extreme_images(layer):
 
 
 def test_one_pixel(layer):
-    if getattr(layer, "kernel_size", 1) == 1:  # a kernel larger than the image is refused
-        result = layer(tf.fill([1, 1, 1, 3], 0.4), training=True)
-        assert result.shape == [1, 1, 1, 3] and np.isfinite(result).all()
+    result = layer(tf.fill([1, 1, 1, 3], 0.4), training=True)
+    assert result.shape == [1, 1, 1, 3] and np.isfinite(result).all()
 
 
 #: The registry stays as it is, and is slow to read.
@@ -171,7 +177,42 @@ def test_given_seed_is_all_that_counts(layer):
         np.testing.assert_array_equal(one, same)
     results = [one.apply(IMAGES, draws[0]) for one in (layer, other)]
     np.testing.assert_array_equal(*results)
-    assert int(tf.convert_to_tensor(layer._draws)) == 0 and not layer.trainable_weights
+    assert draws_of(layer) == 0 and not layer.trainable_weights
+
+
+def test_the_number_of_a_draw_is_a_seed(name, layer):
+    """As in `tf.data`, with the number of the element; nothing is counted."""
+    for number in (1, 0):
+        result = layer(IMAGES, training=True, seed=tf.constant(number, tf.int64))
+        np.testing.assert_array_equal(result, first_results(name)[number])
+    np.testing.assert_array_equal(layer(IMAGES, seed=1), first_results(name)[1])
+    np.testing.assert_array_equal(layer(IMAGES, training=False, seed=1), IMAGES)
+    assert draws_of(layer) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if name != "mixup"])
+def test_with_a_seed_for_each_image_the_others_do_not_matter(name):
+    layer = MAKERS[name]()
+    call = tf.function(lambda x, seeds: layer.apply(x, layer.draw(x, seeds)), autograph=False)
+    index = np.array([3, 8, 2, 2**40, 5])
+    whole = call(IMAGES, sampling.image_seeds(1, "test", index)).numpy()
+    for chosen in ([4, 1], [2]):
+        part = call(IMAGES[chosen], sampling.image_seeds(1, "test", index[chosen]))
+        np.testing.assert_allclose(part, whole[chosen], atol=1e-6)
+    if name in NOISY:
+        other = call(IMAGES, sampling.image_seeds(1, "test", index + 1))
+        assert np.abs(other - whole).max() > 0
+        same = call(np.repeat(IMAGES[:1], 5, 0), sampling.image_seeds(1, "test", np.arange(5)))
+        least = {"flip": 2, "RandomApply": 2}.get(name, 4)
+        assert len({row.tobytes() for row in same.numpy()}) >= least
+
+
+def test_wrong_seeds_are_refused():
+    for wrong in (0.5, [1, 2, 3], [[1, 2, 3]], [[[1, 2]]]):
+        with pytest.raises(ValueError, match=r"a seed must be a whole number, .* received"):
+            augment.GaussianNoise().draw(IMAGES, wrong)
+    with pytest.raises(ValueError, match="mixup draws for a whole batch"):
+        augment.Mixup().draw(IMAGES, sampling.image_seeds(0, "x", np.arange(5)))
 
 
 def test_calls_of_one_trace_differ_and_are_those_without_it(name):
@@ -251,6 +292,20 @@ def test_effect_grows_with_strength(name):
         assert 0 <= sizes[0] < sizes[1] < sizes[2] or sizes[0] <= sizes[1] == sizes[2] > 0
 
 
+@pytest.mark.parametrize("name", [n for n in WITH_STRENGTH if n not in GROWS_NOT])
+def test_effect_never_shrinks_over_the_whole_range(name):
+    layer = AUGMENTS[name]()
+    batch = smooth_images(68, 16, 16)[4:].astype("float32") / 255
+    weak = GROWS_FROM.get(name, layer.weak_and_strong()[0])
+    for end in [GROWS_UP_TO.get(name, end) for end in layer.limits if end != weak]:
+        sizes = []
+        for share in np.linspace(0, 1, 6)[1:]:
+            stronger = layer.with_strength(weak + share * (end - weak))
+            result = stronger.apply(batch, stronger.draw(batch, tf.constant([5, 6])))
+            sizes.append(float(tf.reduce_mean(tf.abs(result - batch))))
+        assert sizes[0] > 0 and np.diff(sizes).min() > -1e-4, sizes
+
+
 @pytest.mark.parametrize("name", WITH_STRENGTH)
 def test_strength_outside_its_limits_is_refused(name):
     kind = AUGMENTS[name]
@@ -320,7 +375,7 @@ def test_two_replicas_draw_different_numbers():
         ]
         assert random and all(np.any(one != other) for one, other in random), name
         # Both replicas together have made two draws.
-        assert int(tf.convert_to_tensor(layer._draws)) == 2, name
+        assert draws_of(layer) == 2, name
 
 
 @pytest.mark.slow
@@ -333,7 +388,7 @@ def test_two_replicas_change_images_differently(name):
     for _ in range(2):
         first, second = strategy.experimental_local_results(strategy.run(step))
         assert np.abs(first - second).max() > 0
-    assert int(tf.convert_to_tensor(layer._draws)) == 2
+    assert draws_of(layer) == 2
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,7 @@ def shown():
     return found
 
 
-@pytest.mark.parametrize("path", sorted(PRINTED.glob("*.csv")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(PRINTED.glob("*_*.csv")), ids=lambda path: path.stem)
 def test_every_printed_number_is_shown(path):
     paper, _, place = path.stem.partition("_")
     lines = path.read_text(encoding="utf-8").splitlines()

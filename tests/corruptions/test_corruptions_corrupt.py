@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import corruptions
-from tfrobust.corruptions import CORRUPTIONS, corrupt, fields, severities
+from tfrobust.corruptions import CORRUPTIONS, corrupt, severities
 from tfrobust.corruptions.batch import cut
 from tfrobust.corruptions.severities import TABLES
+from tfrobust.ops import fields
 
 every = pytest.mark.parametrize("name", CORRUPTIONS)
 

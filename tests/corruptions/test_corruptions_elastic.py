@@ -5,10 +5,10 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 
-from tfrobust.corruptions import elastic, fields
+from tfrobust.corruptions import elastic
 from tfrobust.corruptions.elastic import elastic_transform
 from tfrobust.corruptions.severities import TABLES
-from tfrobust.ops import pixels
+from tfrobust.ops import fields, pixels
 
 #: Height and width, for nearly all tests: what has run for a size and a number is compiled.
 SIZE = (33, 47)

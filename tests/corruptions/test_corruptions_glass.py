@@ -5,8 +5,9 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 
-from tfrobust.corruptions import fields, glass
+from tfrobust.corruptions import glass
 from tfrobust.corruptions.glass import glass_blur
+from tfrobust.ops import fields
 
 
 def keys(count, severity=1):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.corruptions import fields, motion
+from tfrobust.corruptions import motion
+from tfrobust.ops import fields
 
 
 def photographs(count, height, width, seed=0):

@@ -10,7 +10,8 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from tfrobust.corruptions import fields, noise, severities
+from tfrobust.corruptions import noise, severities
+from tfrobust.ops import fields
 
 NAMES = ["gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"]
 HASHED = tf.function(fields.threefry, jit_compile=True)

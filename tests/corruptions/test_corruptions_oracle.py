@@ -14,8 +14,9 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.reference import corruptions as reference
-from tfrobust.corruptions import CORRUPTIONS, fields, severities
+from tfrobust.corruptions import CORRUPTIONS, severities
 from tfrobust.corruptions.batch import cut
+from tfrobust.ops import fields
 
 pytest.importorskip("cv2")
 pytest.importorskip("skimage")

@@ -11,9 +11,10 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from tfrobust.corruptions import fields, perturb, perturbation_frames, spatter
+from tfrobust.corruptions import perturb, perturbation_frames, spatter
 from tfrobust.corruptions.perturbations import TABLES, frame_count
 from tfrobust.corruptions.sequences import _run_down
+from tfrobust.ops import fields
 from tfrobust.registries import HELD_OUT_PERTURBATIONS, NOISE_PERTURBATIONS, PERTURBATIONS
 
 ALL = PERTURBATIONS + HELD_OUT_PERTURBATIONS

@@ -8,8 +8,9 @@ import scipy.ndimage
 import tensorflow as tf
 
 from tfrobust.corruptions import edges as edges_of
-from tfrobust.corruptions import fields, spatter
+from tfrobust.corruptions import spatter
 from tfrobust.corruptions.severities import TABLES
+from tfrobust.ops import fields
 
 AROUND = [place for place in itertools.product((-1, 0, 1), repeat=2) if place != (0, 0)]
 

@@ -11,9 +11,10 @@ import scipy.ndimage
 import tensorflow as tf
 
 from tests.corruptions.test_corruptions_motion import blurred, photographs
-from tfrobust.corruptions import fields, frost_textures, motion, severities, weather
+from tfrobust.corruptions import frost_textures, motion, severities, weather
 from tfrobust.corruptions.frost_textures import textures
 from tfrobust.corruptions.plasma import plasma_fractal
+from tfrobust.ops import fields
 
 
 def keys(count, name="snow", seed=1):

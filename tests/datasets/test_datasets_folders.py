@@ -201,14 +201,14 @@ def test_imagenet(place, names):
     one_each = [(label % 250, label) for label in range(1000)]
     assert values(data.validation) == values(data.test) == sorted(one_each)
     assert values(data.train) == sorted(2 * one_each)
-    if (place / "train").is_dir():
-        loads = [datasets.load("imagenet", **load).train for _ in range(2)]
-        orders = [
-            np.concatenate([labels.numpy() for _, labels in epoch])
-            for epoch in (loads[0], loads[0], loads[1])
-        ]
-        assert not np.array_equal(orders[0], orders[1])  # shuffled anew each epoch
-        np.testing.assert_array_equal(orders[0], orders[2])
+    loads = [datasets.load("imagenet", **load, cache=False).train for _ in range(2)]
+    orders = [
+        np.concatenate([labels.numpy() for _, labels in epoch])
+        for epoch in (loads[0], loads[0], loads[1])
+    ]
+    assert not np.array_equal(orders[0], orders[1])  # shuffled anew each epoch, also the records
+    np.testing.assert_array_equal(orders[0], orders[2])
+    np.testing.assert_array_equal(np.sort(orders[1]), np.repeat(np.arange(1000), 2))
 
 
 def test_imagenet_200(place, names):
@@ -272,3 +272,45 @@ def test_imagenet_not_there(name, tmp_path):
 def test_extra_folders_need_folders(as_records, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="extra folders need ImageNet as folders"):
         datasets.load("imagenet", data_dir=as_records, extra=[tmp_path])
+
+
+def test_random_crops_are_new_in_each_epoch(tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        for number in range(6):
+            picture = random.integers(0, 256, [30, 40, 3], "uint8")
+            write_picture(tmp_path / name / f"{name}_{number}.jpg", picture)
+    named = {"data_dir": tmp_path, "batch_size": 4, "resize": 20, "crop": 16}
+    data, same, other, plain = (
+        datasets.load("folder", seed=seed, random_crops=crops, **named)
+        for seed, crops in ((0, True), (0, True), (1, True), (0, False))
+    )
+    assert int(data.train.cardinality()) == int(plain.train.cardinality())
+
+    def epochs(data):
+        return [sorted(x.tobytes() for b, _ in data.train for x in b.numpy()) for _ in range(2)]
+
+    first, second = epochs(data)
+    assert not set(first) & set(second) and [first, second] == epochs(same)
+    assert not set(first) & set(epochs(other)[0])
+    for found, central in zip(data.validation, plain.validation):
+        np.testing.assert_array_equal(found[0], central[0])
+    with pytest.raises(ValueError, match="random crops differ in each epoch"):
+        datasets.load("folder", random_crops=True, cache=True, **named)
+    with pytest.raises(ValueError, match=r"those of digits are not \(use augment.RandomResized"):
+        datasets.load("digits", random_crops=True)
+
+
+def test_tiny_imagenet_with_further_images(tmp_path):
+    names = ["n01", "n02"]
+    write_classes(tmp_path / "tiny/train", names, 10, deeper="images")
+    for number, name in enumerate(names):
+        write_picture(tmp_path / "tiny/val" / name / f"val_{number}.jpg", flat(1))
+    write_classes(tmp_path / "made", names, 10)
+    alone, more = (
+        datasets.load("tiny_imagenet", data_dir=tmp_path / "tiny", **options)
+        for options in ({}, {"extra": [tmp_path / "made"]})
+    )
+    assert alone.sizes == {"train": 18, "validation": 2, "test": 2}
+    # The copies of validation images are left out, although they are in another kind of folder.
+    assert more.sizes == {**alone.sizes, "train": 36}

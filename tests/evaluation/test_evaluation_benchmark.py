@@ -17,6 +17,7 @@ from tfrobust import augment
 from tfrobust.augment import presets
 from tfrobust.evaluation import (
     Evaluator,
+    augmented,
     aurra,
     benchmark,
     corrupted,
@@ -143,7 +144,7 @@ def test_measuring_does_not_count_draws():
     evaluator = Evaluator({"GN": layer})
     first = evaluator.rows(Recorder(), batches(), model_name="m", seed=3)
     assert evaluator.rows(Recorder(), batches(), model_name="m", seed=3) == first
-    assert layer.get_weights()[0] == 0
+    assert not layer.get_weights()[0].any()
 
 
 def test_one_evaluator_many_models():
@@ -176,6 +177,35 @@ def test_forms_of_labels(form):
 def test_arrays_are_a_data_set():
     rows = few(Recorder(name="m"), (IMAGES, list(LABELS)))
     assert rows == few(Recorder(name="m"), batches(size=256))
+
+
+def test_the_size_of_the_batches_does_not_matter(tmp_path):
+    """Neither for the images nor for the rows; nor that they are a part of others, by index."""
+    images = RANDOM.random([30, 8, 8, 3], "float32")
+    labels = np.arange(30) % 2
+    layers = {"GN": augment.GaussianNoise(0.3), "wide": augment.Brightness((-0.4, 0.4))}
+
+    def measure(size, chosen=slice(None), **options):
+        model = Recorder(name="m")
+        data = batches(images[chosen], labels[chosen], size)
+        fog = corrupted(["fog"], severities=[1], table=32)
+        rows = measured(model, data, [*augmented(layers), *fog], **options)
+        shown = np.concatenate(model.shown).reshape([-1, len(labels[chosen]), 8, 8, 3])
+        return [(row.corruption, row.value, row.protocol) for row in rows], shown
+
+    rows, shown = measure(30, out=tmp_path)
+    assert len(shown) == 4
+    for size in (7, 12, 24):
+        again, seen = measure(size)
+        assert again == rows
+        np.testing.assert_allclose(seen, shown, atol=1e-6)
+    assert measure(7, out=tmp_path)[0] == rows  # what another size of batches has measured
+    index = [3, 4, 11, 29]
+    _, part = measure(3, index, index=index)
+    np.testing.assert_allclose(part, shown[:, index], atol=1e-6)
+    for wrong in ([0, 1, 2], [0, 1, 2, 2], [0, 1, 2, 0.5], [0, 1, 2, 3, 4]):
+        with pytest.raises(ValueError, match=r"index must be .* received"):
+            measure(3, index, index=wrong)
 
 
 def broken(value):

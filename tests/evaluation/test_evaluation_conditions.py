@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfrobust import attacks, augment, corruptions, nets
 from tfrobust.evaluation import Predictor, attacked, augmented, corrupted, published, swept
 from tfrobust.evaluation.condition import Batch
-from tfrobust.evaluation.conditions import evaluation_seed
+from tfrobust.ops import sampling
 
 RANDOM = np.random.default_rng(0)
 IMAGES = np.rint(RANDOM.random([7, 32, 32, 3]) * 255).astype("uint8")
@@ -24,9 +24,9 @@ def predictor():
     return Predictor(nets.small_cnn([32, 32, 3], 4))
 
 
-def batch(start=0, stop=7, full=4, number=0):
-    part = slice(start, stop)
-    return Batch(FLOATS[part], LABELS[part], np.arange(start, stop), number, full)
+def batch(start=0, stop=7, full=4, index=None):
+    places = np.arange(start, stop) if index is None else np.asarray(index)
+    return Batch(FLOATS[places % 7], LABELS[places % 7], places, full)
 
 
 def shown(condition, predictor, seed=5, **where):
@@ -41,8 +41,10 @@ def test_corruptions_are_those_of_corrupt(predictor, name, severity):
     expected = corruptions.corrupt(IMAGES, name, severity, seed=5).numpy() / np.float32(255)
     np.testing.assert_array_equal(shown(condition, predictor), expected)
     # The last batch is filled up, and an image is the same in whatever batch it stands.
-    last = shown(condition, predictor, start=5, full=4, number=1)
+    last = shown(condition, predictor, start=5, full=4)
     np.testing.assert_array_equal(last, expected[5:])
+    some = shown(condition, predictor, index=[6, 1])
+    np.testing.assert_array_equal(some, expected[[6, 1]])
     assert condition.protocol(batch()) == {"table": 32}
 
 
@@ -65,13 +67,44 @@ def test_frost_says_where_it_comes_from():
     assert condition.protocol(batch())["frost"] == corruptions.frost_source().label
 
 
-def test_augmentations_draw_by_seed_name_and_batch(predictor):
+def test_augmentations_draw_by_seed_name_and_index(predictor):
     layer = augment.GaussianNoise(0.1)
     (condition,) = augmented({"GN": layer})
-    expected = layer.apply(FLOATS, layer.draw(FLOATS, evaluation_seed(5, "GN", 2)))
-    np.testing.assert_allclose(shown(condition, predictor, number=2), expected, atol=1e-6)
-    assert np.abs(shown(condition, predictor, number=3) - expected).max() > 0.01
-    assert condition.severity == 0.1 and condition.protocol(batch()) == {"batch_size": 4}
+    seeds = sampling.image_seeds(5, "GN", np.arange(7))
+    expected = layer.apply(FLOATS, layer.draw(FLOATS, seeds))
+    np.testing.assert_allclose(shown(condition, predictor), expected, atol=1e-6)
+    others = shown(condition, predictor, index=np.arange(7, 14))  # the same images at other places
+    assert np.abs(others - expected).max(axis=(1, 2, 3)).min() > 0.01
+    assert condition.severity == 0.1 and condition.protocol(batch()) == {"draws": 2}
+
+
+def conditions_that_draw():
+    layers = {
+        "combined": augment.table_3([32, 32])["Combined-"],
+        "choice": augment.PerImageChoice([augment.PatchGaussian(), augment.Rotation()]),
+        "applied": augment.RandomApply(augment.SpeckleNoise((0.1, 0.5))),
+        "augmix": augment.AugMix(alpha=0.5),
+    }
+    searches = {
+        "pgd": attacks.PGD(steps=1),
+        "fat": attacks.FAT(steps=1),
+        "spatial": attacks.Spatial(k=2),
+        "worst": attacks.WorstOfK(augment.GaussianNoise(0.1), k=2),
+        "augmax": attacks.AugMaxAttack(steps=1, level_draws=2, target="random"),
+    }
+    return {c.name: c for c in (*augmented(layers), *attacked(searches))}
+
+
+@pytest.mark.parametrize("name", list(conditions_that_draw()))
+def test_an_image_is_changed_alike_in_whatever_batch(predictor, name):
+    condition = conditions_that_draw()[name]
+    whole = shown(condition, predictor)
+    assert np.abs(whole - FLOATS).max() > 1 / 255
+    for index in ([5], [6, 1, 3]):
+        part = shown(condition, predictor, index=index)
+        # A different batch may round differently, and a sign of a gradient may hang on it.
+        assert np.mean(np.abs(part - whole[index]) > 1e-5) < 0.01
+    assert np.abs(shown(condition, predictor, index=np.arange(7, 14)) - whole).max() > 0
 
 
 def test_a_sweep_changes_the_strength_alone(predictor):
@@ -92,11 +125,11 @@ def test_attacks_are_those_of_the_library(predictor):
     assert pgd.protocol(batch())["attack"]["steps"] == 20
     assert spatial.protocol(batch())["attack"]["k"] == 10
     for condition in (pgd, spatial):
-        first = shown(condition, predictor, number=1)
+        first = shown(condition, predictor)
         assert np.abs(first - FLOATS).max() > 1 / 255
-        assert np.abs(shown(condition, predictor, number=2) - first).max() > 0
-        # Draws follow from the batch, not from what was measured before.
-        np.testing.assert_array_equal(shown(condition, predictor, number=1), first)
+        assert np.abs(shown(condition, predictor, seed=6) - first).max() > 0
+        # Draws follow from the images, not from what was measured before.
+        np.testing.assert_array_equal(shown(condition, predictor), first)
 
 
 def test_attacks_raise_the_loss(predictor):
@@ -140,6 +173,11 @@ def test_published_files(tmp_path, predictor):
             "must not have the name of a common corruption.*received 'brightness'",
         ),
         (lambda: augmented({"clean": augment.Brightness()}), ValueError, "received 'clean'"),
+        (
+            lambda: augmented({"M": augment.RandomApply(augment.Mixup())}),
+            ValueError,
+            "M must be an augmentation that leaves the labels true; received Mixup",
+        ),
         (lambda: swept("C", augment.table_3([8, 8])["Combined+"], [1]), TypeError, "one strength"),
         (lambda: swept("B", augment.Brightness(), [7]), ValueError, r"in \[-1, 1\]; received 7"),
         (lambda: attacked({"x": augment.Brightness()}), TypeError, "one of tfrobust.attacks"),

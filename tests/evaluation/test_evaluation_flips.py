@@ -99,6 +99,18 @@ def test_batch_size_does_not_matter(photos, size):
     assert other[0].protocol["images"] != whole[1].protocol["images"]
 
 
+def test_a_part_of_the_data_by_index(photos):
+    model, index = brighter_than(0.5 * 255), [6, 1, 3]
+    data = tf.data.Dataset.from_tensor_slices(photos[index]).batch(2)
+    found = values(flips(model, data, perturbations=["shot_noise"], index=index))
+    frames = list(perturbation_frames(photos, "shot_noise", 0))
+    classes = np.stack(frames, axis=1).mean(axis=(2, 3, 4))[index] > 0.5
+    expected = flip_probability(classes.astype("int32"), noise=True)
+    assert found["flip_probability", "shot_noise"] == pytest.approx(expected)
+    with pytest.raises(ValueError, match="one whole number per image; received 1 for 3 images"):
+        flips(model, data, perturbations=["shot_noise"], index=[3])
+
+
 def test_many_pieces(photos, monkeypatch):
     module = importlib.import_module("tfrobust.evaluation.flips")
     whole = flips(brighter_than(128), photos, perturbations=["tilt"])
@@ -117,7 +129,8 @@ def test_many_pieces(photos, monkeypatch):
 def test_all_and_a_keras_model(photos):
     net = small_cnn()
     told = []
-    rows = flips(Predictor(net, name="p"), photos[:2], baseline="alexnet", progress=told.append)
+    options = {"table": 224, "baseline": "alexnet", "progress": told.append}
+    rows = flips(Predictor(net, name="p"), photos[:2], **options)
     assert told == list(PERTURBATIONS)
     found = values(rows)
     assert len(found) == len(rows) == 22 and {row.model for row in rows} == {"p"}
@@ -201,6 +214,11 @@ def test_refuses(photos):
     refused(ValueError, "difficulty must be .* 1 to 3; received 4", difficulty=4)
     refused(ValueError, "difficulty, where rates.* received 2", difficulty=2, baseline="alexnet")
     refused(ValueError, "baseline must be one of alexnet", baseline="resnet")
+    refused(ValueError, "alexnet is of the table for 224 pixels.*for 32", baseline="alexnet")
+    refused(ValueError, "alexnet is of the table for 224.*for 32", None, baseline="alexnet",
+            published=("cifar10_p", None))  # fmt: skip
+    refused(ValueError, "the evaluation data must end",
+            tf.data.Dataset.from_tensor_slices(photos).repeat().batch(4))  # fmt: skip
     refused(ValueError, "data or published sequences; received none", None)
     refused(ValueError, "data or published sequences; received both", published=("cifar10_p", None))
     refused(ValueError, "published sequences must be one of cifar10_p", None,

@@ -83,6 +83,22 @@ def test_a_function(net):
     assert predictor.name == "mine" and predictor.provenance["model"] == "unknown"
 
 
+def test_a_function_of_numpy(net):
+    kernel = np.random.default_rng(1).standard_normal([768, 4]).astype("float32")
+    expected = IMAGES.reshape(5, -1) @ kernel
+
+    def of_arrays(images):
+        return images.astype("float64").reshape(len(images), -1) @ kernel
+
+    def of_tensors(images):
+        return images.numpy().reshape(len(images), -1) @ kernel
+
+    for function in (of_arrays, of_tensors):
+        assert_answers(Predictor(function), expected)
+    with pytest.raises(ValueError, match="broadcast together"):
+        Predictor(lambda images: np.zeros([2, 2]) + images.numpy()[0]).answers(IMAGES)
+
+
 def test_hash_follows_the_weights(net):
     predictor = Predictor(net)
     before = predictor.provenance["model"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfrobust import datasets
-from tfrobust.evaluation import benchmark, corrupted
+from tfrobust.augment import Brightness
+from tfrobust.evaluation import RobustnessMonitor, benchmark, corrupted
 from tfrobust.evaluation.protocol import DataHash
 
 RANDOM = np.random.default_rng(0)
@@ -17,6 +21,7 @@ LEVELS = (
     RANDOM.integers(50, 100, [60, 32, 32, 3]) + 100 * np.eye(3, dtype=int)[LABELS][:, None, None]
 )
 IMAGES = np.float32(LEVELS) / np.float32(255)
+PAIR = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
 
 
 def means(images):
@@ -61,6 +66,32 @@ def test_right_is_right():
 def test_near_chance_says_which_images_it_wants(change, said):
     with pytest.raises(ValueError, match=rf"must be above chance.*has 33\.3% on 60 images.*{said}"):
         clean(wanting(change))
+
+
+def test_above_chance_says_which_images_would_be_better():
+    """Most of the images are right as they are, and all if they are given as the model wants."""
+
+    def model(images):
+        largest = tf.reduce_max(images, axis=[1, 2, 3], keepdims=True)
+        even = tf.round(images[:, 0, 0, :1] * 255) % 2 == 0
+        misled = even & (largest[:, 0, 0] <= 1)
+        return tf.where(misled, tf.constant([9.0, 0.0, 0.0]), means(images) / 255)
+
+    with pytest.warns(RuntimeWarning) as caught:
+        found = clean(model).value
+    assert 0.5 < found < 0.9
+    [said] = [str(one.message) for one in caught if one.category is RuntimeWarning]
+    assert "model seems to expect images from 0 to 255: put keras.layers.Rescaling(255)" in said
+    assert (
+        f"of the first 60 images, if they are given\n  {found:6.1%}  from 0 to 1\n  100.0%" in said
+    )
+    assert clean(model, stop_at_chance=False).value == found  # without a word
+
+
+def test_right_images_are_not_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert clean(means).value == 1.0
 
 
 def shuffled(images):
@@ -134,6 +165,48 @@ def test_another_order_each_time():
 def test_data_without_labels():
     with pytest.raises(ValueError, match=r"must give .images, labels.; it gives one part"):
         clean(means, tf.data.Dataset.from_tensor_slices(IMAGES).batch(30))
+    named = tf.data.Dataset.from_tensor_slices({"image": IMAGES, "label": LABELS}).batch(30)
+    with pytest.raises(ValueError, match="it gives a dict of image, label"):
+        clean(means, named)
+
+
+class Batches(keras.utils.Sequence):
+    """Batches that are read by their number, with weights, and lists for tuples."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        part = slice(16 * number, 16 * number + 16)
+        return [IMAGES[part], LABELS[part], np.ones(60)[part]]
+
+
+def test_data_of_every_kind():
+    rows = clean(means), clean(means, (IMAGES, LABELS, np.ones(60))), clean(means, Batches())
+    assert len({(row.value, row.n, row.protocol["data"]) for row in rows}) == 1
+    pairs = [(IMAGES[:40], LABELS[:40]), (IMAGES[40:], LABELS[40:])]
+    assert clean(means, pairs).protocol == rows[0].protocol
+    some = RobustnessMonitor(Batches(), {"B": Brightness(0.1)}, images=32)
+    some.set_model(keras.Sequential([keras.Input([32, 32, 3]), keras.layers.GlobalMaxPooling2D()]))
+    some.on_train_begin()
+    assert [row.n for row in some.rows] == [32, 32]
+
+
+@pytest.mark.parametrize(
+    "data, error, said",
+    [
+        (PAIR.batch(30).repeat(), ValueError, r"must end; received a data set that never does"),
+        (PAIR.repeat().batch(30), ValueError, r"leave out repeat\(\).*take\("),
+        (iter([(IMAGES, LABELS)]), TypeError, "or a pair of arrays; received list_iterator"),
+        (IMAGES, TypeError, "or a pair of arrays; received ndarray"),
+        ({"x": IMAGES}, TypeError, "received dict"),
+    ],
+)
+def test_data_that_cannot_be_measured(data, error, said):
+    with pytest.raises(error, match=said):
+        clean(means, data)
+    with pytest.raises(error, match=said):
+        RobustnessMonitor(data)
 
 
 def test_hash_of_the_data():

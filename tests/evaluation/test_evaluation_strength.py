@@ -193,6 +193,16 @@ def test_several_in_order():
     assert found[1] == only(HALF, DARK, {"B+": Brightness()})
 
 
+def test_data_and_models_of_other_forms():
+    images, layers = pixels(np.repeat(STEPS[:, None], 3, 1)), {"B+": Brightness()}
+    expected = only(HALF, DARK, layers)
+    assert only(HALF, (images.astype("float64"), np.eye(2)[[0] * 100]), layers) == expected
+    (found,) = strength.calibrate(lambda x: np.asarray(Threshold(*HALF)(x)), DARK, layers)
+    assert found == expected
+    with pytest.raises(ValueError, match="the evaluation data must end"):
+        only(HALF, DARK.repeat(), layers)
+
+
 @pytest.mark.parametrize("drop", [0, 1, -0.1, 10, float("nan")])
 def test_drop_is_a_fraction(drop):
     with pytest.raises(ValueError, match=f"drop must be a number between .*; received {drop}"):

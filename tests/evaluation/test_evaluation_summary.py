@@ -9,7 +9,13 @@ import pytest
 
 from tfrobust import rows
 from tfrobust.corruptions import CORRUPTION_GROUPS, TEST_CORRUPTIONS
-from tfrobust.evaluation import BASELINES, corrupted, summary
+from tfrobust.evaluation import (
+    BASELINES,
+    collect_rows,
+    corrupted,
+    mean_corruption_error,
+    summary,
+)
 from tfrobust.rows import Row
 
 RANDOM = np.random.default_rng(0)
@@ -58,6 +64,41 @@ def test_alexnets_errors_against_alexnet_are_100():
     found = [row for row in summary(made, baseline="alexnet") if "error" in row.metric]
     assert [row.value for row in found] == pytest.approx([100, 100])
     assert [row.protocol["baseline"] for row in found] == ["alexnet", "alexnet"]
+
+
+@pytest.mark.parametrize(
+    "protocol, refused",
+    [
+        ({"table": 32}, "32"),
+        ({"files": "cifar10_c"}, "32"),
+        ({"table": 64}, "64"),
+        ({"table": 224}, None),
+        ({"files": "imagenet_c"}, None),
+        (None, None),
+    ],
+)
+def test_rows_of_another_table_are_not_divided(protocol, refused):
+    made = [dataclasses.replace(row, protocol=protocol) for row in measured()[0]]
+    flip = [dataclasses.replace(made[0], metric="flip_probability", corruption="tilt", severity=1)]
+    if refused is None:
+        assert len(summary(made, baseline="alexnet")) == 8
+        assert mean_corruption_error(made, "alexnet") > 0
+        return
+    said = rf"alexnet is of the table for 224 pixels, .* that for {refused} \(measure with"
+    for rows_ in (made, flip):
+        with pytest.raises(ValueError, match=said):
+            summary(rows_, baseline="alexnet")
+    with pytest.raises(ValueError, match=said):
+        mean_corruption_error(iter(made), "alexnet")
+    # Asked for: the numbers themselves.
+    own = {name: 1 - np.asarray(v) for name, v in collect_rows(made).items()}
+    assert mean_corruption_error(own, BASELINES["alexnet"], values="error") > 0
+    # Rows are divided by rows of the same table, and of no other.
+    same = measured()[0]
+    other = [dataclasses.replace(row, protocol={"table": 224}) for row in same]
+    assert mean_corruption_error(same, same) == pytest.approx(100)
+    with pytest.raises(ValueError, match="the baseline is of the table for 224 pixels"):
+        mean_corruption_error(same, other)
 
 
 def test_a_rows_file_as_baseline(tmp_path):

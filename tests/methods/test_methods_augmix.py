@@ -10,6 +10,7 @@ import tensorflow as tf
 from tests.reference import divergence, linear_net
 from tests.reference import noisymix as reference
 from tfrobust import augment
+from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 from tfrobust.methods import AugMixTraining, Baseline
 
 
@@ -164,3 +165,19 @@ def test_config_round_trip(make_net, settings):
 def test_bad_settings(make_net, settings, error, words):
     with pytest.raises(error, match=words):
         AugMixTraining(make_net(), **settings)
+
+
+def test_views_on_the_auxiliary_route(images, labels):
+    """The image moves the clean statistics, both views together the auxiliary ones."""
+    dual = DualBatchNormalization()
+    layers = [keras.Input(images.shape[1:]), dual, keras.layers.Flatten(), keras.layers.Dense(4)]
+    model = AugMixTraining(keras.Sequential(layers), augment=Darker(), dual_norms=True)
+    views = model.views(tf.constant(images), tf.constant(labels))
+    logits, terms = model.terms(views, tf.constant(labels))
+    mean = images.mean(axis=(0, 1, 2))
+    for norm, expected in ((dual.clean, mean), (dual.auxiliary, mean - 0.15)):
+        np.testing.assert_allclose(norm.moving_mean, 0.1 * expected, atol=1e-5)
+    assert logits.shape == (len(images), 4) and set(terms) == {"cross_entropy", "jsd"}
+    for wrong in ({"jsd": False}, {"net": linear()}):
+        with pytest.raises(ValueError, match=r"dual_norms=True .* needs jsd=True and a net that"):
+            AugMixTraining(**{"net": model.net, **wrong}, dual_norms=True)

@@ -24,6 +24,8 @@ VALUES = {
     },
     "augmix_imagenet": {0: 0.1, 299: 0.1, 300: 0.01, 599: 0.01, 600: 0.001, 899: 0.001},
     "noisymix_cifar": {0: 0.1, 1000: (0.1 + 1e-6) / 2, 2000: 1e-6},
+    "noisymix_imagenet": {0: 0.1, 1000: (0.1 + 1e-6) / 2, 2000: 1e-6},
+    "noisymix_transfer": {0: 1e-3, 499: 1e-3, 500: 1e-4, 999: 1e-4, 1000: 1e-5, 1499: 1e-5},
     "augmax_cifar": {
         0: 0.1,
         9: 0.1,
@@ -141,6 +143,7 @@ def test_optimizer_is_the_papers(name):
     assert {n for n, p in PLANS.items() if p.nesterov} == {
         "augmix_cifar",
         "noisymix_cifar",
+        "noisymix_imagenet",
         "stability_training",
         "fcl_cifar",
     }

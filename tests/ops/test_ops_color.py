@@ -48,6 +48,60 @@ def test_brightness_identity_and_gradient():
 
 
 @pytest.mark.parametrize(
+    "stops, expected",
+    [
+        (0, [0.0, 0.02, 0.5, 1.0]),
+        (-1, [0.0, 0.01, 0.36078, 0.73536]),  # 0.02 is decoded and encoded by the straight lines
+        (1, [0.0, 0.04, 0.68584, 1.0]),
+        (-10, [0.0, 0.02 / 1024, 0.0027, 12.92 / 1024]),
+    ],
+)
+def test_exposure_hand_computed(stops, expected):
+    image = tf.constant([[[[0.0]], [[0.02]], [[0.5]], [[1.0]]]])
+    np.testing.assert_allclose(ops.change_exposure(image, stops)[0, :, 0, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("stops", [-3.0, 0.7, (0.5, -8.0, 10.0, 0.0)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_exposure_matches_reference(stops, channels):
+    images = random_images(4, 5, 6, channels)
+    every = np.broadcast_to(stops, 4)
+    expected = [reference.change_exposure(x, s) for x, s in zip(images, every)]
+    np.testing.assert_allclose(ops.change_exposure(images, stops), expected, atol=1e-5)
+
+
+def test_stops_add_up():
+    images = random_images(2, 5, 5, 3) * 0.5
+    twice = ops.change_exposure(ops.change_exposure(images, -1.0), -2.0)
+    np.testing.assert_allclose(ops.change_exposure(images, -3.0), twice, atol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.5, 1.0, 2.2, 10.0, (0.5, 1.0, 3.0, 10.0)])
+def test_gamma_matches_reference(gamma):
+    images = np.rint(random_images(4, 5, 6, 3) * 255).astype("float32") / 255
+    images[:, 0, 0] = 0.0
+    expected = images.astype("float64") ** np.reshape(np.broadcast_to(gamma, 4), [4, 1, 1, 1])
+    np.testing.assert_allclose(ops.apply_gamma(images, gamma), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change, identity, strengths",
+    [
+        (ops.change_exposure, 0.0, [-10.0, -2.0, 0.0, 3.0]),
+        (ops.apply_gamma, 1.0, [0.1, 0.9, 1.0, 10.0]),
+    ],
+)
+def test_dark_images_keep_their_identity_and_finite_gradients(change, identity, strengths):
+    images = random_images(4, 3, 3, 3)
+    np.testing.assert_array_equal(change(images, identity), images)
+    images[:, 0] = 0.0
+    images[:, 1, 0] = 1.0
+    slope, by_strength = gradient(change, images, strengths)
+    assert np.isfinite(slope).all() and np.isfinite(by_strength).all()
+    assert slope[:, 0].min() > 0  # also black pixels have one
+
+
+@pytest.mark.parametrize(
     "pixel, factor, expected",
     [
         ([0.75, 0.5, 0.25], 0, [0.5, 0.5, 0.5]),  # L 0.5, S 0.5

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import tensorflow as tf
 
 from tests.reference import filters as reference
@@ -25,7 +26,7 @@ def random_images(*shape):
 def test_blur_hand_computed():
     point = np.zeros([1, 5, 5, 1], "float32")
     point[0, 2, 2] = 1
-    result = ops.gaussian_blur(point, QUARTERS)[0, :, :, 0]
+    result = ops.gaussian_blur(point, QUARTERS, 3)[0, :, :, 0]
     expected = np.pad(np.outer([1, 2, 1], [1, 2, 1]) / 16, 1)
     np.testing.assert_allclose(result, expected, atol=1e-6)
 
@@ -34,7 +35,7 @@ def test_blur_hand_computed():
 def test_blur_mirrors_the_border(swap):
     edge = np.tile(np.array([1, 0, 0, 0], "float32"), [3, 1])[None, :, :, None]
     edge = edge.swapaxes(1, 2) if swap else edge
-    result = ops.gaussian_blur(edge, QUARTERS).numpy()
+    result = ops.gaussian_blur(edge, QUARTERS, 3).numpy()
     result = result.swapaxes(1, 2) if swap else result
     # Were the edge repeated, the first would be 0.75.
     np.testing.assert_allclose(result[0, :, :, 0], [[0.5, 0.25, 0, 0]] * 3, atol=1e-6)
@@ -47,6 +48,40 @@ def test_blur_matches_scipy(sigma, size):
     result = ops.gaussian_blur(images, sigma, size)
     assert result.dtype == tf.float32 and result.shape == images.shape
     np.testing.assert_allclose(result, reference.gaussian_blur(images, sigma, size), atol=2e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.1, 0.675, 2.0, 5.0, 100.0])
+def test_the_kernel_follows_sigma(sigma):
+    """Also where it is many times as large as the images, and where it is not known in advance."""
+    images = random_images(2, 9, 21, 3)
+    expected = scipy.ndimage.gaussian_filter(
+        images.astype("float64"), (0, sigma, sigma, 0), truncate=4.0, mode="mirror"
+    )
+    np.testing.assert_allclose(ops.gaussian_blur(images, sigma), expected, atol=1e-5)
+    for largest in (None, 100.0):
+        traced = tf.function(lambda x, s, most=largest: ops.gaussian_blur(x, s, largest=most))
+        result = traced(images, tf.constant([sigma, 0.0]))
+        np.testing.assert_allclose(result[0], expected[0], atol=1e-5)
+        np.testing.assert_allclose(result[1], images[1], atol=1e-6)
+    assert ops.gaussian_blur(images[:0], sigma).shape == (0, 9, 21, 3)
+    assert ops.gaussian_blur(np.ones([1, 1, 2, 1], "float32"), sigma).numpy().min() > 1 - 1e-6
+
+
+def test_sigmas_of_2_5_and_100_differ():
+    images = random_images(1, 32, 32, 3)
+    blurred = [ops.gaussian_blur(images, sigma).numpy() for sigma in (2.0, 5.0, 100.0)]
+    sizes = [
+        float(np.abs(result - images.mean((1, 2), keepdims=True)).mean()) for result in blurred
+    ]
+    assert sizes[0] > 2 * sizes[1] > 4 * sizes[2]
+
+
+def test_gradients_of_a_kernel_that_follows_sigma():
+    images = random_images(1, 6, 6, 3)
+    for sigma in (0.0, 0.5, 3.0):
+        slope, by_sigma = gradient(lambda x, s: ops.gaussian_blur(x, s), images, [sigma])
+        assert np.isfinite(slope).all() and np.isfinite(by_sigma).all()
+        assert slope.sum() == pytest.approx(images.size, rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [3, 5, 13])

@@ -9,7 +9,8 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from tfrobust.ops import image_decoding
+from tests.reference import random_boxes as reference
+from tfrobust.ops import image_decoding, random_boxes
 
 RESAMPLING = PIL.Image.Resampling
 
@@ -303,3 +304,22 @@ def test_refuses():
             make(0, 5)
         with pytest.raises(ValueError, match="width must be a whole number"):
             make(5, 1.5)
+
+
+# Random resized crops
+
+
+@pytest.mark.parametrize("kind, options", [("JPEG", {"quality": 90}), ("PNG", {})])
+@pytest.mark.parametrize("height, width", [(60, 83), (9, 31), (40, 40)])
+def test_random_boxes_are_those_of_the_decoded_image(kind, options, height, width):
+    contents, image = encoded(photo(height, width), kind, **options)
+    crop = image_decoding.decode_random_resized_crop(24)
+    found = []
+    for number in range(4):
+        seed = tf.constant([7, number])
+        found.append(crop(contents, seed).numpy())
+        boxes = random_boxes.draw_boxes(seed, 1, height, width, (0.08, 1.0), (3 / 4, 4 / 3))
+        place = [int(x[0]) for x in boxes]
+        expected = reference.crop(np.asarray(image, "float32"), place, (24, 24))
+        np.testing.assert_allclose(found[-1], expected, atol=0.51)
+    assert len({one.tobytes() for one in found}) == 4

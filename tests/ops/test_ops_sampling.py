@@ -122,3 +122,53 @@ def test_beta_and_dirichlet_come_from_the_seed(draw):
     traced = tf.function(lambda seed, n: draw(seed, [n]), input_signature=signature)
     np.testing.assert_allclose(traced([3, 4], 50), first, atol=1e-5)
     assert draw(tf.constant([3, 4]), [0]).shape[0] == 0
+
+
+# A seed for each image
+
+
+DRAWS = [
+    lambda seed, count: sampling.uniform(seed, [count, 3, 5], -1.0, 3.0),
+    lambda seed, count: sampling.normal(seed, [count, 15]),
+    lambda seed, count: sampling.integers(seed, [count, 15], -2, 3),
+    lambda seed, count: sampling.beta(seed, [count], 0.4, 2),
+    lambda seed, count: sampling.dirichlet(seed, [count, 3], 0.5),
+    lambda seed, count: sampling.uniform(sampling.fold_in(seed, "name"), [count]),
+    lambda seed, count: sampling.uniform(sampling.fold_in(seed, tf.constant(7)), [count]),
+]
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_an_image_draws_by_its_own_seed(draw):
+    seeds = sampling.image_seeds(3, "name", [0, 1, 7, 7])
+    whole = draw(seeds, 4).numpy()
+    assert len(np.unique(whole.reshape([4, -1])[:, 0])) == 3
+    np.testing.assert_allclose(whole[2], whole[3], atol=1e-6)
+    rows = [3, 1]
+    np.testing.assert_allclose(draw(sampling.gather(seeds, rows), 2), whole[rows], atol=1e-6)
+    signature = [tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([], tf.int32)]
+    traced = tf.function(draw, input_signature=signature)
+    np.testing.assert_allclose(traced(seeds, 4), whole, atol=1e-5)
+    assert traced(seeds[:0], 0).shape[0] == 0
+
+
+def test_numbers_by_image_are_distributed_as_those_by_batch():
+    seeds = sampling.image_seeds(0, "name", np.arange(4000))
+    for draw, expected in (
+        (lambda: sampling.uniform(seeds, [4000], -1.0, 3.0), scipy.stats.uniform(-1, 4)),
+        (lambda: sampling.normal(seeds, [4000]), scipy.stats.norm()),
+        (lambda: sampling.beta(seeds, [4000], 0.4, 2), scipy.stats.beta(0.4, 2)),
+        (lambda: sampling.dirichlet(seeds, [4000, 3], 0.5)[:, 0], scipy.stats.beta(0.5, 1)),
+    ):
+        assert scipy.stats.kstest(draw(), expected.cdf).pvalue > 1e-3
+    counts = np.unique(sampling.integers(seeds, [4000], -2, 3), return_counts=True)
+    assert counts[0].tolist() == [-2, -1, 0, 1, 2] and counts[1].min() > 650
+
+
+def test_image_seeds_differ_by_everything():
+    made = [
+        sampling.image_seeds(0, "a", [0, 1, 2**31, 2**40]),
+        sampling.image_seeds(1, "a", [0]),
+        sampling.image_seeds(0, "b", [0]),
+    ]
+    assert len(np.unique(np.concatenate(made), axis=0)) == 6

@@ -106,6 +106,12 @@ def test_worst_examples_are_right_when_clean_and_wrong_when_changed(models, tmp_
         assert np.ptp(np.int32(changed), axis=-1).max() <= 1  # no colour is left
 
 
+def test_a_baseline_of_another_table(models, tmp_path):
+    with pytest.raises(ValueError, match=r"alexnet is of the table for 224 pixels.*for 32"):
+        run(models, tmp_path, corrupted(["fog"], severities=[1]), baseline="alexnet")
+    assert not (tmp_path / "rows.jsonl").exists()
+
+
 def test_maps_of_utility_and_sensitivity(models, tmp_path):
     given = {**models, "function": lambda images: tf.reduce_mean(images, axis=[1, 2])}
     run(given, tmp_path, [], maps=3)

@@ -16,6 +16,16 @@ def add_brightness(images, delta):
     return np.stack([np.clip(image + d, 0, 1) for image, d in zip(images, deltas)])
 
 
+def change_exposure(images, stops):
+    """From sRGB to linear light, times 2^stops, and back, value by value."""
+    result = np.empty(images.shape, "float64")
+    for place, value in np.ndenumerate(np.asarray(images, "float64")):
+        light = value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        light = min(light * 2.0**stops, 1.0)
+        result[place] = 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
+    return result
+
+
 def scale_saturation(images, factor):
     """Into HLS (HSL with its letters changed round), S times `factor` up to 1, and back."""
     images = np.asarray(images, "float64")

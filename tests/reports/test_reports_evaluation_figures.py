@@ -115,6 +115,25 @@ def test_curves():
         assert is_whole(figure)
 
 
+def test_the_best_and_the_worst_at_one_strength_are_models():
+    rows = [
+        *sweep("a", {1: 0.9, 2: 0.2}),
+        *sweep("b", {1: 0.7, 2: 0.6}),
+        *sweep("c", {1: 0.8, 2: 0.5}),
+    ]
+    bands = {"x": ["a", "b"], "y": ["b", "c"]}
+    figure = strength_curves(rows, "GN", band=bands, at=2, shaded=["x"])
+    best, worst, *_ = figure.axes[0].lines
+    np.testing.assert_allclose(best.get_xydata(), [[1, 70], [2, 60]])  # b, although a begins higher
+    np.testing.assert_allclose(worst.get_xydata(), [[1, 90], [2, 20]])
+    assert legend_texts(figure)[:2] == ["b (best at 2)", "a (worst at 2)"]
+    (band,) = figure.axes[0].collections
+    y = band.get_paths()[0].vertices[:, 1]
+    assert (y.min(), y.max()) == pytest.approx((20, 90))
+    with pytest.raises(ValueError, match=r"at must be a strength .* one of \[1, 2\]; received 3"):
+        strength_curves(rows, "GN", band=bands, at=3)
+
+
 def test_curves_differ_without_colour():
     rows = [row for i in range(20) for row in sweep(f"m{i}", {1: 0.5, 2: 0.4})]
     lines = strength_curves(rows, "GN").axes[0].lines

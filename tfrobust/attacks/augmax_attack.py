@@ -111,12 +111,11 @@ class AugMaxAttack(Attack):
         self.level_draws = validation.check_whole("level_draws", level_draws, 1, 10**6)
         self.fixed_shapes = bool(fixed_shapes)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images, labels = (
-            tf.stop_gradient(tf.convert_to_tensor(images)),
-            tf.convert_to_tensor(labels),
-        )
-        seed = self.next_seed()
+    def search(
+        self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
+        images = tf.stop_gradient(images)
+        seed = self.seed_of(seed)
         blend, scores = self.start(tf.shape(images)[0], sampling.fold_in(seed, "start"))
         chains = self._worst_chains(net, images, labels, blend, scores, seed)
         seed = sampling.fold_in(seed, "target")
@@ -130,7 +129,7 @@ class AugMaxAttack(Attack):
 
         Args:
             batch: B.
-            seed: int32[2].
+            seed: int32[2] or [B, 2].
         """
         return (
             sampling.uniform(sampling.fold_in(seed, 0), [batch]),
@@ -156,7 +155,7 @@ class AugMaxAttack(Attack):
             labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
             blend: m, [B].
             scores: q, [B, width].
-            seed: int32[2], for random targets.
+            seed: int32[2] or [B, 2], for random targets.
 
         Returns:
             m and q after the last step.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import keras
 import tensorflow as tf
@@ -86,8 +86,9 @@ class FAT(PGD):
         )
         self.fixed_shapes = bool(fixed_shapes)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+    def search(
+        self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
         ball = self._ball(images)
         batch = tf.shape(images)[0]
 
@@ -121,7 +122,7 @@ class FAT(PGD):
         *_, moved = tf.while_loop(
             lambda rows, left, moved: tf.reduce_any(left >= 0),
             step_of_all if self.fixed_shapes else step,
-            (tf.range(batch), left, self._start(images, ball)),
+            (tf.range(batch), left, self._start(images, ball, seed)),
             shape_invariants=(some, some, images.shape),
             maximum_iterations=self.steps,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import keras
 import tensorflow as tf
@@ -44,9 +44,10 @@ class FGSM(Attack):
         super().__init__(seed=seed, **kwargs)
         self.epsilon = validation.check_in_range("epsilon", epsilon, 0, 1)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images = tf.convert_to_tensor(images)
-        sign, _ = gradient_sign(net, images, tf.convert_to_tensor(labels))
+    def search(
+        self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
+        sign, _ = gradient_sign(net, images, labels)
         return tf.stop_gradient(tf.clip_by_value(images + self.epsilon * sign, 0.0, 1.0))
 
     def get_config(self) -> dict[str, Any]:

@@ -59,6 +59,21 @@ def scaled_gradient(net: Any, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.
     return gradient, tf.stop_gradient(logits)
 
 
+def has_no_gradient(net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Whether the gradient of each image is exactly zero, so that no attack can follow it.
+
+    Args:
+        net: Maps images in [0, 1] to logits.
+        images: [B, H, W, C].
+        labels: [B] or [B, 1] class indices, or [B, classes] one-hot or soft labels.
+
+    Returns:
+        bool [B].
+    """
+    gradient, _ = scaled_gradient(net, images, labels)
+    return tf.reduce_all(gradient == 0, axis=[1, 2, 3])
+
+
 def label_distribution(labels: tf.Tensor, classes: int) -> tf.Tensor:
     """Converts labels of any format to [B, classes] float32."""
     labels = tf.convert_to_tensor(labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import keras
 import tensorflow as tf
@@ -62,15 +62,16 @@ class PGD(Attack):
         self.steps = validation.check_whole("steps", steps, 1, 10**6)
         self.random_start = bool(random_start)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+    def search(
+        self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
         ball = self._ball(images)
 
         def step(moved: tf.Tensor) -> tuple[tf.Tensor]:
             sign, _ = gradient_sign(net, moved, labels)
             return (tf.clip_by_value(moved + self.step_size * sign, *ball),)
 
-        start = (self._start(images, ball),)
+        start = (self._start(images, ball, seed),)
         (moved,) = tf.while_loop(lambda _: True, step, start, maximum_iterations=self.steps)
         return tf.stop_gradient(moved)
 
@@ -78,10 +79,12 @@ class PGD(Attack):
         """Lower and upper bounds of every value."""
         return tf.maximum(images - self.epsilon, 0.0), tf.minimum(images + self.epsilon, 1.0)
 
-    def _start(self, images: tf.Tensor, ball: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def _start(
+        self, images: tf.Tensor, ball: tuple[tf.Tensor, tf.Tensor], seed: Optional[tf.Tensor]
+    ) -> tf.Tensor:
         if not self.random_start:
             return tf.stop_gradient(images)
-        seed = sampling.fold_in(self.next_seed(), "start")
+        seed = sampling.fold_in(self.seed_of(seed), "start")
         noise = sampling.uniform(seed, tf.shape(images), -self.epsilon, self.epsilon)
         start = tf.ensure_shape(tf.clip_by_value(images + noise, *ball), images.shape)
         return tf.stop_gradient(start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Optional
 
 import keras
 import tensorflow as tf
@@ -63,10 +63,14 @@ class Spatial(Attack):
         self.max_degrees = validation.check_in_range("max_degrees", max_degrees, 0, 180)
         self.max_shift = validation.check_in_range("max_shift", max_shift, 0, 1)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images = tf.stop_gradient(tf.convert_to_tensor(images))
+    uses_gradients = False
+
+    def search(
+        self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
+        images = tf.stop_gradient(images)
         height, width = images.shape[1:3]
-        seed = sampling.fold_in(self.next_seed(), "spatial")
+        seed = sampling.fold_in(self.seed_of(seed), "spatial")
         # Rotated inside a black frame as wide as the shifts, so that pixels that leave the image
         # can be shifted back in.
         frame = [math.ceil(self.max_shift * side) for side in (height, width)]

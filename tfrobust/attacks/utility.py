@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from tfrobust.layers.embedding import Embedding
 from tfrobust.losses import classification
+from tfrobust.nets.logits import without_softmax
 from tfrobust.ops import entries, sampling
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 # Loss scale, without which half-precision gradients below 6e-8 would be 0. It is a power of two, so
 # undoing it is exact.
-_FLOAT16_SCALE = 1024.0
+_SCALE = 1024.0
 
 _SMALLEST_UTILITY = 1e-12
 
@@ -51,15 +52,15 @@ def utility(
     >>> utility(net, tf.zeros([1, 1, 2, 1]), tf.constant([0])).numpy().ravel()
     array([0.5, 0.5], dtype=float32)
     """
-    images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+    net, images = without_softmax(net), tf.cast(images, tf.float32)
+    labels = tf.convert_to_tensor(labels)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         logits = tf.cast(net(images, training=False), tf.float32)
-        scale = _FLOAT16_SCALE if net.compute_dtype == "float16" else 1.0
         # The gradient of the sum with respect to an image is that of the image's own loss.
-        total = scale * tf.reduce_sum(loss(labels, logits))
+        total = _SCALE * tf.reduce_sum(loss(labels, logits))
     gradient = tape.gradient(total, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return tf.stop_gradient(tf.abs(tf.cast(gradient, tf.float32)) / scale)
+    return tf.stop_gradient(tf.abs(tf.cast(gradient, tf.float32)) / _SCALE)
 
 
 def utility_per_class(
@@ -170,7 +171,7 @@ def sensitivity(
     >>> sensitivity(net, tf.zeros([1, 1, 2, 1])).numpy().ravel().round(4)
     array([1.4142, 1.4142], dtype=float32)
     """
-    return _sensitivity(net, tf.convert_to_tensor(images), Embedding(net, embedding_layer))
+    return _sensitivity(net, tf.cast(images, tf.float32), Embedding(net, embedding_layer))
 
 
 def _sensitivity(net: Any, images: tf.Tensor, embedding: Embedding) -> tf.Tensor:

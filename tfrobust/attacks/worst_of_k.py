@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.base import Augment
-from tfrobust.augment.combine import parts
+from tfrobust.augment.combine import check_leaves_labels
 from tfrobust.losses.classification import cross_entropy
 from tfrobust.ops import sampling
 
@@ -50,17 +50,17 @@ class WorstOfK(Attack):
             raise ValueError(
                 f"WorstOfK takes an augmentation layer; received {type(augment).__name__}"
             )
-        mixing = [type(a).__name__ for a in parts(augment) if getattr(a, "mixes_labels", False)]
-        if mixing:
-            raise ValueError(
-                f"WorstOfK takes an augmentation that leaves the labels true; received {mixing[0]}"
-            )
+        check_leaves_labels("augment", augment)
         self.augment = augment
         self.k = validation.check_whole("k", k, 1, 10**6)
 
-    def perturb(self, net: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        images = tf.stop_gradient(tf.convert_to_tensor(images))
-        seed = sampling.fold_in(self.next_seed(), "worst_of_k")
+    uses_gradients = False
+
+    def search(
+        self, net: Any, images: tf.Tensor, labels: tf.Tensor, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
+        images = tf.stop_gradient(images)
+        seed = sampling.fold_in(self.seed_of(seed), "worst_of_k")
 
         def draw(i: tf.Tensor) -> tf.Tensor:
             return self.augment.apply(images, self.augment.draw(images, sampling.fold_in(seed, i)))

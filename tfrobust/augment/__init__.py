@@ -6,7 +6,9 @@ from tfrobust.augment.brightness import Brightness
 from tfrobust.augment.color import Color
 from tfrobust.augment.combine import Alternating, PerImageChoice, RandomApply, Sequence
 from tfrobust.augment.contrast import Contrast
+from tfrobust.augment.exposure import Exposure
 from tfrobust.augment.flip import Flip
+from tfrobust.augment.gamma import Gamma
 from tfrobust.augment.gaussian_blur import GaussianBlur
 from tfrobust.augment.gaussian_noise import GaussianNoise
 from tfrobust.augment.jpeg import Jpeg
@@ -22,6 +24,7 @@ from tfrobust.augment.presets import (
     table_1,
     table_3,
 )
+from tfrobust.augment.random_resized_crop import RandomResizedCrop
 from tfrobust.augment.rotation import Rotation
 from tfrobust.augment.salt_and_pepper import SaltAndPepper
 from tfrobust.augment.saturation import Saturation
@@ -41,7 +44,9 @@ __all__ = [
     "Brightness",
     "Color",
     "Contrast",
+    "Exposure",
     "Flip",
+    "Gamma",
     "GaussianBlur",
     "GaussianNoise",
     "Jpeg",
@@ -51,6 +56,7 @@ __all__ = [
     "PatchGaussian",
     "PerImageChoice",
     "RandomApply",
+    "RandomResizedCrop",
     "Rotation",
     "SaltAndPepper",
     "Saturation",

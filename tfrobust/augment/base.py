@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Optional, Union
 import tensorflow as tf
 
 from tfrobust import validation
+from tfrobust.compat.graphs import keep_nan
 from tfrobust.layers.seeded import Seeded
 from tfrobust.ops import sampling
 
@@ -18,6 +19,10 @@ class Augment(Seeded):
 
     `draw(images)` draws all random numbers and `apply(images, draws)` is deterministic; calling the
     layer combines the two. Outside training the layer returns its input.
+
+    In `tf.data` with parallel calls every element has a draw of its own, but which one is left to
+    chance. With the number of the element as `seed` each run has the same images:
+    `data.enumerate().map(lambda i, images: layer(images, training=True, seed=i))`.
 
     Args:
         seed: Integer from 0 to 2³¹ − 1. Default 0. Layers of the same class and seed draw the same
@@ -34,10 +39,12 @@ class Augment(Seeded):
 
         Args:
             images: [B, H, W, C]; only the shape matters.
-            seed: int32[2]. Default None: the layer's next seed, which counts as a draw.
+            seed: int32[2], or int32[B, 2] with one for each image, whose draws then depend on that
+                seed alone (`ops.sampling.image_seeds`); or a whole number n, for what the layer
+                draws after n draws. Default None: the layer's next seed, which counts as a draw.
 
         Returns:
-            Per-image parameters, each [B], and seeds for noise fields, each int32[2].
+            Per-image parameters, each [B], and seeds for noise fields, each of the shape of `seed`.
         """
         raise NotImplementedError
 
@@ -53,12 +60,30 @@ class Augment(Seeded):
         """
         raise NotImplementedError
 
-    def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
-        """Returns the augmented batch while training, otherwise the batch itself."""
+    def call(
+        self, images: tf.Tensor, training: Optional[bool] = None, seed: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
+        """Returns the augmented batch while training, otherwise the batch itself.
+
+        Args:
+            images: [B, H, W, C] in [0, 1].
+            training: Whether to augment. Default: as the model does that calls the layer; outside
+                a model, whether a seed is given.
+            seed: As for `draw`.
+
+        Returns:
+            [B, H, W, C] in [0, 1].
+        """
+        if training is None:
+            training = seed is not None
         if not training:
-            return images
+            return self.at_inference(images)
         validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
-        return self.apply(images, self.draw(images))
+        return keep_nan(images, self.apply(images, self.draw(images, seed)))
+
+    def at_inference(self, images: tf.Tensor) -> tf.Tensor:
+        """What the layer returns outside training: the images, unless it changes their size."""
+        return images
 
     def start_epoch(self, epoch: int) -> None:
         """Tells the layer that an epoch, counted from 0, begins; most ignore it."""
@@ -68,9 +93,7 @@ class Augment(Seeded):
 
     def _own_seed(self, seed: Optional[tf.Tensor]) -> tf.Tensor:
         """The seed of a draw: the caller's or the next one, made specific to the class."""
-        if seed is None:
-            seed = self.next_seed()
-        return sampling.fold_in(seed, type(self).__name__)
+        return sampling.fold_in(self.seed_of(seed), type(self).__name__)
 
 
 class StrengthAugment(Augment):
@@ -132,7 +155,8 @@ class StrengthAugment(Augment):
         Args:
             images: [B, H, W, C] in [0, 1].
             strengths: [B].
-            seed: int32[2], for augmentations that draw more random numbers.
+            seed: int32[2] or [B, 2], for augmentations that draw more random numbers, by
+                `ops.sampling`.
 
         Returns:
             [B, H, W, C] in [0, 1].

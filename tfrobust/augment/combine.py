@@ -60,10 +60,7 @@ class Sequence(_Composite):
             images = augment.apply(images, draws[str(i)])
         return images
 
-    def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
-        """Returns the augmented batch; outside training, the members' inference outputs."""
-        if training:
-            return super().call(images, training=True)
+    def at_inference(self, images: tf.Tensor) -> tf.Tensor:
         for augment in self.augments:
             images = augment(images, training=False)
         return images
@@ -239,6 +236,23 @@ def alternates(augment: Any) -> bool:
     return any(isinstance(part, Alternating) for part in parts(augment))
 
 
+def check_leaves_labels(name: str, augment: Augment) -> None:
+    """Checks that a label stays true of an image whatever the augmentation does to it.
+
+    Args:
+        name: What the augmentation is called in the message.
+        augment: An augmentation layer.
+
+    Raises:
+        ValueError: It, or one nested in it, mixes images of different labels.
+    """
+    mixing = [type(part).__name__ for part in parts(augment) if part.mixes_labels]
+    if mixing:
+        raise ValueError(
+            f"{name} must be an augmentation that leaves the labels true; received {mixing[0]}"
+        )
+
+
 def _dispatch(
     images: tf.Tensor, choice: tf.Tensor, augments: list[Any], seed: tf.Tensor
 ) -> tf.Tensor:
@@ -251,7 +265,8 @@ def _dispatch(
         rows = tf.cast(tf.where(tf.equal(choice, i))[:, 0], tf.int32)
         part = tf.ensure_shape(tf.gather(images, rows), [None, *images.shape[1:]])
         if augment is not None:
-            part = augment.apply(part, augment.draw(part, sampling.fold_in(seed, i)))
+            own = sampling.fold_in(sampling.gather(seed, rows), i)
+            part = augment.apply(part, augment.draw(part, own))
         results.append(part)
         order.append(rows)
     mixed = tf.gather(tf.concat(results, 0), tf.math.invert_permutation(tf.concat(order, 0)))

@@ -58,6 +58,11 @@ class Mixup(Augment):
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
         seed = self._own_seed(seed)
+        if sampling.is_per_image(seed):
+            raise ValueError(
+                "mixup draws for a whole batch and takes one seed for it, int32[2]; received one "
+                "for each image"
+            )
         batch = tf.shape(images)[0]
         count = batch if self.per_image else 1
         mixing_weight = sampling.beta(sampling.fold_in(seed, 0), [count], self.alpha, self.alpha)

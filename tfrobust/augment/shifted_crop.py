@@ -61,10 +61,9 @@ class ShiftedCrop(StrengthAugment):
             size = (height, width)
         self.size: Optional[tuple[int, int]] = size
 
-    def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
-        """Returns displaced crops while training, otherwise centre crops."""
-        if training or self.size is None:
-            return super().call(images, training=training)
+    def at_inference(self, images: tf.Tensor) -> tf.Tensor:
+        if self.size is None:
+            return images
         validation.check_image_spec(images.shape, images.dtype, f"images given to {self.name}")
         height, width = self.size
         top, left = (margin // 2 for margin in _margins(images.shape, height, width))

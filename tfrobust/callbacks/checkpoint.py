@@ -9,7 +9,6 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable
-from concurrent import futures
 from typing import Any, Optional
 
 import keras
@@ -17,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import files, validation
-from tfrobust.compat.epochs import iterators_an_epoch
 from tfrobust.compat.optimizers import optimizer_variables
 from tfrobust.compat.random_generators import generator_states
+from tfrobust.datasets.epochs import start_epoch
 
 #: Errors on reading a file that is truncated, changed, or not a checkpoint.
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
@@ -31,10 +30,11 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves the complete state of a training after every epoch, and restores it.
 
     The state consists of the weights, with draw counters and term weights; the optimizer, with its
-    number of steps; the random generators of the layers; the order of the data; and the state of
-    other callbacks. A training that was interrupted at any moment therefore ends as it would have
-    ended without interruption: bit-identical on one CPU device if TensorFlow is deterministic
-    (`tf.config.experimental.enable_op_determinism`). At most one epoch is repeated.
+    number of steps; the random generators of the layers; and the state of other callbacks. The
+    order of the data follows from the epoch. A training that was interrupted at any moment
+    therefore ends as it would have ended without interruption: bit-identical on one CPU device if
+    TensorFlow is deterministic (`tf.config.experimental.enable_op_determinism`). At most one epoch
+    is repeated.
 
     Files are written atomically. If writing fails, for example because the disk is full, a warning
     is issued and the training continues with the previous file in place. If a file cannot be read,
@@ -80,6 +80,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.keep = validation.check_whole("keep", keep, 1, 10_000)
         self.history: dict[str, list[float]] = {}
         self._remember = list(remember)
+        self._data: Optional[tf.data.Dataset] = None
         for callback in self._remember:
             if not (hasattr(callback, "get_state") and hasattr(callback, "set_state")):
                 raise TypeError(
@@ -92,9 +93,9 @@ class Checkpoint(keras.callbacks.Callback):
 
         Args:
             model: The compiled model, created as it was the first time.
-            data: The `tf.data.Dataset` for `fit`, created as it was the first time and not read
-                since. It is advanced to the order of the next epoch. Its number of batches must be
-                known, which is not the case if damaged images are skipped.
+            data: The `tf.data.Dataset` for `fit`, created as it was the first time. Data shuffled
+                by `tfrobust.datasets`, or made of such, get the order of each epoch when it begins;
+                the order of others is left to them.
 
         Returns:
             The number of completed epochs, for `initial_epoch`; 0 if there is no file.
@@ -103,6 +104,7 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: The file is from another model, optimizer or set of callbacks, or the model
                 is not compiled.
         """
+        self._data = data if isinstance(data, tf.data.Dataset) else None
         for path in reversed(self._paths()):
             try:
                 with np.load(path, allow_pickle=False) as archive:
@@ -119,12 +121,9 @@ class Checkpoint(keras.callbacks.Callback):
             with model.distribute_strategy.scope():
                 _assign(_variables(model), arrays, path)
             self.history = state["history"]
-            if isinstance(data, tf.data.Dataset):
-                with futures.ThreadPoolExecutor(1) as outside:  # of a strategy's scope
-                    each = outside.submit(iterators_an_epoch).result()
-                for _ in range(state["epochs"] * each):
-                    iter(data)  # each iterator draws an order
-            return int(state["epochs"])
+            done = int(state["epochs"])
+            self.on_epoch_begin(done)  # for a `fit` without this callback
+            return done
         return 0
 
     def clear(self) -> None:
@@ -133,6 +132,10 @@ class Checkpoint(keras.callbacks.Callback):
             path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+    def on_epoch_begin(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
+        if self._data is not None:
+            start_epoch(self._data, epoch)
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
         for name, value in (logs or {}).items():

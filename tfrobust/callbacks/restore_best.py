@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfrobust import validation
+from tfrobust.compat.averaged_weights import weights_of_evaluation
 
 #: Suffixes of names that tell whether higher or lower is better.
 _MORE, _LESS = ("accuracy", "acc", "auc"), ("loss", "error")
@@ -22,6 +23,7 @@ class RestoreBest(keras.callbacks.Callback):
     not in the logs, takes the first epoch as the best if all are NaN, and in Keras 3 needs a `mode`
     for values that are not metrics of the model.
 
+    With Keras' `SwapEMAWeights`, the averaged weights are kept, of which Keras reports the metrics.
     For a tfrobust method, the weights of its net are kept. The optimizer and the counters of the
     method remain those of the last epoch, so that training can be continued. The first of equal
     epochs is the best; an epoch with NaN never is.
@@ -105,7 +107,8 @@ class RestoreBest(keras.callbacks.Callback):
             return
         if best is None or (value > best if self.mode == "max" else value < best):
             self.best_epoch, self.best_value = epoch + 1, value
-            self._weights = self._net().get_weights()
+            with weights_of_evaluation(self):
+                self._weights = self._net().get_weights()
 
     def on_train_end(self, logs: Optional[dict[str, Any]] = None) -> None:
         if self.best_epoch is None:

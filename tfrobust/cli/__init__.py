@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 import sys
+import tempfile
 import textwrap
+import traceback
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Optional
 
@@ -27,7 +31,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         argv: Arguments without the program name. Default: `sys.argv[1:]`.
 
     Returns:
-        Exit code: 0, 2 for an invalid name or value, 130 if interrupted.
+        Exit code: 0; 2 for what the user can mend: an invalid name, value, file or folder; 1 for
+        what nobody expected, whose traceback is in a file; 130 if interrupted.
     """
     arguments = parser().parse_args(argv)
     # Set before TensorFlow is imported: without a GPU its C++ code logs spurious errors.
@@ -45,13 +50,59 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 130
     except BrokenPipeError:  # the output pipe was closed: tfrobust ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, TypeError, OSError) as error:
+    except Exception as error:
         if arguments.traceback:
             raise
-        message = textwrap.shorten(str(error), 400, placeholder=" ... (more with --traceback)")
-        print(f"tfrobust {arguments.command}: error: {message}", file=sys.stderr)
-        return 2
+        message = textwrap.shorten(_message(error), 400, placeholder=" ... (more with --traceback)")
+        if _can_be_mended(error):
+            _print_error(f"tfrobust {arguments.command}: error: {message}")
+            return 2
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="tfrobust-", suffix=".txt", delete=False, errors="replace"
+        ) as log:
+            traceback.print_exc(file=log)
+        _print_error(
+            f"tfrobust {arguments.command}: unexpected {type(error).__name__}: {message} (the "
+            f"traceback is in {log.name}; please report it)"
+        )
+        return 1
     return 0
+
+
+#: Errors of TensorFlow that come from data and machines, not from the code.
+_TENSORFLOW_ERRORS = {
+    *("DataLossError", "FailedPreconditionError", "InvalidArgumentError", "NotFoundError"),
+    *("OutOfRangeError", "PermissionDeniedError", "ResourceExhaustedError", "UnavailableError"),
+}
+
+
+def _can_be_mended(error: Exception) -> bool:
+    """Whether the user's input or machine is the cause, whichever library raised the error."""
+    kind = type(error)
+    if kind.__module__.startswith("tensorflow."):
+        return kind.__name__ in _TENSORFLOW_ERRORS
+    known = (ValueError, TypeError, OSError, FloatingPointError, MemoryError, zipfile.BadZipFile)
+    return isinstance(error, known)
+
+
+def _message(error: Exception) -> str:
+    """What happened; of TensorFlow's errors the sentence, without the nodes of the graph."""
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    if type(error).__module__.startswith("tensorflow."):
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        skipped = ("Detected at node", "File ", "Node:", "Graph execution error", "[[")
+        told = [line for line in lines if not line.startswith(skipped)]
+        text = (told or lines or [text])[0]
+        asserted = re.search(r"assertion failed: \[(.*)\]", text)
+        text = re.sub(r"\{\{[^}]*\}\} ?|\[\[[^\]]*\]\] ?", "", asserted[1] if asserted else text)
+        text = text.replace("\\'", "'")
+    return text
+
+
+def _print_error(text: str) -> None:
+    """Prints a line on standard error, whatever its encoding can show."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -167,7 +167,16 @@ class Reproduce:
     data_dir: Optional[str] = option(None, "folder of the data set")
     dataset: Optional[str] = option(None, "override the data set", choices=list(DATASETS))
     net: Optional[str] = option(None, "override the net", choices=list(NETS))
+    net_options: Mapping[str, Any] = option(
+        {},
+        "give the net an option; separate several values by commas",
+        "--net-option",
+        type=assignment(_numbers),
+    )
     weights: Optional[str] = option(None, "file of pretrained weights to start from")
+    corrupted_dir: Optional[str] = option(
+        None, "folder of the published corrupted test images, such as CIFAR-10-C"
+    )
     seeds: tuple[int, ...] = option((), "training seeds", metavar="SEED", type=whole(0))
     lines: tuple[str, ...] = option((), "models to train; default: all", metavar="LINE")
     strategy: str = option(
@@ -188,7 +197,10 @@ def reproduce(asked: Reproduce) -> None:
     from tfrobust import experiments
 
     name, experiment = asked.name, EXPERIMENTS[asked.name]()
-    fields = ("data_dir", "dataset", "net", "weights", "seeds", "lines", "strategy")
+    fields = (
+        "data_dir", "dataset", "net", "net_options", "weights", "corrupted_dir", "seeds", "lines",
+        "strategy",
+    )  # fmt: skip
     overrides = {field: getattr(asked, field) for field in fields if getattr(asked, field)}
     chosen = "quick" if asked.quick else asked.setting
     setting = experiments.resolved(experiment, chosen, asked.numbers, **overrides)
@@ -316,7 +328,7 @@ class Evaluate(CorruptedData, Output):
     )
     outputs: tuple[Any, ...] = option(
         (),
-        "model outputs that are the classes of the data set: imagenet_r or indices",
+        "model outputs that are the classes of the data set: imagenet_a, imagenet_r or indices",
         metavar="CLASS",
         type=number_or_text,
     )
@@ -329,9 +341,10 @@ class Evaluate(CorruptedData, Output):
 @command("evaluate", "evaluate the robustness of models and write a report", Evaluate)
 def evaluate(asked: Evaluate) -> None:
     from tfrobust import files, recipes, reports
-    from tfrobust.datasets import IMAGENET_R_CLASSES
+    from tfrobust.datasets import IMAGENET_A_CLASSES, IMAGENET_R_CLASSES
     from tfrobust.registries import PERTURBATIONS
 
+    named = {("imagenet_a",): IMAGENET_A_CLASSES, ("imagenet_r",): IMAGENET_R_CLASSES}
     files.check_writable(asked.out)
     data = _load(asked)
     rows = recipes.evaluate(
@@ -340,7 +353,7 @@ def evaluate(asked: Evaluate) -> None:
         _conditions(asked),
         asked.out,
         split=asked.split,
-        classes=IMAGENET_R_CLASSES if asked.outputs == ("imagenet_r",) else asked.outputs or None,
+        classes=named.get(asked.outputs, asked.outputs or None),
         perturbations=PERTURBATIONS if asked.perturbations == ("all",) else asked.perturbations,
         baseline=asked.baseline,
         maps=asked.maps,

@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.compat.stack import KERAS_2
+
 _COMPILED = "_XlaMustCompile"
 
 
@@ -22,6 +24,22 @@ def one_operation(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor
         function: Takes and returns tensors.
     """
     return tf.function(function, experimental_attributes={"_noinline": True})
+
+
+def keep_nan(images: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+    """Changed images, and NaN in place of those that were made of NaN.
+
+    With TensorFlow 2.15, XLA on the CPU clips and rounds NaN to a number. Without
+    this a broken image becomes a black one there, and training goes on.
+
+    Args:
+        images: [B, H, W, C].
+        changed: [B, H', W', C'] made of them.
+    """
+    if not KERAS_2:
+        return changed
+    broken = tf.math.is_nan(tf.reduce_sum(images, axis=[1, 2, 3], keepdims=True))
+    return tf.where(broken, tf.constant(float("nan"), changed.dtype), changed)
 
 
 def frozen_without_xla(concrete: Any) -> Any:

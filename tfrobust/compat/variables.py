@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,31 @@ from tfrobust.compat.stack import KERAS_2
 #: Arguments of `add_weight` for a weight that is read as float32 under mixed precision; the two
 #: generations name it differently. Without it the weight is rounded to 16 bits in the layer.
 WITHOUT_AUTOCAST: Any = {"experimental_autocast" if KERAS_2 else "autocast": False}
+
+
+#: What a generator of TensorFlow adds to its state when it advances by one.
+ADVANCE = 256
+
+
+def read_and_advance(state: Any) -> tf.Tensor:
+    """Reads a count of draws and raises it, in one step that no other thread can be between.
+
+    A read and an assignment are two operations; in `tf.data` with parallel calls many elements read
+    the same count. Advancing a generator of TensorFlow is one, under a lock.
+
+    Args:
+        state: A variable that holds the state of a philox generator, int64 [3].
+
+    Returns:
+        How often it was advanced before, int64.
+    """
+    (variable,) = plain_variables([state])
+    everywhere = isinstance(variable, tf.distribute.DistributedValues)
+    with contextlib.ExitStack() as stack:
+        if everywhere and not tf.distribute.has_strategy():  # or one copy alone would advance
+            stack.enter_context(variable.distribute_strategy.scope())
+        before = tf.random.Generator(state=variable, alg="philox").skip(1)
+    return tf.convert_to_tensor(before)[0] // ADVANCE
 
 
 def plain_variables(variables: Iterable[Any]) -> list[tf.Variable]:

@@ -9,9 +9,10 @@ from typing import Any, Optional
 import tensorflow as tf
 
 from tfrobust import validation
-from tfrobust.corruptions import fields, severities
+from tfrobust.corruptions import severities
 from tfrobust.corruptions.batch import cut, take
 from tfrobust.files import PathLike
+from tfrobust.ops import fields
 from tfrobust.registries import CORRUPTIONS
 
 

@@ -7,8 +7,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.corruptions import fields
 from tfrobust.corruptions.blur import gaussian_taps, smooth
+from tfrobust.ops import fields
 from tfrobust.ops.compiled import compiled
 from tfrobust.ops.pixels import from_words, pack_whole, to_words, unpack_whole
 

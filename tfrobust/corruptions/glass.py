@@ -6,9 +6,9 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.corruptions import fields
 from tfrobust.corruptions.batch import cut
 from tfrobust.corruptions.blur import gaussian_blur
+from tfrobust.ops import fields
 from tfrobust.ops.compiled import compiled
 from tfrobust.ops.pixels import pack_whole, unpack_whole
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.corruptions import fields
+from tfrobust.ops import fields
 from tfrobust.ops.compiled import compiled
 
 #: Total weight of the far taps that may be dropped: at most 0.026 of one of 255 levels.

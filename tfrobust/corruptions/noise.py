@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import validation
-from tfrobust.corruptions import fields
+from tfrobust.ops import fields
 from tfrobust.ops.compiled import compiled
 
 

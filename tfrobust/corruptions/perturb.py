@@ -8,9 +8,10 @@ from typing import Any, Optional
 import tensorflow as tf
 
 from tfrobust import validation
-from tfrobust.corruptions import fields, frame_reading, sequences, severities
+from tfrobust.corruptions import frame_reading, sequences, severities
 from tfrobust.corruptions.batch import cut, take
 from tfrobust.corruptions.perturbations import TABLES, frame_count
+from tfrobust.ops import fields
 from tfrobust.registries import NOISE_PERTURBATIONS
 
 #: Added before values are truncated to 8 bits. Smaller than the 1e-3 of corruptions, because the

@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from tfrobust.corruptions import fields
+from tfrobust.ops import fields
 from tfrobust.ops.compiled import compiled
 
 

@@ -13,8 +13,9 @@ from typing import Callable, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.corruptions import digital, edges, fields, frame_reading, spatter, weather
+from tfrobust.corruptions import digital, edges, frame_reading, spatter, weather
 from tfrobust.corruptions.blur import smooth
+from tfrobust.ops import fields
 from tfrobust.ops.compiled import compiled
 from tfrobust.registries import CORRUPTIONS, NOISE_PERTURBATIONS
 

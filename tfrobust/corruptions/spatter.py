@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfrobust.corruptions import fields
 from tfrobust.corruptions.blur import gaussian_blur
 from tfrobust.corruptions.edges import FARTHEST, find_distances, find_edges, shifted, widened
+from tfrobust.ops import fields
 from tfrobust.ops.compiled import compiled
 
 #: Red, green and blue of water (pale turquoise) and of mud.

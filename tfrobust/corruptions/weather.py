@@ -8,12 +8,12 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-from tfrobust.corruptions import fields
 from tfrobust.corruptions.frost_textures import frost_source, textures
 from tfrobust.corruptions.motion import draw_angles, shift_and_add, taps
 from tfrobust.corruptions.plasma import plasma_fractal
 from tfrobust.corruptions.zoom import zoom_places
 from tfrobust.files import PathLike
+from tfrobust.ops import fields
 from tfrobust.ops.compiled import compiled
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
@@ -25,6 +26,7 @@ _BATCH_PIXELS = 256 * 32 * 32
 _BATCHES_PER_MARK = 16
 
 
+@files.one_at_a_time("folder")
 def write_set(
     images: np.ndarray,
     labels: np.ndarray,
@@ -148,7 +150,16 @@ def _open_partial(
                 return out, json.loads(mark.read_text(encoding="utf-8"))
         except ValueError:  # damaged: start again
             pass
-    return np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape), 0
+    out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        # Now, with an error that can be told: writing to a map on a full disk kills the process.
+        try:
+            with open(partial, "r+b") as stream:
+                os.posix_fallocate(stream.fileno(), 0, partial.stat().st_size)
+        except OSError:
+            partial.unlink()
+            raise
+    return out, 0
 
 
 def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:

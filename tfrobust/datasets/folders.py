@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Optional
@@ -88,6 +89,21 @@ def source(
         crop: Height and width of the images in pixels.
         extra: Further folders of training images; see `folder`.
     """
+    train = with_extra(parts, names, extra)
+    train = dataclasses.replace(train, crop=image_decoding.decode_random_resized_crop(crop))
+    return Source({**parts, "train": train}, tuple(names), (crop, crop, 3))
+
+
+def with_extra(
+    parts: Mapping[str, Files], names: Sequence[str], extra: Sequence[PathLike]
+) -> Files:
+    """The training images, and those of further folders; see `folder`.
+
+    Args:
+        parts: Split to images.
+        names: Subfolders of the classes.
+        extra: The further folders.
+    """
     kept_back = {
         _identity(path) for split in parts if split != "train" for path in parts[split].paths
     }
@@ -97,8 +113,8 @@ def source(
         kept = [i for i, path in enumerate(added.paths) if _identity(path) not in kept_back]
         added = added.at(np.array(kept, int))
         labels = np.concatenate([train.labels, added.labels])
-        train = Files([*train.paths, *added.paths], labels, train.read)
-    return Source({**parts, "train": train}, tuple(names), (crop, crop, 3))
+        train = dataclasses.replace(train, paths=[*train.paths, *added.paths], labels=labels)
+    return train
 
 
 def class_names(place: pathlib.Path) -> tuple[str, ...]:
@@ -131,4 +147,5 @@ def subfolder(place: pathlib.Path, names: Sequence[str]) -> Optional[pathlib.Pat
 def _identity(path: str) -> tuple[str, str]:
     """Class and name of an image, which an original shares with images made from it."""
     parts = pathlib.PurePath(path)
-    return parts.parent.name, parts.stem
+    of_class = parts.parent.parent if parts.parent.name == "images" else parts.parent
+    return of_class.name, parts.stem

@@ -174,7 +174,10 @@ def _imagenet(
         builder = prepared.builder(_NAME, data_dir)
         all_names = builder.info.features["label"].names
         names = tuple(choose(all_names) if choose else all_names)
-        source = Source(_records(builder, all_names, names, split, read), names, (crop, crop, 3))
+        parts: dict[str, Any] = {**_records(builder, all_names, names, split, read)}
+        at_random = image_decoding.decode_random_resized_crop(crop)
+        parts["train"] = dataclasses.replace(parts["train"], crop=at_random)
+        source = Source(parts, names, (crop, crop, 3))
     else:
         place = catalog.own_folder(name, data_dir)
         test = folders.subfolder(place, ("val", "validation"))

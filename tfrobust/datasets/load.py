@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import validation
+from tfrobust.datasets.damaged import check_pictures
 from tfrobust.datasets.pipeline import PipelineOptions
 from tfrobust.datasets.source import Arrays, Files, Source
 from tfrobust.files import PathLike
@@ -135,12 +136,13 @@ def load(
     on_error: str = "raise",
     device: Optional[str] = None,
     images: Optional[Mapping[str, int]] = None,
+    random_crops: bool = False,
     **options: Any,
 ) -> Data:
     """Load a data set.
 
-    Images are float32 in [0, 1], neither augmented nor normalized. Validation images are always
-    held out from the published training images.
+    Images are float32 in [0, 1], not normalized, and augmented only by `random_crops`. Validation
+    images are always held out from the published training images.
 
     Args:
         name: One of `DATASETS`.
@@ -159,13 +161,17 @@ def load(
             which does that itself.
         images: Split name to the number of its images to take: a stratified sample, always the
             same. Not for data in record files.
+        random_crops: Whether training images are random resized crops instead of central ones, new
+            in each epoch: see `augment.RandomResizedCrop`. Only for photographs of any size, such
+            as "imagenet" and "folder"; for others use that layer.
         **options: Further options of the data set: see its function in `DATASETS`.
 
     Returns:
         A `Data` with train, validation and test.
 
     Raises:
-        ValueError: The name or an option is unknown, or a value is out of range.
+        ValueError: The name or an option is unknown, a value is out of range, or picture files are
+            damaged; the message names them.
         FileNotFoundError: The data is not on this machine; the message says how to get it.
 
     Example:
@@ -182,13 +188,25 @@ def load(
     if "data_dir" in takes:
         options["data_dir"] = data_dir
     source = _smaller(make(**options), images or {})
+    if on_error == "raise":
+        pictures = [part for part in source.parts.values() if isinstance(part, Files)]
+        check_pictures([path for part in pictures for path in part.paths])
     classes = len(source.class_names)
 
     def batches(split: str) -> Any:
         if split not in source.parts:
             return None
-        shuffled = dataclasses.replace(settings, shuffle_seed=seed if split == "train" else None)
-        return source.parts[split].batches(classes, shuffled)
+        if split != "train":
+            return source.parts[split].batches(classes, settings)
+        part: Any = source.parts[split]
+        if random_crops and getattr(part, "crop", None) is None:
+            raise ValueError(
+                f"random_crops needs photographs that are cropped when they are read; those of "
+                f"{name} are not (use augment.RandomResizedCrop)"
+            )
+        part = dataclasses.replace(part, read=part.crop) if random_crops else part
+        training = dataclasses.replace(settings, shuffle_seed=seed, random_crops=random_crops)
+        return part.batches(classes, training)
 
     return Data(
         name=name,

@@ -8,7 +8,7 @@ import math
 import mmap
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -16,7 +16,8 @@ import psutil
 import tensorflow as tf
 
 from tfrobust import validation
-from tfrobust.datasets import reading
+from tfrobust.datasets import epochs, reading
+from tfrobust.datasets.element_seeds import element_seeds
 from tfrobust.datasets.reading import Read
 from tfrobust.files import Digest
 
@@ -53,8 +54,8 @@ class PipelineOptions:
 
     Args:
         batch_size: Images per batch; the last batch may be smaller.
-        shuffle_seed: Gives each epoch another order, from this seed and TensorFlow's global one
-            (`tf.random.set_seed`) if that was set before; None keeps the order.
+        shuffle_seed: Gives each epoch another order, which follows from this seed and the number of
+            the epoch (`datasets.epochs`); None keeps the order.
         cache: Whether images from files are kept decoded: True in memory, a path in files whose
             names begin with it (delete them when the images change), False not at all. None, the
             default, in memory if they take at most `CACHE_FRACTION` of what is free. Arrays are in
@@ -65,9 +66,11 @@ class PipelineOptions:
             names it; "skip" leaves it out, and warns at the end of the epoch how many there were.
         device: Device to prefetch batches to, such as "/GPU:0". Not under a distribution strategy,
             which does that itself.
+        random_crops: Whether images from files are random resized crops, drawn anew in each epoch
+            from `shuffle_seed`. They cannot be cached.
 
     Raises:
-        ValueError: A value is out of range.
+        ValueError: A value is out of range, or random crops are to be cached.
 
     Example:
 
@@ -81,6 +84,7 @@ class PipelineOptions:
     deterministic: bool = True
     on_error: str = "raise"
     device: Optional[str] = None
+    random_crops: bool = False
 
     def __post_init__(self):
         size = self.batch_size
@@ -97,6 +101,10 @@ class PipelineOptions:
         validation.check_choice("on_error", self.on_error, ("raise", "skip"))
         if not (self.device is None or isinstance(self.device, str)):
             raise ValueError(f"device must be a name or None; received {self.device!r}")
+        if self.random_crops and self.cache not in (None, False):
+            raise ValueError(
+                f"random crops differ in each epoch and cannot be cached; received {self.cache!r}"
+            )
 
 
 def from_arrays(
@@ -144,8 +152,13 @@ def from_arrays(
     return _from_arrays(images, labels, settings)
 
 
+#: Elements in a fixed order; or a function that makes them of a seed, which may be a tensor, or
+#: None for a fixed order.
+Elements = Union[tf.data.Dataset, Callable[[Any], tf.data.Dataset]]
+
+
 def from_elements(
-    elements: tf.data.Dataset, count: int, read: Read, *, settings: PipelineOptions
+    elements: Elements, count: int, read: Read, *, settings: PipelineOptions
 ) -> tf.data.Dataset:
     """Batches of images that are decoded one by one, in parallel, from paths or encoded bytes.
 
@@ -154,6 +167,7 @@ def from_elements(
 
     Args:
         elements: `tf.data.Dataset` of (string, int32 label): a path, or the bytes of an image file.
+            Or a function that makes it of a seed, so that files too are shuffled in each epoch.
         count: Number of elements.
         read: Turns the string into an image, uint8 [H, W, C], of a static shape.
         settings: Options of the pipeline.
@@ -168,7 +182,8 @@ def from_elements(
     """
     count = validation.check_whole("count", count, 1, 2**62)
     # Tells one cache file from another; without one there is no need to read any elements.
-    identity = _first(elements) if isinstance(settings.cache, (str, os.PathLike)) else []
+    kept = isinstance(settings.cache, (str, os.PathLike))
+    identity = _first(_in_order(elements)) if kept else []
     return _batches(elements, count, read, settings, identity)
 
 
@@ -198,8 +213,8 @@ def from_files(
     names = [os.fspath(path) for path in paths]
     elements = tf.data.Dataset.from_tensor_slices((names, np.asarray(labels, "int32")))
 
-    def read_file(path):
-        return read(tf.io.read_file(path))
+    def read_file(path, *seed):
+        return read(tf.io.read_file(path), *seed)
 
     identity = [names, list(labels)]
     return _batches(elements, len(names), read_file, settings, identity)
@@ -244,10 +259,14 @@ def _to_float(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
 
 
-def _shuffled(data: tf.data.Dataset, size: int, settings: PipelineOptions) -> tf.data.Dataset:
+def _shuffled(data: Elements, size: int, settings: PipelineOptions) -> tf.data.Dataset:
     if settings.shuffle_seed is None:
-        return data
-    return data.shuffle(size, seed=settings.shuffle_seed, reshuffle_each_iteration=True)
+        return _in_order(data)
+    return epochs.shuffled(data, size, settings.shuffle_seed)
+
+
+def _in_order(elements: Elements) -> tf.data.Dataset:
+    return elements(None) if callable(elements) else elements
 
 
 def _finished(data: tf.data.Dataset, settings: PipelineOptions) -> tf.data.Dataset:
@@ -337,21 +356,29 @@ def _records(
 
 
 def _batches(
-    elements: tf.data.Dataset,
+    elements: Elements,
     count: int,
     read: Read,
     settings: PipelineOptions,
     identity: list[Any],
 ) -> tf.data.Dataset:
     shape = _image_shape(read)
-    keep = settings.cache
+    keep = False if settings.random_crops else settings.cache
     if keep is None:
         keep = count * math.prod(shape) <= CACHE_FRACTION * _free_memory()
     if keep is False:
-        elements = _shuffled(elements, _buffer_size(elements, count, settings), settings)
-    size = settings.batch_size if keep is False else reading.CHUNK
+        size = settings.batch_size
+        data = _shuffled(elements, _buffer_size(_in_order(elements), count, settings), settings)
+    else:
+        size, data = reading.CHUNK, _in_order(elements)
     data = reading.read_batches(
-        elements, count, read, shape, on_error=settings.on_error, batch_size=size
+        data,
+        count,
+        read,
+        shape,
+        on_error=settings.on_error,
+        batch_size=size,
+        seeds=element_seeds(settings.shuffle_seed or 0) if settings.random_crops else None,
     )
     if keep is not False:
         mark = [identity, count, shape, settings.on_error]

@@ -58,13 +58,13 @@ def elements(prepared: Any, split: str) -> tf.data.Dataset:
     return with_names(prepared, split).map(lambda name, contents, label: (contents, label))
 
 
-def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
+def with_names(prepared: Any, split: str, seed: Optional[Any] = None) -> tf.data.Dataset:
     """Examples, unbatched: (name, contents of the image file, int32 label).
 
     Args:
         prepared: What `builder` returned.
         split: Name of the split.
-        seed: Seed of the order of the files, another in each epoch; None keeps the order.
+        seed: Seed of the order of the files, an integer or a tensor; None keeps the order.
 
     Raises:
         FileNotFoundError: The data set is not prepared.
@@ -82,7 +82,8 @@ def with_names(prepared: Any, split: str, seed: Optional[int] = None) -> tf.data
             read_config=tfds.ReadConfig(
                 add_tfds_id=True,
                 shuffle_seed=seed,
-                shuffle_reshuffle_each_iteration=seed is not None,
+                shuffle_reshuffle_each_iteration=False,
+                try_autocache=False,
             ),
         )
     except AssertionError as error:  # TensorFlow Datasets' error for missing data

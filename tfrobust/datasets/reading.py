@@ -12,12 +12,13 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from typing import Callable
+from typing import Callable, Optional
 
 import tensorflow as tf
 
-#: Turns a string, a path or the bytes of an image file, into an image, uint8 [H, W, C].
-Read = Callable[[tf.Tensor], tf.Tensor]
+#: Turns a string, a path or the bytes of an image file, into an image, uint8 [H, W, C]. One that
+#: draws random numbers takes a seed, int32[2], too, and has a default for it.
+Read = Callable[..., tf.Tensor]
 
 #: Elements that are numbered, and images that are cached, at a time. Both are unbatched again, so
 #: this only changes how often a function is called.
@@ -39,6 +40,7 @@ def read_batches(
     *,
     on_error: str,
     batch_size: int,
+    seeds: Optional[tf.data.Dataset] = None,
 ) -> tf.data.Dataset:
     """Batches of images, read in parallel, in their order.
 
@@ -49,15 +51,18 @@ def read_batches(
         shape: Shape of an image.
         on_error: "raise" or "skip", as in `pipeline.PipelineOptions`.
         batch_size: Images per batch.
+        seeds: Seeds that `read` takes, one per element; None if it takes none.
 
     Returns:
         `tf.data.Dataset` of (images uint8 [B, *shape], labels int32 [B]).
     """
     data = _numbered(elements)
+    if seeds is not None:
+        data = tf.data.Dataset.zip((data, seeds)).map(lambda element, seed: (*element, seed))
 
-    def read_one(index, before, string, label):
+    def read_one(index, before, string, label, *seed):
         last = string == _END
-        image = tf.cond(last, lambda: tf.zeros(shape, tf.uint8), lambda: read(string))
+        image = tf.cond(last, lambda: tf.zeros(shape, tf.uint8), lambda: read(string, *seed))
         return index, before, last, image, tf.cast(label, tf.int32)
 
     # Always in order, or the numbers would not show what is missing.

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.datasets import pipeline, splitting
+from tfrobust.datasets.reading import Read
 
 Shape = tuple[int, int, int]
 
@@ -60,14 +61,18 @@ class Files(_Labelled):
         paths: Paths of the files.
         labels: int32 [N].
         read: Turns the contents of a file into an image, uint8, of the same size for all.
+        crop: Turns the contents and a seed into a random crop of that size; None if the images
+            have a size of their own.
     """
 
     paths: Sequence[str]
     labels: np.ndarray
-    read: Callable[[tf.Tensor], tf.Tensor]
+    read: Read
+    crop: Optional[Read] = None
 
     def at(self, places: np.ndarray) -> Files:
-        return Files([self.paths[place] for place in places], self.labels[places], self.read)
+        paths = [self.paths[place] for place in places]
+        return dataclasses.replace(self, paths=paths, labels=self.labels[places])
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
@@ -80,22 +85,23 @@ class Records:
 
     Args:
         elements: Makes a `tf.data.Dataset` of (contents of an image file, int32 label), given a
-            seed, or None for a fixed order.
+            seed, which may be a tensor, or None for a fixed order.
         count: Number of images.
         read: Turns the contents into an image, uint8, of the same size for all.
+        crop: As in `Files`.
     """
 
-    elements: Callable[[Optional[int]], tf.data.Dataset]
+    elements: Callable[[Any], tf.data.Dataset]
     count: int
-    read: Callable[[tf.Tensor], tf.Tensor]
+    read: Read
+    crop: Optional[Read] = None
 
     def __len__(self) -> int:
         return self.count
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
-        elements = self.elements(settings.shuffle_seed)
-        return pipeline.from_elements(elements, self.count, self.read, settings=settings)
+        return pipeline.from_elements(self.elements, self.count, self.read, settings=settings)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
@@ -15,7 +16,7 @@ from tfrobust.ops import image_decoding
 _SIZE = 64
 
 
-def tiny_imagenet(data_dir: Optional[PathLike] = None) -> Source:
+def tiny_imagenet(data_dir: Optional[PathLike] = None, *, extra: Sequence[PathLike] = ()) -> Source:
     """Tiny ImageNet (Stanford's course CS231n, 2015): 500 training images of each of 200 classes.
 
     450 of each class are for training and 50 for validation, split from a fixed seed. The published
@@ -25,6 +26,8 @@ def tiny_imagenet(data_dir: Optional[PathLike] = None) -> Source:
     Args:
         data_dir: The unpacked folder `tiny-imagenet-200`; by default the one below
             `TFROBUST_DATA_DIR` or `~/tfrobust_datasets`.
+        extra: Further folders of training images, one subfolder per class, such as DeepAugment's;
+            see `folder`.
 
     Raises:
         FileNotFoundError: It does not exist, or a file or class is missing.
@@ -41,8 +44,9 @@ def tiny_imagenet(data_dir: Optional[PathLike] = None) -> Source:
     train = part(*published.image_files([_images(place / "train" / name) for name in names]))
     train, validation = train.split(0.1)
     test = part(*_published_validation(place / "val", names))
+    parts = {"train": train, "validation": validation, "test": test}
     return Source(
-        {"train": train, "validation": validation, "test": test},
+        {**parts, "train": folders.with_extra(parts, names, extra)},
         class_names=names,
         image_shape=(_SIZE, _SIZE, 3),
     )

@@ -58,6 +58,19 @@ BASELINES: dict[str, dict[str, Union[float, tuple[float, ...]]]] = {
     },
 }
 
+#: The size of the images of each baseline in pixels, which is the table of severities that its
+#: numbers are for; and that of each published benchmark.
+BASELINE_TABLES = {"alexnet": 224, "tiny_imagenet_resnet18": 64}
+PUBLISHED_TABLES = {
+    "cifar10_c": 32,
+    "cifar100_c": 32,
+    "tiny_imagenet_c": 64,
+    "imagenet_c": 224,
+    "cifar10_p": 32,
+    "cifar100_p": 32,
+    "imagenet_p": 224,
+}
+
 #: Flip probabilities of the nets that normalise flip rates. "alexnet", for ImageNet-P, is from
 #: ImageNet-P/test.py of github.com/hendrycks/robustness, including the held-out perturbations.
 FLIP_BASELINES: dict[str, dict[str, float]] = {

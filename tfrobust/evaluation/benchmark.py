@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
 
-import tensorflow as tf
-
 from tfrobust import files, validation
 from tfrobust.augment.base import Augment
 from tfrobust.datasets.load import Data
@@ -30,6 +28,7 @@ def benchmark(
     *,
     split: str = "test",
     classes: Optional[Sequence[int]] = None,
+    index: Optional[Sequence[int]] = None,
     model_name: Optional[str] = None,
     dataset: Optional[str] = None,
     seed: int = 0,
@@ -39,20 +38,24 @@ def benchmark(
 ) -> list[Row]:
     """Accuracy and calibration of a model on clean images and under each condition.
 
-    Every model that is given the same data and seed sees the same images. `summary` makes the
-    means over the corruptions of the rows.
+    Every model that is given the same data and seed sees the same images: how an image is changed
+    follows from the seed and its index, whatever the batches. `summary` makes the means over the
+    corruptions of the rows.
 
     Args:
         model: A Keras model from images in [0, 1] to logits or probabilities, a `.keras` file, the
             folder of a SavedModel, or a function: see `Predictor`.
-        data: What `tfrobust.datasets.load` gives, a batched `tf.data.Dataset` of (images, labels)
-            that gives them in the same order each time, or a pair of arrays. Images are float32
-            in [0, 1].
+        data: What `tfrobust.datasets.load` gives, a batched `tf.data.Dataset` or
+            `keras.utils.PyDataset` (`Sequence`) of (images, labels) that gives them in the same
+            order each time, or a pair of arrays. Images are floating-point numbers in [0, 1].
+            Sample weights are ignored.
         conditions: What is done to the images besides nothing: a list that `corrupted`,
             `augmented`, `swept`, `attacked`, `published` make, or augmentation layers by name.
             Default: the 15 common corruptions at severity 1 to 5.
         split: Which split, where `data` is of `load`. Default "test".
         classes: Which outputs of the model are the classes of the data. Default: all.
+        index: Index of each image in the whole data, where `data` is a part of it, so that they are
+            changed as they are there. Default: their places in `data`.
         model_name: Name of the model in the rows. Default: the model's own.
         dataset: Name of the data in the rows. Default: such as "digits/test", or "data".
         seed: Seed of all draws.
@@ -67,9 +70,10 @@ def benchmark(
 
     Raises:
         ValueError: Images outside [0, 1] or not finite, labels that are no classes of the model,
-            no data, another order of the data, a clean accuracy near chance, outputs that are not
-            finite, or `out` holds rows of another model or other data of this name.
-        TypeError: Integer images.
+            no data, data without an end, another order of the data, a clean accuracy near chance,
+            outputs that are not finite, or `out` holds rows of another model or other data of this
+            name.
+        TypeError: Integer images, or data of another kind.
 
     Example:
 
@@ -86,6 +90,7 @@ def benchmark(
         data,
         split=split,
         classes=classes,
+        index=index,
         model_name=model_name,
         dataset=dataset,
         seed=seed,
@@ -133,6 +138,7 @@ class Evaluator:
         *,
         split: str = "test",
         classes: Optional[Sequence[int]] = None,
+        index: Optional[Sequence[int]] = None,
         model_name: Optional[str] = None,
         dataset: Optional[str] = None,
         seed: int = 0,
@@ -146,18 +152,19 @@ class Evaluator:
         if isinstance(data, Data):
             known_classes, dataset = data.classes, dataset or f"{data.name}/{split}"
             data = data.split(split)
-        batches = data if isinstance(data, tf.data.Dataset) else passes.Arrays(*data)
+        batches = passes.batches_of(data)
         predictor = self._predictor(model, classes)
         name, dataset = model_name or predictor.name, dataset or "data"
         results = Results(out, name, dataset) if out is not None else None
         with Progress(1 + len(self.conditions), name, verbose=verbose) as progress:
-            clean = passes.evaluate_clean(predictor, batches, known_classes)
+            places = None if index is None else protocol.check_index(index)
+            clean = passes.evaluate_clean(predictor, batches, known_classes, places)
+            if places is not None:
+                protocol.check_index(places, len(clean.answers))
             if stop_at_chance:
-                protocol.check_above_chance(
-                    predictor, clean.answers, clean.first.images, clean.first.labels
-                )
+                protocol.check_above_chance(predictor, clean.answers, clean.first)
             for condition in self.conditions:
-                condition.check(predictor, clean.first.images.shape[1:])
+                condition.check(predictor, clean.first[0].images.shape[1:])
 
             def rows_of(condition: Condition, answers: Optional[Predictions] = None) -> list[Row]:
                 return [
@@ -170,7 +177,7 @@ class Evaluator:
                         value=answers.metric(metric) if answers else 0.0,
                         n=len(answers) if answers else 0,
                         seed=seed,
-                        protocol={**clean.protocol, **condition.protocol(clean.first)},
+                        protocol={**clean.protocol, **condition.protocol(clean.first[0])},
                         provenance=provenance,
                     )
                     for metric in self.metrics
@@ -189,7 +196,8 @@ class Evaluator:
                 results.add(rows[clean.condition], clean.answers)
             progress.total = 1 + len(todo)
             progress.step(CLEAN)
-            measured = passes.measure(todo, batches, predictor, seed, clean.answers.labels)
+            labels = clean.answers.labels
+            measured = passes.measure(todo, batches, predictor, seed, labels, places)
             for condition, answers in measured:
                 rows[condition] = rows_of(condition, answers)
                 if results:

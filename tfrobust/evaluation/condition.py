@@ -13,6 +13,10 @@ import tensorflow as tf
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.rows import CLEAN
 
+#: Version of how augmentations and attacks draw, for the protocol of their rows. 2: by the index of
+#: each image. Rows that give a batch size in its place were measured with draws by batch.
+DRAWS = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
@@ -21,15 +25,13 @@ class Batch:
     Args:
         images: [B, H, W, C] float32 in [0, 1].
         labels: [B] or [B, classes].
-        index: Place of each image in the data, int64 [B].
-        number: Number of the batch.
+        index: Place of each image in the data, int64 [B]; its draws follow from it.
         full: Number of images of a whole batch; the last one may have fewer.
     """
 
     images: tf.Tensor
     labels: np.ndarray
     index: np.ndarray
-    number: int
     full: int
 
     @functools.cached_property

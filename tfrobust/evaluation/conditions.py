@@ -13,9 +13,10 @@ from tfrobust import datasets, validation
 from tfrobust.attacks import FGSM, PGD, Spatial
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.base import Augment, StrengthAugment
+from tfrobust.augment.combine import check_leaves_labels
 from tfrobust.corruptions import corrupt, frost_source
 from tfrobust.corruptions.severities import choose_table
-from tfrobust.evaluation.condition import Batch, Condition
+from tfrobust.evaluation.condition import DRAWS, Batch, Condition
 from tfrobust.evaluation.corruption_error import SEVERITIES, select
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.files import PathLike
@@ -40,13 +41,12 @@ class Corrupted(Condition):
 
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
         pixels = batch.pixels
-        index = np.arange(len(pixels)) + (batch.index[0] if len(batch.index) else 0)
         changed = corrupt(
             pixels,
             self.name,
             self._level,
             seed,
-            index=index,
+            index=np.pad(batch.index, (0, len(pixels) - len(batch.index)), mode="edge"),
             table=self._table,
             frost_folder=self._frost_folder,
         )
@@ -69,7 +69,7 @@ class Corrupted(Condition):
 
 
 class Augmented(Condition):
-    """An augmentation layer. Its draws depend on (seed, name, number of the batch) alone."""
+    """An augmentation layer. An image's draws depend on (seed, name, index of the image) alone."""
 
     def __init__(self, name: str, layer: Augment):
         # A strength drawn from a range, and a combination, have no one number.
@@ -78,43 +78,47 @@ class Augmented(Condition):
         self.layer = layer
         # Not a method: TensorFlow keeps a graph for each function, whatever object it is bound to.
         self._apply = tf.function(
-            lambda images, seed: layer.apply(images, layer.draw(images, seed)),
+            lambda images, seeds: layer.apply(images, layer.draw(images, seeds)),
             reduce_retracing=True,
         )
 
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
-        return self._apply(batch.images, evaluation_seed(seed, self.name, batch.number))
+        return self._apply(batch.images, sampling.image_seeds(seed, self.name, batch.index))
 
     def protocol(self, batch: Batch) -> dict[str, Any]:
-        # The draws of a batch are made together, so its size decides them.
-        return {"batch_size": batch.full}
+        return {"draws": DRAWS}
 
 
 class Attacked(Condition):
-    """An attack on the model that is measured; needs a Keras model, for its gradients."""
+    """An attack on the model that is measured; needs a Keras model, for its gradients.
+
+    What it draws for an image depends on (seed, name, index of the image) alone.
+    """
 
     def __init__(self, name: str, attack: Attack):
         validation.check_type("attack", attack, Attack, "one of tfrobust.attacks, such as PGD()")
         super().__init__(name, getattr(attack, "epsilon", None))
         self.attack = attack
-        self._attacks: dict[tuple[int, int], Any] = {}
+        self._attacks: dict[int, Any] = {}
 
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
-        net, key = predictor.net, (id(predictor.net), seed)
-        if key not in self._attacks:
-            attack = type(self.attack).from_config({**self.attack.get_config(), "seed": seed})
+        net, attack = predictor.logits, self.attack
+        if id(net) not in self._attacks:
             function = tf.function(
-                lambda images, labels: attack.perturb(net, images, labels), reduce_retracing=True
+                lambda images, labels, seeds: attack.perturb(net, images, labels, seeds),
+                reduce_retracing=True,
             )
-            self._attacks[key] = attack, net, function
-        attack, _, function = self._attacks[key]
-        attack.count_from(batch.number)
-        return function(batch.images, tf.constant(batch.labels))
+            self._attacks[id(net)] = net, function  # the net is kept: another could get its id
+        if attack.uses_gradients:
+            predictor.warn_of_lost_gradients(batch.images, batch.labels)
+        _, function = self._attacks[id(net)]
+        seeds = sampling.image_seeds(seed, self.name, batch.index)
+        return function(batch.images, tf.constant(batch.labels), seeds)
 
     def protocol(self, batch: Batch) -> dict[str, Any]:
         config = self.attack.get_config()
         told = {k: v for k, v in config.items() if k not in ("name", "dtype", "trainable", "seed")}
-        return {"batch_size": batch.full, "attack": told}
+        return {"draws": DRAWS, "attack": told}
 
     def check(self, predictor: Predictor, image_shape: Sequence[int]) -> None:
         if predictor.net is None:
@@ -188,10 +192,11 @@ def augmented(layers: Mapping[str, Augment]) -> list[Condition]:
 
     Raises:
         TypeError: One is no augmentation layer.
-        ValueError: One has the name of a common corruption.
+        ValueError: One mixes labels, or has the name of a common corruption.
     """
     for name, layer in layers.items():
         validation.check_type(name, layer, Augment, "a layer of tfrobust.augment")
+        check_leaves_labels(name, layer)
     _check_names(layers)
     return [Augmented(name, layer) for name, layer in layers.items()]
 
@@ -309,8 +314,3 @@ def _check_names(names: Iterable[str]) -> None:
             "a condition must not have the name of a common corruption, or its strength would be "
             f"taken for a severity; received {taken[0]!r}"
         )
-
-
-def evaluation_seed(seed: int, name: str, batch: int) -> tf.Tensor:
-    """Seed of one augmentation on one batch: the same for every model and strength."""
-    return sampling.fold_in(sampling.seed_pair(seed, batch), name)

@@ -8,7 +8,7 @@ from typing import Any, Union
 import numpy as np
 
 from tfrobust import validation
-from tfrobust.evaluation.baselines import BASELINES
+from tfrobust.evaluation.baselines import BASELINE_TABLES, BASELINES, PUBLISHED_TABLES
 from tfrobust.registries import (
     CORRUPTION_GROUPS,
     CORRUPTIONS,
@@ -103,8 +103,9 @@ def corruption_errors(
         Corruption to its error times 100, as published: 100 is as bad as the baseline.
 
     Raises:
-        ValueError: A corruption or baseline is unknown, numbers are missing or not fractions, or
-            the baseline makes no errors to divide by.
+        ValueError: A corruption or baseline is unknown, numbers are missing or not fractions, the
+            baseline makes no errors to divide by, or rows are of another table of severities than
+            the baseline (give its numbers, such as `BASELINES["alexnet"]`, to divide all the same).
 
     Example:
 
@@ -115,6 +116,8 @@ def corruption_errors(
     """
     names = select(corruptions)
     needed = (*names, CLEAN) if relative else names
+    results, baseline = _listed(results), _listed(baseline)
+    check_tables(tables_of(results), baseline)
     errors = _means(results, values, needed)
     above = _above_clean(errors, names, relative)
     if baseline is not None:
@@ -246,6 +249,55 @@ def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
             )
         collected[name] = [cell[s] for s in range(1, SEVERITIES + 1)]
     return collected
+
+
+def tables_of(results: Union[Results, None]) -> set[int]:
+    """The tables of severities that result rows are of; none of a mapping, which does not say it.
+
+    Args:
+        results: Rows, or a mapping of numbers.
+    """
+    if results is None or isinstance(results, Mapping):
+        return set()
+    return tables_in(getattr(row, "protocol", None) for row in results)
+
+
+def tables_in(protocols: Iterable[Any]) -> set[int]:
+    """The tables of severities that are named in protocols, by number or by published files."""
+    said = [protocol or {} for protocol in protocols]
+    found = [one.get("table", PUBLISHED_TABLES.get(one.get("files", ""))) for one in said]
+    return {table for table in found if table is not None}
+
+
+def check_tables(tables: set[int], baseline: Any) -> None:
+    """Checks that numbers are of the table of severities that a baseline is of.
+
+    Args:
+        tables: The tables of the numbers.
+        baseline: Name of a baseline, result rows, or what says nothing about its table.
+
+    Raises:
+        ValueError: One is another.
+    """
+    if isinstance(baseline, str):
+        theirs = {BASELINE_TABLES[baseline]} if baseline in BASELINE_TABLES else set()
+    else:
+        theirs = tables_of(baseline)
+    others = sorted(tables - theirs)
+    if theirs and others:
+        name = f"baseline {baseline}" if isinstance(baseline, str) else "baseline"
+        raise ValueError(
+            "numbers must be of the same table of severities as those that they are divided by; "
+            f"the {name} is of the table for {', '.join(map(str, sorted(theirs)))} pixels, and "
+            f"the rows are of that for {', '.join(map(str, others))} (measure with "
+            f"table={min(theirs)}, or divide by a net measured on the same images, or by none)"
+        )
+
+
+def _listed(results: Any) -> Any:
+    """Rows as a list, which can be read twice."""
+    whole = results is None or isinstance(results, (Mapping, str))
+    return results if whole else list(results)
 
 
 def select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:

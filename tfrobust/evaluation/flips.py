@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Optional, Union
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +15,8 @@ from tfrobust import datasets, validation
 from tfrobust.corruptions import perturbation_frames
 from tfrobust.corruptions.perturbations import TABLES, frame_count
 from tfrobust.corruptions.severities import choose_table
-from tfrobust.evaluation import stability
+from tfrobust.evaluation import passes, protocol, stability
+from tfrobust.evaluation.corruption_error import check_tables, tables_in
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.files import Digest, PathLike
 from tfrobust.provenance import library_versions
@@ -35,6 +37,7 @@ def flips(
     table: Optional[int] = None,
     crop: Optional[int] = None,
     seed: int = 0,
+    index: Optional[Sequence[int]] = None,
     model_name: Optional[str] = None,
     dataset: Optional[str] = None,
     published: Optional[tuple[str, Optional[PathLike]]] = None,
@@ -58,11 +61,14 @@ def flips(
         table: 32, 64 or 224: which benchmark's sequences, for frames of another size.
         crop: Height and width of the frames in pixels, where the images are larger.
         seed: Seed of the sequences.
+        index: Index of each image in the whole data, where `data` is a part of it, so that they are
+            changed as they are there. Default: their places in `data`.
         model_name: Name of the model in the rows. Default: the model's own.
         dataset: Name of the data in the rows. Default: such as "digits/test", or "data".
         published: In place of `data`, published sequences: "cifar10_p", "cifar100_p" or
             "imagenet_p", and their folder or None, as for `tfrobust.datasets.load`.
-        baseline: "alexnet" (for ImageNet-P, difficulty 1): rates are reported too. Default: none.
+        baseline: "alexnet" (for ImageNet-P, difficulty 1, table 224): rates are reported too.
+            Default: none.
         progress: Called with the name of each perturbation when it is done.
 
     Returns:
@@ -72,8 +78,8 @@ def flips(
 
     Raises:
         ValueError: Images that are not in colour, not in [0, 1] or not of the size that the model
-            takes, no images, an unknown perturbation, table, baseline or data set, or outputs that
-            are not finite.
+            takes, no images, an index that is not one number per image, an unknown perturbation,
+            table, baseline or data set, or outputs that are not finite.
         TypeError: Integer images, or a model that is none.
         FileNotFoundError: The published files are not there.
 
@@ -101,20 +107,23 @@ def flips(
         name, place = published
         known = ("cifar10_p", "cifar100_p", "imagenet_p")
         validation.check_choice("published sequences", name, known)
-        dataset, protocol = dataset or f"{name}/test", {"files": name, "difficulty": difficulty}
+        dataset, told = dataset or f"{name}/test", {"files": name, "difficulty": difficulty}
+        check_tables(tables_in([told]), baseline)
         videos = functools.partial(_read, name, place)
     else:
         if isinstance(data, datasets.Data):
             dataset, data = dataset or f"{data.name}/test", data.split("test")
-        size, marked = _look_at(data, predictor, crop)
+        size, count, marked = _look_at(data, predictor, crop)
+        places = protocol.check_index(range(count) if index is None else index, count)
         table = choose_table(size, table)
+        check_tables({table}, baseline)
         if perturbations is None:
             names = tuple(name for name in names if name in TABLES[table])
         _ = [frame_count(name, table) for name in names]  # says what there is not
-        protocol = {"images": marked, "table": table, "difficulty": difficulty}
+        told = {"images": marked, "table": table, "difficulty": difficulty}
         if crop is not None:
-            protocol["crop"] = crop
-        videos = functools.partial(_make, data, seed, table, crop)
+            told["crop"] = crop
+        videos = functools.partial(_make, data, seed, places, table, crop)
 
     probabilities = {}
     for name in names:
@@ -135,7 +144,7 @@ def flips(
             value=value,
             n=len(classes),
             seed=seed,
-            protocol={**protocol, **({"baseline": baseline} if "rate" in metric else {})},
+            protocol={**told, **({"baseline": baseline} if "rate" in metric else {})},
             provenance={**predictor.provenance, **library_versions()},
         )
         for metric, name, value in stability.metrics_of(probabilities, baseline)
@@ -166,35 +175,50 @@ def _read(
 
 
 def _make(
-    data: Any, seed: int, table: int, crop: Optional[int], name: str, difficulty: int
+    data: Any,
+    seed: int,
+    index: np.ndarray,
+    table: int,
+    crop: Optional[int],
+    name: str,
+    difficulty: int,
 ) -> Iterator[tuple[Iterable[tf.Tensor], int]]:
     seen, full = 0, 0
     for images in _batches(data):
         images, count = np.asarray(images), len(images)
         full = full or count
         # What makes frames is compiled for each size of a batch, so the last one is filled up.
-        images = np.pad(images, [(0, max(full - count, 0)), (0, 0), (0, 0), (0, 0)], mode="edge")
+        missing = max(full - count, 0)
+        images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge")
+        own = np.pad(index[seen : seen + count], (0, missing), mode="edge")
         frames = functools.partial(perturbation_frames, images, name, seed, table=table, crop=crop)
-        yield frames(index=range(seen, seen + len(images)), difficulty=difficulty), count
+        yield frames(index=own, difficulty=difficulty), count
         seen += count
 
 
 def _batches(data: Any) -> Iterator[Any]:
-    if not isinstance(data, tf.data.Dataset):
+    if isinstance(data, (tf.data.Dataset, keras.utils.Sequence)):
+        data = passes.batches_of(data)
+    else:
         images = np.asarray(data[0] if isinstance(data, (tuple, list)) else data)
         data = (images[start : start + _PIECE] for start in range(0, len(images), _PIECE))
-    return (item[0] if isinstance(item, (tuple, list)) else item for item in data)
+    return (passes.as_float32(x[0] if isinstance(x, (tuple, list)) else x) for x in data)
 
 
-def _look_at(data: Any, predictor: Predictor, crop: Optional[int]) -> tuple[tuple[int, int], str]:
-    """Checks all images, and gives the size of the frames and a hash of the images in 8 bits."""
-    digest, size = Digest(), None
+def _look_at(
+    data: Any, predictor: Predictor, crop: Optional[int]
+) -> tuple[tuple[int, int], int, str]:
+    """Checks all images: the size of the frames, their number, and a hash of them in 8 bits."""
+    digest, size, count = Digest(), None, 0
     for images in _batches(data):
         validation.check_images(images)
         digest.add(np.rint(np.clip(images, 0, 1) * np.float32(255)).astype("uint8"))
-        size = tuple(images.shape[1:3]) if crop is None else (crop, crop)
+        size, count = (
+            tuple(images.shape[1:3]) if crop is None else (crop, crop),
+            count + len(images),
+        )
         shape = (*size, images.shape[3])
         validation.check_fits(shape, predictor.image_shape, taker=predictor.name)
     if size is None:
         raise ValueError("the evaluation data are empty: the data set gives no batch")
-    return size, digest.hex(16)
+    return size, count, digest.hex(16)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
@@ -12,14 +14,17 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import saving
+from tfrobust.attacks.gradient_sign import has_no_gradient
 from tfrobust.files import Digest, latest_version
 from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.layers.outputs import final_activation
+from tfrobust.nets.logits import are_probabilities, cut_softmax, to_logits
 
 Model = Union[keras.Model, str, "os.PathLike[str]", Callable[[tf.Tensor], tf.Tensor]]
 
-#: What rows of probabilities may miss 1 by; models of low precision miss it most.
-_SUM_TOLERANCE = 1e-2
+#: Number of images on which it is tried whether a net returns logits, and whether its loss has a
+#: gradient; and the fraction of images without one that is worth a warning.
+_TRIED, _FOLLOWED, _MANY = 8, 256, 0.1
 
 
 class Predictor:
@@ -32,14 +37,16 @@ class Predictor:
         model: A Keras model (a tfrobust method counts as its net), a `.keras` file, the folder of a
             SavedModel (of `tfrobust.serving.export` or any other with one image input; also of a
             folder of numbered versions, the newest of them), or a function from images
-            [B, H, W, C], float32 in [0, 1], to logits or probabilities [B, classes].
+            [B, H, W, C], float32 in [0, 1], to logits or probabilities [B, classes]. A function
+            that TensorFlow cannot trace is called with NumPy arrays, or else eager tensors.
         name: Its name in tables. Default: the model's own, or that of the file or folder.
         classes: Which of the outputs count, as whole numbers in their new order: such as the 200
             classes of ImageNet-R of a net for 1,000. They are chosen before the softmax. Default:
             all.
 
     Attributes:
-        net: The Keras model, for what needs gradients; None for a SavedModel or function.
+        net: The Keras model, whatever it returns; None for a SavedModel or function. What needs
+            gradients uses `logits`.
         output: "logits" or "probabilities"; None before the first batch.
         class_count: Number of classes; 0 before the first batch.
         image_shape: (height, width, channels) that it takes; None where any will do.
@@ -61,6 +68,9 @@ class Predictor:
         self.output: Optional[str] = None
         self.class_count = 0
         self.image_shape: tuple[Optional[int], ...] = (None, None, None)
+        self._is_function = False
+        self._some_images: Any = None
+        self._gradients_seen = self._gradients_lost = 0
         self._kept: Any = model  # what a graph uses must stay alive as long as it
         if isinstance(model, (str, os.PathLike)):
             path = pathlib.Path(model)
@@ -75,6 +85,7 @@ class Predictor:
         elif callable(model):
             own_name = getattr(model, "__name__", type(model).__name__)
             self._function, self._hash = model, lambda: "unknown"
+            self._is_function = True
         else:
             raise TypeError(
                 "model must be a Keras model, a path of a .keras file or SavedModel, or a function "
@@ -82,6 +93,11 @@ class Predictor:
             )
         self.name = name or own_name
         self.classes = _check_classes(classes)
+        # Of classes that a softmax over all of them rounds to 0, none could be told from another.
+        cut = None if self.classes is None or self.net is None else cut_softmax(self.net)
+        self._softmax_removed = cut is not None
+        if cut is not None:
+            self._function = lambda images: cut(images, training=False)
         self._forward = tf.function(self._function, reduce_retracing=True)
         # Without AutoGraph, which the model may need and this does not, errors stay readable.
         self._answers = tf.function(self._answers_of, reduce_retracing=True, autograph=False)
@@ -90,6 +106,29 @@ class Predictor:
     def provenance(self) -> dict[str, Any]:
         """For result rows: a hash of the weights as they are now, and what the model returns."""
         return {"model": self._hash(), "output": self.output}
+
+    @functools.cached_property
+    def logits(self) -> keras.Model:
+        """A Keras model from images to logits of the classes of the data, on the net's weights.
+
+        Attacks, and all else that needs gradients, work on it: the softmax of the net is taken away
+        (`tfrobust.nets.to_logits`), and of its outputs those that `classes` chose are left.
+
+        Raises:
+            ValueError: It is a SavedModel or a function.
+        """
+        if self.net is None:
+            raise ValueError(
+                f"gradients need a Keras model or .keras file; received {self.name}, which is a "
+                "SavedModel or a function"
+            )
+        net, classes = to_logits(self.net, self._some_images).model, self.classes
+        if classes is None:
+            return net
+        known = self.image_shape[-1] is not None or self._some_images is None
+        inputs = keras.Input(self.image_shape if known else self._some_images.shape[1:])
+        chosen = keras.layers.Lambda(lambda outputs: tf.gather(outputs, classes, axis=1))
+        return keras.Model(inputs, chosen(net(inputs)), name=net.name)
 
     def answers(self, images: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """The class of each image, and the uncertainty that is left: 1 − its probability.
@@ -107,9 +146,10 @@ class Predictor:
         """
         images = tf.cast(images, tf.float32)
         if self.output is None:
-            self._check_outputs(images.shape[1:])
-        classes, uncertainties, are_probabilities = self._answers(images)
-        output = "probabilities" if are_probabilities else "logits"
+            self._some_images = images[:_TRIED]
+            self._check_outputs()
+        classes, uncertainties, is_probability = self._answers(images)
+        output = "probabilities" if is_probability else "logits"
         self.output = self.output or output
         if output != self.output and not np.isnan(uncertainties).any():
             raise ValueError(
@@ -118,7 +158,37 @@ class Predictor:
             )
         return classes, uncertainties
 
+    def warn_of_lost_gradients(self, images: Any, labels: Any) -> None:
+        """Warns if the loss of many of the first images has no gradient that attacks could follow.
+
+        Args:
+            images: A batch that is to be attacked, [B, H, W, C] float32 in [0, 1].
+            labels: Its labels.
+        """
+        if self._gradients_seen >= _FOLLOWED:
+            return
+        lost = self._lose_gradients(tf.convert_to_tensor(images), tf.convert_to_tensor(labels))
+        self._gradients_lost += int(np.count_nonzero(lost))
+        self._gradients_seen += len(images)
+        if self._gradients_lost > _MANY * self._gradients_seen:
+            warnings.warn(
+                f"the loss of {self.name} has a gradient of exactly 0 for {self._gradients_lost} "
+                f"of {self._gradients_seen} images, so that attacks that follow it cannot change "
+                "them, and the model looks more robust than it is (probabilities of exactly 0 and "
+                "1, or rounding inside the model, lose it; give a model of logits)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            self._gradients_seen = _FOLLOWED  # said once
+
     # Inside --------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _lose_gradients(self) -> Any:
+        net = self.logits
+        return tf.function(
+            lambda images, labels: has_no_gradient(net, images, labels), reduce_retracing=True
+        )
 
     def _use_net(self, model: keras.Model) -> None:
         net = getattr(model, "net", model)
@@ -165,9 +235,16 @@ class Predictor:
         if images[0].shape.rank == 4:
             self.image_shape = tuple(images[0].shape[1:])
 
-    def _check_outputs(self, image_shape: Any) -> None:
-        given = tf.TensorSpec([None, *image_shape], tf.float32)
-        shape = self._forward.get_concrete_function(given).output_shapes
+    def _check_outputs(self) -> None:
+        images = self._some_images
+        given = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
+        try:
+            shape = self._forward.get_concrete_function(given).output_shapes
+        except Exception:  # whatever a function raises that looks for the numbers in a tensor
+            if not self._is_function:
+                raise
+            self._forward = tf.function(_on_numbers(self._function, images[:1]), autograph=False)
+            shape = self._forward.get_concrete_function(given).output_shapes
         if not isinstance(shape, tf.TensorShape) or shape.rank != 2 or shape[1] in (None, 1):
             raise ValueError(
                 "a model must return one number for each of 2 classes or more, [batch, classes]; "
@@ -183,22 +260,38 @@ class Predictor:
     def _answers_of(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         outputs = tf.cast(self._forward(images), tf.float32)
         # Seen before classes are chosen: those of some classes do not sum to 1.
-        sums = tf.reduce_sum(outputs, axis=1)
-        are_probabilities = tf.reduce_all(outputs >= 0) & tf.reduce_all(
-            tf.abs(sums - 1) <= _SUM_TOLERANCE
-        )
+        is_probability = are_probabilities(outputs)
         if self.classes is not None:
             outputs = tf.gather(outputs, self.classes, axis=1)
         chosen = tf.argmax(outputs, axis=1, output_type=tf.int32)
         largest = tf.reduce_max(outputs, axis=1, keepdims=True)
-        shares = tf.where(are_probabilities, outputs, tf.exp(outputs - largest))
+        shares = tf.where(is_probability, outputs, tf.exp(outputs - largest))
         others = shares * (1 - tf.one_hot(chosen, tf.shape(shares)[1]))
         uncertainty = tf.reduce_sum(others, axis=1) / tf.reduce_sum(shares, axis=1)
         finite = tf.reduce_all(tf.math.is_finite(outputs), axis=1)
         uncertainty = tf.where(
             finite, uncertainty, tf.fill(tf.shape(uncertainty), np.float32(np.nan))
         )
-        return chosen, uncertainty, are_probabilities
+        return chosen, uncertainty, is_probability | self._softmax_removed
+
+
+def _on_numbers(function: Any, image: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function that needs the numbers in a tensor, such as one of NumPy, as one operation."""
+    given: Callable[[Any], Any] = np.asarray
+    try:
+        outputs = function(given(image))
+    except Exception:  # it may ask for TensorFlow's tensors
+        given = tf.convert_to_tensor
+        outputs = function(given(image))
+    shape = [None, *np.shape(outputs)[1:]]
+
+    def call(images: tf.Tensor) -> tf.Tensor:
+        def on_array(array: np.ndarray) -> np.ndarray:
+            return np.asarray(function(given(array)), "float32")
+
+        return tf.ensure_shape(tf.numpy_function(on_array, [images], tf.float32), shape)
+
+    return call
 
 
 def _check_classes(classes: Optional[Sequence[int]]) -> Optional[np.ndarray]:

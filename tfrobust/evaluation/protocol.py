@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Sequence
 from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import validation
+from tfrobust.evaluation.condition import Batch
 from tfrobust.evaluation.metrics import class_indices
 from tfrobust.evaluation.predictions import Predictions
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.files import Digest
+from tfrobust.nets.input_ranges import INPUT_RANGES
 
 #: With fewer images an accuracy cannot be told from chance.
 _ENOUGH = 20
 
-#: Other input formats of models: description, conversion, and the layer that does it.
-_OTHER_FORMS = (
-    ("from 0 to 255", lambda x: x * 255, "keras.layers.Rescaling(255)"),
-    ("from -1 to 1", lambda x: x * 2 - 1, "keras.layers.Rescaling(2, offset=-1)"),
-    (
-        "standardised by ImageNet's mean and deviation",
-        lambda x: (x - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
-        "keras.layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.0524, 0.0502, 0.0506])",
-    ),
-    (
-        "in the order blue, green, red from 0 to 255 less ImageNet's mean",
-        lambda x: x[..., ::-1] * 255 - [103.939, 116.779, 123.68],
-        "keras.applications' preprocess_input(images * 255)",
-    ),
-)
+#: How many images other input ranges are tried on.
+TRIED = 256
+
+#: How many standard errors of the difference make one range clearly better than another.
+_CLEARLY = 3
 
 
 class DataHash:
@@ -87,19 +81,38 @@ def check_classes(predictor: Predictor, classes: Optional[int]) -> None:
         )
 
 
+def check_index(index: Any, count: Optional[int] = None) -> np.ndarray:
+    """Checks indices of images.
+
+    Raises:
+        ValueError: They are not different whole numbers, or not as many as there are images.
+    """
+    checked = np.asarray(index)
+    whole = checked.ndim == 1 and checked.dtype.kind in "iu" and len(checked) > 0
+    if not whole or checked.min() < 0 or len(np.unique(checked)) < len(checked):
+        raise ValueError(
+            f"index must be different whole numbers of 0 or more, one per image; received {index!r}"
+        )
+    if count is not None and len(checked) != count:
+        raise ValueError(
+            f"index must be one whole number per image; received {len(checked)} for {count} images"
+        )
+    return checked
+
+
 def check_above_chance(
-    predictor: Predictor, answers: Predictions, images: Any, labels: Any
+    predictor: Predictor, answers: Predictions, batches: Sequence[Batch]
 ) -> None:
     """Raises an error that names the likely cause if the clean accuracy is near chance.
 
     Near chance is what guessing reaches once in a thousand times: 1/K plus three standard errors.
-    A model that always predicts the same class is refused as well.
+    A model that always predicts the same class is refused as well. Above chance, it warns if the
+    model has clearly more of the first images right in another usual input range.
 
     Args:
         predictor: The model.
         answers: Its predictions on the clean images.
-        images: Some of the images, to try other input formats on.
-        labels: Their labels.
+        batches: The first of the batches, to try other input ranges on.
 
     Raises:
         ValueError: The accuracy is near chance.
@@ -110,35 +123,56 @@ def check_above_chance(
     near = chance + 3 * math.sqrt(chance * (1 - chance) / n)
     accuracy = answers.metric("accuracy")
     constant = len(set(answers.predicted.tolist())) == 1 < len(set(answers.labels.tolist()))
+    right = {"0_to_1": answers.right, **_right_in_other_ranges(predictor, batches)}
+    tried = min(map(len, right.values()))
+    right = {name: found[:tried] for name, found in right.items()}
+    best = max(right, key=lambda name: np.mean(right[name]))
+    reached, form = float(np.mean(right[best])), INPUT_RANGES[best]
     if accuracy > near and not constant:
+        gained = np.count_nonzero(right[best] & ~right["0_to_1"])
+        lost = np.count_nonzero(right["0_to_1"] & ~right[best])
+        if gained - lost > _CLEARLY * math.sqrt(gained + lost):
+            table = "".join(
+                f"\n  {np.mean(found):6.1%}  {INPUT_RANGES[name].words}"
+                for name, found in right.items()
+            )
+            warnings.warn(
+                f"{predictor.name} seems to expect images {form.words}: put {form.layer} in front "
+                f"of it, or all its numbers are too low. It gets right, of the first {tried} "
+                f"images, if they are given{table}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return
     told = (
         f"the clean accuracy must be above chance before robustness means anything; "
         f"{predictor.name} has {accuracy:.1%} on {n} images of {predictor.class_count} classes "
         f"(chance is {chance:.1%}{', and it always gives the same class' if constant else ''})"
     )
+    if reached > max(near, accuracy + 0.1):
+        raise ValueError(
+            f"{told}; given images {form.words} it gets {reached:.1%} of {tried} right, so that it "
+            f"seems to expect them: put {form.layer} in front of it"
+        )
     raise ValueError(
-        f"{told}; {_likely_cause(predictor, images, labels, max(near, accuracy + 0.1))}"
+        f"{told}; is it trained, are the labels in the order of its outputs, and are the images "
+        "prepared as in its training? (stop_at_chance=False measures it all the same)"
     )
 
 
-def _likely_cause(predictor: Predictor, images: Any, labels: Any, above: float) -> str:
-    images, labels = np.asarray(images, "float32"), class_indices(labels)
-    for words, form, layer in _OTHER_FORMS if images.shape[-1] == 3 else _OTHER_FORMS[:2]:
+def _right_in_other_ranges(predictor: Predictor, batches: Sequence[Batch]) -> dict[str, np.ndarray]:
+    """Whether each of the first images is classified correctly in each other range."""
+    found = {}
+    for name, form in INPUT_RANGES.items():
+        if name == "0_to_1" or form.channels not in (None, batches[0].images.shape[-1]):
+            continue
         try:
-            classes, _ = predictor.answers(np.asarray(form(images), "float32"))
+            predicted = [predictor.answers(form.convert(batch.images))[0] for batch in batches]
         except (tf.errors.OpError, ValueError):
             continue  # the model does not take such images
-        reached = float(np.mean(classes.numpy() == labels))
-        if reached > above:
-            return (
-                f"given images {words} it gets {reached:.1%} of {len(labels)} right, so that it "
-                f"seems to expect them: put {layer} in front of it"
-            )
-    return (
-        "is it trained, are the labels in the order of its outputs, and are the images prepared as "
-        "in its training? (stop_at_chance=False measures it all the same)"
-    )
+        labels = [class_indices(batch.labels) for batch in batches]
+        found[name] = np.concatenate(predicted) == np.concatenate(labels)
+    return found
 
 
 def check_same_order(labels: np.ndarray, again: np.ndarray, name: str) -> None:

@@ -7,12 +7,13 @@ import json
 from typing import Any, Optional, Union
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfrobust import validation
-from tfrobust.evaluation import Evaluator, corrupted
-from tfrobust.evaluation.benchmark import Conditions
+from tfrobust.compat.averaged_weights import weights_of_evaluation
+from tfrobust.evaluation import passes
+from tfrobust.evaluation.benchmark import Conditions, Evaluator
+from tfrobust.evaluation.conditions import corrupted
 from tfrobust.rows import CLEAN, Row
 
 
@@ -21,7 +22,7 @@ class RobustnessMonitor(keras.callbacks.Callback):
 
     It adds `val_robust_accuracy`, the mean over the conditions, to the logs; `rows` holds the
     individual accuracies. The draws are the same in every epoch, so that differences are due to the
-    model.
+    model. With Keras' `SwapEMAWeights`, the averaged weights are measured, as for `val_accuracy`.
 
     Place it before the callbacks that read the logs: TensorBoard, CSVLogger, ModelCheckpoint and
     EarlyStopping (both with `mode="max"`), and `RestoreBest`. Callbacks before it do not see the
@@ -29,7 +30,7 @@ class RobustnessMonitor(keras.callbacks.Callback):
     (`Objective("val_robust_accuracy", "max")`), whose own callbacks come last, always see it.
 
     Args:
-        data: Batched `tf.data.Dataset` of (images, labels), or a pair of arrays: validation data,
+        data: As in `tfrobust.evaluation.benchmark`, but not what `load` returns: validation data,
             never test data.
         conditions: Conditions from `tfrobust.evaluation.corrupted` and similar functions,
             augmentation layers by name, or an `Evaluator`, whose graphs are reused. Default: the
@@ -46,7 +47,9 @@ class RobustnessMonitor(keras.callbacks.Callback):
         rows: Result rows with their epoch, counted from 1.
 
     Raises:
-        ValueError: There are no conditions, or `images` is not a whole number above 0.
+        TypeError: `data` is of another kind.
+        ValueError: There are no conditions, the data do not end, or `images` is not a whole number
+            above 0.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class RobustnessMonitor(keras.callbacks.Callback):
         self.rows: list[Row] = []
         if images is not None:
             data = _subsample(data, validation.check_whole("images", images, 1, 2**31 - 1))
-        self._data = data
+        self._data = passes.batches_of(data)
         if conditions is None:
             conditions = corrupted("held_out", severities=[3])
         if not isinstance(conditions, Evaluator):
@@ -101,7 +104,8 @@ class RobustnessMonitor(keras.callbacks.Callback):
             self._measure(0)
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
-        accuracies = self._measure(epoch + 1)
+        with weights_of_evaluation(self):
+            accuracies = self._measure(epoch + 1)
         if logs is not None:
             del accuracies[CLEAN]
             logs["val_robust_accuracy"] = sum(accuracies.values()) / len(accuracies)
@@ -115,12 +119,10 @@ class RobustnessMonitor(keras.callbacks.Callback):
 def _subsample(data: Any, images: int) -> Any:
     """Takes about so many images, spread over the data, which may be sorted."""
     if not isinstance(data, tf.data.Dataset):
-        values, labels = (np.asarray(part) for part in data)
-        step = max(len(values) // images, 1)
-        return values[::step], labels[::step]
+        return passes.batches_of(data).about(images)
     batches = int(data.cardinality())
     size = len(keras.utils.unpack_x_y_sample_weight(next(iter(data.take(1))))[0])
     wanted = max(images // size, 1)
-    if batches < 0:  # the number of batches is unknown
+    if batches < 0:  # their number is unknown, or there is no end
         return data.take(wanted)
     return data.shard(max(batches // wanted, 1), 0)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import files
 from tfrobust.augment.base import StrengthAugment
-from tfrobust.evaluation.conditions import evaluation_seed
-from tfrobust.evaluation.metrics import accuracy
+from tfrobust.evaluation import passes
+from tfrobust.evaluation.metrics import class_indices
+from tfrobust.evaluation.predictor import Model, Predictor
+from tfrobust.ops import sampling
 from tfrobust.registries import AUGMENTS
+from tfrobust.rows import CLEAN
 from tfrobust.validation import check_between, check_images, check_in_range, check_labels
 
 #: How far a drop may be below the wanted one and counts as it: 1 - 0.9 is a hair less than 0.1.
@@ -60,7 +62,7 @@ class Calibration:
 
 
 def calibrate(
-    model: keras.Model,
+    model: Union[Model, Predictor],
     validation: Iterable[Any],
     augmentations: Mapping[str, StrengthAugment],
     *,
@@ -76,8 +78,8 @@ def calibrate(
     Where even the strongest does not cost that much, as the paper's S−, it is kept and said.
 
     Args:
-        model: A Keras model from images in [0, 1] to logits or probabilities.
-        validation: Batched (images, labels): validation, never test.
+        model: As in `tfrobust.evaluation.benchmark`.
+        validation: Batches of (images, labels), or a pair of arrays: validation, never test.
         augmentations: Name to layer; their strengths are not read, their other parameters are.
         drop: Wanted loss of accuracy, absolute, in (0, 1). Default 0.10, the paper's 10 points.
         strongest: Name to the strongest value allowed. Default `STRONGEST`; for other names the
@@ -109,54 +111,57 @@ def calibrate(
         for name, layer in augmentations.items()
     }
     kinds = {name: _kind(layer) for name, layer in augmentations.items()}
-    batches = [(images, np.asarray(labels)) for images, labels in validation]
+    batches = list(passes.numbered(passes.batches_of(validation)))
     if not batches:
         raise ValueError("the validation data are empty: calibration needs at least one batch")
-    for images, _ in batches:
-        check_images(images, "validation images")
-    labels = np.concatenate([labels for _, labels in batches])
+    for batch in batches:
+        check_images(batch.images, "validation images")
+    labels = np.concatenate([batch.labels for batch in batches])
+    predictor = model if isinstance(model, Predictor) else Predictor(model)
 
-    predict = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
-    logits = np.concatenate([predict(images).numpy() for images, _ in batches])
-    check_labels(labels, logits.shape[1], "validation labels")
-    clean = accuracy(labels, logits)
+    def accuracy_of(images: Iterable[Any], shown: str) -> float:
+        predicted = [passes.answer(predictor, some, shown)[0] for some in images]
+        check_labels(labels, predictor.class_count, "validation labels")
+        return float(np.mean(np.concatenate(predicted) == class_indices(labels)))
+
+    clean = accuracy_of((batch.images for batch in batches), CLEAN)
     if clean <= drop:
         raise ValueError(
             f"the clean accuracy must be above the wanted drop of {drop:.2%}; it is {clean:.2%}"
         )
 
     found = []
-    for name, layer in augmentations.items():
+    for name, given in augmentations.items():
+        weak, _ = given.weak_and_strong()
+        limit = limits[name]
+        # With all strengths that will be tried, because a layer may need to know the largest.
+        ranged = given.with_strength((min(weak, limit), max(weak, limit)))
 
         @tf.function(reduce_retracing=True)
-        def augmented(images, draw_seed, strength, layer=layer):
-            draws = layer.draw(images, draw_seed)
+        def augmented(images, seeds, strength, layer=ranged):
+            draws = layer.draw(images, seeds)
             strengths = tf.fill([tf.shape(images)[0]], strength)
             return layer.apply(images, {**draws, layer.parameter: strengths})
 
         def accuracy_at(strength, name=name, augmented=augmented):
-            logits = [
-                predict(
-                    augmented(
-                        images,
-                        evaluation_seed(seed, name, index),
-                        tf.constant(strength, tf.float32),
-                    )
-                ).numpy()
-                for index, (images, _) in enumerate(batches)
-            ]
-            return accuracy(labels, np.concatenate(logits))
+            changed = (
+                augmented(
+                    batch.images,
+                    sampling.image_seeds(seed, name, batch.index),
+                    tf.constant(strength, tf.float32),
+                )
+                for batch in batches
+            )
+            return accuracy_of(changed, name)
 
-        limit = limits[name]
-        weak, _ = layer.weak_and_strong()
         strength, reached_accuracy = _bisect(accuracy_at, weak, limit, clean - drop, steps)
         reached = strength != limit or clean - reached_accuracy >= drop - ROUNDING
         found.append(
             Calibration(
                 augmentation=name,
                 kind=kinds[name],
-                fixed=_fixed_parameters(layer),
-                parameter=layer.parameter,
+                fixed=_fixed_parameters(given),
+                parameter=given.parameter,
                 strength=strength,
                 reached=reached,
                 clean_accuracy=clean,
@@ -166,7 +171,7 @@ def calibrate(
                 n=len(labels),
                 note=""
                 if reached
-                else f"the strongest allowed, {layer.parameter} = {limit:g}, costs less",
+                else f"the strongest allowed, {given.parameter} = {limit:g}, costs less",
             )
         )
     return found

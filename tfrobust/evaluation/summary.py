@@ -52,7 +52,8 @@ def summary(
         is "alexnet".
 
     Raises:
-        ValueError: The baseline is unknown, or its file holds several models or is incomplete.
+        ValueError: The baseline is unknown, its file holds several models or is incomplete, or rows
+            are of another table of severities than the baseline.
 
     Example:
 
@@ -62,7 +63,9 @@ def summary(
     []
     """
     rows = [row for row in rows if row.epoch is None and not is_summary(row)]
-    name, numbers = _baseline(baseline)
+    name, numbers, theirs = _baseline(baseline)
+    divided = [row for row in rows if _is_severity(row) or row.metric == "flip_probability"]
+    corruption_error.check_tables(corruption_error.tables_of(divided), theirs)
     return [
         made
         for key in dict.fromkeys((row.model, row.dataset) for row in rows)
@@ -147,12 +150,12 @@ def _mean_error(found: Mapping[str, Any], baseline: Any, relative: bool) -> floa
     )
 
 
-def _baseline(baseline: Any) -> tuple[str, Any]:
-    """Name and errors of a baseline; no errors if nothing is divided."""
+def _baseline(baseline: Any) -> tuple[str, Any, Any]:
+    """Name and errors of a baseline, and what says of which table they are."""
     if baseline is None:
-        return "none", None
+        return "none", None, None
     if baseline in BASELINES:
-        return str(baseline), BASELINES[str(baseline)]
+        return str(baseline), BASELINES[str(baseline)], str(baseline)
     path = pathlib.Path(baseline)
     if not path.is_file():
         raise ValueError(
@@ -163,7 +166,7 @@ def _baseline(baseline: Any) -> tuple[str, Any]:
     found = corruption_error.collect_rows(_complete(rows))
     errors = {name: 1 - np.asarray(values) for name, values in found.items()}
     model = next(row.model for row in rows if row.metric == "accuracy")
-    return f"{model} ({path.name})", errors
+    return f"{model} ({path.name})", errors, rows
 
 
 def _is_severity(row: Row) -> bool:

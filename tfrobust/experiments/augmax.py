@@ -8,13 +8,14 @@ from typing import Any
 import keras
 
 from tfrobust import rows
-from tfrobust.attacks import FAT, PGD, AugMaxAttack, Spatial
-from tfrobust.evaluation import Evaluator, attacked
+from tfrobust.attacks import FAT, PGD, Spatial
+from tfrobust.evaluation import attacked
 from tfrobust.evaluation.condition import Condition
-from tfrobust.experiments import variances
+from tfrobust.experiments import other_sets, variances
+from tfrobust.experiments.augmix_lines import CIFAR, QUICK, SMALL, augmax, augmix
 from tfrobust.experiments.embeddings import figure_1
 from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
-from tfrobust.experiments.settings import RESNET_20
+from tfrobust.experiments.settings import PLAIN, WHITENED
 from tfrobust.experiments.tables import (
     SA_RA,
     WITHOUT_NOISE,
@@ -27,54 +28,7 @@ from tfrobust.experiments.tables import (
 from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
 
-_CIFAR = ExperimentConfig(
-    net="wrn_40_2",
-    training=Training(200, 256, plan="augmax_cifar"),
-    numbers={"steps": 10, "stop_after": 1, "jsd_weight": 10.0},
-)
-#: Shared by the small settings of AugMax and NoisyMix: pretrained weights, because two CPU cores
-#: cannot train their nets from scratch; five attack steps.
-SMALL = _CIFAR.replace(
-    **RESNET_20,
-    images={"train": 10_000, "validation": 500, "test": 1_000},
-    training=Training(4, 128, learning_rate=0.02),
-    precision="mixed_bfloat16",
-    numbers={**_CIFAR.numbers, "steps": 5},
-)
-QUICK = SMALL.replace(
-    dataset="digits",
-    weights=None,
-    images={"train": 256, "validation": 100, "test": 100},
-    training=Training(1, 64, learning_rate=0.05),
-    precision="float32",
-    severities=(3,),
-    numbers={**SMALL.numbers, "steps": 2},
-)
 _FEWER_EPOCHS = SMALL.replace(training=Training(2, 128, learning_rate=0.02))
-
-
-def augmix(seed: int, *, norm: str = "bn", weight: float = 12.0, name: str = "AugMix") -> ModelSpec:
-    """AugMix with a given norm; with dual norms one AugMix view takes the auxiliary route.
-
-    With dual norms the paper routes AugMix images through the auxiliary ones. Here this is AugMax
-    without search steps (Algorithm 1 with n = 0): one of the two AugMix views takes the auxiliary
-    route, and the labels are used only on the clean images.
-    """
-    settings: dict[str, Any] = {"jsd_weight": weight, "seed": seed}
-    if norm in ("bn", "ibn"):
-        return ModelSpec(name, "augmix_training", settings, {"norm": norm})
-    settings.update(attack=AugMaxAttack(steps=0, seed=seed), adversarial_weight=0.0)
-    return ModelSpec(name, "augmax", settings, {"norm": norm})
-
-
-def augmax(
-    run: Run, seed: int, *, norm: str = "dubin", name: str = "AugMax-DuBIN", **other: Any
-) -> ModelSpec:
-    """AugMax with the numbers of the setting, overridden by `other`."""
-    numbers = {**run.setting.numbers, **other}
-    attack = AugMaxAttack(steps=numbers["steps"], stop_after=numbers["stop_after"], seed=seed)
-    settings = {"attack": attack, "jsd_weight": numbers["jsd_weight"], "seed": seed}
-    return ModelSpec(name, "augmax", settings, {"norm": norm})
 
 
 class _AugMax(Experiment):
@@ -85,7 +39,7 @@ class _AugMax(Experiment):
     """
 
     paper = "AugMax"
-    full, small, quick = _CIFAR, SMALL, QUICK
+    full, small, quick = CIFAR, SMALL, QUICK
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         return [ModelSpec("Normal"), augmix(seed), augmax(run, seed)]
@@ -132,7 +86,7 @@ class Cifar100(Cifar10):
 
     shows = "Table 3"
     title, printed = "AugMax, Table 3 (CIFAR-100)", "augmax_table3"
-    full = _CIFAR.replace(dataset="cifar100")
+    full = CIFAR.replace(dataset="cifar100")
     small = SMALL.replace(
         dataset="cifar100", weights=None, training=Training(30, 128, learning_rate=0.1)
     )
@@ -151,13 +105,13 @@ class Norms(_AugMax):
     The paper, RA on CIFAR-10-C: AugMix-BN 89.0, IBN 89.2, DuBN 89.1, DuBIN 89.7; AugMax-DuBN 89.6,
     AugMax-DuBIN 90.7.
 
-    Ours, small, 2026-11-21, commit cdadb584e1, seed 0, RA: AugMix-BN 74.3, IBN 74.5, DuBN 72.9,
-    DuBIN 74.9; AugMax-DuBN 73.2, AugMax-DuBIN 75.8; 53 minutes on one shared CPU core.
+    Ours, small, 2026-11-21, commit cdadb584e1, seed 0, RA: AugMix-BN 74.3, IBN 74.5; AugMax-DuBN
+    73.2, AugMax-DuBIN 75.8; 53 minutes on one shared CPU core.
     The full setting's cost is estimated in docs/SCALE.md.
     """
 
     shows = "Table 8, and Table 1 on the same data"
-    full = _CIFAR.replace(seeds=(0, 1, 2))
+    full = CIFAR.replace(seeds=(0, 1, 2))
     small = _FEWER_EPOCHS
     quick = QUICK.replace(lines=("AugMix-DuBIN", "AugMax-DuBIN"))
 
@@ -192,7 +146,7 @@ class Statistics(Norms):
     """
 
     shows = "Table 1"
-    full, small, quick = _CIFAR.replace(dataset="cifar100"), SMALL, QUICK
+    full, small, quick = CIFAR.replace(dataset="cifar100"), SMALL, QUICK
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         return super().lines(run, seed)[-2:]
@@ -248,8 +202,8 @@ class Strategies(_AugMax):
 
     shows = "Table 10"
     table = ("AugMax, Table 10", SA_RA, "augmax_table10")
-    full = _CIFAR.replace(
-        dataset="cifar100", net="resnet_18", numbers={**_CIFAR.numbers, "jsd_weight": 1.0}
+    full = CIFAR.replace(
+        dataset="cifar100", net="resnet_18", numbers={**CIFAR.numbers, "jsd_weight": 1.0}
     )
     small = _FEWER_EPOCHS
     quick = QUICK.replace(lines=("Normal", "PGDAT"))
@@ -295,7 +249,7 @@ class Shifts(_AugMax):
         ],
         "augmax_table11",
     )
-    full = _CIFAR.replace(net="resnext_29", numbers={**_CIFAR.numbers, "cifar10_1": ""})
+    full = CIFAR.replace(net="resnext_29", numbers={**CIFAR.numbers, "cifar10_1": ""})
     small = SMALL.replace(numbers={**SMALL.numbers, "cifar10_1": ""})
     quick = QUICK.replace(numbers={**QUICK.numbers, "cifar10_1": ""}, lines=("Normal",))
 
@@ -303,12 +257,7 @@ class Shifts(_AugMax):
         return attacked({"STA": Spatial()})
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-        folder = run.setting.numbers["cifar10_1"]
-        if not folder:
-            return []
-        data = run.data(dataset="cifar10_1", data_dir=folder, images={})
-        found = Evaluator([]).rows(model, data, model_name=line.name, seed=run.setting.seed)
-        return [dataclasses.replace(row, corruption="CIFAR-10.1") for row in found]
+        return other_sets.cifar10_1(run, line, model)
 
 
 class ImageNet(_AugMax):
@@ -333,23 +282,34 @@ class ImageNet(_AugMax):
     )
     full = ExperimentConfig(
         dataset="imagenet",
-        flips_and_crops=False,
         net="resnet_18",
-        net_options={"stem": "imagenet"},
-        training=Training(90, 256, plan="augmax_imagenet"),
-        numbers={"steps": 5, "stop_after": 1, "jsd_weight": 12.0, "deep_augment": ()},
+        net_options={"stem": "imagenet", **WHITENED},
+        training=Training(90, 256, plan="augmax_imagenet", crops="resized"),
+        numbers={
+            "steps": 5, "stop_after": 1, "jsd_weight": 12.0, "deep_augment": (), "deep_epochs": 30,
+        },
+    )  # fmt: skip
+    small = full.replace(
+        dataset="imagenet200",
+        training=Training(10, 64, plan="augmax_imagenet", crops="resized"),
+        numbers={**full.numbers, "deep_epochs": 3},
     )
-    small = full.replace(dataset="imagenet200", training=Training(10, 64, plan="augmax_imagenet"))
-    quick = QUICK.replace(numbers={**QUICK.numbers, "deep_augment": ()})
+    quick = QUICK.replace(numbers={**QUICK.numbers, "deep_augment": (), "deep_epochs": 1})
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
         normal, *others = super().lines(run, seed)
-        data = {"extra": tuple(run.setting.numbers["deep_augment"])}
+        numbers = run.setting.numbers
+        if not numbers["deep_augment"]:
+            return [normal, *others]
+        # Released code: fewer passes over the images and their two copies.
+        own: dict[str, Any] = {
+            "data": {"extra": tuple(numbers["deep_augment"])},
+            "training": dataclasses.replace(run.setting.training, epochs=numbers["deep_epochs"]),
+        }
         deep = [
-            dataclasses.replace(line, name=f"DeepAugment + {line.name}", data=data)
-            for line in others
+            dataclasses.replace(line, name=f"DeepAugment + {line.name}", **own) for line in others
         ]
-        return [normal, *others, *(deep if data["extra"] else [])]
+        return [normal, *others, *deep]
 
 
 class TinyImageNet(ImageNet):
@@ -367,11 +327,14 @@ class TinyImageNet(ImageNet):
     shows = "Tables 5 and 6"
     full = ImageNet.full.replace(
         dataset="tiny_imagenet",
-        net_options={"stem": "tiny_imagenet"},
+        net_options={"stem": "tiny_imagenet", **PLAIN},
         training=Training(200, 256, plan="augmax_tiny_imagenet"),
-        numbers={**ImageNet.full.numbers, "steps": 10},
+        numbers={**ImageNet.full.numbers, "steps": 10, "jsd_weight": 10.0, "deep_epochs": 200},
     )
-    small = full.replace(training=Training(20, 64, plan="augmax_tiny_imagenet"))
+    small = full.replace(
+        training=Training(20, 64, plan="augmax_tiny_imagenet"),
+        numbers={**full.numbers, "deep_epochs": 20},
+    )
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
         five = [*SA_RA, mce("mCE", TEST_CORRUPTIONS, "Normal")]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
-import sklearn.manifold
 import tensorflow as tf
 from matplotlib.figure import Figure
 
@@ -20,10 +19,11 @@ _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 
 
 def figure_1(run: Run, net: keras.Model, *, per_class: int = 100, classes: int = 3) -> Figure:
-    """Plots features of clean, AugMix, PGD and AugMax training images in two dimensions.
+    """Plots features of standard, AugMix, PGD and AugMax training images in two dimensions.
 
-    One joint t-SNE, so that positions are comparable. (The paper's standard view is flipped and
-    shifted as well.)
+    As in the paper, features are projected on the plane through the weights of the last layer for
+    the classes shown (Müller et al. 2019, arXiv:1906.02629), so that positions are comparable. The
+    standard view, from which the others are made, is flipped and shifted.
 
     Args:
         run: The run, whose training images are taken.
@@ -34,12 +34,12 @@ def figure_1(run: Run, net: keras.Model, *, per_class: int = 100, classes: int =
     Returns:
         A matplotlib figure.
     """
-    data = run.data(run.setting.training, seed=0)
+    data = run.training_data(run.setting.training, seed=0)
     images, labels = (np.concatenate(part) for part in zip(*data.train.as_numpy_iterator()))
     chosen = np.concatenate([np.flatnonzero(labels == c)[:per_class] for c in range(classes)])
     images, labels = tf.constant(images[chosen]), tf.constant(labels[chosen])
     ways = {
-        "clean": images,
+        "standard": images,
         "AugMix": AugMix()(images, training=True),
         "PGD": PGD().perturb(net, images, labels),
         "AugMax": AugMaxAttack(steps=run.setting.numbers["steps"]).perturb(net, images, labels),
@@ -49,14 +49,36 @@ def figure_1(run: Run, net: keras.Model, *, per_class: int = 100, classes: int =
         with embedding.recorded() as embedded:
             net(changed, training=False)
         features.append(embedded().numpy())
-    tsne = sklearn.manifold.TSNE(init="pca", random_state=0, perplexity=30)
-    points = np.split(tsne.fit_transform(np.concatenate(features)), len(ways))
+    templates = net.get_layer("logits").get_weights()[0].T[:classes]
     return embedding_panels(
-        dict(zip(ways, points)),
+        {way: on_plane(found, templates) for way, found in zip(ways, features)},
         labels.numpy(),
         data.class_names[:classes],
-        title="Features of training images in a plainly trained net, t-SNE (AugMax, Figure 1)",
+        title="Features of training images in a plainly trained net, projected (AugMax, Figure 1)",
     )
+
+
+def on_plane(points: np.ndarray, through: np.ndarray) -> np.ndarray:
+    """Projects points on the plane through three points.
+
+    Args:
+        points: [N, D].
+        through: [3, D].
+
+    Returns:
+        [N, 2]: coordinates from the first of the three points, the first of them towards the
+        second.
+
+    Example:
+
+    >>> corners = np.array([[0.0, 0.0, 1.0], [2.0, 0.0, 1.0], [1.0, 3.0, 1.0]])
+    >>> on_plane(np.array([[0.5, 1.0, 7.0]]), corners)
+    array([[0.5, 1. ]])
+    """
+    basis, _ = np.linalg.qr((through[1:] - through[0]).T)
+    signs = np.sign(np.sum(basis * (through[1:] - through[0]).T, axis=0))
+    projected: np.ndarray = (points - through[0]) @ (basis * signs)
+    return projected
 
 
 @styled

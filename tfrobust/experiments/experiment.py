@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
 import keras
-import tensorflow as tf
 
 from tfrobust import datasets, devices, files, methods, nets, rows, saving, trainer, validation
-from tfrobust.augment import Flip, PadAndCrop
-from tfrobust.evaluation import Evaluator, corrupted
+from tfrobust.evaluation import Evaluator
 from tfrobust.evaluation.condition import Condition
 from tfrobust.experiments import intervals
+from tfrobust.experiments.images import corruptions, flipped_and_cropped
 from tfrobust.experiments.settings import EVALUATION_BATCH
 from tfrobust.experiments.tables import Column, PaperTable, fill, paper_table
 from tfrobust.recipes import training
@@ -46,6 +45,8 @@ class Training:
             momentum 0.9 and cosine decay of the learning rate to 0.
         learning_rate: Initial learning rate without a plan.
         images: Number of training images, stratified by class; None for that of the setting.
+        crops: One of `images.CROPS`, with flips, if the setting has `flips_and_crops`: shifts by
+            up to 4 pixels ("padded"), or random resized crops ("resized").
     """
 
     epochs: int
@@ -53,6 +54,7 @@ class Training:
     plan: Optional[str] = None
     learning_rate: float = 0.1
     images: Optional[int] = None
+    crops: str = "padded"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +67,7 @@ class ExperimentConfig(Recipe):
         dataset: One of `DATASETS`.
         data_dir: Its folder; see `datasets.load`.
         images: Split to its number of images, stratified by class; other splits are complete.
-        flips_and_crops: Whether training images are randomly flipped, and shifted by up to 4
-            pixels.
+        flips_and_crops: Whether training images are randomly flipped and cropped; see `Training`.
         net: One of `NETS`.
         net_options: Its arguments, such as the stem for large images.
         weights: File of pretrained weights to start from: the .npz of a CIFAR ResNet, or for
@@ -76,6 +77,8 @@ class ExperimentConfig(Recipe):
         precision: Keras dtype policy: "float32", or "mixed_bfloat16" where supported.
         strategy: Distribution strategy, one of `STRATEGIES`, explained in `registries`. The
             batch size is global.
+        corrupted_dir: Folder of the published corrupted test images, such as CIFAR-10-C; None for
+            corruptions that are made here.
         severities: Severities of the common corruptions.
         lines: Names of the models to train, along with those that they start from; None for all.
         numbers: Experiment-specific values by name.
@@ -93,6 +96,7 @@ class ExperimentConfig(Recipe):
     finetuning: Training = Training(30)
     precision: str = "float32"
     strategy: str = "none"
+    corrupted_dir: Optional[str] = None
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
     lines: Optional[tuple[str, ...]] = None
     numbers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -162,6 +166,8 @@ class Run:
         images = dict(self.setting.images)
         if training is not None and training.images is not None:
             images["train"] = training.images
+        if training is not None and training.crops == "resized" and self.setting.flips_and_crops:
+            options["random_crops"] = True
         return datasets.load(
             options.pop("dataset", self.setting.dataset),
             **{
@@ -172,6 +178,18 @@ class Run:
                 **options,
             },
         )
+
+    def training_data(self, training: Training, seed: int, **options: Any) -> datasets.Data:
+        """The data of a training, flipped and cropped as the setting says; see `data`."""
+        data = self.data(training, seed, **options)
+        if not self.setting.flips_and_crops:
+            return data
+        return flipped_and_cropped(data, seed, training.crops)
+
+    def schedule(self, line: ModelSpec) -> Training:
+        """The schedule of a line: its own or the setting's."""
+        setting = self.setting
+        return line.training or (setting.finetuning if line.start else setting.training)
 
     def model_file(self, line: str, seed: int) -> pathlib.Path:
         """Path of a trained model."""
@@ -233,7 +251,7 @@ class Experiment:
 
     def conditions(self, run: Run) -> list[Condition]:
         """What models are evaluated under, besides clean images: by default the 15 corruptions."""
-        return corrupted("test", severities=run.setting.severities)
+        return corruptions(run.setting)
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
         """Further measurements of a trained model."""
@@ -259,10 +277,7 @@ class Experiment:
             start = next(each for each in self.lines(run, seed) if each.name == line.start)
             found = run.model(line.start, setting.seed if start.once else seed)
             return self.started(run, getattr(found, "net", found), data)
-        options = {**setting.net_options, **line.net}
-        decay = methods.PLANS[schedule.plan].weight_decay if schedule.plan else None
-        if decay is not None:
-            options["weight_decay"] = decay
+        options = {**setting.net_options, **line.net, **weight_decay(schedule)}
         if setting.weights is None:
             return NETS[setting.net](data.image_shape, data.classes, **options)
         return _pretrained_net(setting, data, options)
@@ -273,6 +288,7 @@ class Experiment:
 
     # Shared by all experiments ----------------------------------------------------------------
 
+    @files.one_at_a_time()
     def run(
         self, setting: ExperimentConfig, out: files.PathLike, *, say: Callable[[str], Any] = print
     ) -> list[rows.Row]:
@@ -339,15 +355,28 @@ class Experiment:
 
     def _check(self, run: Run) -> None:
         """Checks the setting before anything is trained."""
-        validation.check_choice("strategy", run.setting.strategy, STRATEGIES)
-        self._trainings(run)
-        weights = run.setting.weights
+        setting = run.setting
+        validation.check_choice("strategy", setting.strategy, STRATEGIES)
+        trainings = self._trainings(run)
+        weights = setting.weights
         if weights not in (None, "imagenet") and not os.path.isfile(str(weights)):
             raise FileNotFoundError(
                 "weights must be a file of trained weights (--weights FILE); there is none at "
                 f"{weights}"
             )
-        run.data()
+        data = run.data()
+        if setting.net_options:
+            NETS[setting.net](data.image_shape, data.classes, **setting.net_options)
+        loaded: list[Any] = []
+        for line, seed in trainings:
+            settings = {k: v for k, v in line.settings.items() if k != "augment"}
+            training.check_method_settings(line.method, settings)
+            own = (line.data, run.schedule(line).crops)
+            if own not in loaded and not run.model_file(line.name, seed).exists():
+                run.data(run.schedule(line), seed, **line.data)
+                loaded.append(own)
+        if setting.corrupted_dir is not None:
+            corruptions(setting)
 
     def _trainings(self, run: Run) -> list[tuple[ModelSpec, int]]:
         """The models to train and their seeds, in the order of the table."""
@@ -371,11 +400,9 @@ class Experiment:
         with chosen.scope():
             # Built here: layers depend on `prepare`, their variables on the strategy.
             line = next(each for each in self.lines(run, seed) if each.name == line.name)
-        schedule = line.training or (setting.finetuning if line.start else setting.training)
+        schedule = run.schedule(line)
         seed_everything(seed)
-        data = run.data(schedule, seed, **line.data)
-        if setting.flips_and_crops:
-            data = flipped_and_cropped(data, seed)
+        data = run.training_data(schedule, seed, **line.data)
         trainer.train_to(
             run.model_file(line.name, seed),
             lambda: self.net(run, line, seed, data, schedule),
@@ -411,37 +438,13 @@ class Experiment:
         ]
 
 
-def flipped_and_cropped(data: datasets.Data, seed: int) -> datasets.Data:
-    """Adds random flips and shifts of up to 4 pixels to the training images.
-
-    This is the standard CIFAR augmentation, shared by all views of an image. Like the shuffling, it
-    is redrawn in each epoch and depends only on the seed and the epoch.
-
-    Args:
-        data: The data.
-        seed: Integer seed.
-
-    Returns:
-        The data with augmented training images.
-    """
-    layers = [PadAndCrop(4), Flip()]
-    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-
-    def change(batch: Any, pair: tf.Tensor) -> Any:
-        images, labels = batch
-        pair = tf.cast(pair % (2**31 - 1), tf.int32)
-        for i, layer in enumerate(layers):
-            images = layer.apply(images, layer.draw(images, pair + i))
-        return images, labels
-
-    train = tf.data.Dataset.zip((data.train, seeds)).map(change).prefetch(2)
-    return dataclasses.replace(data, train=train)
+def weight_decay(schedule: Training) -> dict[str, float]:
+    """The weight decay of a schedule as an option of a net; {} if it has none."""
+    decay = methods.PLANS[schedule.plan].weight_decay if schedule.plan else None
+    return {} if decay is None else {"weight_decay": decay}
 
 
 def _method(line: ModelSpec, net: keras.Model) -> methods.RobustModel:
-    training.check_method_settings(
-        line.method, {k: v for k, v in line.settings.items() if k != "augment"}
-    )
     model: methods.RobustModel = methods.METHODS[line.method](net, **line.settings)
     return model
 
@@ -469,15 +472,17 @@ def _pretrained_net(
         net = NETS[setting.net](data.image_shape, data.classes, **options)
         nets.load_keras_vgg_16(net, weights)
         return net
+    options.pop("stem", None)  # the file says which
     net = nets.import_torch_resnet(weights, **options)
     if norm == "bn":
         return net
-    return nets.convert_norms(net, norm, mixed=_is_instance_norm)
+    # Instance norm is part of the first norm of each block in all stages but the last.
+    last = max(layer.name[:6] for layer in net.layers if layer.name.startswith("stage"))
 
+    def mixed(layer: Any) -> bool:
+        return re.fullmatch(rf"(?!{last})stage\d_block\d+_norm1", layer.name) is not None
 
-def _is_instance_norm(layer: Any) -> bool:
-    """Whether a CIFAR ResNet has instance norm here: first norms, all stages but the last."""
-    return re.fullmatch(r"stage[12]_block\d+_norm1", layer.name) is not None
+    return nets.convert_norms(net, norm, mixed=mixed)
 
 
 def _file_name(name: str) -> str:

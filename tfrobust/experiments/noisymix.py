@@ -3,87 +3,65 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 
 from tfrobust import datasets, rows
-from tfrobust.datasets import IMAGENET_R_CLASSES
-from tfrobust.evaluation import Evaluator, flips
-from tfrobust.evaluation.predictions import METRICS
-from tfrobust.experiments import augmax
-from tfrobust.experiments.experiment import Experiment, ExperimentConfig, ModelSpec, Run, Training
-from tfrobust.experiments.settings import EVALUATION_BATCH
+from tfrobust.experiments import other_sets
+from tfrobust.experiments.augmix_lines import QUICK, SMALL
+from tfrobust.experiments.experiment import (
+    Experiment,
+    ExperimentConfig,
+    ModelSpec,
+    Run,
+    Training,
+    weight_decay,
+)
+from tfrobust.experiments.noisymix_lines import line_of_name
+from tfrobust.experiments.settings import WHITENED
 from tfrobust.experiments.tables import (
     WITHOUT_NOISE,
-    Column,
     PaperTable,
     accuracy,
+    mean_over,
     metric,
     paper_table,
     robust,
 )
-from tfrobust.methods.noisymix import ABLATION
-from tfrobust.registries import CORRUPTION_GROUPS, NETS, PERTURBATIONS, TEST_CORRUPTIONS
+from tfrobust.registries import CORRUPTION_GROUPS, NETS, TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
 
+#: α of mixup and manifold mixup as baselines, from their own papers: for CIFAR and ImageNet.
+_ON_CIFAR, _ON_IMAGENET = ({"mixup": a, "manifold_mixup": b} for a, b in ((1.0, 2.0), (0.2, 0.2)))
 _CIFAR = ExperimentConfig(
     seeds=tuple(range(5)),
-    net="preact_resnet_18",
+    net="preact_resnet_18",  # (x − 0.5)/0.5, the default of the nets, as in the released code
     training=Training(200, 128, plan="noisymix_cifar"),
-    numbers={"steps": 10, "stop_after": 1, "jsd_weight": 10.0, "flip_images": None},
-)
-_SMALL = augmax.SMALL.replace(
+    numbers={
+        "steps": 10, "stop_after": 1, "jsd_weight": 10.0, "flip_images": None, "sequences": "",
+        **_ON_CIFAR,
+    },
+)  # fmt: skip
+_SMALL = SMALL.replace(
     seeds=(0, 1),
-    numbers={**augmax.SMALL.numbers, "flip_images": 0},
+    numbers={**_CIFAR.numbers, "steps": 5, "flip_images": 0},
     lines=("Baseline", "AugMix", "AugMax-DuBIN", "NoisyMix"),
 )
-_QUICK = augmax.QUICK.replace(
-    numbers={**augmax.QUICK.numbers, "flip_images": 0}, lines=("Baseline", "NoisyMix")
+_QUICK = QUICK.replace(
+    numbers={**_CIFAR.numbers, "steps": 2, "flip_images": 0}, lines=("Baseline", "NoisyMix")
 )
 _BY_CORRUPTION = [accuracy(name, name) for name in TEST_CORRUPTIONS]
-#: Models of the tables that are entries of the method's `ABLATION`.
-SCHEMES = {
-    "Mixup": "mixup",
-    "Manifold Mixup": "manifold_mixup",
-    "NFM": "nfm",
-    "NoisyMix": "noisymix",
-    "mixing, noise": "nfm",
-    "noise": "noise",
-    "mixing": "manifold_mixup",
-    "augmentations": "augmix",
-    "augmentations, noise, JSD": "augmix_noise_jsd",
-    "augmentations, JSD": "augmix_jsd",
-    "augmentations, mixing, noise": "augmix_nfm",
-    "augmentations, mixing, JSD": "augmix_manifold_mixup_jsd",
-    "all": "noisymix",
-}
-
-
-def _flips(kind: str) -> list[Column]:
-    """Columns for the ten sequences, in percent, and for their mean."""
-    columns = [metric(name, name, kind, scale=100.0) for name in PERTURBATIONS]
-    return [*columns, metric("mean", "perturbations", f"mean_{kind}", scale=100.0)]
 
 
 class _NoisyMix(Experiment):
-    """Models by name: of `SCHEMES`, AugMix, AugMax, or plainly trained under any other name."""
+    """Models by name; see `noisymix_lines`."""
 
     paper = "NoisyMix"
     models: tuple[str, ...] = ("Baseline", "Mixup", "Manifold Mixup", "AugMix", "NoisyMix")
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
-        return [self.of_name(run, name, seed) for name in self.models]
-
-    def of_name(self, run: Run, name: str, seed: int) -> ModelSpec:
-        """A model of a table."""
-        if name == "AugMix":
-            return augmax.augmix(seed)
-        if name == "AugMax-DuBIN":
-            return augmax.augmax(run, seed)
-        if name in SCHEMES:
-            return ModelSpec(name, "noisymix", {**ABLATION[SCHEMES[name]], "seed": seed})
-        return ModelSpec(name)
+        return [line_of_name(run, name, seed) for name in self.models]
 
 
 class Cifar10(_NoisyMix):
@@ -96,8 +74,9 @@ class Cifar10(_NoisyMix):
 
     The paper, RA, PreAct-ResNet-18: Baseline 73.8, AugMix 88.8, AugMax 90.4, NoisyMix 91.2.
 
-    Its `numbers`: those of AugMax; `flip_images`, the number of test images for flip probabilities
-    (None for all, 0 for none).
+    Its `numbers`: those of AugMax; α of the baselines `mixup` and `manifold_mixup`; `sequences`,
+    the folder of CIFAR-10-P, or else `flip_images`, the number of test images to make such
+    sequences of (None for all, 0 for none).
 
     Ours, small, 2026-11-21, commit 86fd3486f8, seed 0, RA: Baseline 70.3, AugMix 76.2, AugMax-DuBIN
     77.9, NoisyMix 70.8, and 76.0 after 12 epochs (commit 757b895b58); about 45 minutes on one
@@ -118,13 +97,8 @@ class Cifar10(_NoisyMix):
     }
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-        count = run.setting.numbers["flip_images"]
-        if count == 0:
-            return []
-        images = run.data().test.map(lambda images, labels: images)
-        if count is not None:
-            images = images.unbatch().take(count).batch(EVALUATION_BATCH)
-        return flips(model, images, model_name=line.name, seed=run.setting.seed)
+        name = "cifar100_p" if run.setting.dataset == "cifar100" else "cifar10_p"
+        return other_sets.sequences(run, line, model, name)
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
         net = setting.net if setting.net in self.printed else "preact_resnet_18"
@@ -134,9 +108,9 @@ class Cifar10(_NoisyMix):
         found = [paper_table(title, columns, means)]
         title = f"NoisyMix, Tables 7 to 10: {self.title}-C by corruption; the paper's {net}"
         found.append(paper_table(title, _BY_CORRUPTION, by_corruption, digits=1))
-        if setting.numbers["flip_images"] != 0:
+        if setting.numbers["flip_images"] != 0 or setting.numbers.get("sequences"):
             title = f"NoisyMix, Tables 13 and 14: flip probabilities on {self.title}-P"
-            columns = _flips("flip_probability")
+            columns = other_sets.flip_columns("flip_probability")
             printed = [paper_table(title, columns, name, digits=1) for name in by_sequence]
             found += printed or [PaperTable(title, columns, {}, digits=1)]
         return found
@@ -193,9 +167,10 @@ class ImageNet(_NoisyMix):
     """NoisyMix paper, Tables 1, 6, 11 and 12: ImageNet, ImageNet-C, -R and -P, ResNet-50.
 
     Command: `tfrobust reproduce noisymix_imagenet --data-dir IMAGENET --set renditions=FOLDER`
-    (ImageNet-R) `--set sequences=FOLDER` (ImageNet-P). The full setting is ResNet-50 with weight
-    decay 1e-4 for 90 epochs, as for AugMix; the paper does not print their number. It needs
-    ImageNet and was not run. Models that the paper quotes have only their printed numbers.
+    (ImageNet-R) `--set sequences=FOLDER` (ImageNet-P). The full setting is ResNet-50 for 200
+    epochs, as the defaults of the released code; the paper prints none. It needs ImageNet and was
+    not run. Models that the paper quotes have only their printed numbers. The RMS calibration
+    error is that of the published script, which leaves out the last bin, as Table 11 does.
 
     The paper, ImageNet-C / -R / -P (mFR): Baseline 39.2 / 36.2 / 58.0, AugMix 48.3 / 41.0 / 37.6,
     NoisyMix 52.3 / 45.7 / 28.5.
@@ -206,37 +181,35 @@ class ImageNet(_NoisyMix):
     shows = "Tables 1, 6, 11 and 12"
     full = ExperimentConfig(
         dataset="imagenet",
-        flips_and_crops=False,
         net="resnet_50",
-        training=Training(90, 256, plan="augmix_imagenet"),
-        numbers={"renditions": "", "sequences": ""},
+        net_options=WHITENED,
+        training=Training(200, 256, plan="noisymix_imagenet", crops="resized"),
+        numbers={"renditions": "", "sequences": "", **_ON_IMAGENET},
     )
-    small = full.replace(dataset="imagenet200", training=Training(10, 64, plan="augmix_imagenet"))
+    small = full.replace(
+        dataset="imagenet200",
+        training=Training(10, 64, plan="noisymix_imagenet", crops="resized"),
+    )
     quick = _QUICK.replace(numbers=full.numbers)
 
     def more_rows(self, run: Run, line: ModelSpec, seed: int, model: keras.Model) -> list[rows.Row]:
-        found: list[rows.Row] = []
-        numbers = run.setting.numbers
-        named: dict[str, Any] = {"model_name": line.name, "seed": seed}
-        if numbers["renditions"]:
-            data = run.data(dataset="imagenet_r", data_dir=numbers["renditions"], images={})
-            evaluator = Evaluator([], metrics=METRICS)
-            measured = evaluator.rows(model, data, classes=IMAGENET_R_CLASSES, **named)
-            found += [dataclasses.replace(row, corruption="ImageNet-R") for row in measured]
-        if numbers["sequences"]:
-            published = ("imagenet_p", numbers["sequences"])
-            found += flips(model, published=published, baseline="alexnet", **named)
+        found = other_sets.imagenet_r(run, line, seed, model)
+        if run.setting.numbers["sequences"]:
+            found += other_sets.sequences(run, line, model, "imagenet_p", baseline="alexnet")
         return found
 
     def tables(self, setting: ExperimentConfig) -> list[PaperTable]:
-        rates = _flips("flip_rate")
+        rates = other_sets.flip_columns("flip_rate")
         first = [
             accuracy("ImageNet", CLEAN),
             robust("ImageNet-C"),
             robust("without noise", WITHOUT_NOISE),
             accuracy("ImageNet-R", "ImageNet-R"),
             dataclasses.replace(rates[-1], label="ImageNet-P, mFR"),
-            metric("RMS calibration error, ImageNet-R", "ImageNet-R", "rms_calibration_error", 100),
+            mean_over("mFR without noise", other_sets.without_noise(rates)),
+            metric(
+                "RMS calibration error, ImageNet-R", "ImageNet-R", other_sets.PUBLISHED_RMS, 100
+            ),
             metric("AURRA, ImageNet-R", "ImageNet-R", "aurra", 100),
         ]
         six, twelve = "Table 6: ImageNet-C by corruption", "Table 12: flip rates on ImageNet-P"
@@ -252,9 +225,9 @@ class Transfer(_NoisyMix):
 
     Command: `tfrobust reproduce noisymix_transfer --set source_dir=IMAGENET`. The full setting
     trains ResNet-50 on ImageNet with five schemes, replaces its last layer and finetunes it on
-    CIFAR-10 (`--dataset cifar100` for the other column) with plain cross-entropy. It needs ImageNet
-    and was not run; the small one does the same with ResNet-20 from CIFAR-100 to CIFAR-10, and was
-    not run either. The paper does not print the number of finetuning epochs; it is 30 here.
+    CIFAR-10 (`--dataset cifar100` for the other column) with plain cross-entropy, as the released
+    code does. It needs ImageNet and was not run; the small one does the same with ResNet-20 from
+    CIFAR-100 to CIFAR-10, and was not run either.
 
     The paper, CIFAR-10-C, all / noise / without noise: Baseline 77.1 / 48.8 / 86.5, AugMix
     79.9 / 53.9 / 88.6, NoisyMix 81.8 / 60.3 / 88.9.
@@ -267,23 +240,25 @@ class Transfer(_NoisyMix):
     shows = "Table 5"
     full = ExperimentConfig(
         net="resnet_50",
-        training=Training(90, 256, plan="augmix_imagenet"),
-        finetuning=Training(30, 128, learning_rate=0.01),
-        numbers={"source": "imagenet", "source_dir": ""},
+        net_options=WHITENED,
+        training=ImageNet.full.training,
+        finetuning=Training(150, 64, plan="noisymix_transfer"),
+        numbers={"source": "imagenet", "source_dir": "", **_ON_IMAGENET},
     )
     small = full.replace(
         net="resnet_20",
+        net_options={},
         images={"test": 2_000},
         training=Training(30, 128, learning_rate=0.1),
         finetuning=Training(5, 128, learning_rate=0.01, images=10_000),
-        numbers={"source": "cifar100", "source_dir": ""},
+        numbers={"source": "cifar100", "source_dir": "", **_ON_CIFAR},
     )
     quick = _QUICK.replace(
         lines=("Baseline",),
         finetuning=Training(1, 64, learning_rate=0.05),
         images={"train": 256, "test": 100},
         net="small_cnn",
-        numbers={"source": "digits", "source_dir": ""},
+        numbers={"source": "digits", "source_dir": "", **_ON_CIFAR},
     )
 
     def lines(self, run: Run, seed: int) -> list[ModelSpec]:
@@ -304,7 +279,8 @@ class Transfer(_NoisyMix):
         Images of another size are resized to the input size of the source net.
         """
         shape = net.input_shape[1:]
-        new = NETS[run.setting.net](shape, data.classes, **run.setting.net_options)
+        decay = weight_decay(run.setting.finetuning)
+        new = NETS[run.setting.net](shape, data.classes, **{**run.setting.net_options, **decay})
         for layer in new.layers:
             if layer.name != "logits" and layer.weights:
                 layer.set_weights(net.get_layer(layer.name).get_weights())

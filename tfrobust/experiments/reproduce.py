@@ -35,7 +35,8 @@ def reproduce(
             minute or two, to see that it runs).
         numbers: Overrides of the experiment-specific `numbers`.
         say: Receives progress messages.
-        **overrides: Overrides of fields of `ExperimentConfig`, such as `data_dir` and `seeds`.
+        **overrides: Overrides of fields of `ExperimentConfig`, such as `data_dir` and `seeds`;
+            `net_options` are added to those of the setting.
 
     Returns:
         All rows, with the training seed in their `provenance`.
@@ -74,6 +75,8 @@ def resolved(
             f"{', '.join(sorted(found.numbers)) or 'none'}"
         )
     given = {name: _check_type(name, found.numbers[name], v) for name, v in (numbers or {}).items()}
+    if "net_options" in overrides:
+        overrides["net_options"] = {**found.net_options, **overrides["net_options"]}
     merged: ExperimentConfig = found.replace(**overrides, numbers={**found.numbers, **given})
     return merged
 

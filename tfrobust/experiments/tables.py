@@ -230,6 +230,11 @@ def metric(label: str, condition: str, name: str, scale: float = 1.0) -> Column:
     return Column(label, value)
 
 
+def mean_over(label: str, columns: Sequence[Column]) -> Column:
+    """The mean of other columns; None if one of them has no value."""
+    return Column(label, lambda own, models: _mean([c.value(own, models) for c in columns]))
+
+
 #: Standard and robust accuracy: on clean images and under the 15 corruptions.
 SA_RA = (accuracy("SA", CLEAN), robust("RA"))
 

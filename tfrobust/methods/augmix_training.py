@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.augment.augmix import AugMix
+from tfrobust.layers.route import route
 from tfrobust.losses import consistency
 from tfrobust.methods.base import RobustModel, Terms
+from tfrobust.methods.routed import has_dual_norms
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -33,11 +35,13 @@ class AugMixTraining(RobustModel):
         jsd: Whether to compare the predictions. Default True.
         jsd_weight: λ ≥ 0. Default 12, as in the paper. Even if it is 0, the augmented views
             contribute to the statistics of BatchNorm.
+        dual_norms: Whether the two augmented views, as one batch of 2B, take the auxiliary route
+            through dual norms, and the image the clean one (AugMax, Table 8). Default False.
         seed: Integer seed of the default AugMix. Default 0.
 
     Raises:
-        ValueError: `jsd_weight` is negative or not finite, or `jsd` is True without an
-            augmentation.
+        ValueError: `jsd_weight` is negative or not finite, `jsd` is True without an augmentation,
+            or `dual_norms` without `jsd` or without such norms in the net.
 
     Example:
 
@@ -56,6 +60,7 @@ class AugMixTraining(RobustModel):
         augment: Union[keras.layers.Layer, str, None] = "augmix",
         jsd: bool = True,
         jsd_weight: float = 12.0,
+        dual_norms: bool = False,
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -70,7 +75,14 @@ class AugMixTraining(RobustModel):
             augment = AugMix(seed=seed)
         weights = {"cross_entropy": 1.0, **({"jsd": jsd_weight} if jsd else {})}
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
+        if dual_norms and not (jsd and has_dual_norms(net)):
+            raise ValueError(
+                "dual_norms=True sends the two views of the divergence through the auxiliary half "
+                "of dual norms, and needs jsd=True and a net that has them (norm='dubn' or "
+                f"'dubin'); received jsd={jsd} and net {net.name!r}"
+            )
         self.jsd, self.jsd_weight, self.seed = bool(jsd), jsd_weight, seed
+        self.dual_norms = bool(dual_norms)
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """Makes the views of one batch; the labels belong to the first."""
@@ -85,7 +97,13 @@ class AugMixTraining(RobustModel):
         }
 
     def terms(self, views: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, Terms]:
-        logits = self.forward_together(*views.values())
+        if self.dual_norms:
+            clean, *augmented = views.values()
+            with route("auxiliary"):
+                changed = self.forward_together(*augmented)
+            logits = [self.net(clean, training=True), *changed]
+        else:
+            logits = self.forward_together(*views.values())
         terms = {"cross_entropy": self.classification_loss(labels, logits[0])}
         return logits[0], {**terms, **self.consistency(logits)}
 
@@ -99,5 +117,6 @@ class AugMixTraining(RobustModel):
             **super().get_config(),
             "jsd": self.jsd,
             "jsd_weight": self.jsd_weight,
+            "dual_norms": self.dual_norms,
             "seed": self.seed,
         }

@@ -71,6 +71,14 @@ PLANS: dict[str, Plan] = {
         "NoisyMix, cifar.py",
         "cosine_per_step", 0.1, 200, 128, final=1e-6, nesterov=True, weight_decay=5e-4,
     ),
+    "noisymix_imagenet": Plan(
+        "NoisyMix, imagenet.py: its defaults; the paper prints none",
+        "cosine_per_step", 0.1, 200, 256, final=1e-6, nesterov=True, weight_decay=1e-4,
+    ),
+    "noisymix_transfer": Plan(
+        "NoisyMix, transfer_learning/parameters.csv: CIFAR, all layers",
+        "steps", 0.001, 150, 64, falls=((50, 0.1), (100, 0.01)), weight_decay=5e-4,
+    ),
     "noisymix_toy": Plan(
         "NoisyMix, appendix A; learning rate and batch size are ours",
         "constant", 0.01, 100, 50, momentum=None,

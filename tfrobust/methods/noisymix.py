@@ -74,7 +74,7 @@ class NoisyMix(AugMixTraining):
             0.65.
         jsd_weight: γ ≥ 0. Default 12.
         mixing_points: The candidates for k. Default: those of 0 to 3 that the net has, so never
-            the last of four stages. The released code draws 0 to 2 for its WRN-28.
+            the last of four stages.
         seed: Integer seed. Default 0.
 
     Raises:
@@ -106,6 +106,8 @@ class NoisyMix(AugMixTraining):
         **kwargs: Any,
     ):
         super().__init__(net, augment=augment, jsd=jsd, jsd_weight=jsd_weight, seed=seed, **kwargs)
+        if self.dual_norms:
+            raise ValueError("NoisyMix mixes its views in one batch and has no dual_norms=True")
         self.alpha = validation.check_in_range("alpha", alpha, 0, 100)
         self.additive = validation.check_in_range("additive", additive, 0, 100)
         self.multiplicative = validation.check_in_range("multiplicative", multiplicative, 0, 100)

@@ -11,12 +11,14 @@ from tfrobust.nets.cifar_resnet import (
 from tfrobust.nets.convert_norms import convert_norms
 from tfrobust.nets.keras_weights import load_keras_vgg_16
 from tfrobust.nets.lenet import lenet
+from tfrobust.nets.logits import to_logits
 from tfrobust.nets.mlp import mlp
 from tfrobust.nets.preact_resnet import preact_resnet_18
 from tfrobust.nets.resnet import resnet_18, resnet_50
 from tfrobust.nets.resnet_v2 import resnet_v2_50
 from tfrobust.nets.resnext import resnext_29
 from tfrobust.nets.small_cnn import small_cnn
+from tfrobust.nets.torch_layers import load_torch_weights
 from tfrobust.nets.torch_weights import import_torch_resnet
 from tfrobust.nets.vgg import vgg_16
 from tfrobust.nets.weight_averaging import average_weights, greedy_soup, interpolate_weights
@@ -33,6 +35,7 @@ __all__ = [
     "interpolate_weights",
     "lenet",
     "load_keras_vgg_16",
+    "load_torch_weights",
     "mlp",
     "preact_resnet_18",
     "resnet_18",
@@ -45,6 +48,7 @@ __all__ = [
     "resnext_29",
     "slim_checkpoint",
     "small_cnn",
+    "to_logits",
     "vgg_16",
     "wide_resnet",
     "wrn_28_2",

@@ -1,6 +1,13 @@
 """Pure tensor functions on image batches: no Keras, no state, no hidden randomness."""
 
-from tfrobust.ops.color import add_brightness, scale_color, scale_contrast, scale_saturation
+from tfrobust.ops.color import (
+    add_brightness,
+    apply_gamma,
+    change_exposure,
+    scale_color,
+    scale_contrast,
+    scale_saturation,
+)
 from tfrobust.ops.compression import jpeg
 from tfrobust.ops.entries import gaussian_noise_at, lowest_and_highest_entries
 from tfrobust.ops.filters import gaussian_blur
@@ -21,6 +28,8 @@ from tfrobust.ops.resampling import thumbnail
 __all__ = [
     "PlacesByDeviation",
     "add_brightness",
+    "apply_gamma",
+    "change_exposure",
     "crop",
     "flip",
     "gaussian_blur",

@@ -14,6 +14,12 @@ from tfrobust.ops.compiled import compiled
 #: in float32 and sum to exactly 1, so white stays white.
 LUMINANCE = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
+#: Where the curves of sRGB change from a line to a power: of values, and of light.
+_DECODED_LINEARLY, _ENCODED_LINEARLY = 0.04045, 0.0031308
+
+#: Where the curve of `apply_gamma` does.
+_FOOT = 1 / 1020
+
 
 def add_brightness(images: tf.Tensor, delta: Any) -> tf.Tensor:
     """Adds a constant to all channels: clip(x + Δ) (FMA paper, section 4.2.1).
@@ -31,6 +37,73 @@ def add_brightness(images: tf.Tensor, delta: Any) -> tf.Tensor:
     array([[[[0.5 , 0.75, 1.  ]]]], dtype=float32)
     """
     return tf.clip_by_value(images + sampling.per_image(delta, images), 0.0, 1.0)
+
+
+def change_exposure(images: tf.Tensor, stops: Any) -> tf.Tensor:
+    """Multiplies the light by 2^stops, as a camera's exposure does.
+
+    Pixel values are not proportional to light; they are decoded and encoded by the curves of sRGB
+    (IEC 61966-2-1):
+
+        x' = encode(min(2^stops · decode(x), 1))
+        decode(x) = x / 12.92 for x ≤ 0.04045, otherwise ((x + 0.055) / 1.055)^2.4
+
+    Unlike `add_brightness`, it keeps black black and the ratios of light, and so contrast in the
+    dark.
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        stops: Scalar or [B]; each stop down halves the light, 0 is the identity.
+
+    Returns:
+        [B, H, W, C] in [0, 1].
+
+    Example:
+
+    >>> change_exposure(tf.constant([[[[0.0, 0.5, 1.0]]]]), -1.0).numpy().round(3)
+    array([[[[0.   , 0.361, 0.735]]]], dtype=float32)
+    """
+    return _expose(images, sampling.per_image(stops, images))
+
+
+@compiled
+def _expose(images: tf.Tensor, stops: tf.Tensor) -> tf.Tensor:
+    # The powers are computed for every pixel, so their bases are kept where the slope is finite.
+    power = tf.pow((tf.maximum(images, _DECODED_LINEARLY) + 0.055) / 1.055, 2.4)
+    light = tf.where(images <= _DECODED_LINEARLY, images / 12.92, power) * tf.pow(2.0, stops)
+    power = 1.055 * tf.pow(tf.maximum(light, _ENCODED_LINEARLY), 1 / 2.4) - 0.055
+    encoded = tf.where(light <= _ENCODED_LINEARLY, light * 12.92, power)
+    # There and back again is not exact.
+    return tf.where(tf.equal(stops, 0.0), images, tf.clip_by_value(encoded, 0.0, 1.0))
+
+
+def apply_gamma(images: tf.Tensor, gamma: Any) -> tf.Tensor:
+    """Raises every value to a power: x^γ.
+
+    Black and white stay; above 1 it darkens what is between, below 1 it brightens it. Below a
+    quarter of a grey level of 8 bits the curve is a line to 0, so that its slope is finite.
+
+    Args:
+        images: [B, H, W, C] in [0, 1].
+        gamma: γ > 0, scalar or [B]; 1 is the identity.
+
+    Returns:
+        [B, H, W, C] in [0, 1].
+
+    Example:
+
+    >>> apply_gamma(tf.constant([[[[0.0, 0.5, 1.0]]]]), 2.0).numpy()
+    array([[[[0.  , 0.25, 1.  ]]]], dtype=float32)
+    """
+    return _raise_to(images, sampling.per_image(gamma, images))
+
+
+@compiled
+def _raise_to(images: tf.Tensor, gamma: tf.Tensor) -> tf.Tensor:
+    power = tf.pow(tf.maximum(images, _FOOT), gamma)
+    line = images * tf.pow(_FOOT, gamma - 1.0)
+    changed = tf.where(images < _FOOT, line, power)
+    return tf.where(tf.equal(gamma, 1.0), images, tf.clip_by_value(changed, 0.0, 1.0))
 
 
 def scale_saturation(images: tf.Tensor, factor: Any) -> tf.Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(
+    function: Callable[..., Any], signature: Optional[Sequence[tf.TensorSpec]] = None
+) -> Callable[..., Any]:
     """Compiles a pure tensor function with XLA into one loop over the pixels.
 
     For chains of element-wise operations and for gathers this is several times faster on the CPU.
@@ -19,8 +22,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Args:
         function: Takes and returns tensors; images have a known height and width.
+        signature: What it takes, to trace it once for all shapes. Default: it is traced for each
+            shape.
 
     Returns:
         A function of the same signature.
     """
-    return tf.function(function, jit_compile=True, autograph=False)
+    return tf.function(function, signature, jit_compile=True, autograph=False)

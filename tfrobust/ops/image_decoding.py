@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.compat.graphs import one_operation
+from tfrobust.ops import random_boxes
 
 #: A function from the bytes of a file to an image, or from image to image.
 Change = Callable[[tf.Tensor], tf.Tensor]
@@ -187,6 +188,43 @@ def decode_resize_to(height: int, width: int) -> Change:
     return _transform_contents(_cover(height, width))
 
 
+def decode_random_resized_crop(
+    size: int = 224,
+    *,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Callable[..., tf.Tensor]:
+    """Makes a function that decodes and resizes a random box of an image.
+
+    As `augment.RandomResizedCrop`, up to rounding; of a JPEG only the box is decoded.
+
+    Args:
+        size: Side of the square result in pixels.
+        scale: Smallest and largest area of the box, as fractions of the image's.
+        ratio: Smallest and largest width/height of the box.
+
+    Returns:
+        A function from the bytes of a file, a string scalar, and a seed, int32[2], to uint8
+        [size, size, 3].
+
+    Example:
+
+    >>> contents = tf.io.encode_jpeg(tf.zeros([30, 40, 3], tf.uint8))
+    >>> decode_random_resized_crop(8)(contents, [3, 4]).shape
+    TensorShape([8, 8, 3])
+    """
+    size = validation.check_whole("size", size, 1, _MAX_SIDE)
+
+    def read(contents, seed=(0, 0)):
+        def geometry(whole):
+            boxes = random_boxes.draw_boxes(seed, 1, whole[0], whole[1], scale, ratio)
+            return _Box(whole, tf.concat(boxes, 0), size)
+
+        return _transform_contents(geometry)(contents)
+
+    return read
+
+
 class _Geometry:
     """The window of an image that the result shows, and its scale; float32 [2] throughout.
 
@@ -213,6 +251,35 @@ class _Geometry:
         end = tf.minimum(tf.math.ceil((self.corner + result) * step + reach), size)
         self.window = tf.cast(tf.concat([self.first, end - self.first], 0), tf.int32)
 
+    def shown(self, window: tf.Tensor) -> tf.Tensor:
+        """The pixels of the decoded window that the result may depend on."""
+        return window
+
+
+class _Box(_Geometry):
+    """A box whose whole content is resized, without the pixels around it.
+
+    Args:
+        size: int32 [2], height and width of the image.
+        box: float32 [4]: top, left, height and width of the box.
+        result: Height and width of the result.
+    """
+
+    def __init__(self, size: tf.Tensor, box: tf.Tensor, result: int):
+        self.result = (result, result)
+        self.first, length = box[:2], box[2:]
+        self.scale = result / length
+        self.same = tf.reduce_all(length == result)
+        self.corner = self.first * self.scale
+        start = tf.maximum(self.first - _MARGIN, 0.0)
+        end = tf.minimum(self.first + length + _MARGIN, tf.cast(size, tf.float32))
+        self.window = tf.cast(tf.concat([start, end - start], 0), tf.int32)
+        self._inside = tf.cast(tf.concat([self.first - start, length], 0), tf.int32)
+
+    def shown(self, window: tf.Tensor) -> tf.Tensor:
+        top, left, height, width = tf.unstack(self._inside)
+        return window[top : top + height, left : left + width]
+
 
 def _fit_shorter_side(resize: int, crop: int) -> Callable[[tf.Tensor], _Geometry]:
     resize = validation.check_whole("resize", resize, 1, _MAX_SIDE)
@@ -237,7 +304,8 @@ def _transform_image(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change:
     def change(image):
         geometry = geometry_of(tf.shape(image)[:2])
         top, left, height, width = tf.unstack(geometry.window)
-        return _resample(image[top : top + height, left : left + width], geometry)
+        window = image[top : top + height, left : left + width]
+        return _resample(geometry.shown(window), geometry)
 
     return change
 
@@ -248,7 +316,7 @@ def _transform_contents(geometry_of: Callable[[tf.Tensor], _Geometry]) -> Change
         image = tf.io.decode_and_crop_jpeg(
             contents, geometry.window, 3, dct_method="INTEGER_ACCURATE"
         )
-        return _resample(image, geometry)
+        return _resample(geometry.shown(image), geometry)
 
     decode_fully = one_operation(lambda contents: _transform_image(geometry_of)(decode(contents)))
 

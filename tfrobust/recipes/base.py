@@ -40,7 +40,7 @@ class RunFolder:
             _check_same_settings(
                 json.loads(settings_file.read_text(encoding="utf-8")), settings, self.path
             )
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        elif self.path.is_dir() and not all(map(files.is_leftover, self.path.iterdir())):
             raise FileExistsError(
                 f"output folder {self.path} exists and holds no run of tfrobust; give another one"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -15,21 +16,24 @@ from tfrobust import files, reports, rows
 from tfrobust.attacks import sensitivity, utility
 from tfrobust.datasets import Data
 from tfrobust.evaluation import stability, worst_examples
+from tfrobust.evaluation.baselines import BASELINE_TABLES
 from tfrobust.evaluation.benchmark import Evaluator
 from tfrobust.evaluation.condition import Condition
-from tfrobust.evaluation.corruption_error import SEVERITIES
+from tfrobust.evaluation.corruption_error import SEVERITIES, check_tables, tables_in
 from tfrobust.evaluation.flips import flips
 from tfrobust.evaluation.paired import difference_of_means
+from tfrobust.evaluation.passes import numbered
 from tfrobust.evaluation.predictions import METRICS, Predictions
 from tfrobust.evaluation.predictor import Model, Predictor
 from tfrobust.evaluation.progress import Progress
 from tfrobust.evaluation.results_folder import Results
 from tfrobust.evaluation.summary import is_summary, summary
 from tfrobust.provenance import library_versions
-from tfrobust.registries import TEST_CORRUPTIONS
+from tfrobust.registries import CORRUPTIONS, TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 
 
+@files.one_at_a_time(wait=True)
 def evaluate(
     models: Mapping[str, Model],
     data: Data,
@@ -77,7 +81,7 @@ def evaluate(
     """
     folder, dataset = pathlib.Path(out), f"{data.name}/{split}"
     conditions, names = list(conditions), stability.select(perturbations) if perturbations else ()
-    summary([], baseline=baseline)  # a missing baseline fails before anything is measured
+    _check_baseline(baseline, folder, data.split(split), conditions)
     predictors = {
         name: model if isinstance(model, Predictor) else Predictor(model, classes=classes)
         for name, model in models.items()
@@ -120,6 +124,18 @@ def evaluate(
     reports.write_tables(folder)
     reports.write_report(folder)
     return [row for row in every if row.model in predictors and row.dataset == dataset]
+
+
+def _check_baseline(
+    baseline: Any, folder: pathlib.Path, batches: Any, conditions: Sequence[Condition]
+) -> None:
+    """Raises before anything is measured where the baseline is missing, or of another table."""
+    path = folder / "rows.jsonl"
+    summary(rows.read(path) if path.exists() else [], baseline=baseline)
+    if baseline in BASELINE_TABLES:
+        for first in itertools.islice(numbered(batches), 1):
+            protocols = [c.protocol(first) for c in conditions if c.name in CORRUPTIONS]
+            check_tables(tables_in(protocols), baseline)
 
 
 def _count_flips(
@@ -259,7 +275,7 @@ def _write_maps(
 ) -> None:
     """Writes per-pixel utility and sensitivity of the first images, maximum over the channels."""
     images, labels = (np.asarray(part)[:count] for part in next(iter(batches)))
-    nets = {name: one.net for name, one in predictors.items() if one.net is not None}
+    nets = {name: one.logits for name, one in predictors.items() if one.net is not None}
     if not nets:
         return
     made = [

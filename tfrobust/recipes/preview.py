@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfrobust import datasets, files, validation
 from tfrobust.augment import naming
-from tfrobust.evaluation.conditions import evaluation_seed
+from tfrobust.ops import sampling
 from tfrobust.reports import figures
 from tfrobust.rows import CLEAN
 
@@ -74,7 +74,8 @@ def preview(
     names = [CLEAN]
     for name, layer in layers.items():
         for draw in range(draws):
-            drawn = layer.draw(batch, evaluation_seed(seed, name, draw))
+            own_seed = sampling.fold_in(sampling.seed_pair(seed, draw), name)
+            drawn = layer.draw(batch, own_seed)
             columns.append(np.asarray(layer.apply(batch, drawn)))
             names.append(name)
     figure = figures.augmentation_grid(

@@ -73,6 +73,7 @@ class Quickstart(Recipe):
         }
 
 
+@files.one_at_a_time()
 def quickstart(
     recipe: Quickstart,
     out: files.PathLike,

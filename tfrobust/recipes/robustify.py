@@ -49,6 +49,7 @@ class Robustified:
     report: pathlib.Path
 
 
+@files.one_at_a_time()
 def robustify(
     model: Union[keras.Model, files.PathLike],
     data: Union[datasets.Data, Callable[[], datasets.Data]],
@@ -156,8 +157,8 @@ class _Run:
         say(f"{self.start['n']} validation images: {described(self.start)}")
         say("what hurts most: " + ", ".join(f"{name} {100 * value:.1f}%" for name, value in worst))
 
-        def build(candidate: Candidate, net: keras.Model) -> keras.Model:
-            augment = threats.augment(candidate.augment, seed=recipe.seed)
+        def build(candidate: Candidate, net: keras.Model, *, seed: int = 0) -> keras.Model:
+            augment = threats.augment(candidate.augment, seed=seed)
             own = {"dual_norms": False} if candidate.method == "augmax" else {}
             return training.build_method(candidate.method, net, augment, own)
 

@@ -24,6 +24,7 @@ from tfrobust.settings import Finetune, Train, TrainingRecipe
 MODEL = "model.keras"
 
 
+@files.one_at_a_time()
 def train(recipe: Train, out: files.PathLike) -> keras.Model:
     """Runs a `Train` recipe; writes model.keras, rows.jsonl (validation) and settings.json.
 
@@ -68,6 +69,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     return model
 
 
+@files.one_at_a_time()
 def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     """Runs a `Finetune` recipe; writes model.keras, history.jsonl (validation) and settings.json.
 

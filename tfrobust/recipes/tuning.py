@@ -29,6 +29,7 @@ DEFAULT_DROP = 0.02
 START, BEST = "start model", "best trial"
 
 
+@files.one_at_a_time()
 def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print) -> list[Trial]:
     """Runs a `Tune` recipe.
 

@@ -30,19 +30,26 @@ def strength_curves(
     corruption: str,
     *,
     band: bool | Mapping[str, Sequence[str]] = False,
+    at: float | None = None,
+    shaded: Sequence[str] | None = None,
     title: str | None = None,
     unit: str | None = None,
     mixed_protocols: bool = False,
 ) -> Figure:
     """Accuracy of several models against the strength of an augmentation or attack.
 
-    With `band`, as in the stability-training paper: at each strength the best and the worst of
-    several models (such as one method with different settings), shaded in between.
+    With `band`, the range of several models (such as one method with different settings) is
+    shaded, and its edges are drawn: at each strength another model may be the best. With `at`, as
+    in the stability-training paper, the lines are those of the two models that are best and worst
+    at one strength.
 
     Args:
         rows: Result rows of one data set.
         corruption: The augmentation, attack or corruption to show.
         band: True for one band over all models, or a mapping from band name to models.
+        at: Strength at which the best and the worst model of each band are chosen. Default None:
+            the edges of the band.
+        shaded: Names of the bands to shade. Default: all.
         title: Title of the figure; the name of the corruption by default.
         unit: Unit for the axis label, such as "degrees". Default "strength", for attacks their
             size.
@@ -53,7 +60,7 @@ def strength_curves(
 
     Raises:
         ValueError: There are no results at a strength of `corruption`, a model of a band is missing
-            or lacks every strength, or the protocols differ.
+            or lacks every strength or `at`, or the protocols differ.
 
     Example:
 
@@ -75,8 +82,9 @@ def strength_curves(
         unit = "size, images in [0, 1]" if corruption in ATTACKS else "strength"
     axes.set_xlabel(f"{name} ({unit})")
     open_up(axes)
+    filled = list(bands) if shaded is None else shaded
     for i, (label, models) in enumerate(bands.items()):
-        _draw_band(axes, results, corruption, label, models, i)
+        _draw_band(axes, results, corruption, label, models, i, at, label in filled)
     if not bands:
         _draw_lines(axes, results, corruption)
     low, high = axes.get_ylim()
@@ -100,7 +108,14 @@ def _draw_lines(axes: Axes, results: Results, corruption: str) -> None:
 
 
 def _draw_band(
-    axes: Axes, results: Results, corruption: str, label: str, models: Sequence[str], i: int
+    axes: Axes,
+    results: Results,
+    corruption: str,
+    label: str,
+    models: Sequence[str],
+    i: int,
+    at: float | None,
+    shade: bool,
 ) -> None:
     if not models or not set(models) <= set(results.models):
         raise ValueError(
@@ -122,9 +137,24 @@ def _draw_band(
         "hatch": hatch,
         "lw": 0,
     }
-    axes.fill_between(strengths, worst, best, **fill)
+    if shade:
+        axes.fill_between(strengths, worst, best, **fill)
     several = f"of {len(models)} models"
     edges = [(best, "^-", f"{label}: best {several}"), (worst, "v--", f"{label}: worst {several}")]
+    if at is not None:
+        if at not in strengths:
+            raise ValueError(
+                f"at must be a strength of {corruption!r} that all models of band {label!r} have, "
+                f"one of {strengths.tolist()}; received {at!r}"
+            )
+        there = values[:, strengths.tolist().index(at)]
+        edges = [
+            (values[one], look, f"{models[int(one)]} ({which} at {at:g})")
+            for one, look, which in (
+                (there.argmax(), "^-", "best"),
+                (there.argmin(), "v--", "worst"),
+            )
+        ]
     if len(models) == 1:
         edges = [(best, "o-", label)]
     for edge, look, text in edges:

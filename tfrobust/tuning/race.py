@@ -16,11 +16,15 @@ import tensorflow as tf
 
 from tfrobust import datasets, files, saving, trainer
 from tfrobust.callbacks.deadline import Deadline
+from tfrobust.datasets.epochs import number_epochs_from
 from tfrobust.nets import freezing
 from tfrobust.seeding import seed_everything
 from tfrobust.tuning import halving
 from tfrobust.tuning.journal import Journal
 from tfrobust.tuning.threats import STEP_COSTS, Candidate, Threats
+
+#: More epochs than a rung has.
+_EPOCHS = 1_000_000
 
 
 @dataclasses.dataclass
@@ -30,7 +34,7 @@ class Race:
     Args:
         net: Makes a copy of the net that all candidates start from.
         load: Loads the data.
-        build: `build(candidate, net)` makes a candidate's method.
+        build: `build(candidate, net, seed=0)` makes a candidate's method.
         measure: Maps a net to "clean", "robust" and so on, on the validation images.
         score: Maps what `measure` returned to what is ranked by, higher first.
         threats: What the model must withstand.
@@ -43,7 +47,7 @@ class Race:
 
     net: Callable[[], keras.Model]
     load: Callable[[], datasets.Data]
-    build: Callable[[Candidate, keras.Model], keras.Model]
+    build: Callable[..., keras.Model]
     measure: Callable[[keras.Model], dict[str, Any]]
     score: Callable[[Mapping[str, Any]], float]
     threats: Threats
@@ -194,8 +198,10 @@ class Race:
         candidate, steps = self.candidates[name], self.plan.rungs[number - 1].steps[name]
         seed_everything(self.seed)
         data = self.load()
-        epochs = max(steps // int(data.train.cardinality()), 1)
-        train = data.train.repeat().take(math.ceil(steps / epochs))
+        # One pass over the data per epoch at most; each rung has orders and draws of its own.
+        epochs = math.ceil(steps / int(data.train.cardinality()))
+        train = data.train.take(math.ceil(steps / epochs))
+        number_epochs_from(train, _EPOCHS * (number - 1))
 
         def net() -> keras.Model:
             if number > 1:
@@ -209,7 +215,7 @@ class Race:
             model = trainer.train_to(
                 self._file(name, number),
                 net,
-                functools.partial(self.build, candidate),
+                functools.partial(self.build, candidate, seed=self.seed + number),
                 dataclasses.replace(data, train=train),
                 epochs=epochs,
                 learning_rate=candidate.learning_rate,

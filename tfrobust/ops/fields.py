@@ -10,6 +10,7 @@ times faster than TensorFlow's own normal numbers.
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
 #: Second word of the counter: for the numbers of a field, and for keys of further fields.
 _VALUES, _KEYS = 0, 1
+
+_SPEC_OF_KEYS = tf.TensorSpec([None, 2], tf.uint32)
+_SPEC_OF_WORDS = tf.TensorSpec([None, None], tf.uint32)
 
 
 def threefry(keys: tf.Tensor, first: Any, second: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -58,19 +62,19 @@ def threefry(keys: tf.Tensor, first: Any, second: Any) -> tuple[tf.Tensor, tf.Te
     return x0, x1
 
 
-@compiled
+@functools.partial(compiled, signature=[_SPEC_OF_KEYS, *[tf.TensorSpec([None], tf.uint32)] * 2])
 def _hash(keys: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     words = threefry(keys, first[:, None], second[:, None])
     return tf.concat(words, axis=1)
 
 
-def image_keys(seed: Any, name: str, severity: int, index: tf.Tensor) -> tf.Tensor:
+def image_keys(seed: Any, name: str, severity: int, index: Any) -> tf.Tensor:
     """Derives a key for each image.
 
     Args:
         seed: The user's seed, from 0 to 2³¹-1.
-        name: Name of the corruption.
-        severity: Severity of the corruption.
+        name: Name of what is done to the images, such as a corruption.
+        severity: How strongly, or another whole number that tells draws apart.
         index: Identity of each image, such as its index in the data set; integers [B].
 
     Returns:
@@ -85,26 +89,26 @@ def image_keys(seed: Any, name: str, severity: int, index: tf.Tensor) -> tf.Tens
     return _hash(tf.broadcast_to(key, [tf.shape(index)[0], 2]), low, high)
 
 
-def fold(keys: tf.Tensor, stream: int) -> tf.Tensor:
+def fold(keys: tf.Tensor, stream: Any) -> tf.Tensor:
     """Derives keys of another random field for the same images.
 
     Args:
         keys: uint32 [B, 2].
-        stream: Number of the field.
+        stream: Number of the field, int32.
 
     Returns:
         uint32 [B, 2].
     """
-    counter = tf.fill([tf.shape(keys)[0]], tf.constant(stream, tf.int32))
+    counter = tf.fill([tf.shape(keys)[0]], tf.cast(stream, tf.int32))
     return _hash(keys, tf.bitcast(counter, tf.uint32), tf.bitcast(counter * 0 + _KEYS, tf.uint32))
 
 
-def words(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+def words(keys: tf.Tensor, shape: Sequence[Any]) -> tf.Tensor:
     """Random 32-bit words; pairs of neighbours are the two words of one counter.
 
     Args:
         keys: uint32 [B, 2].
-        shape: Shape of the field of one image.
+        shape: Shape of the field of one image; sides that are known only at run time are tensors.
 
     Returns:
         uint32 [B, *shape].
@@ -115,7 +119,7 @@ def words(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     return tf.reshape(field[:, :count], [-1, *shape])
 
 
-@compiled
+@functools.partial(compiled, signature=[_SPEC_OF_KEYS, tf.TensorSpec([None], tf.int32)])
 def _pairs(keys: tf.Tensor, counters: tf.Tensor) -> tf.Tensor:
     # Both words are returned as one 64-bit number so that the compiler hashes each counter once and
     # vectorizes the loop. It does not if they are concatenated or used in the same function.
@@ -132,7 +136,7 @@ def uniform_of(bits: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(tf.bitwise.bitwise_or(fraction, one), tf.float32) - 1
 
 
-def uniform(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+def uniform(keys: tf.Tensor, shape: Sequence[Any]) -> tf.Tensor:
     """Uniform numbers in [0, 1).
 
     Args:
@@ -142,10 +146,10 @@ def uniform(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     Returns:
         float32 [B, *shape].
     """
-    return _uniform(words(keys, shape))
+    return _shaped(_uniform(words(keys, [math.prod(shape)])), shape)
 
 
-def normal(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+def normal(keys: tf.Tensor, shape: Sequence[Any]) -> tf.Tensor:
     """Standard normal numbers.
 
     Args:
@@ -155,10 +159,10 @@ def normal(keys: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     Returns:
         float32 [B, *shape].
     """
-    return _normal(words(keys, shape))
+    return _shaped(_normal(words(keys, [math.prod(shape)])), shape)
 
 
-def integers(keys: tf.Tensor, shape: Sequence[int], low: int, high: int) -> tf.Tensor:
+def integers(keys: tf.Tensor, shape: Sequence[Any], low: int, high: int) -> tf.Tensor:
     """Uniform integers from low to high, inclusive.
 
     Args:
@@ -173,12 +177,16 @@ def integers(keys: tf.Tensor, shape: Sequence[int], low: int, high: int) -> tf.T
     return _integers(words(keys, shape), low, high)
 
 
-@compiled
+def _shaped(numbers: tf.Tensor, shape: Sequence[Any]) -> tf.Tensor:
+    return tf.reshape(numbers, [-1, *shape])
+
+
+@functools.partial(compiled, signature=[_SPEC_OF_WORDS])
 def _uniform(bits: tf.Tensor) -> tf.Tensor:
     return uniform_of(bits)
 
 
-@compiled
+@functools.partial(compiled, signature=[_SPEC_OF_WORDS])
 def _normal(bits: tf.Tensor) -> tf.Tensor:
     return normal_of(bits)
 

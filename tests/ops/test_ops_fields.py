@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.corruptions import fields
+from tfrobust.ops import fields
 
 #: Known answers of Random123 for Threefry-2x32, 20 rounds: key, counter, result.
 KNOWN = [

@@ -1,11 +1,15 @@
 """The one way to train."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfrobust import augment, datasets, methods, rows, saving, trainer
+from tfrobust.callbacks import EstimateBatchNorm, estimate_batch_norm
+from tfrobust.evaluation import RobustnessMonitor
 
 
 @pytest.fixture
@@ -109,3 +113,124 @@ def test_policy_of_the_training_alone(make_net, data, tmp_path):
     )
     assert model.net.layers[-1].compute_dtype == "bfloat16"
     assert keras.mixed_precision.global_policy().name == "float32"
+
+
+# Batch norm -----------------------------------------------------------------------------------
+
+
+def alternating(net):
+    layers = [augment.Brightness(0.2), augment.Brightness(-0.2)]
+    return methods.StabilityTraining(net, augment=augment.Alternating(layers))
+
+
+def normalised_net():
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    return keras.Sequential(
+        [keras.Input([16, 16, 3]), layers.BatchNormalization(), layers.Flatten(), layers.Dense(4)]
+    )
+
+
+def statistics(model):
+    return [w.numpy() for w in model.net.layers[0].weights[2:]]
+
+
+def seen_in_training(images):
+    """Of both alternatives and clean, in equal parts of each batch of two."""
+    parts = [images[::2], np.clip(images[::2] + 0.2, 0, 1), np.clip(images[1::2] - 0.2, 0, 1)]
+    values = np.concatenate(parts).astype("float64").reshape(-1, 3)
+    return [values.mean(axis=0), values.var(axis=0)]
+
+
+def is_estimated(model, images):
+    found = zip(statistics(model), seen_in_training(images))
+    return all(np.allclose(a, b, rtol=1e-4) for a, b in found)
+
+
+@pytest.mark.parametrize(
+    ("method", "when", "estimated"),
+    [
+        (alternating, "alternation", True),
+        (alternating, "never", False),
+        (methods.Baseline, "alternation", False),
+        (methods.Baseline, "always", True),
+    ],
+)
+def test_batch_norm_is_estimated_after_an_alternation(
+    data, method, when, estimated, monkeypatch, capsys
+):
+    done = []
+    monkeypatch.setattr(
+        EstimateBatchNorm, "estimate", lambda callback, model: done.append(callback) or True
+    )
+    trainer.fit(method(normalised_net()), data, epochs=1, estimate_batch_norm=when, verbose=0)
+    assert len(done) == estimated and not capsys.readouterr().out
+    with pytest.raises(ValueError, match="estimate_batch_norm must be one of alternation, always"):
+        trainer.fit(method(normalised_net()), data, epochs=1, estimate_batch_norm=True)
+
+
+def test_estimate_is_judged_by_the_monitor(data, images, monkeypatch, capsys):
+    """It is kept if it is not worse, and what was measured is told."""
+    for scores, kept in (([0.25, 0.5], True), ([0.5, 0.25], False)):
+        given = iter(scores)
+        monkeypatch.setattr(RobustnessMonitor, "robust_accuracy", lambda *_, g=given: next(g))
+        model = alternating(normalised_net())
+        monitor = RobustnessMonitor(data.validation, {"B": augment.Brightness(0.1)})
+        trainer.fit(model, data, epochs=1, callbacks=[monitor], verbose=2)
+        assert is_estimated(model, images) == kept
+        assert ("not kept" in capsys.readouterr().out) == (not kept)
+
+
+def test_monitor_tells_robust_accuracy_without_a_row(data):
+    model = methods.Baseline(normalised_net())
+    conditions = {"B": augment.Brightness(0.3), "N": augment.GaussianNoise(0.1)}
+    monitor = RobustnessMonitor(data.validation, conditions)
+    model.compile("sgd", metrics=["accuracy"])
+    history = model.fit(data.train, epochs=1, callbacks=[monitor], verbose=0).history
+    count = len(monitor.rows)
+    assert monitor.robust_accuracy(model) == pytest.approx(history["val_robust_accuracy"][-1])
+    assert len(monitor.rows) == count
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """Every estimate is as good as what it replaces."""
+    monkeypatch.setattr(estimate_batch_norm, "_accuracy", lambda model, data: 0.5)
+
+
+def test_batch_norm_of_a_training_killed_while_it_is_estimated(kept, data, tmp_path, monkeypatch):
+    """The training is over then and is not repeated; the result is the same."""
+
+    def train(name):
+        shuffled = data.train.unbatch().shuffle(8, seed=1).batch(2)
+        shuffled = shuffled.apply(tf.data.experimental.assert_cardinality(4))
+        shuffled = dataclasses.replace(data, train=shuffled)
+        file = tmp_path / f"{name}.keras"
+        return trainer.train_to(file, normalised_net, alternating, shuffled, epochs=2)
+
+    def interrupted(callback, model):
+        estimate(callback, model)
+        raise KeyboardInterrupt
+
+    keras.utils.set_random_seed(0)
+    whole = train("whole")
+    estimate = EstimateBatchNorm.estimate
+    with monkeypatch.context() as patch:
+        patch.setattr(EstimateBatchNorm, "estimate", interrupted)
+        keras.utils.set_random_seed(0)
+        with pytest.raises(KeyboardInterrupt):
+            train("killed")
+    keras.utils.set_random_seed(0)
+    again = train("killed")
+    for a, b in zip(again.net.get_weights(), whole.net.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_batch_norm_after_several_devices(kept, data, images, tmp_path):
+    """On the copy that is saved."""
+    strategy = tf.distribute.MirroredStrategy(
+        ["/cpu:0", "/cpu:1"], tf.distribute.ReductionToOneDevice()
+    )
+    file = tmp_path / "two.keras"
+    model = trainer.train_to(file, normalised_net, alternating, data, epochs=1, strategy=strategy)
+    assert is_estimated(model, images) and is_estimated(saving.load_model(file), images)

@@ -7,7 +7,7 @@ import pathlib
 
 import keras
 
-from tfrobust import augment, files, methods  # noqa: F401  (registers their classes with Keras)
+from tfrobust import augment, files, methods, nets  # noqa: F401  (registers classes with Keras)
 from tfrobust.compat.model_files import check_generation
 
 

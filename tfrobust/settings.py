@@ -15,6 +15,9 @@ from tfrobust.registries import AUGMENTS, DATASETS, METHODS, NETS, STRATEGIES, T
 
 R = TypeVar("R", bound="Recipe")
 
+#: After which trainings the moving statistics of batch norm are estimated anew.
+ESTIMATE_BATCH_NORM = ("alternation", "always", "never")
+
 
 def option(default: Any, text: str, flag: str = "", **kind: Any) -> Any:
     """A field of a dataclass that is an option of a command, too.
@@ -165,6 +168,24 @@ class Recipe:
         return dataclasses.replace(self, **overrides)
 
 
+#: The names in `nets.INPUT_RANGES`, which import TensorFlow.
+INPUT_RANGE_NAMES = ("0_to_1", "0_to_255", "minus_1_to_1", "imagenet", "caffe")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInput:
+    """What a model takes."""
+
+    input_range: Optional[str] = option(
+        None,
+        "what the model takes for pixels: 0_to_1, 0_to_255, minus_1_to_1, imagenet (standardised "
+        "by its mean and deviation) or caffe (BGR less the mean); default: what the model says, "
+        "else what it does best with",
+        choices=list(INPUT_RANGE_NAMES),
+        metavar="RANGE",
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class DataFolder:
     """Where the data are."""
@@ -206,6 +227,12 @@ class TrainingRecipe(DataRecipe):
         "initial learning rate, for the global batch size, whatever the number of devices",
         type=positive,
     )
+    estimate_batch_norm: str = option(
+        "alternation",
+        "after which trainings the moving statistics of batch norm are estimated anew: those with "
+        "an alternating augmentation such as combined, always, or never",
+        choices=list(ESTIMATE_BATCH_NORM),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,7 +259,7 @@ class Train(DistributedRecipe, TrainingRecipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class MethodRecipe(TrainingRecipe):
+class MethodRecipe(ModelInput, TrainingRecipe):
     """The settings of a finetuning with a method."""
 
     model: str = option("", "a .keras file", "model")
@@ -264,12 +291,30 @@ class Finetune(DistributedRecipe, MethodRecipe):
     SGD with momentum 0.9 and cosine decay of the learning rate to 0.
     """
 
+    new_head: bool = option(
+        False,
+        "replace the last layer by one for the classes of the data; it is trained first, on clean "
+        "images and with all other layers frozen",
+    )
+    head_epochs: int = option(5, "epochs of that training", type=whole(1))
+    freeze: Optional[tuple[Any, ...]] = option(
+        None,
+        "keep the first layers as they are: a fraction of those with weights (0.8), or until and "
+        "the name of a layer",
+        nargs="+",
+        metavar=("FRACTION", "LAYER"),
+    )
+    tune_first: Optional[float] = option(
+        None, "train only this fraction of the layers with weights, the first ones", type=number
+    )
+
 
 @dataclasses.dataclass(frozen=True)
 class Tune(MethodRecipe):
     """Finetunes a trained model many times and keeps the best; see `tuning.search`.
 
-    Each trial equals `Finetune` with the same settings and seed, scored at its best epoch.
+    Each trial equals `Finetune` with the same settings and seed, at its best epoch. It is scored
+    before batch norm is estimated anew.
     """
 
     ranges: tuple[Any, ...] = option(  # of texts or of `tuning.Range`
@@ -307,7 +352,7 @@ class Tune(MethodRecipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class Robustify(DistributedRecipe):
+class Robustify(ModelInput, DistributedRecipe):
     """How `robustify` looks for the most robust version of a model."""
 
     budget: str = option(

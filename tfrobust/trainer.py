@@ -13,9 +13,11 @@ import keras
 import tensorflow as tf
 
 from tfrobust import datasets, devices, files, rows, saving, validation
-from tfrobust.augment.combine import alternates
-from tfrobust.callbacks import AlternateAugmentations, Checkpoint
+from tfrobust.augment.combine import alternates, alternating
+from tfrobust.callbacks import AlternateAugmentations, Checkpoint, EstimateBatchNorm
 from tfrobust.datasets.epochs import start_epoch
+from tfrobust.evaluation import RobustnessMonitor
+from tfrobust.settings import ESTIMATE_BATCH_NORM
 
 
 def fit(
@@ -27,6 +29,7 @@ def fit(
     optimizer: Optional[keras.optimizers.Optimizer] = None,
     callbacks: Sequence[Any] = (),
     checkpoint: Optional[Checkpoint] = None,
+    estimate_batch_norm: str = "alternation",
     verbose: Optional[int] = None,
 ) -> keras.callbacks.History:
     """Compiles and fits a method with SGD, momentum 0.9 and cosine decay of the learning rate.
@@ -41,6 +44,11 @@ def fit(
         optimizer: Optimizer to use instead; `learning_rate` is then ignored.
         callbacks: Further callbacks; one for alternating augmentations is added where needed.
         checkpoint: Checkpoint to resume from, and to save each epoch to.
+        estimate_batch_norm: When to estimate the moving statistics of batch norm anew after the
+            last epoch: after a training with an alternating augmentation ("alternation"), "always"
+            or "never". See `callbacks.EstimateBatchNorm`; the score is that of the first
+            `RobustnessMonitor` among the callbacks, if there is one. Not done here if the model is
+            on several devices: `train_to` does it on the copy that it saves.
         verbose: 0, 1 or 2, as in Keras. Default: a progress bar on a terminal, else one line per
             epoch.
 
@@ -48,9 +56,10 @@ def fit(
         The Keras history.
 
     Raises:
-        ValueError: `epochs` or `learning_rate` is out of range.
+        ValueError: `epochs` or `learning_rate` is out of range, or `estimate_batch_norm` unknown.
     """
     validation.check_whole("epochs", epochs, 1, 1_000_000)
+    validation.check_choice("estimate_batch_norm", estimate_batch_norm, ESTIMATE_BATCH_NORM)
     if learning_rate is not None:
         validation.check_between("learning_rate", learning_rate, 0, 100)
     if optimizer is not None or learning_rate is not None:
@@ -62,21 +71,25 @@ def fit(
             model.compile(optimizer, metrics=["accuracy"])
     order = keras.callbacks.LambdaCallback(lambda epoch, logs: start_epoch(data.train, epoch))
     callbacks = [order, *callbacks]
-    if alternates(getattr(model, "augment", None)):
+    if alternates(_augment(model)):
         callbacks.insert(0, AlternateAugmentations())
     done = 0
     if checkpoint is not None:
         done = checkpoint.restore(model, data.train)
         callbacks.append(checkpoint)
-    return model.fit(
+    verbose = (1 if sys.stdout.isatty() else 2) if verbose is None else verbose
+    history = model.fit(
         data.train,
         validation_data=data.validation,
         epochs=epochs,
         initial_epoch=done,
         callbacks=callbacks,
         shuffle=False,  # the data set shuffles itself; Keras 3 warns without this
-        verbose=(1 if sys.stdout.isatty() else 2) if verbose is None else verbose,
+        verbose=verbose,
     )
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        _estimate_batch_norm(model, data, estimate_batch_norm, callbacks, verbose)
+    return history
 
 
 def train_to(
@@ -90,6 +103,7 @@ def train_to(
     optimizer: Optional[Callable[[], keras.optimizers.Optimizer]] = None,
     callbacks: Sequence[Any] = (),
     history: Optional[files.PathLike] = None,
+    estimate_batch_norm: str = "alternation",
     precision: str = "float32",
     strategy: Optional[tf.distribute.Strategy] = None,
 ) -> keras.Model:
@@ -109,6 +123,7 @@ def train_to(
         optimizer: Creates the optimizer to use instead.
         callbacks: Callbacks; the state of those with `get_state` is part of the checkpoints.
         history: File for the `rows` of the callbacks, such as those of `RobustnessMonitor`.
+        estimate_batch_norm: As for `fit`.
         precision: Keras dtype policy during the training.
         strategy: What `devices.strategy` returned. Default: one device.
 
@@ -147,9 +162,13 @@ def train_to(
                 optimizer=chosen,
                 callbacks=callbacks,
                 checkpoint=checkpoint,
+                estimate_batch_norm=estimate_batch_norm,
             )
+            several = model.distribute_strategy.num_replicas_in_sync > 1
             if distributed:  # all workers take part, to aggregate the statistics of batch norm
                 model = _on_one_device(model)
+        if several:
+            _estimate_batch_norm(model, data, estimate_batch_norm, callbacks, verbose=2)
     finally:
         keras.mixed_precision.set_global_policy(before)
     if devices.is_chief(strategy):
@@ -160,6 +179,28 @@ def train_to(
         checkpoint.clear()
     gc.collect()  # Keras models contain reference cycles
     return model
+
+
+def _estimate_batch_norm(
+    model: keras.Model, data: datasets.Data, when: str, callbacks: Sequence[Any], verbose: int
+) -> None:
+    if when == "never" or (when == "alternation" and not alternating(_augment(model))):
+        return
+    monitors = [callback for callback in callbacks if isinstance(callback, RobustnessMonitor)]
+    if not monitors and data.validation is None:
+        return  # nothing tells whether it is better
+    score = monitors[0].robust_accuracy if monitors else None
+    estimation = EstimateBatchNorm(data.train, data.validation, score=score)
+    kept = estimation.estimate(model)
+    if verbose and estimation.before is not None and estimation.after is not None:
+        print(
+            f"batch norm estimated anew: {100 * estimation.before:.2f}% on validation images, then "
+            f"{100 * estimation.after:.2f}%{'' if kept else '; not kept'}"
+        )
+
+
+def _augment(model: keras.Model) -> Any:
+    return getattr(model, "augment", None)
 
 
 def _made_anew(net: keras.Model) -> keras.Model:

@@ -307,6 +307,13 @@ MUTATIONS = (
         "tf.sign(rise)",
         "attacks/test_attacks_augmax_attack.py",
     ),
+    Mutation(
+        "worst mixture is looked at before its first step",
+        "attacks/augmax_attack.py",
+        'tf.logical_or(self.look == "before", i > 0)',
+        'tf.logical_or(self.look == "before", i >= 0)',
+        "attacks/test_attacks_augmax_attack.py",
+    ),
     # Methods --------------------------------------------------------------------------------
     Mutation(
         "loss is the mean over the images of a replica",
@@ -443,6 +450,13 @@ MUTATIONS = (
         "methods/test_methods_noisymix.py",
     ),
     Mutation(
+        "partner's label with the weight of the image",
+        "methods/noisymix.py",
+        "weight * own + (1.0 - weight) * as_partner",
+        "weight * own + (1.0 - weight) * tf.gather(as_partner, draws['partner'])",
+        "methods/test_methods_noisymix.py",
+    ),
+    Mutation(
         "learning rate falls one step late",
         "methods/learning_rate_plan.py",
         "max(1, round(epoch * stretch)) - 1 for",
@@ -553,9 +567,23 @@ MUTATIONS = (
     Mutation(
         "folder that was there is lost where a move fails",
         "files.py",
-        'os.replace(scratch / "previous", target)',
+        "os.replace(previous, target)",
         "pass",
         "test_files.py",
+    ),
+    Mutation(
+        "variance of batch norm without that between batches",
+        "callbacks/estimate_batch_norm.py",
+        "count * (variance + tf.square(mean))",
+        "count * (variance + tf.square(self._sum / self._count))",
+        "callbacks/test_callbacks_estimate_batch_norm.py",
+    ),
+    Mutation(
+        "worse estimate of batch norm is kept",
+        "callbacks/estimate_batch_norm.py",
+        "better = self.after >= self.before",
+        "better = True",
+        "callbacks/test_callbacks_estimate_batch_norm.py",
     ),
     Mutation(
         "checkpoint is written in its place",
@@ -652,8 +680,8 @@ MUTATIONS = (
     Mutation(
         "images are flipped alike in each epoch",
         "datasets/element_seeds.py",
-        "rerandomize_each_iteration=True",
-        "rerandomize_each_iteration=False",
+        "sampling.seed_pair(seed, epoch)",
+        "sampling.seed_pair(seed, 0)",
         "experiments/test_experiments.py",
     ),
     Mutation(

@@ -122,18 +122,16 @@ def test_two_classes_reach_the_worst_corner(linear, hard):
 # Against NumPy ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("look", ["after", "before"])
 @pytest.mark.parametrize(
     "stop, fixed_shapes, stop_after",
     [*((*way, after) for way in STOPS[:3] for after in (1, 2)), (None, False, 1)],
 )
-def test_ascent_matches_reference(problem, stop, fixed_shapes, stop_after):
+def test_ascent_matches_reference(problem, stop, fixed_shapes, stop_after, look):
     net, weights, given = problem
-    attack = AugMaxAttack(
-        steps=6, stop=stop, stop_after=stop_after, fixed_shapes=fixed_shapes, step_size=0.1
-    )
-    blend, scores, looks = reference.ascend(
-        *given, *weights, steps=6, stop=stop, stop_after=stop_after
-    )
+    when = {"stop": stop, "stop_after": stop_after, "look": look}
+    attack = AugMaxAttack(steps=6, fixed_shapes=fixed_shapes, step_size=0.1, **when)
+    blend, scores, looks = reference.ascend(*given, *weights, steps=6, **when)
     counted = Counted(net)
     found = ascended(attack, counted, given)
     np.testing.assert_allclose(found[0], blend, atol=1e-6)
@@ -145,6 +143,34 @@ def test_ascent_matches_reference(problem, stop, fixed_shapes, stop_after):
         assert counted.sizes == expected and counted.sizes[-1] < B
     else:
         assert counted.sizes == [B] * looks.max()
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_the_default_is_algorithm_1(problem, k):
+    """Every image moves, those that are misclassified from the start for k steps."""
+    net, weights, given = problem
+    found = ascended(AugMaxAttack(steps=6, stop_after=k), net, given)
+    for i, start in enumerate(zip(*given)):
+        blend, scores = reference.algorithm_1(*start, *weights, steps=6, k=k)
+        np.testing.assert_allclose(found[0][i], blend, atol=1e-6)
+        np.testing.assert_allclose(found[1][i], scores, atol=1e-6)
+    moves = np.abs(found[1] - given[4]).max(axis=1) / 0.1
+    assert moves.min() > 0.9 and moves.max() > 1.1
+
+
+def test_ways_to_stop_by_strength_and_cost(linear):
+    """The mean loss rises with the passes: look before, Algorithm 1, the released code."""
+    net, kernel, bias = linear(SHAPE, scale=0.3)
+    images = photos(24)
+    labels = linear_net.logits(images, kernel, bias).argmax(axis=1)
+    losses, passes = [], []
+    for when in ({"look": "before"}, {}, {"look": "before", "stop": "batch"}):
+        counted = Counted(net)
+        worst = AugMaxAttack(AugMix(10, width=2), seed=3, **when).perturb(counted, images, labels)
+        losses.append(float(tf.reduce_mean(cross_entropy(labels, net(worst)))))
+        passes.append(sum(counted.sizes))
+    assert losses == sorted(losses) and passes == sorted(passes)
+    assert losses[0] < losses[2] and passes[0] < passes[2]
 
 
 def test_slopes_of_the_reference(problem):
@@ -196,7 +222,7 @@ def test_all_fooled_at_the_start(problem, stop, fixed_shapes):
     wrong = fooled_from_the_start(given, weights)
     given = (*given[:2], wrong, *given[3:])
     counted = Counted(net)
-    attack = AugMaxAttack(steps=5, stop=stop, fixed_shapes=fixed_shapes)
+    attack = AugMaxAttack(steps=5, stop=stop, look="before", fixed_shapes=fixed_shapes)
     blend, scores = ascended(attack, counted, given)
     assert len(counted.sizes) == (1 if stop else 5)  # one look, no step
     assert np.array_equal(blend, given[3]) == np.array_equal(scores, given[4]) == bool(stop)
@@ -208,7 +234,8 @@ def test_fooled_images_freeze_or_wait_for_the_batch(problem, stop):
     wrong = fooled_from_the_start(given, weights)
     labels = np.where(np.arange(B) < 5, given[2], wrong)
     labels[0] = (wrong[0] - 1) % 4  # what the net says now: this one is not fooled
-    _, scores = ascended(AugMaxAttack(steps=3, stop=stop), net, (*given[:2], labels, *given[3:]))
+    attack = AugMaxAttack(steps=3, stop=stop, look="before")
+    _, scores = ascended(attack, net, (*given[:2], labels, *given[3:]))
     moved = np.any(scores != given[4], axis=1)
     assert moved[0] and moved[5:].all() == moved[5:].any() == (stop == "batch")
 
@@ -358,7 +385,7 @@ def test_target_stops_when_it_is_reached(problem):
     images, chains, labels, blend, scores = given
     mixed = np.stack([reference.mix(*one) for one in zip(images, chains, blend, scores)])
     guess = linear_net.logits(mixed, *weights).argmax(axis=1)
-    found = ascended(AugMaxAttack(steps=1, target=1), net, given)
+    found = ascended(AugMaxAttack(steps=1, target=1, look="before"), net, given)
     rests = np.where(labels == 1, guess != 1, guess == 1)
     np.testing.assert_array_equal((found[1] == scores).all(axis=1), rests)
     assert 0 < rests.sum() < B
@@ -399,8 +426,8 @@ def test_worst_levels_then_worst_mixture():
 
 def test_config_round_trip():
     attack = AugMaxAttack(
-        AugMix(5, width=2), steps=3, step_size=0.2, stop="batch", stop_after=2, target="random",
-        level_draws=2, fixed_shapes=True, seed=7, name="an_attack",
+        AugMix(5, width=2), steps=3, step_size=0.2, stop="batch", look="before", stop_after=2,
+        target="random", level_draws=2, fixed_shapes=True, seed=7, name="an_attack",
     )  # fmt: skip
     saved = keras.saving.serialize_keras_object(attack)
     again = keras.saving.deserialize_keras_object(saved)
@@ -413,6 +440,7 @@ def test_config_round_trip():
         ({"steps": -1}, r"steps must be a whole number from 0 .*received -1"),
         ({"step_size": -0.1}, r"step_size must be .*received -0.1"),
         ({"stop": "images"}, r"stop must be one of image, batch or None; received 'images'"),
+        ({"look": "during"}, r"look must be one of after, before; received 'during'"),
         ({"stop_after": 0}, r"stop_after must be .*from 1 .*received 0"),
         ({"target": -1}, r"target must be .*from 0 .*received -1"),
         ({"target": "worst"}, r"target must be a class, 'random' or None; received 'worst'"),

@@ -20,7 +20,9 @@ from tfrobust.augment import (
     SaltAndPepper,
     Saturation,
     Sequence,
+    ShiftedCrop,
 )
+from tfrobust.augment.combine import all_alternatives
 
 IMAGES = np.random.default_rng(0).random([4, 8, 8, 3], "float32")
 GREY = tf.fill([8, 32, 32, 3], 0.5)
@@ -143,6 +145,48 @@ def test_period_is_at_least_1(period):
         ValueError, match=f"period_epochs must be a whole number .*received {period!r}"
     ):
         Alternating([Brightness(0.1)], period_epochs=period)
+
+
+def test_only_one_period():
+    with pytest.raises(ValueError, match=r"period_batches must be a whole number .*received 0"):
+        Alternating([Brightness(0.1)], period_batches=0)
+    with pytest.raises(ValueError, match=r"only one of .*period_epochs=2 and period_batches=1"):
+        Alternating([Brightness(0.1)], period_epochs=2, period_batches=1)
+
+
+def test_alternating_by_batch_goes_on_after_saving():
+    """In one trace, without a callback; the number of batches is a weight."""
+    layer = Alternating([Brightness(UP), Brightness(DOWN)], period_batches=2)
+    step, seen = tf.function(lambda images: layer(images, training=True)), []
+    for _ in range(3):
+        seen.append(float(step(GREY[:1])[0, 0, 0, 0]) - 0.5)
+    twin = Alternating.from_config(layer.get_config())
+    twin.set_weights(layer.get_weights())
+    for _ in range(3):
+        seen.append(float(twin(GREY[:1], training=True)[0, 0, 0, 0]) - 0.5)
+    assert seen == [UP, UP, DOWN, DOWN, UP, UP]
+    assert step.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"period_batches": 1}])
+def test_all_alternatives_in_turn(settings):
+    """In equal parts, also inside of others, and of images that are cut; then as before."""
+    inside = Alternating([Brightness(UP), Brightness(DOWN), Brightness(0.0)], **settings)
+    layer = Sequence([inside, ShiftedCrop(0, size=(2, 2))])
+    images = tf.fill([6, 4, 4, 3], 0.5)
+    with all_alternatives(layer) as count:
+        mixed = layer(images, training=True)
+    assert count == 3 and mixed.shape == [6, 2, 2, 3]
+    assert (mixed[:, 0, 0, 0] - 0.5).numpy().tolist() == [UP, DOWN, 0, UP, DOWN, 0]
+    np.testing.assert_array_equal(layer(images, training=True), 0.5 + UP)
+    with all_alternatives(Brightness(UP)) as count:
+        assert count == 1
+
+
+def test_all_alternatives_of_crops():
+    layer = Alternating([ShiftedCrop(0, size=(2, 2)), ShiftedCrop(1, size=(2, 2))])
+    with all_alternatives(layer):
+        assert layer(IMAGES, training=True).shape == [len(IMAGES), 2, 2, 3]
 
 
 def test_individual_gives_each_image_one_of_them():

@@ -124,6 +124,25 @@ def test_labels_of_other_kinds():
     np.testing.assert_allclose(result, 0.75 * soft + 0.25 * soft[::-1])
 
 
+@both
+def test_weights_belong_to_the_labels(per_image):
+    """Weight times cross-entropy is λ·w·CE(y) + (1 − λ)·w[π]·CE(y[π]); weights may be 0."""
+    layer = augment.Mixup(per_image=per_image)
+    draws, weight = layer.draw(IMAGES), np.array([0, 1, 2, 0.5, 3, 0], "float32")
+    share, partner = draws["mixing_weight"].numpy(), draws["partner"].numpy()
+    minus_log = np.random.default_rng(0).random([6, 4])
+    labels, weights = layer.mix_labels(LABELS, draws, weight)
+    own, other = ((y * minus_log).sum(axis=1) for y in (LABELS, LABELS[partner]))
+    expected = share * weight * own + (1 - share) * weight[partner] * other
+    np.testing.assert_allclose(
+        weights * (labels * minus_log).numpy().sum(axis=1), expected, atol=1e-5
+    )
+    np.testing.assert_allclose(labels.numpy().sum(axis=1), 1, atol=1e-5)
+    nothing, zeros = layer.mix_labels(LABELS, draws, tf.zeros([6]))
+    np.testing.assert_array_equal(nothing, layer.mix_labels(LABELS, draws))
+    np.testing.assert_array_equal(zeros, 0)
+
+
 @pytest.mark.parametrize("shape", [[6], [6, 1], [6, 4, 1]])
 def test_class_indices_are_refused(shape):
     layer = augment.Mixup()

@@ -73,21 +73,21 @@ def test_unknown_column():
         table_1("cifar100")
 
 
-def test_combinations():
+@pytest.mark.parametrize("order", ["blur_before_noise", "blur_last"])
+def test_combinations(order):
     individual = table_1("imagenet200")
-    both = combinations(individual)
+    both = combinations(individual, order=order)
+    noise = [augment.GaussianNoise, augment.SaltAndPepper]
+    blur = [augment.GaussianBlur]
     assert list(both) == ["Combined+", "Combined-"]
     for name, members in MEMBERS.items():
         found = [(type(a), a.strength) for a in both[name].augments]
         wanted = [(type(individual[m]), individual[m].strength) for m in members]
         assert sorted(found, key=str) == sorted(wanted, key=str)
-        # Colour first, then noise, then blur, as the sets are written.
         assert [kind for kind, _ in found] == [
             augment.Brightness,
             augment.Saturation,
-            augment.GaussianNoise,
-            augment.SaltAndPepper,
-            augment.GaussianBlur,
+            *(noise + blur if order == "blur_last" else blur + noise),
         ]
     # A Keras layer has one owner.
     owned = [id(a) for sequence in both.values() for a in sequence.augments]
@@ -99,6 +99,20 @@ def test_combinations_need_all_seven(missing):
     six = {name: layer for name, layer in table_1().items() if name != missing}
     with pytest.raises(ValueError, match=f"{missing}.* missing"):
         combinations(six)
+
+
+def test_blur_before_noise_is_the_default_and_leaves_the_noise():
+    """A blur of 3×3 after it takes half of it away."""
+    images = tf.fill([8, 16, 16, 3], 0.5)
+    spread = {}
+    for order in ("blur_before_noise", "blur_last"):
+        layer = combinations(table_1(), order=order)["Combined-"]
+        spread[order] = float(tf.math.reduce_std(layer(images, training=True)))
+    assert spread["blur_last"] < 0.65 * spread["blur_before_noise"]
+    kinds = [type(a) for a in combined(table_1()).augments[0].augments]
+    assert kinds.index(augment.GaussianBlur) < kinds.index(augment.GaussianNoise)
+    with pytest.raises(ValueError, match=r"order must be one of blur_before_noise.*'blur'"):
+        combined(table_1(), order="blur")
 
 
 def test_combined_alternates_plus_and_minus():
@@ -113,6 +127,15 @@ def test_combined_alternates_plus_and_minus():
     # +0.39 or −0.36, and noise of mean 0.
     expected = [0.39, 0.39, -0.36, -0.36] * 2
     np.testing.assert_allclose(means, expected, atol=0.05)
+
+
+def test_combined_alternates_by_batch():
+    layer = combined(table_1(), period_batches=2)
+    images, means = tf.fill([4, 8, 8, 3], 0.5), []
+    for _ in range(6):
+        layer.start_epoch(0)  # changes nothing
+        means.append(float(tf.reduce_mean(layer(images, training=True))) - 0.5)
+    np.testing.assert_allclose(means, [0.39, 0.39, -0.36, -0.36, 0.39, 0.39], atol=0.05)
 
 
 def test_stability_training_at_practical_strengths():

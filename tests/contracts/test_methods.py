@@ -133,6 +133,12 @@ def test_every_method_is_of_a_kind():
     assert sorted(named) == sorted(METHODS)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_the_net_of_a_method_is_taken(name, make_net):
+    first = make_model("baseline", with_points(make_net()))
+    assert make_model(name, first).net is first.net
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_the_base_class_does_the_rest(name):
     """So what it does is tested on one method."""

@@ -47,6 +47,21 @@ def test_one_folder_a_class(tmp_path):
     assert sorted(label for _, label in parts[1]) == [0, 1, 2]  # stratified
 
 
+def test_a_folder_to_measure_on_alone(tmp_path):
+    write_classes(tmp_path / "test", ["cat", "dog"], 6)
+    data = datasets.load("folder", data_dir=tmp_path, **SMALL)
+    assert data.sizes == {"test": 12} and data.train is None
+    # Of the classes of a model it has some, in another order; four of its images are taken.
+    options = {"classes": "dog, bird, cat", "test_images": 4}
+    data = datasets.load("folder", data_dir=tmp_path, **SMALL, **options)
+    assert data.class_names == ("dog", "bird", "cat") and data.sizes == {"test": 4}
+    assert [(value // 10, label) for value, label in values(data.test)] == [(0, 2)] * 2 + [
+        (1, 0)
+    ] * 2
+    with pytest.raises(ValueError, match=r"classes must name all subfolders of .*; cat is not"):
+        datasets.load("folder", data_dir=tmp_path, **SMALL, classes="dog,bird")
+
+
 def test_folders_of_splits(tmp_path):
     names = ["cat", "dog"]
     write_classes(tmp_path / "train", names, 6)

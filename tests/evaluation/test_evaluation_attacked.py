@@ -65,7 +65,7 @@ def accuracies(model, labels=LABELS, **options):
 @functools.cache
 def expected(scale=1.0):
     found = accuracies(net(scale))
-    assert found["clean"] == 1 and max(found[name] for name in ATTACKS) < 0.8
+    assert found["clean"] == 1 and max(found[name] for name in ATTACKS) < 0.9
     return found
 
 

@@ -25,8 +25,9 @@ def plain(*maps, **options):
     return feature_map_augmentation([h[0] for h in halves], [h[1] for h in halves], **options)
 
 
-def fused(*maps, **options):
-    _, means, squares = zip(*(compare_halves(tf.convert_to_tensor(one)) for one in maps))
+def fused(*maps, fixed_clean=False, **options):
+    compared = [compare_halves(tf.convert_to_tensor(m), fixed_clean=fixed_clean) for m in maps]
+    _, means, squares = zip(*compared)
     return loss_of_means(means, squares, **options)
 
 
@@ -57,7 +58,11 @@ MAPS = {
 
 
 @pytest.mark.parametrize("maps", MAPS.values(), ids=MAPS)
-@pytest.mark.parametrize("options", [{}, {"smallest_mean": 0.35}], ids=["", "larger mean"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"smallest_mean": 0.35}, {"fixed_clean": True}],
+    ids=["", "larger mean", "fixed"],
+)
 def test_equals_the_equation(maps, options):
     expected = plain(*maps, **options)
     # Both sum in float32, but in a different order.

@@ -44,6 +44,16 @@ def test_any_loss():
     np.testing.assert_allclose(result, 0.25 * own + 0.75 * other, rtol=1e-5)
 
 
+def test_weights_belong_to_the_labels():
+    weight = np.array([0.5, 2.0, 0.0, 1.0, 4.0], "float32")
+    given = tf.constant(LABELS), LOGITS, tf.constant(PARTNER), 0.25
+    result = mixup_loss(cross_entropy, *given, sample_weight=weight)
+    own, other = (reference.cross_entropy(np.eye(4)[y], LOGITS) for y in (LABELS, LABELS[PARTNER]))
+    np.testing.assert_allclose(
+        result, 0.25 * weight * own + 0.75 * weight[PARTNER] * other, rtol=1e-5
+    )
+
+
 def test_empty_batch():
     empty = tf.zeros([0], tf.int32)
     assert mixup_loss(cross_entropy, empty, tf.zeros([0, 4]), empty, 0.5).shape == [0]

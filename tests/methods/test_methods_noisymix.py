@@ -129,6 +129,30 @@ def test_one_step_of_every_row_of_the_ablation(row, point):
     assert_same(weights, expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("kind", ["sample_weight", "class_weight"])
+def test_weights_belong_to_the_labels(kind):
+    """A step with λ·w·CE(y) + (1 − λ)·w[π]·CE(y[π]); the partner's weight goes with its label."""
+    of_class = np.array([0.5, 2.0, 4.0], "float32")
+    given = of_class[LABELS] if kind == "sample_weight" else dict(enumerate(of_class.tolist()))
+    model, twin = (NoisyMix(points_net(), seed=3, **ABLATION["mixup"]) for _ in range(2))
+    draws = draws_of(twin, 8, 1)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.fit(IMAGES, LABELS, batch_size=8, shuffle=False, verbose=0, **{kind: given})
+
+    mixture, partner = draws["mixing_weight"], draws["partner"]
+    assert len(set(LABELS[partner] == LABELS)) == 2
+    net, weight = points_net(), of_class[LABELS]
+    with tf.GradientTape() as tape:
+        logits = tf.nn.log_softmax(net(mixture * IMAGES + (1 - mixture) * IMAGES[partner]))
+        own = -tf.gather(logits, LABELS, batch_dims=1)
+        other = -tf.gather(logits, LABELS[partner], batch_dims=1)
+        loss = mixture * weight * own + (1 - mixture) * weight[partner] * other
+        loss = tf.reduce_mean(loss)
+    slopes = tape.gradient(loss, net.trainable_variables)
+    expected = [w - 0.1 * slope.numpy() for w, slope in zip(net.get_weights(), slopes)]
+    assert_same(model.net.get_weights(), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "settings",
     [

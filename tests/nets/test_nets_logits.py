@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrobust.layers import recorded_inputs
 from tfrobust.nets.logits import are_probabilities, to_logits
 
 L = keras.layers
@@ -173,3 +174,12 @@ def test_images_of_any_size_and_none():
         to_logits(ends("subclassed"))
     with pytest.raises(ValueError, match=r"2 classes or more.*returns \(2, 1\)"):
         to_logits(keras.Model(*body(classes=1)))
+
+
+def test_a_layer_that_was_looked_into_loses_its_softmax():
+    dense = keras.layers.Dense(3, activation="softmax")
+    net = keras.Sequential([keras.Input([2, 2, 1]), keras.layers.Flatten(), dense])
+    images = np.random.default_rng(0).random([4, 2, 2, 1], "float32")
+    with recorded_inputs([dense]):
+        expected = net(images)
+    np.testing.assert_allclose(tf.nn.softmax(to_logits(net).model(images)), expected, atol=1e-6)

@@ -106,7 +106,7 @@ def test_useless_candidates_leave_the_original(net, few, tmp_path, monkeypatch):
     monkeypatch.setattr(race_module.trainer, "fit", useless)
     monkeypatch.setattr(module, "DIAL", (1.0,))
     found, said = run(net, tmp_path / "a")
-    assert found.model is net and found.gain == 0.0
+    assert found.gain == 0.0
     assert "nothing is better than the original" in said
     assert "the result is the original" in found.report.read_text(encoding="utf-8")
     kept = keras.models.load_model(tmp_path / "a" / "model.keras").get_weights()

@@ -25,21 +25,49 @@ def slopes(image, chains, label, blend, scores, kernel, bias):
     return for_blend, jacobian @ for_weights
 
 
+def algorithm_1(image, chains, label, blend, scores, kernel, bias, *, steps, k=1, size=0.1):
+    """m and q of one image, line by line as the paper prints it."""
+    c = 0
+    for _ in range(steps):
+        for_blend, for_scores = slopes(image, chains, label, blend, scores, kernel, bias)
+        blend = np.clip(blend + size * np.sign(for_blend), 0, 1)
+        scores = scores + size * np.sign(for_scores)
+        worst = mix(image, chains, blend, scores)[np.newaxis]
+        if linear_net.logits(worst, kernel, bias).argmax() != label:
+            c += 1
+        if c == k:
+            break
+    return blend, scores
+
+
 def ascend(
-    images, chains, labels, blend, scores, kernel, bias, *, steps, stop, stop_after=1, size=0.1
+    images,
+    chains,
+    labels,
+    blend,
+    scores,
+    kernel,
+    bias,
+    *,
+    steps,
+    stop,
+    look="after",
+    stop_after=1,
+    size=0.1,
 ):
     """m and q after the steps, and how often the net looked at each image."""
     blend, scores = np.array(blend, "float64"), np.array(scores, "float64")
     images, chains = images.astype("float64"), chains.astype("float64")
     seen, looks = np.zeros(len(images), int), np.zeros(len(images), int)
     done = np.zeros(len(images), bool)
-    for _ in range(steps):
+    for i in range(steps):
         for b in np.flatnonzero(~done):
             looks[b] += 1
             guess = linear_net.logits(
                 mix(images[b], chains[b], blend[b], scores[b])[np.newaxis], kernel, bias
             )
-            seen[b] += guess.argmax() != labels[b]
+            if look == "before" or i > 0:
+                seen[b] += guess.argmax() != labels[b]
         if stop == "image":
             done = seen >= stop_after
         elif stop == "batch":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Optional
 
 import keras
@@ -76,16 +78,20 @@ class Alternating(_Composite):
     """Alternates between several augmentations by epoch (FMA paper, section 4.3.2).
 
     The combined augmentation (CA) strategy alternates Combined+ and Combined− every epoch;
-    alternating every batch or every few epochs did worse in the paper. The active augmentation is a
-    variable that `callbacks.AlternateAugmentations` sets, so switching does not retrace.
+    alternating every batch or every few epochs did worse in the paper. The active augmentation
+    depends on a variable, so switching does not retrace; `callbacks.AlternateAugmentations` sets it
+    in each epoch.
 
     Args:
         augments: List of augmentation layers.
         period_epochs: Number of epochs between switches. Default 1, as in the paper.
+        period_batches: Number of batches between switches, instead of `period_epochs`; needs no
+            callback. Every draw counts as a batch. Default None.
         seed: Integer seed; the members' own seeds are unused. Default 0.
 
     Raises:
-        ValueError: The list is empty or holds something else, or the period is below 1.
+        ValueError: The list is empty or holds something else, a period is below 1, or both periods
+            are given.
 
     Example:
 
@@ -97,33 +103,56 @@ class Alternating(_Composite):
     """
 
     def __init__(
-        self, augments: list[Augment], *, period_epochs: int = 1, seed: int = 0, **kwargs: Any
+        self,
+        augments: list[Augment],
+        *,
+        period_epochs: int = 1,
+        period_batches: Optional[int] = None,
+        seed: int = 0,
+        **kwargs: Any,
     ):
         super().__init__(augments, seed=seed, **kwargs)
         self.period_epochs = validation.check_whole("period_epochs", period_epochs, 1, 10**6)
+        self.period_batches = period_batches
+        if period_batches is not None:
+            validation.check_whole("period_batches", period_batches, 1, 10**6)
+            if period_epochs != 1:
+                raise ValueError(
+                    "only one of period_epochs and period_batches can be given; received "
+                    f"period_epochs={period_epochs} and period_batches={period_batches}"
+                )
+        #: Number of the active augmentation, or of the draws with `period_batches`.
         self._phase = counter(self, "phase")
+        self._mixed = False
 
     def start_epoch(self, epoch: int) -> None:
         """Activates the augmentation of an epoch, counted from 0."""
         super().start_epoch(epoch)
-        self._phase.assign(epoch // self.period_epochs % len(self.augments))
+        if self.period_batches is None:
+            self._phase.assign(epoch // self.period_epochs % len(self.augments))
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
         # Only the active augmentation draws, in `apply`, so that a step does not pay for all of
         # them; the seed determines what it draws.
-        return {
-            "phase": tf.cast(tf.convert_to_tensor(self._phase), tf.int32),
-            "seed": self._own_seed(seed),
-        }
+        phase = tf.identity(tf.convert_to_tensor(self._phase))
+        if self.period_batches is not None and not self._mixed:
+            self._phase.assign_add(tf.ones([], tf.int64))
+            phase = phase // self.period_batches % len(self.augments)
+        return {"phase": tf.cast(phase, tf.int32), "seed": self._own_seed(seed)}
 
     def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+        if self._mixed:
+            choice = tf.range(tf.shape(images)[0]) % len(self.augments)
+            return _dispatch(images, choice, self.augments, draws["seed"])
+
         def branch(augment):
             return lambda: augment.apply(images, augment.draw(images, draws["seed"]))
 
         return tf.switch_case(draws["phase"], [branch(augment) for augment in self.augments])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "period_epochs": self.period_epochs}
+        periods = {"period_epochs": self.period_epochs, "period_batches": self.period_batches}
+        return {**super().get_config(), **periods}
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -227,13 +256,53 @@ def parts(augment: Any) -> list[Any]:
     return [augment, *(found for one in inside for found in parts(one))]
 
 
+def alternating(augment: Any) -> list[Alternating]:
+    """Lists the alternating augmentations among an augmentation and those nested in it.
+
+    Args:
+        augment: An augmentation layer, or None.
+    """
+    return [part for part in parts(augment) if isinstance(part, Alternating)]
+
+
 def alternates(augment: Any) -> bool:
     """Whether an augmentation is, or contains, one that alternates by epoch.
 
     Args:
         augment: An augmentation layer, or None.
     """
-    return any(isinstance(part, Alternating) for part in parts(augment))
+    return any(part.period_batches is None for part in alternating(augment))
+
+
+@contextlib.contextmanager
+def all_alternatives(augment: Any) -> Iterator[int]:
+    """Makes alternating augmentations apply all their members in equal parts of each batch.
+
+    The first image of a batch gets the first member, and so on in turn. The block acts while
+    TensorFlow traces: what was traced outside still alternates.
+
+    Args:
+        augment: An augmentation layer, or None.
+
+    Yields:
+        The number of alternatives, 1 if nothing alternates.
+
+    Example:
+
+    >>> from tfrobust.augment import Brightness
+    >>> layer = Alternating([Brightness(0.25), Brightness(-0.25)])
+    >>> with all_alternatives(layer):
+    ...     layer(tf.fill([4, 1, 1, 1], 0.5), training=True).numpy().ravel()
+    array([0.75, 0.25, 0.75, 0.25], dtype=float32)
+    """
+    layers = alternating(augment)
+    for layer in layers:
+        layer._mixed = True
+    try:
+        yield max([len(layer.augments) for layer in layers], default=1)
+    finally:
+        for layer in layers:
+            layer._mixed = False
 
 
 def check_leaves_labels(name: str, augment: Augment) -> None:
@@ -270,4 +339,4 @@ def _dispatch(
         results.append(part)
         order.append(rows)
     mixed = tf.gather(tf.concat(results, 0), tf.math.invert_permutation(tf.concat(order, 0)))
-    return tf.ensure_shape(mixed, images.shape)
+    return tf.ensure_shape(mixed, [*images.shape[:1], *mixed.shape[1:]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import keras
 import tensorflow as tf
@@ -72,15 +72,27 @@ class Mixup(Augment):
     def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
         return mixing.mix_pairs(images, draws["partner"], draws["mixing_weight"])
 
-    def mix_labels(self, labels: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
+    def mix_labels(
+        self,
+        labels: tf.Tensor,
+        draws: dict[str, Any],
+        sample_weight: Optional[tf.Tensor] = None,
+    ) -> Union[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         """Mixes labels as `apply` mixes the images.
+
+        Weights belong to the labels: each image's cross-entropy with the mixed label, times its
+        mixed weight, is λ·w·CE(y) + (1 − λ)·w[π]·CE(y[π]). Give class weights here too, as
+        `tf.gather(class_weights, classes)`: `fit(class_weight=...)` takes a mixed label for the
+        class of its largest entry.
 
         Args:
             labels: [B, classes], one-hot or soft.
             draws: The result of `draw`.
+            sample_weight: w ≥ 0, [B]. Default None.
 
         Returns:
-            [B, classes] soft labels; float32 if `labels` are integers.
+            [B, classes] soft labels; float32 if `labels` are integers. With `sample_weight`, the
+            labels and the weights, [B].
 
         Raises:
             ValueError: The labels are class indices.
@@ -93,7 +105,19 @@ class Mixup(Augment):
             )
         if not labels.dtype.is_floating:
             labels = tf.cast(labels, tf.float32)
-        return mixing.mix_pairs(labels, draws["partner"], draws["mixing_weight"])
+
+        def mixed(values: tf.Tensor) -> tf.Tensor:
+            return mixing.mix_pairs(values, draws["partner"], draws["mixing_weight"])
+
+        if sample_weight is None:
+            return mixed(labels)
+        weight = tf.cast(sample_weight, labels.dtype)[:, tf.newaxis]
+        total = mixed(weight)
+        # Where both weights are 0, the label does not matter.
+        labels = tf.where(
+            total > 0, mixed(weight * labels) / tf.maximum(total, 1e-30), mixed(labels)
+        )
+        return labels, total[:, 0]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "alpha": self.alpha, "per_image": self.per_image}

@@ -17,6 +17,9 @@ from typing import Any, NoReturn, Optional
 from tfrobust.cli.commands import COMMANDS
 from tfrobust.version import __version__
 
+#: Lines of a table in an error message.
+_MOST_LINES = 8
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -53,9 +56,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except Exception as error:
         if arguments.traceback:
             raise
-        message = textwrap.shorten(_message(error), 400, placeholder=" ... (more with --traceback)")
+        message, *table = _message(error).split("\n  ")
+        message = textwrap.shorten(message, 400, placeholder=" ... (more with --traceback)")
+        lines = [f"\n  {textwrap.shorten(line, 98)}" for line in table[:_MOST_LINES]]
         if _can_be_mended(error):
-            _print_error(f"tfrobust {arguments.command}: error: {message}")
+            _print_error(f"tfrobust {arguments.command}: error: {message}{''.join(lines)}")
             return 2
         with tempfile.NamedTemporaryFile(
             "w", prefix="tfrobust-", suffix=".txt", delete=False, errors="replace"

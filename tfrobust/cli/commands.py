@@ -14,9 +14,11 @@ from typing import Any, NamedTuple, Optional
 from tfrobust import registries
 from tfrobust.registries import AUGMENTS, CORRUPTIONS, DATASETS, EXPERIMENTS, NETS, STRATEGIES
 from tfrobust.settings import (
+    ESTIMATE_BATCH_NORM,
     DataFolder,
     DataRecipe,
     Finetune,
+    ModelInput,
     Recipe,
     Robustify,
     RobustifyCommand,
@@ -179,6 +181,18 @@ class Reproduce:
     )
     seeds: tuple[int, ...] = option((), "training seeds", metavar="SEED", type=whole(0))
     lines: tuple[str, ...] = option((), "models to train; default: all", metavar="LINE")
+    training_epochs: Optional[int] = option(
+        None, "epochs of models that start from scratch or pretrained weights", type=whole(1)
+    )
+    finetuning_epochs: Optional[int] = option(
+        None, "epochs of models that start from another one of the table", type=whole(1)
+    )
+    estimate_batch_norm: Optional[str] = option(
+        None,
+        "after which trainings the moving statistics of batch norm are estimated anew; default: "
+        "those with an alternating augmentation",
+        choices=list(ESTIMATE_BATCH_NORM),
+    )
     strategy: str = option(
         "none",
         "one device, all GPUs of this machine (mirrored), or a TPU",
@@ -199,7 +213,7 @@ def reproduce(asked: Reproduce) -> None:
     name, experiment = asked.name, EXPERIMENTS[asked.name]()
     fields = (
         "data_dir", "dataset", "net", "net_options", "weights", "corrupted_dir", "seeds", "lines",
-        "strategy",
+        "training_epochs", "finetuning_epochs", "estimate_batch_norm", "strategy",
     )  # fmt: skip
     overrides = {field: getattr(asked, field) for field in fields if getattr(asked, field)}
     chosen = "quick" if asked.quick else asked.setting
@@ -214,7 +228,7 @@ def reproduce(asked: Reproduce) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Calibrate(DataRecipe):
+class Calibrate(ModelInput, DataRecipe):
     """Settings of `calibrate`; see `evaluation.strength.calibrate`."""
 
     model: str = option("", "a .keras file", "model")
@@ -229,15 +243,17 @@ class Calibrate(DataRecipe):
     Calibrate,
 )
 def calibrate(asked: Calibrate) -> None:
-    from tfrobust import augment, files, reports, saving
+    from tfrobust import augment, files, reports
     from tfrobust.evaluation import strength
+    from tfrobust.recipes import models
 
     if pathlib.Path(asked.out).exists():
         raise FileExistsError(f"{asked.out} exists; give another file with --out")
     files.check_writable(pathlib.Path(asked.out).parent)
     blur = augment.GaussianBlur(kernel_size=asked.blur_kernel_size)
-    model = saving.load_model(asked.model)
+    model = models.load(asked.model, lambda: _load(asked), input_range=asked.input_range)
     data = _load(asked)
+    models.check_classes(model, data, asked.model)
     found = strength.calibrate(
         model,
         data.split("validation"),
@@ -274,7 +290,7 @@ class CorruptedData(DataRecipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate(CorruptedData, Output):
+class Evaluate(ModelInput, CorruptedData, Output):
     """Settings of `evaluate`; see `recipes.evaluate`."""
 
     models: tuple[str, ...] = option(
@@ -359,6 +375,7 @@ def evaluate(asked: Evaluate) -> None:
         maps=asked.maps,
         seed=asked.seed,
         stop_at_chance=not asked.allow_chance_accuracy,
+        input_range=asked.input_range,
     )
     print(reports.summary_table(rows).to_text())
     print(f"report: {pathlib.Path(asked.out, 'report.html')}")
@@ -511,7 +528,7 @@ def datasets(asked: Datasets) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Export:
+class Export(ModelInput):
     """Settings of `export`; see `serving.export`, `export_tflite` and `export_onnx`."""
 
     model: str = option("", "a .keras file", "model")
@@ -590,7 +607,8 @@ def export(asked: Export) -> None:
 
 
 def _export_file(asked: Export, suffix: str) -> None:
-    from tfrobust import datasets, saving, serving
+    from tfrobust import datasets, serving
+    from tfrobust.recipes import models
 
     quantization = asked.quantization or "none"
     if quantization != "none" and suffix == ".onnx":
@@ -598,15 +616,17 @@ def _export_file(asked: Export, suffix: str) -> None:
     if quantization == "int8" and asked.accuracy_on is None:
         raise ValueError("int8 is calibrated with images; name their data set with --accuracy-on")
     options: dict[str, Any] = {"overwrite": asked.overwrite}
+    images = None
     if asked.accuracy_on is not None:
         data = datasets.load(asked.accuracy_on, data_dir=asked.data_dir)
+        images = lambda: data  # noqa: E731
         options["data"] = data.split("test")
         if quantization == "int8":
             options["calibration"] = data.split("train")
     if suffix == ".tflite":
         options["quantization"] = quantization
     write = serving.export_onnx if suffix == ".onnx" else serving.export_tflite
-    model = saving.load_model(asked.model)
+    model = models.load(asked.model, images, input_range=asked.input_range)
     try:
         exported = write(model, asked.out, **options)
     except (ImportError, RuntimeError) as error:  # a missing package or a failed conversion
@@ -624,7 +644,8 @@ def _export_file(asked: Export, suffix: str) -> None:
 
 
 def _export_saved_model(asked: Export) -> None:
-    from tfrobust import datasets, saving, serving
+    from tfrobust import datasets, serving
+    from tfrobust.recipes import models
 
     out, names = asked.out, asked.class_names or None
     serving.check_target(out, version=asked.version, overwrite=asked.overwrite)
@@ -632,13 +653,15 @@ def _export_saved_model(asked: Export) -> None:
         raise ValueError("--class-names is not allowed with --class-names-of; give one of them")
     if asked.rows is not None and not pathlib.Path(asked.rows).is_file():
         raise FileNotFoundError(f"--rows takes a rows.jsonl; there is no file {asked.rows}")
+    images = None
     if asked.class_names_of is not None:
-        names = datasets.load(asked.class_names_of, data_dir=asked.data_dir).class_names
+        data = datasets.load(asked.class_names_of, data_dir=asked.data_dir)
+        names, images = data.class_names, lambda: data
     elif asked.data_dir is not None:
         raise ValueError("--data-dir says where the data set of --class-names-of is; name that too")
     given = ("version", "image_size", "resize", "name", "rows", "licence", "overwrite")
     serving.export(
-        saving.load_model(asked.model),
+        models.load(asked.model, images, input_range=asked.input_range),
         out,
         class_names=names,
         dataset=asked.class_names_of,

@@ -79,7 +79,9 @@ def without_activation(layer: Any) -> Optional[Any]:
     """
     copy = type(layer).from_config({**layer.get_config(), "activation": None})
     for name in [name for name in vars(layer) if name not in vars(copy)]:
-        if not name.startswith("_self_"):  # what TensorFlow tracks, which each layer has of its own
+        # Not what TensorFlow tracks, which each layer has of its own, nor a `call` that
+        # `layers.output_hooks` has put in, which is that of the original.
+        if not name.startswith("_self_") and name not in ("call", "_tfrobust_observable"):
             setattr(copy, name, getattr(layer, name))
     copy.input_spec = layer.input_spec
     copy.built = True

@@ -31,11 +31,14 @@ def folder(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
     extra: Sequence[PathLike] = (),
+    classes: str = "",
+    test_images: Optional[int] = None,
 ) -> Source:
     """A folder of your own images: JPEG, PNG, GIF or BMP.
 
     Either `train/<class>/*.jpg` beside `test/<class>/…`, `validation/<class>/…` or both, or just
-    `<class>/*.jpg`. Missing splits are split off from the training images, stratified and from a
+    `<class>/*.jpg`. A folder with `test/` alone, or `validation/` beside it, can only be measured
+    on. Missing splits are split off from the training images, stratified and from a
     fixed seed: validation, and without folders of splits also test. Classes are the subfolders of
     the training images in alphabetical order. The shorter side of each image is resized
     (antialiased bilinear), then the centre is cropped.
@@ -49,6 +52,9 @@ def folder(
         test_fraction: Fraction of all images held out for test, if there are no folders of splits.
         extra: Further folders of training images with the same subfolders, such as those made by
             DeepAugment. Images with the class and name of a validation or test image are left out.
+        classes: Names of all classes in the order of a model's outputs, separated by commas, if the
+            folder has some of them only, or in another order. Default: the subfolders.
+        test_images: Number of test images to take, a stratified sample. Default: all.
 
     Raises:
         FileNotFoundError: The folder, or a class in one of the splits, is missing or empty.
@@ -63,19 +69,53 @@ def folder(
     if not place.is_dir():
         raise FileNotFoundError(f"data_dir must be a folder of images; there is none at {place}")
     places = {split: subfolder(place, names) for split, names in SPLITS.items()}
-    names = class_names(places["train"] or place)
+    whole = places["train"] or (None if any(places.values()) else place)
+    first = whole or places["test"] or places["validation"] or place
+    names = _names(classes) or class_names(first)
     read = image_decoding.decode_resize_and_crop(resize, crop)
-    train = published.class_files(places["train"] or place, names, read=read)
-    parts = {}
-    if places["train"] is None:
-        train, parts["test"] = train.split(test_fraction)
-    else:
-        for split in ("validation", "test"):
-            if (own := places[split]) is not None:
-                parts[split] = published.class_files(own, names, read=read)
-    if "validation" not in parts:
-        train, parts["validation"] = train.split(validation_fraction)
-    return source({"train": train, **parts}, names, crop, extra)
+
+    def files_in(own: pathlib.Path) -> Files:
+        if classes:
+            return _of_some_classes(own, names, read)
+        return published.class_files(own, names, read=read)
+
+    parts = {
+        split: files_in(own)
+        for split, own in places.items()
+        if split != "train" and own is not None
+    }
+    if whole is not None:
+        train = files_in(whole)
+        if places["train"] is None:
+            train, parts["test"] = train.split(test_fraction)
+        if "validation" not in parts:
+            train, parts["validation"] = train.split(validation_fraction)
+        parts["train"] = train
+    if test_images is not None:
+        if "test" not in parts:
+            raise ValueError("test_images needs test images; there are none in the folder")
+        validation.check_whole("test_images", test_images, 1, len(parts["test"]))
+        parts["test"] = parts["test"].take(test_images)
+    return source(parts, names, crop, extra)
+
+
+def _names(classes: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in classes.split(",")) if classes else ()
+
+
+def _of_some_classes(place: pathlib.Path, names: Sequence[str], read: published.Read) -> Files:
+    """The images of those classes that have a subfolder; another subfolder is an error."""
+    found = [one.name for one in place.iterdir() if one.is_dir() and one.name[0] not in "._"]
+    unknown = sorted(set(found) - set(names))
+    if unknown:
+        raise ValueError(
+            f"classes must name all subfolders of {place}; {', '.join(unknown)} is not among "
+            f"{', '.join(names)}"
+        )
+    there = [name for name in names if name in found]
+    files = published.class_files(place, there, read=read)
+    labels = np.array([names.index(name) for name in there], "int32")[files.labels]
+    return Files(files.paths, labels, files.read)
 
 
 def source(
@@ -89,15 +129,17 @@ def source(
         crop: Height and width of the images in pixels.
         extra: Further folders of training images; see `folder`.
     """
-    train = with_extra(parts, names, extra)
-    train = dataclasses.replace(train, crop=image_decoding.decode_random_resized_crop(crop))
-    return Source({**parts, "train": train}, tuple(names), (crop, crop, 3))
+    parts = with_extra(parts, names, extra)
+    if "train" in parts:
+        random_crop = image_decoding.decode_random_resized_crop(crop)
+        parts["train"] = dataclasses.replace(parts["train"], crop=random_crop)
+    return Source(parts, tuple(names), (crop, crop, 3))
 
 
 def with_extra(
     parts: Mapping[str, Files], names: Sequence[str], extra: Sequence[PathLike]
-) -> Files:
-    """The training images, and those of further folders; see `folder`.
+) -> dict[str, Files]:
+    """The images, those of further folders among the training images; see `folder`.
 
     Args:
         parts: Split to images.
@@ -107,14 +149,17 @@ def with_extra(
     kept_back = {
         _identity(path) for split in parts if split != "train" for path in parts[split].paths
     }
-    train = parts["train"]
+    if extra and "train" not in parts:
+        raise ValueError("extra adds training images; the folder has none to add them to")
     for more in extra:
+        train = parts["train"]
         added = published.class_files(pathlib.Path(more).expanduser(), names, read=train.read)
         kept = [i for i, path in enumerate(added.paths) if _identity(path) not in kept_back]
         added = added.at(np.array(kept, int))
         labels = np.concatenate([train.labels, added.labels])
         train = dataclasses.replace(train, paths=[*train.paths, *added.paths], labels=labels)
-    return train
+        parts = {**parts, "train": train}
+    return dict(parts)
 
 
 def class_names(place: pathlib.Path) -> tuple[str, ...]:

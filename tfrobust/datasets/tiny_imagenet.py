@@ -46,7 +46,7 @@ def tiny_imagenet(data_dir: Optional[PathLike] = None, *, extra: Sequence[PathLi
     test = part(*_published_validation(place / "val", names))
     parts = {"train": train, "validation": validation, "test": test}
     return Source(
-        {**parts, "train": folders.with_extra(parts, names, extra)},
+        folders.with_extra(parts, names, extra),
         class_names=names,
         image_shape=(_SIZE, _SIZE, 3),
     )

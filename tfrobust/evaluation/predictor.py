@@ -18,7 +18,9 @@ from tfrobust.attacks.gradient_sign import has_no_gradient
 from tfrobust.files import Digest, latest_version
 from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.layers.outputs import final_activation
+from tfrobust.nets.input_adapter import convert
 from tfrobust.nets.logits import are_probabilities, cut_softmax, to_logits
+from tfrobust.serving import card
 
 Model = Union[keras.Model, str, "os.PathLike[str]", Callable[[tf.Tensor], tf.Tensor]]
 
@@ -43,6 +45,8 @@ class Predictor:
         classes: Which of the outputs count, as whole numbers in their new order: such as the 200
             classes of ImageNet-R of a net for 1,000. They are chosen before the softmax. Default:
             all.
+        input_range: What a SavedModel takes for pixels, a name in `nets.INPUT_RANGES`. Default:
+            what its card says, else "0_to_1".
 
     Attributes:
         net: The Keras model, whatever it returns; None for a SavedModel or function. What needs
@@ -63,6 +67,7 @@ class Predictor:
         *,
         name: Optional[str] = None,
         classes: Optional[Sequence[int]] = None,
+        input_range: Optional[str] = None,
     ):
         self.net: Optional[keras.Model] = None
         self.output: Optional[str] = None
@@ -76,7 +81,7 @@ class Predictor:
             path = pathlib.Path(model)
             own_name = path.parent.name if path.stem == "model" else path.stem
             if path.is_dir():
-                self._use_saved_model(latest_version(path))
+                self._use_saved_model(latest_version(path), input_range)
             else:
                 self._use_net(saving.load_model(path))
         elif isinstance(model, keras.Model):
@@ -203,7 +208,7 @@ class Predictor:
         if isinstance(shape, tuple) and len(shape) == 4:
             self.image_shape = tuple(shape[1:])
 
-    def _use_saved_model(self, folder: pathlib.Path) -> None:
+    def _use_saved_model(self, folder: pathlib.Path, input_range: Optional[str]) -> None:
         loaded = tf.saved_model.load(str(folder))
         self._kept = loaded
         signatures = dict(loaded.signatures)
@@ -230,7 +235,8 @@ class Predictor:
             )
         (argument,) = inputs
         dtype = images[0].dtype
-        self._function = lambda x: serve(**{argument: tf.cast(x, dtype)})[names[0]]
+        taken = input_range or card.input_range(folder)
+        self._function = lambda x: serve(**{argument: tf.cast(convert(x, taken), dtype)})[names[0]]
         self._hash = lambda: _hash_of_folder(folder)
         if images[0].shape.rank == 4:
             self.image_shape = tuple(images[0].shape[1:])

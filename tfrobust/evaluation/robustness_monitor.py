@@ -7,6 +7,7 @@ import json
 from typing import Any, Optional, Union
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import validation
@@ -109,6 +110,18 @@ class RobustnessMonitor(keras.callbacks.Callback):
         if logs is not None:
             del accuracies[CLEAN]
             logs["val_robust_accuracy"] = sum(accuracies.values()) / len(accuracies)
+
+    def robust_accuracy(self, model: keras.Model) -> float:
+        """Measures a model as at the end of an epoch, without adding to the logs or to `rows`.
+
+        Args:
+            model: The model.
+
+        Returns:
+            Mean accuracy over the conditions.
+        """
+        rows = self._evaluator.rows(model, self._data, **self._labels)
+        return float(np.mean([row.value for row in rows if row.corruption != CLEAN]))
 
     def _measure(self, epoch: int) -> dict[str, float]:
         rows = self._evaluator.rows(self.model, self._data, **self._labels)

@@ -71,9 +71,11 @@ class ExperimentConfig(Recipe):
         net: One of `NETS`.
         net_options: Its arguments, such as the stem for large images.
         weights: File of pretrained weights to start from: the .npz of a CIFAR ResNet, or for
-            `vgg_16` Keras' .h5 or "imagenet". None: random weights.
+            `vgg_16` Keras' .h5, "imagenet", or else a checkpoint of tf-slim. None: random weights.
         training: Schedule of models that start from scratch or `weights`.
         finetuning: Schedule of models that start from another model of the table.
+        estimate_batch_norm: After which trainings the moving statistics of batch norm are
+            estimated anew: "alternation", "always" or "never"; see `trainer.fit`.
         precision: Keras dtype policy: "float32", or "mixed_bfloat16" where supported.
         strategy: Distribution strategy, one of `STRATEGIES`, explained in `registries`. The
             batch size is global.
@@ -94,6 +96,7 @@ class ExperimentConfig(Recipe):
     weights: Optional[str] = None
     training: Training = Training(200)
     finetuning: Training = Training(30)
+    estimate_batch_norm: str = "alternation"
     precision: str = "float32"
     strategy: str = "none"
     corrupted_dir: Optional[str] = None
@@ -359,7 +362,8 @@ class Experiment:
         validation.check_choice("strategy", setting.strategy, STRATEGIES)
         trainings = self._trainings(run)
         weights = setting.weights
-        if weights not in (None, "imagenet") and not os.path.isfile(str(weights)):
+        paths = [str(weights), f"{weights}.index"]  # a checkpoint's name lacks the end
+        if weights not in (None, "imagenet") and not any(map(os.path.isfile, paths)):
             raise FileNotFoundError(
                 "weights must be a file of trained weights (--weights FILE); there is none at "
                 f"{weights}"
@@ -413,6 +417,7 @@ class Experiment:
             optimizer=_optimizer(schedule, data),
             callbacks=line.callbacks(data),
             history=run.history_file(line.name, seed),
+            estimate_batch_norm=setting.estimate_batch_norm,
             precision=setting.precision,
             strategy=chosen,
         )
@@ -470,7 +475,8 @@ def _pretrained_net(
     options = {name: value for name, value in options.items() if name != "norm"}
     if setting.net == "vgg_16":
         net = NETS[setting.net](data.image_shape, data.classes, **options)
-        nets.load_keras_vgg_16(net, weights)
+        keras_file = weights == "imagenet" or weights.endswith(".h5")
+        (nets.load_keras_vgg_16 if keras_file else nets.slim_checkpoint.load)(net, weights)
         return net
     options.pop("stem", None)  # the file says which
     net = nets.import_torch_resnet(weights, **options)

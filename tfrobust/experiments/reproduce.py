@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
-from tfrobust import files, rows
+from tfrobust import files, rows, validation
 from tfrobust.experiments.experiment import Experiment, ExperimentConfig
 from tfrobust.registries import EXPERIMENTS
 
@@ -35,8 +35,9 @@ def reproduce(
             minute or two, to see that it runs).
         numbers: Overrides of the experiment-specific `numbers`.
         say: Receives progress messages.
-        **overrides: Overrides of fields of `ExperimentConfig`, such as `data_dir` and `seeds`;
-            `net_options` are added to those of the setting.
+        **overrides: Overrides of fields of `ExperimentConfig`, such as `data_dir` and `seeds`, and
+            `training_epochs` and `finetuning_epochs`, as for `resolved`; `net_options` are added to
+            those of the setting.
 
     Returns:
         All rows, with the training seed in their `provenance`.
@@ -54,6 +55,9 @@ def resolved(
     experiment: Experiment,
     setting: str = "small",
     numbers: Optional[Mapping[str, Any]] = None,
+    *,
+    training_epochs: Optional[int] = None,
+    finetuning_epochs: Optional[int] = None,
     **overrides: Any,
 ) -> ExperimentConfig:
     """A setting of an experiment with overrides applied.
@@ -62,6 +66,9 @@ def resolved(
         experiment: The experiment.
         setting: "full", "small" or "quick".
         numbers: Overrides of the experiment-specific `numbers`.
+        training_epochs: Epochs of trainings from scratch or pretrained weights. A plan of learning
+            rates is stretched. Models with a schedule of their own keep it.
+        finetuning_epochs: Epochs of trainings that start from another model of the table.
         **overrides: Overrides of fields of `ExperimentConfig`.
 
     Raises:
@@ -74,6 +81,11 @@ def resolved(
             f"{type(experiment).__name__} has no number {', '.join(unknown)}; it has: "
             f"{', '.join(sorted(found.numbers)) or 'none'}"
         )
+    for name, epochs in (("training", training_epochs), ("finetuning", finetuning_epochs)):
+        if epochs is not None:
+            validation.check_whole(f"{name}_epochs", epochs, 1, 10**6)
+            schedule = overrides.get(name, getattr(found, name))
+            overrides[name] = dataclasses.replace(schedule, epochs=epochs)
     given = {name: _check_type(name, found.numbers[name], v) for name, v in (numbers or {}).items()}
     if "net_options" in overrides:
         overrides["net_options"] = {**found.net_options, **overrides["net_options"]}

@@ -11,6 +11,7 @@ def feature_map_augmentation(
     clean_maps: Sequence[tf.Tensor],
     augmented_maps: Sequence[tf.Tensor],
     *,
+    fixed_clean: bool = False,
     smallest_mean: float = 1e-6,
 ) -> tf.Tensor:
     """Normalised difference of feature maps, averaged over layers (FMA paper [6]).
@@ -23,11 +24,13 @@ def feature_map_augmentation(
     Args:
         clean_maps: f_ℓ(x), one tensor [B, ...] per layer, ≥ 0 (after a ReLU).
         augmented_maps: f_ℓ(x̃), the same layers for the augmented images.
+        fixed_clean: Whether f_ℓ(x) and its mean are a fixed target. Default False.
         smallest_mean: A clean map whose mean is not above this counts as dead for that image: it
             has no scale to compare with and contributes 0.
 
     Returns:
-        [B] float32, ≥ 0. Gradients flow through both maps and through the mean.
+        [B] float32, ≥ 0. Gradients flow through both maps and through the mean; with
+        `fixed_clean`, through the augmented maps alone.
 
     Raises:
         ValueError: There are no maps, or the numbers of clean and augmented maps differ.
@@ -42,6 +45,8 @@ def feature_map_augmentation(
             "the FMA loss needs one clean and one augmented feature map for each layer; received "
             f"{len(clean_maps)} and {len(augmented_maps)}"
         )
+    if fixed_clean:
+        clean_maps = [tf.stop_gradient(clean) for clean in clean_maps]
     pairs = zip(clean_maps, augmented_maps)
     return tf.add_n([_layer_term(*pair, smallest_mean) for pair in pairs]) / len(clean_maps)
 

@@ -14,10 +14,9 @@ import tensorflow as tf
 from tfrobust.ops.compiled import compiled
 
 
-@tf.custom_gradient
 def compare_halves(
-    feature_map: tf.Tensor,
-) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable]:
+    feature_map: tf.Tensor, *, fixed_clean: bool = False
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Computes the statistics of one layer's output that J_FMA is made of.
 
     The map itself is returned as well and replaces the layer's output in the net, so that the
@@ -27,10 +26,34 @@ def compare_halves(
 
     Args:
         feature_map: [2B, ...], f_ℓ(x) followed by f_ℓ(x̃).
+        fixed_clean: Whether the loss has no gradient for f_ℓ(x). Default False.
 
     Returns:
         The map, mean(f_ℓ(x)) and mean((f_ℓ(x) − f_ℓ(x̃))²); the last two are [B] float32.
     """
+    compare = _compare_with_fixed_clean if fixed_clean else _compare
+    feature_map, mean, square = compare(feature_map)
+    return feature_map, mean, square
+
+
+@tf.custom_gradient
+def _compare(
+    feature_map: tf.Tensor,
+) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable]:
+    return _statistics(feature_map, clean_factor=1.0)
+
+
+@tf.custom_gradient
+def _compare_with_fixed_clean(
+    feature_map: tf.Tensor,
+) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable]:
+    return _statistics(feature_map, clean_factor=0.0)
+
+
+def _statistics(
+    feature_map: tf.Tensor, clean_factor: float
+) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable]:
+    """The results of `compare_halves`, and their gradient, times a factor for the clean half."""
     clean, augmented = tf.split(tf.cast(feature_map, tf.float32), 2, axis=0)
     entries = list(range(1, feature_map.shape.rank))
     mean = tf.reduce_mean(clean, axis=entries)
@@ -41,7 +64,9 @@ def compare_halves(
         count = tf.cast(tf.reduce_prod(tf.shape(feature_map)[1:]), tf.float32)
         mean_gradient = tf.reshape(mean_gradient / count, column)
         square_gradient = tf.reshape(2.0 / count * square_gradient, column)
-        return _add_loss_gradient(upstream, feature_map, mean_gradient, square_gradient)
+        return _add_loss_gradient(
+            upstream, feature_map, mean_gradient, square_gradient, clean_factor
+        )
 
     return (tf.identity(feature_map), mean, square), gradient
 
@@ -52,11 +77,12 @@ def _add_loss_gradient(
     feature_map: tf.Tensor,
     mean_gradient: tf.Tensor,
     square_gradient: tf.Tensor,
+    clean_factor: float,
 ) -> tf.Tensor:
     """Adds the gradient of the loss to `upstream` in one pass over the map."""
     clean, augmented = tf.split(tf.cast(feature_map, tf.float32), 2, axis=0)
     step = (clean - augmented) * square_gradient
-    own = tf.concat([mean_gradient + step, -step], axis=0)
+    own = tf.concat([clean_factor * (mean_gradient + step), -step], axis=0)
     return tf.cast(tf.cast(upstream, tf.float32) + own, feature_map.dtype)
 
 

@@ -46,7 +46,7 @@ class RobustModel(CompiledStep, DistributedModel):
     labels. Another classification loss must work on logits.
 
     Args:
-        net: Functional or Sequential model from images in [0, 1] to logits.
+        net: Functional or Sequential model from images in [0, 1] to logits; of a method its net.
         term_weights: Weight of every term that `terms` returns, by name.
         augment: The augmentation or attack, if the method has one.
         **kwargs: Keras model arguments such as `name`.
@@ -71,6 +71,7 @@ class RobustModel(CompiledStep, DistributedModel):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        net = getattr(net, "net", net)
         check_net(net)
         if augment is not None:
             example = "an augmentation layer, for example tfrobust.augment.Brightness()"

@@ -120,11 +120,11 @@ class FeatureContrastive(RobustModel):
         self.margin = validation.check_in_range("margin", margin, 0, 2)
         self.positive = validation.check_choice("positive", positive, ("utility", "gaussian"))
         self.embedding_layer = embedding_layer
-        self.embedding = Embedding(net, embedding_layer)
+        self.embedding = Embedding(self.net, embedding_layer)
         self.seeds = Seeded(seed=seed)
-        self._can_skip = not any(_may_add_losses(layer) for layer in inner_layers(net))
-        if self.positive == "utility" and None not in net.input_shape[1:]:
-            validation.check_whole("k", k, 1, math.prod(net.input_shape[1:]))
+        self._can_skip = not any(_may_add_losses(layer) for layer in inner_layers(self.net))
+        if self.positive == "utility" and None not in self.net.input_shape[1:]:
+            validation.check_whole("k", k, 1, math.prod(self.net.input_shape[1:]))
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         if self.augment is not None:

@@ -30,6 +30,8 @@ class FeatureMapAugmentation(RobustModel):
         net: Functional or Sequential model from images in [0, 1] to logits, with ReLUs.
         augment: Augmentation layer that makes x̃; the paper uses `augment.combined`.
         gamma: γ ≥ 0. Default 0.1; the paper finds it by grid search and does not give it.
+        fixed_clean: Whether the clean maps are a fixed target of J_FMA, so that it changes the net
+            by the augmented images alone; the paper does not say. Default False.
 
     Raises:
         ValueError: The net has no ReLU output, or `gamma` is negative or not finite.
@@ -49,17 +51,18 @@ class FeatureMapAugmentation(RobustModel):
         *,
         augment: keras.layers.Layer,
         gamma: float = 0.1,
+        fixed_clean: bool = False,
         **kwargs: Any,
     ):
         gamma = validation.check_in_range("gamma", gamma, 0, 1e6)
         weights = {"cross_entropy": 1.0, "fma": gamma}
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
-        self.gamma = gamma
+        self.gamma, self.fixed_clean = gamma, bool(fixed_clean)
         if not self.relu_layers:
-            kinds = sorted({type(layer).__name__ for layer in net.layers})
+            kinds = sorted({type(layer).__name__ for layer in self.net.layers})
             raise ValueError(
                 "FeatureMapAugmentation compares ReLU outputs and needs a net with at least one; "
-                f"net {net.name!r} has none (its layers: {', '.join(kinds)})"
+                f"net {self.net.name!r} has none (its layers: {', '.join(kinds)})"
             )
 
     @property
@@ -71,7 +74,9 @@ class FeatureMapAugmentation(RobustModel):
         means, squares = [], []
 
         def compare(layer: Any, feature_map: tf.Tensor) -> tf.Tensor:
-            feature_map, mean, square = fused_feature_maps.compare_halves(feature_map)
+            feature_map, mean, square = fused_feature_maps.compare_halves(
+                feature_map, fixed_clean=self.fixed_clean
+            )
             means.append(mean)
             squares.append(square)
             return feature_map
@@ -84,4 +89,4 @@ class FeatureMapAugmentation(RobustModel):
         }
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "gamma": self.gamma}
+        return {**super().get_config(), "gamma": self.gamma, "fixed_clean": self.fixed_clean}

@@ -11,7 +11,6 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.layers.feature_mixing import feature_mixing, usable_points
 from tfrobust.layers.seeded import Seeded
-from tfrobust.losses.mixup import mixup_loss
 from tfrobust.methods.augmix_training import AugMixTraining
 from tfrobust.methods.base import Terms
 from tfrobust.ops import sampling
@@ -51,7 +50,9 @@ class NoisyMix(AugMixTraining):
     noise a and m is drawn separately for each view (see `ops.noisy_feature_mixup`). Its standard
     deviation or width is the level times a number from Beta(2, 5) per view; for the additive noise
     it is also multiplied by 1, 2 and 3 for the three views, as in the authors' code. The labels are
-    used for the clean view only. Nothing is mixed outside training.
+    used for the clean view only. Sample and class weights belong to the labels: with weights w, the
+    first two terms are λ·w(y)·CE(p_1, y) + (1 − λ)·w(y[π])·CE(p_1, y[π]). Nothing is mixed outside
+    training.
 
     Each part can be switched off, which leaves exactly the smaller method: `ABLATION` has the
     settings of the paper's Table 4. Without the divergence there is a single view (the augmented
@@ -112,7 +113,7 @@ class NoisyMix(AugMixTraining):
         self.additive = validation.check_in_range("additive", additive, 0, 100)
         self.multiplicative = validation.check_in_range("multiplicative", multiplicative, 0, 100)
         self.sparse = validation.check_in_range("sparse", sparse, 0, 1)
-        self.mixing_points = usable_points(net, mixing_points)
+        self.mixing_points = usable_points(self.net, mixing_points)
         self.seeds = Seeded(seed=seed)
         if self.alpha:
             # Instance attributes, because without mixing the class defaults hold.
@@ -181,11 +182,19 @@ class NoisyMix(AugMixTraining):
         }
 
     def mixed_loss(self, labels: tf.Tensor, logits: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
-        """Classification loss of images that were mixed with these draws, [B]."""
+        """Classification loss of images that were mixed with these draws, [B].
+
+        An image's number is the loss of its label, on its own mixture and on the one that it is the
+        partner in. The sum is that of the formula, and a sample or class weight of the image
+        multiplies both of them.
+        """
+        own = self.classification_loss(labels, logits)
         if draws["partner"] is None:
-            return self.classification_loss(labels, logits)
-        loss = self.classification_loss
-        return mixup_loss(loss, labels, logits, draws["partner"], draws["mixing_weight"])
+            return own
+        mixtures = tf.argsort(draws["partner"])  # the inverse permutation
+        as_partner = self.classification_loss(labels, tf.gather(logits, mixtures))
+        weight = tf.cast(draws["mixing_weight"], own.dtype)
+        return weight * own + (1.0 - weight) * as_partner
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -70,6 +70,7 @@ class RoutedModel(RobustModel):
         }
         augment = _augmix_like(attack, seed) if augment is None else augment
         super().__init__(net, term_weights=weights, augment=augment, **kwargs)
+        net = self.net
         if dual_norms and not has_dual_norms(net):
             raise ValueError(
                 f"{type(self).__name__} trains clean and adversarial images through batch norms of "

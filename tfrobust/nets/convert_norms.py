@@ -8,10 +8,11 @@ from typing import Any, Union
 import keras
 
 from tfrobust import validation
-from tfrobust.compat.layers import every_layer
+from tfrobust.compat.layers import every_layer, is_graph
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 from tfrobust.layers.half_instance_norm import HalfInstanceNorm
 from tfrobust.layers.norms import NORMS, norm_class
+from tfrobust.nets.copying import copied
 
 BatchNorm = keras.layers.BatchNormalization
 
@@ -31,7 +32,8 @@ def convert_norms(
     are all other layers and their weights, nested models included.
 
     Args:
-        net: Functional or Sequential model with `keras.layers.BatchNormalization` layers.
+        net: Functional or Sequential model with `keras.layers.BatchNormalization` layers; of a
+            method its net.
         norm: "dubn" (dual batch norm), "dubin" (dual batch and instance norm), "ibn" (batch and
             instance norm) or "bn" (a plain copy).
         mixed: The BatchNormalization layers that get instance norm for half of their channels, for
@@ -66,52 +68,33 @@ def convert_norms(
     ['DuBIN', 'DualBatchNormalization']
     """
     validation.check_choice("norm", norm, NORMS)
+    net = getattr(net, "net", net)
     _check_net(net)
     is_mixed = _mixed_places(_batch_norms(net), norm, mixed)
-    pairs: list[tuple[Any, Any]] = []
 
-    def copy(layer: Any) -> Any:
-        if _is_graph(layer):
-            new = keras.models.clone_model(layer, clone_function=copy)
-        elif isinstance(layer, BatchNorm) and norm_class(norm, mixed=is_mixed(layer)) != BatchNorm:
-            new = norm_class(norm, mixed=is_mixed(layer))(**_settings(layer))
-        else:
-            new = type(layer).from_config(layer.get_config())
-        pairs.append((layer, new))
-        return new
+    def replacement(layer: Any) -> Any:
+        if not isinstance(layer, BatchNorm):
+            return None
+        new_class = norm_class(norm, mixed=is_mixed(layer))
+        return None if new_class is BatchNorm else new_class(**_settings(layer))
 
-    converted = copy(net)
-    if not converted.built:  # a Sequential model that was built by its first call
-        converted.build(net.input_shape)
-    for old, new in reversed(pairs):  # a model before its layers, whose flags may differ from it
-        if getattr(old, "trainable", None) != getattr(new, "trainable", None):
-            new.trainable = old.trainable
-    for old, new in pairs:
-        if not _is_graph(old) and hasattr(old, "get_weights"):
-            _copy_weights(old, new)
-    return converted
+    return copied(net, replacement, _copy_statistics)
 
 
 def _check_net(net: Any) -> None:
-    if isinstance(net, keras.Model) and not _is_graph(net):
+    is_other = isinstance(net, keras.Model) and not isinstance(net, keras.Sequential)
+    if is_other and not is_graph(net):
         raise ValueError(
-            "net must be a functional or Sequential model; received a "
-            f"{type(net).__name__} (of a training method convert its net: method.net)"
+            f"net must be a functional or Sequential model; received a {type(net).__name__}"
         )
     validation.check_net(net)
-
-
-def _is_graph(layer: Any) -> bool:
-    # Functional models have no public class of their own; subclassed ones have no inputs.
-    is_model = isinstance(layer, keras.Model)
-    return is_model and (isinstance(layer, keras.Sequential) or bool(getattr(layer, "inputs", 0)))
 
 
 def _batch_norms(net: Any) -> list[Any]:
     """The distinct layers to replace, nested models included; raises if one is hidden."""
     found: dict[int, Any] = {}
     for layer in getattr(net, "layers", ()):
-        if _is_graph(layer):
+        if is_graph(layer):
             found.update((id(inner), inner) for inner in _batch_norms(layer))
         elif isinstance(layer, BatchNorm):
             found[id(layer)] = layer
@@ -173,14 +156,9 @@ def _settings(layer: Any) -> dict[str, Any]:
     }
 
 
-def _copy_weights(old: Any, new: Any) -> None:
-    values = old.get_weights()
-    if not isinstance(new, (DualBatchNormalization, HalfInstanceNorm)):
-        new.set_weights(values)
-        if isinstance(new, keras.layers.Normalization):
-            new.finalize_state()  # it computes with values derived from its weights
-        return
-    batch_norm = new
+def _copy_statistics(old: Any, new: Any) -> None:
+    """Gives a new norm the weights of a batch norm, statistics included."""
+    values, batch_norm = old.get_weights(), new
     if isinstance(new, HalfInstanceNorm):
         split, _ = new.part_sizes(len(values[-1]))
         new.instance_norm.set_weights([value[:split] for value in values[:-2]])  # no statistics

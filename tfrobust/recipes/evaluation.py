@@ -29,6 +29,7 @@ from tfrobust.evaluation.progress import Progress
 from tfrobust.evaluation.results_folder import Results
 from tfrobust.evaluation.summary import is_summary, summary
 from tfrobust.provenance import library_versions
+from tfrobust.recipes.models import load
 from tfrobust.registries import CORRUPTIONS, TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
 
@@ -48,6 +49,7 @@ def evaluate(
     maps: int = 0,
     seed: int = 0,
     stop_at_chance: bool = True,
+    input_range: Optional[str] = None,
     verbose: bool = True,
 ) -> list[Row]:
     """Measures models under conditions and writes rows, tables, figures and `report.html`.
@@ -71,6 +73,9 @@ def evaluate(
             Keras models (FCL paper; `tfrobust.attacks.utility`, `sensitivity`). Default: 0.
         seed: Random seed.
         stop_at_chance: Whether a clean accuracy near chance is an error.
+        input_range: What the models of files take for pixels, a name in `nets.INPUT_RANGES`.
+            Default: it is found for each; see `nets.find_input_range`. Models that are not files
+            take images in [0, 1].
         verbose: Whether progress is shown on standard error.
 
     Returns:
@@ -83,8 +88,7 @@ def evaluate(
     conditions, names = list(conditions), stability.select(perturbations) if perturbations else ()
     _check_baseline(baseline, folder, data.split(split), conditions)
     predictors = {
-        name: model if isinstance(model, Predictor) else Predictor(model, classes=classes)
-        for name, model in models.items()
+        name: _predictor(name, model, data, classes, input_range) for name, model in models.items()
     }
     evaluator = Evaluator(conditions, metrics=METRICS)
     for name, predictor in predictors.items():
@@ -136,6 +140,23 @@ def _check_baseline(
         for first in itertools.islice(numbered(batches), 1):
             protocols = [c.protocol(first) for c in conditions if c.name in CORRUPTIONS]
             check_tables(tables_in(protocols), baseline)
+
+
+def _predictor(
+    name: str,
+    model: Any,
+    data: Data,
+    classes: Optional[Sequence[int]],
+    input_range: Optional[str],
+) -> Predictor:
+    if isinstance(model, Predictor):
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        if os.path.isdir(model):
+            return Predictor(model, classes=classes, input_range=input_range)
+        net = load(model, lambda: data, input_range=input_range, outputs=classes)
+        return Predictor(net, name=name, classes=classes)
+    return Predictor(model, classes=classes)
 
 
 def _count_flips(

@@ -13,10 +13,11 @@ from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import datasets, devices, files, saving, serving, settings
+from tfrobust import datasets, devices, files, nets, saving, serving, settings
+from tfrobust.callbacks import EstimateBatchNorm
 from tfrobust.evaluation import Evaluator, corrupted
 from tfrobust.nets import weight_averaging
-from tfrobust.recipes import training
+from tfrobust.recipes import models, training
 from tfrobust.recipes.base import RunFolder
 from tfrobust.recipes.evaluation import evaluate
 from tfrobust.registries import TEST_CORRUPTIONS
@@ -60,6 +61,7 @@ def robustify(
     strengths: Optional[files.PathLike] = None,
     clean_drop: float = 0.01,
     plan: Optional[files.PathLike] = None,
+    input_range: Optional[str] = None,
     strategy: str = "none",
     seed: int = 0,
     dry_run: bool = False,
@@ -92,6 +94,8 @@ def robustify(
         strengths: File of calibrated strengths of Table 1's augmentations.
         clean_drop: Maximum drop in clean accuracy on the validation images.
         plan: `plan.json` of an earlier run, to be carried out as it stands.
+        input_range: What the model takes for pixels, a name in `nets.INPUT_RANGES`. Default: it is
+            found.
         strategy: As for `devices.strategy`.
         seed: Random seed.
         dry_run: Stops after the plan.
@@ -111,6 +115,7 @@ def robustify(
         strengths=None if strengths is None else str(strengths),
         clean_drop=clean_drop,
         plan=None if plan is None else str(plan),
+        input_range=input_range,
         strategy=strategy,
         seed=seed,
     )
@@ -135,13 +140,19 @@ class _Run:
         threats = Threats(recipe.against, individual or None)
         strategy = devices.strategy(recipe.strategy)
         seed_everything(recipe.seed)
-        source = saving.load_model(model) if isinstance(model, (str, os.PathLike)) else model
-        self.net = getattr(source, "net", source)
-        if not self.net.trainable_weights:
-            raise ValueError(f"{self.net.name} has no trainable weights: nothing can be trained")
         self.data = load()
         for split in ("train", "validation", "test"):
             self.data.split(split)
+        is_file = isinstance(model, (str, os.PathLike))
+        source = saving.load_model(model) if is_file else model
+        name = str(model) if is_file else source.name
+        source = models.adapted(
+            source, name, lambda: self.data, input_range=recipe.input_range, say=say
+        )
+        models.check_classes(source, self.data, name)
+        self.net = getattr(source, "net", source)
+        if not self.net.trainable_weights:
+            raise ValueError(f"{name} has no trainable weights: nothing can be trained")
         self.folder = RunFolder(out, recipe, finished="report.html").path
         self.journal = Journal(self.folder / "journal.jsonl")
         # One for all candidates, so that each condition is traced once.
@@ -252,17 +263,27 @@ class _Run:
         best = max(found, key=lambda name: self.score(found[name]), default=None)
         if best is None or self.score(found[best]) <= self.score(self.start):
             self.say("nothing is better than the original on the validation images: it is kept")
-            saving.save_model(self.net, self.folder / "model.keras")
             return None
         net.set_weights(made[best])
-        saving.save_model(net, self.folder / "model.keras")
-        return {"name": best, **found[best]}
+        self.estimate_batch_norm(net)
+        saving.save_model(net, self.folder / "net.keras")
+        return {"name": best, **self.measure(net)}
+
+    def estimate_batch_norm(self, net: keras.Model) -> None:
+        """Estimates the moving statistics for averaged weights, if validation is not worse."""
+        winner = self.race.candidates[self.race.winner]
+        method = self.race.build(winner, net, seed=self.recipe.seed)
+        EstimateBatchNorm(
+            self.data.train,
+            self.data.validation,
+            score=lambda model: self.score(self.measure(getattr(model, "net", model))),
+        ).estimate(method)
 
     def prove(self, chosen: Optional[dict[str, Any]]) -> Robustified:
         """Measures the original and the result on the test images, and writes the report."""
-        result, models = self.net, {"original": self.net}
+        result, compared = self.net, {"original": self.net}
         if chosen is not None:
-            result = models["robust"] = saving.load_model(self.folder / "model.keras")
+            result = compared["robust"] = saving.load_model(self.folder / "net.keras")
         points = [key for key in self.journal if key.startswith("point: ")]
         story = {
             "start": self.start,
@@ -275,10 +296,10 @@ class _Run:
         }
         files.write_json(story, self.folder / "robustify.json")
         conditions = corrupted(severities=self.severities)
-        rows = evaluate(models, self.data, conditions, self.folder, seed=self.recipe.seed)
+        rows = evaluate(compared, self.data, conditions, self.folder, seed=self.recipe.seed)
         names = self.data.class_names
         serving.export(result, self.folder / "savedmodel", class_names=names, overwrite=True)
-        cells: dict[str, list[float]] = {name: [] for name in models}
+        cells: dict[str, list[float]] = {name: [] for name in compared}
         for row in rows:
             if row.metric == "accuracy" and row.corruption in TEST_CORRUPTIONS:
                 cells[row.model].append(row.value)
@@ -288,4 +309,7 @@ class _Run:
             f"robust accuracy on {rows[0].n} test images: {100 * means[0]:.1f}%, "
             f"{100 * (means[-1] - means[0]):+.1f} points; report: {report}"
         )
-        return Robustified(result, means[-1] - means[0], report)
+        model = nets.restore(result)
+        with files.replacing(self.folder / "model.keras") as temporary:
+            model.save(temporary)
+        return Robustified(model, means[-1] - means[0], report)

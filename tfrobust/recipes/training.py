@@ -9,12 +9,16 @@ from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import datasets, devices, files, rows, saving, trainer, validation
+from tfrobust import datasets, devices, files, nets, rows, trainer, validation
 from tfrobust.attacks import FGSM
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
+from tfrobust.compat.layers import every_layer
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.methods.base import RobustModel
+from tfrobust.nets.freezing import trained
+from tfrobust.nets.new_head import head_of
+from tfrobust.recipes import models
 from tfrobust.recipes.base import RunFolder
 from tfrobust.registries import METHODS, NETS
 from tfrobust.seeding import seed_everything
@@ -55,6 +59,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
         data,
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
+        estimate_batch_norm=recipe.estimate_batch_norm,
         strategy=chosen,
     )
     if run is not None and not (run / "rows.jsonl").exists():
@@ -90,11 +95,28 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     individual = individual_augmentations(recipe.strengths)
     perturbation(recipe.augment, individual, seed=recipe.seed)  # raises an error if it is invalid
     check_method_settings(recipe.method, recipe.settings)
+    frozen = frozen_part(recipe)
     seed_everything(recipe.seed)
-    source = saving.load_model(recipe.model)
+    source = models.load(
+        recipe.model,
+        lambda: training_data(recipe),
+        input_range=recipe.input_range,
+        classes=training_data(recipe).class_names if recipe.new_head else None,
+    )
     data = training_data(recipe)
+    net = getattr(source, "net", source)
+    models.check_classes(net, data, recipe.model)
+    if frozen and not recipe.new_head:
+        nets.freeze(net, **frozen)
+    said = trained(net)
     if devices.is_chief(chosen):
         _run_folder(recipe, out, data)
+    if recipe.new_head:
+        net = _with_trained_head(recipe, net, data, pathlib.Path(out), chosen)
+        if frozen:
+            nets.freeze(net, **frozen)
+        said = trained(net)
+    print(said)
 
     def method(net: keras.Model) -> RobustModel:
         augment = perturbation(recipe.augment, individual, seed=recipe.seed)
@@ -109,15 +131,70 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     )
     return trainer.train_to(
         pathlib.Path(out, MODEL),
-        lambda: getattr(source, "net", source),
+        lambda: net,
         method,
         data,
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
+        estimate_batch_norm=recipe.estimate_batch_norm,
         callbacks=[monitor],
         history=pathlib.Path(out, "history.jsonl"),
         strategy=chosen,
     )
+
+
+def frozen_part(recipe: Finetune) -> dict[str, Any]:
+    """The arguments of `nets.freeze` that a recipe stands for; empty if nothing is to be frozen.
+
+    Raises:
+        ValueError: They are not one fraction, or "until" and a layer.
+    """
+    if recipe.freeze is None:
+        return {} if recipe.tune_first is None else {"all_but_first": recipe.tune_first}
+    if recipe.tune_first is not None:
+        raise ValueError("freeze and tune_first exclude each other; give one of them")
+    given = recipe.freeze if isinstance(recipe.freeze, (tuple, list)) else (recipe.freeze,)
+    if given[0] == "until" and len(given) == 2:
+        return {"until": given[1]}
+    try:
+        (share,) = map(float, given)
+    except ValueError:
+        raise ValueError(
+            "freeze takes a fraction of the layers, such as 0.8, or until and the name of a layer; "
+            f"received {' '.join(map(str, given))}"
+        ) from None
+    return {"first": share}
+
+
+def _with_trained_head(
+    recipe: Finetune,
+    net: keras.Model,
+    data: datasets.Data,
+    out: pathlib.Path,
+    strategy: Any,
+) -> keras.Model:
+    """The net with its last layer trained on the features of all others, in head.keras.
+
+    Trained first, for its random weights would send large gradients through the other layers.
+    """
+    flags = [layer.trainable for layer in every_layer(net)]
+
+    def head_alone() -> keras.Model:
+        nets.freeze(net, until=head_of(net).name)
+        return net
+
+    model = trainer.train_to(
+        out / "head.keras",
+        head_alone,
+        METHODS["baseline"],
+        data,
+        epochs=recipe.head_epochs,
+        optimizer=lambda: keras.optimizers.Adam(0.01),
+        strategy=strategy,
+    )
+    for layer, flag in zip(every_layer(model.net), flags):
+        layer.trainable = flag
+    return model.net
 
 
 def _run_folder(

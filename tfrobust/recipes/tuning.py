@@ -16,7 +16,8 @@ from tfrobust.attacks import FGSM
 from tfrobust.augment import presets
 from tfrobust.augment.base import StrengthAugment
 from tfrobust.evaluation import Evaluator, augmented, corrupted
-from tfrobust.recipes import training
+from tfrobust.nets.input_adapter import adapter_of
+from tfrobust.recipes import models, training
 from tfrobust.recipes.base import RunFolder
 from tfrobust.settings import Finetune, Tune
 from tfrobust.tuning import distributed
@@ -52,21 +53,24 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
     """
     recipe = recipe.replace(ranges=tuple(_checked_ranges(recipe)))
     individual = training.individual_augmentations(recipe.strengths)
-    build = functools.partial(_build, recipe, individual)
-    for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest_values(recipe)):
-        build(values)  # invalid settings fail before anything is trained
 
     def load() -> Any:
         return training.training_data(recipe)
 
+    source = models.load(
+        recipe.model, lambda: load_data(load), input_range=recipe.input_range, say=say
+    )
+    build = functools.partial(_build, recipe, individual, _input_range(source))
+    for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest_values(recipe)):
+        build(values)  # invalid settings fail before anything is trained
     data = load_data(load)
+    models.check_classes(source, data, recipe.model)
     role = distributed.role()
     if role == "worker":
         distributed.wait_for(pathlib.Path(out, "start.jsonl"))
     run = RunFolder(out, recipe, finished="report.html")
     if role != "worker" and not (run / "start.jsonl").exists():
         files.write_json(data.describe(), run / "data.json")
-        source = saving.load_model(recipe.model)
         rows.write(_measure(recipe, source, data, individual, START), run / "start.jsonl")
     start = rows.read(run / "start.jsonl")
     floor = _floor(recipe, start)
@@ -83,7 +87,11 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
         objective=recipe.objective,
         clean_floor=floor,
         conditions=_conditions(recipe, individual),
-        fit=functools.partial(trainer.fit, learning_rate=recipe.learning_rate),
+        fit=functools.partial(
+            trainer.fit,
+            learning_rate=recipe.learning_rate,
+            estimate_batch_norm=recipe.estimate_batch_norm,
+        ),
         seed=recipe.seed,
         say=say,
     )
@@ -116,7 +124,17 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
         parts += ["--set", f"{name}={shown}"]
     defaults = {field.name: field.default for field in dataclasses.fields(Finetune)}
     given = {**vars(recipe), "epochs": best.epochs}
-    options = ("strengths", "dataset", "data_dir", "epochs", "batch_size", "learning_rate", "seed")
+    options = (
+        "input_range",
+        "strengths",
+        "dataset",
+        "data_dir",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "seed",
+        "estimate_batch_norm",
+    )
     for name in options:
         if given[name] != defaults[name]:
             parts += [f"--{name.replace('_', '-')}", f"{given[name]}"]
@@ -164,8 +182,16 @@ def _largest_values(recipe: Tune) -> dict[str, Any]:
     return {one.name: one.rounded(one.end) for one in recipe.ranges}
 
 
+def _input_range(source: keras.Model) -> Any:
+    adapter = adapter_of(source)
+    return None if adapter is None else adapter.input_range
+
+
 def _build(
-    recipe: Tune, individual: Mapping[str, StrengthAugment], values: Mapping[str, Any]
+    recipe: Tune,
+    individual: Mapping[str, StrengthAugment],
+    input_range: Any,
+    values: Mapping[str, Any],
 ) -> keras.Model:
     """Builds the method with the values of a trial on a fresh copy of the initial model."""
     values = dict(values)
@@ -181,7 +207,7 @@ def _build(
                 "by its own name, such as gaussian_noise"
             )
         augment = augment.with_strength(strength)
-    source = saving.load_model(recipe.model)
+    source = models.load(recipe.model, input_range=input_range, say=lambda text: None)
     net = getattr(source, "net", source)
     return training.build_method(recipe.method, net, augment, {**recipe.settings, **values})
 

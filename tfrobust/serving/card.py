@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import os
 import pathlib
@@ -19,6 +20,13 @@ from tfrobust import files
 from tfrobust import rows as result_rows
 from tfrobust.dataset_facts import CATALOG
 from tfrobust.layers.hash_of_weights import hash_of_weights
+from tfrobust.nets.input_adapter import (
+    Range,
+    adapter_of,
+    check_input_range,
+    limits,
+    range_words,
+)
 from tfrobust.provenance import library_versions
 from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN, Row
@@ -88,7 +96,7 @@ def model_card(
         "net": net.name,
         "weights": weights,
         "parameters": {"all": int(net.count_params()), "trainable": trainable},
-        "input": {"height": height, "width": width, "channels": channels, "range": [0.0, 1.0]},
+        "input": {"height": height, "width": width, "channels": channels, **_range(net)},
         "signatures": sorted(signatures),
         "classes": net.output_shape[-1],
         "class_names": None if class_names is None else list(class_names),
@@ -139,6 +147,21 @@ def _data(name: Optional[str]) -> dict[str, str]:
         "licence": getattr(known, "licence", NOT_STATED),
         "source": getattr(known, "source", NOT_STATED),
     }
+
+
+def _range(net: Any) -> dict[str, Any]:
+    adapter = adapter_of(net)
+    if adapter is None:
+        return {"range": [0.0, 1.0]}
+    taken = adapter.input_range
+    return {"range": list(limits(taken)), "pixels": taken, "words": range_words(taken)}
+
+
+def input_range(folder: files.PathLike) -> Range:
+    """What an exported model takes for pixels, as its card says; "0_to_1" without a card."""
+    path = pathlib.Path(folder, JSON)
+    said = json.loads(path.read_text(encoding="utf-8"))["input"] if path.is_file() else {}
+    return check_input_range(said.get("pixels", "0_to_1"))
 
 
 def _method(model: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.layers import route
-from tfrobust.layers.outputs import final_activation
+from tfrobust.nets.input_adapter import adapter_of, original_of, returned_by, taken_by
 from tfrobust.serving.manifest import EXTRA
 
 EXAMPLES = f"{EXTRA}/examples.npz"
@@ -73,16 +73,18 @@ def record(net: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         images: The images that `example_images` returned.
 
     Returns:
-        "images", "probabilities" [B, classes], and "logits" if the net ends in logits.
+        "images", "probabilities" [B, classes], "logits" if the net ends in logits, and of an
+        adapted net "inputs", the images as `serving_default` takes them.
 
     Raises:
         ValueError: The net returns NaN or infinite values.
     """
+    inputs, original = np.asarray(taken_by(net, as_floats(images)), "float32"), original_of(net)
     with route("clean"):
         values = np.concatenate(
             [
-                tf.cast(net(tf.constant(part), training=False), tf.float32).numpy()
-                for part in np.split(as_floats(images), range(_BATCH, len(images), _BATCH))
+                tf.cast(original(tf.constant(part), training=False), tf.float32).numpy()
+                for part in np.split(inputs, range(_BATCH, len(images), _BATCH))
             ]
         )
     bad = int(np.size(values) - np.count_nonzero(np.isfinite(values)))
@@ -91,9 +93,12 @@ def record(net: Any, images: np.ndarray) -> dict[str, np.ndarray]:
             f"a model for serving must return finite values; on the examples {bad} of "
             f"{values.size} are NaN or infinite"
         )
-    if final_activation(net) == "softmax":
-        return {"images": images, "probabilities": values}
-    return {"images": images, "logits": values, "probabilities": tf.nn.softmax(values).numpy()}
+    given = {name: tensor.numpy() for name, tensor in returned_by(net, tf.constant(values)).items()}
+    recorded = {"images": images, **given}
+    recorded.setdefault("probabilities", tf.nn.softmax(values).numpy())
+    if adapter_of(net) is not None:
+        recorded["inputs"] = inputs
+    return recorded
 
 
 def write(recorded: dict[str, np.ndarray], folder: pathlib.Path) -> None:

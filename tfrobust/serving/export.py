@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfrobust import files, validation
 from tfrobust.layers import route
+from tfrobust.nets.input_adapter import adapter_of
 from tfrobust.serving import card, manifest
 from tfrobust.serving import examples as recording
 from tfrobust.serving.server import Server
@@ -49,6 +50,10 @@ def export(
     `serving_bytes` also returns `ok` [B] and `error` [B]: what is wrong with an image that cannot
     be decoded. Its probabilities are NaN, its class is empty; the others of the batch are served.
 
+    A net that `nets.adapt` made is served as the model that it was made of: `serving_default` takes
+    the pixels that the model takes, and returns probabilities alone if it ended in a softmax. The
+    images of `uint8` and `serving_bytes` are converted.
+
     Of dual normalizations the clean route is exported. The training method, its augmentation and
     its losses are not part of it.
 
@@ -59,7 +64,8 @@ def export(
     Args:
         model: A tfrobust method or any Keras model with one image input and one output.
         path: Folder to write.
-        class_names: Name of each class, in the order of the outputs.
+        class_names: Name of each class, in the order of the outputs. Default: those of an adapted
+            net, if it has any.
         version: Writes the folder `path/version`, as TensorFlow Serving wants it. Default: `path`.
         image_size: (height, width) that encoded images get. Default: that of the net.
         resize: Pixels of the shorter side of encoded images before the centre is cut out, such as
@@ -83,7 +89,8 @@ def export(
     check_target(path, version=version, overwrite=overwrite)
     net = getattr(model, "net", model)
     _check_net(net)
-    names = _checked_names(class_names, net)
+    adapter = adapter_of(net)
+    names = _checked_names(adapter.class_names if adapter and not class_names else class_names, net)
     server = Server(net, names, _size_of_encoded(net, image_size), resize)
     described = card.model_card(
         model,

@@ -116,7 +116,7 @@ def check_same(net: PlainNet, run: Callable[[np.ndarray], np.ndarray]) -> None:
 def batches_of(
     data: Any, net: PlainNet, what: str, *, labelled: bool, most: Optional[int] = None
 ) -> Iterator[tuple[np.ndarray, Optional[np.ndarray]]]:
-    """Checked batches of images and class indices, the latter None where not `labelled`.
+    """Checked batches of images as the net takes them, and class indices where `labelled`.
 
     Args:
         data: A batched `tf.data.Dataset`, or arrays: images, or (images, labels).
@@ -141,7 +141,7 @@ def batches_of(
             labels = labels.argmax(axis=1) if soft else labels.reshape(-1)
             validation.check_label_count(images, labels, what)
             labels = labels[: int(min(left, len(labels)))]
-        images = images[: int(min(left, len(images)))].astype("float32")
+        images = net.taken(images[: int(min(left, len(images)))])
         yield images, labels
         left -= len(images)
         if left <= 0:
@@ -152,7 +152,7 @@ def seeded_images(net: PlainNet, count: int = _BATCH) -> list[tuple[np.ndarray, 
     """One batch of smooth random images, the same each time: they differ more than noise does."""
     height, width, channels = (size or 64 for size in net.image_shape)
     coarse = np.random.default_rng(0).random([count, 4, 4, channels], "float32")
-    return [(tf.image.resize(coarse, [height, width]).numpy(), None)]
+    return [(net.taken(tf.image.resize(coarse, [height, width])), None)]
 
 
 def _cut(data: Any, what: str) -> Iterator[Any]:

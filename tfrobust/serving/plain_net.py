@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.compat.layers import every_layer
 from tfrobust.compat.variables import plain_variables
-from tfrobust.layers.outputs import final_activation
 from tfrobust.layers.route import route
+from tfrobust.nets.input_adapter import original_of, returned_by, taken_by
 
 
 class PlainNet(tf.Module):
@@ -25,7 +26,8 @@ class PlainNet(tf.Module):
         classes: Number of outputs.
         output: What the function returns: "logits", or "probabilities" of nets that end in softmax.
         signature: Of `call`: `images` of any batch size.
-        call: Images [B, H, W, C], float32 in [0, 1], to {output: float32 [B, classes]}.
+        call: Images [B, H, W, C], float32 in [0, 1], or as the original of an adapted net takes
+            them, to {output: float32 [B, classes]}.
         concrete: `call`, traced.
 
     Raises:
@@ -39,17 +41,22 @@ class PlainNet(tf.Module):
         self.classes = _shape(net, "output", ("batch", "classes"))[-1]
         if float32 and _is_mixed(net):
             net = _in_float32(net)
-        self.output = "probabilities" if final_activation(net) == "softmax" else "logits"
+        self.net, original = net, original_of(net)
+        (self.output,) = returned_by(net, tf.zeros([1, self.classes]))
         self.weights = plain_variables(net.variables)
         self.signature = [tf.TensorSpec([None, *self.image_shape], tf.float32, name="images")]
 
         @tf.function(input_signature=self.signature)
         def call(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {self.output: tf.cast(net(images, training=False), tf.float32)}
+            return returned_by(net, tf.cast(original(images, training=False), tf.float32))
 
         self.call = call
         with route("clean"):  # it is chosen while the function is traced, which is here
             self.concrete = call.get_concrete_function()
+
+    def taken(self, images: Any) -> np.ndarray:
+        """Images in [0, 1] as `call` takes them."""
+        return np.asarray(taken_by(self.net, images), "float32")
 
 
 def _shape(net: Any, what: str, names: tuple[str, ...]) -> tuple[Any, ...]:

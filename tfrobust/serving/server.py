@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfrobust.compat.variables import plain_variables
 from tfrobust.layers.output_hooks import input_hook, output_hook
-from tfrobust.layers.outputs import final_activation
+from tfrobust.nets.input_adapter import original_of, returned_by, taken_by
 from tfrobust.serving.batch_decoder import batch_decoder
 
 Outputs = dict[str, tf.Tensor]
@@ -36,21 +36,23 @@ class Server(tf.Module):
     ):
         super().__init__()
         self.weights = plain_variables(net.variables)
-        is_logits = final_activation(net) != "softmax"
+        original = original_of(net)
 
         def outputs(images: tf.Tensor) -> Outputs:
-            values = tf.cast(net(images, training=False), tf.float32)
-            given = {"logits": values, "probabilities": tf.nn.softmax(values)}
-            if not is_logits:
-                given = {"probabilities": values}
+            values = tf.cast(original(images, training=False), tf.float32)
+            given = returned_by(net, values)
+            given.setdefault("probabilities", tf.nn.softmax(values))
             if class_names is not None:
                 given["class"] = tf.gather(tf.constant(class_names), tf.argmax(values, axis=1))
             return given
 
+        def of_pixels(images: tf.Tensor) -> Outputs:
+            return outputs(taken_by(net, tf.cast(images, tf.float32) / 255.0))
+
         def of_bytes(contents: tf.Tensor) -> Outputs:
             images, wrong = decode(contents)
             ok = wrong == ""
-            given = outputs(tf.cast(images, tf.float32) / 255.0)
+            given = of_pixels(images)
             for name, value in given.items():
                 missing = tf.constant("" if value.dtype == tf.string else np.nan, value.dtype)
                 given[name] = tf.where(ok if value.shape.rank == 1 else ok[:, None], value, missing)
@@ -59,11 +61,9 @@ class Server(tf.Module):
         shape = [None, *net.input_shape[1:]]
         self.functions: dict[str, Callable[..., Any]] = {
             "serving_default": _function(outputs, shape, tf.float32),
-            "uint8": _function(
-                lambda images: outputs(tf.cast(images, tf.float32) / 255.0), shape, tf.uint8
-            ),
+            "uint8": _function(of_pixels, shape, tf.uint8),
         }
-        features = _features(net)
+        features = _features(original)
         if features is not None:
             self.functions["features"] = _function(features, shape, tf.float32)
         if image_size is not None:

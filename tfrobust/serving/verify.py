@@ -68,7 +68,8 @@ def verify(path: files.PathLike, tolerance: float = 1e-4) -> Verified:
     images = recorded["images"]
     try:
         signatures = dict(tf.saved_model.load(str(folder)).signatures)
-        served = {"serving_default": _serve(signatures, "serving_default", images)}
+        inputs = recorded.get("inputs", examples.as_floats(images))
+        served = {"serving_default": _serve(signatures, "serving_default", inputs)}
         if images.dtype == np.uint8:
             served["uint8"] = _serve(signatures, "uint8", images)
     except (OSError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
@@ -90,8 +91,7 @@ def verify(path: files.PathLike, tolerance: float = 1e-4) -> Verified:
 
 
 def _serve(signatures: dict[str, Any], name: str, images: np.ndarray) -> dict[str, np.ndarray]:
-    given = images if name == "uint8" else examples.as_floats(images)
-    return {k: v.numpy() for k, v in signatures[name](images=tf.constant(given)).items()}
+    return {k: v.numpy() for k, v in signatures[name](images=tf.constant(images)).items()}
 
 
 def _difference(served: Any, recorded: np.ndarray) -> float:

@@ -56,6 +56,8 @@ class Race:
     seed: int
     strategy: tf.distribute.Strategy
     say: Callable[[str], Any]
+    #: Name of the winner, after `run`; "" if there is none.
+    winner: str = dataclasses.field(default="", init=False)
 
     def times(self, data: datasets.Data) -> dict[str, Any]:
         """Seconds that a plain step, the augmentations and an evaluation take on this machine."""
@@ -145,6 +147,7 @@ class Race:
             alive = [name for name in alive if "failed" not in results[name]]
             others = [one for one in finalists if one[0] not in alive]
             finalists = [(name, number) for name in alive] + others
+        self.winner = finalists[0][0] if finalists else ""
         return [self._file(name, number) for name, number in finalists[:3]]
 
     def story(self) -> list[dict[str, Any]]:
@@ -207,7 +210,8 @@ class Race:
             if number > 1:
                 return saving.load_model(self._file(name, number - 1)).net
             made = self.net()
-            freezing.tune_first(made, candidate.first)
+            if candidate.first < 1:
+                freezing.freeze(made, all_but_first=candidate.first)
             return made
 
         logs = keras.callbacks.TensorBoard(self.folder / "logs" / name, write_graph=False)

@@ -1,0 +1,127 @@
+"""How commands open the model files that they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
+
+import keras
+import numpy as np
+
+from tfrobust import datasets, files, nets, saving
+from tfrobust.nets.input_adapter import adapter_of, range_words
+from tfrobust.nets.input_range_search import MOST_IMAGES
+
+#: Batches that are read at most to find the input range.
+_MOST_BATCHES = 64
+
+
+def load(
+    path: files.PathLike,
+    data: Optional[Callable[[], datasets.Data]] = None,
+    *,
+    input_range: Optional[str] = None,
+    outputs: Optional[Sequence[int]] = None,
+    classes: Optional[Sequence[str]] = None,
+    say: Callable[[str], Any] = print,
+) -> keras.Model:
+    """Loads a model and adapts it; see `adapted`.
+
+    Args:
+        path: A `.keras` file of tfrobust or of any other image classifier of Keras.
+        data: As for `adapted`, and so are the others.
+
+    Returns:
+        A tfrobust method, or a net from images in [0, 1] to logits.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no classifier of images, or its input range is not clear.
+    """
+    return adapted(
+        saving.load_model(path),
+        str(path),
+        data,
+        input_range=input_range,
+        outputs=outputs,
+        classes=classes,
+        say=say,
+    )
+
+
+def adapted(
+    model: keras.Model,
+    name: str,
+    data: Optional[Callable[[], datasets.Data]] = None,
+    *,
+    input_range: Optional[str] = None,
+    outputs: Optional[Sequence[int]] = None,
+    classes: Optional[Sequence[str]] = None,
+    say: Callable[[str], Any] = print,
+) -> keras.Model:
+    """Adapts a model by what it says itself or the data show; see `nets.adapt`.
+
+    Args:
+        model: A tfrobust method or net, or any other image classifier of Keras.
+        name: Its name in messages.
+        data: Loads the data, if the input range can be found with them. They are loaded only if the
+            model does not say what it takes.
+        input_range: Name of the range. Default: it is found.
+        outputs: Outputs of the model that are the classes of the data.
+        classes: Names of the classes for which the model gets a new last layer. Default: none.
+        say: Receives what was found.
+
+    Returns:
+        A tfrobust method, or a net from images in [0, 1] to logits.
+
+    Raises:
+        ValueError: It is no classifier of images, or its input range is not clear.
+    """
+    adapter = adapter_of(model)
+    if hasattr(model, "net"):
+        if classes is None and input_range in (None, adapter and adapter.input_range):
+            return model
+        model = model.net
+    if adapter is None and input_range is None:
+        found = nets.stated_input_range(model)
+        if found is None:
+            sample = (None, None) if data is None else _sample(data())
+            found = nets.find_input_range(model, *sample, outputs=outputs)
+        input_range = found.name
+        if input_range != "0_to_1":
+            say(f"{name} takes images {range_words(input_range)}, says {found.how}")
+    if classes is None:
+        return nets.adapt(model, input_range=input_range)
+    if adapter is not None:
+        model, input_range = nets.restore(model), str(adapter.input_range)
+    changed = nets.new_head(model, len(classes))
+    return nets.adapt(changed, input_range=input_range, class_names=classes)
+
+
+def check_classes(net: Any, data: datasets.Data, path: files.PathLike) -> None:
+    """Checks that a net has an output for each class of the data.
+
+    Raises:
+        ValueError: It has more or less.
+    """
+    outputs = getattr(net, "net", net).output_shape[-1]
+    if outputs != data.classes:
+        raise ValueError(
+            f"{path} has {outputs:,} outputs, and {data.name} has {data.classes} classes; "
+            "--new-head gives it a new last layer for them, which is trained first"
+        )
+
+
+def _sample(data: datasets.Data) -> tuple[np.ndarray, np.ndarray]:
+    """Some hundred images of the data and their labels, spread over the classes.
+
+    Not of the training images: reading them would change the order that they are trained in.
+    """
+    batches = data.validation or data.split("test")
+    count = min(max(int(batches.cardinality()), 1), _MOST_BATCHES)
+    images, labels = [], []
+    for some, their in batches.take(count):
+        step = max(1, len(some) * count // MOST_IMAGES)
+        images.append(np.asarray(some)[::step])
+        labels.append(np.asarray(their)[::step])
+    return np.concatenate(images), np.concatenate(labels)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfrobust import datasets, devices, files, rows, saving, validation
 from tfrobust.augment.combine import alternates, alternating
 from tfrobust.callbacks import AlternateAugmentations, Checkpoint, EstimateBatchNorm
-from tfrobust.datasets.epochs import start_epoch
+from tfrobust.epochs import start_epoch
 from tfrobust.evaluation import RobustnessMonitor
 from tfrobust.settings import ESTIMATE_BATCH_NORM
 

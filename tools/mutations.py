@@ -765,7 +765,7 @@ MUTATIONS = (
     # Data sets ------------------------------------------------------------------------------
     Mutation(
         "each epoch has the same order",
-        "datasets/epochs.py",
+        "epochs.py",
         "elements.shuffle(size, seed=epoch,",
         "elements.shuffle(size, seed=0,",
         "datasets/test_datasets_pipeline.py",

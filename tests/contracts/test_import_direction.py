@@ -28,7 +28,7 @@ FLOORS = [
     ["layers", "datasets"],
     ["corruptions"],
     ["ops"],
-    ["rows", "provenance", "seeding", "devices"],
+    ["rows", "provenance", "seeding", "epochs", "devices"],
     ["compat"],
     ["settings"],
     ["validation", "files", "registries", "dataset_facts"],

@@ -49,6 +49,7 @@ def few(monkeypatch):
 def run(net, out, **options):
     said = []
     options = {"against": "GN", "budget": "120steps", "clean_drop": 0.1, **options}
+    options.setdefault("input_range", "0_to_1")
     found = recipes.robustify(net, blocks(), out=out, say=said.append, **options)
     return found, "\n".join(said)
 

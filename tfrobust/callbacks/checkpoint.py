@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfrobust import files, validation
 from tfrobust.compat.optimizers import optimizer_variables
 from tfrobust.compat.random_generators import generator_states
-from tfrobust.datasets.epochs import start_epoch
+from tfrobust.epochs import start_epoch
 
 #: Errors on reading a file that is truncated, changed, or not a checkpoint.
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)

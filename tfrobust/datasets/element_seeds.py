@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfrobust.datasets.epochs import by_epoch
+from tfrobust.epochs import by_epoch
 from tfrobust.ops import sampling
 
 _ENDLESS = 2**62

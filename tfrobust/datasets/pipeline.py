@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from tfrobust import validation
-from tfrobust.datasets import epochs, reading
+from tfrobust import epochs, validation
+from tfrobust.datasets import reading
 from tfrobust.datasets.element_seeds import element_seeds
 from tfrobust.datasets.reading import Read
 from tfrobust.files import Digest
@@ -55,7 +55,7 @@ class PipelineOptions:
     Args:
         batch_size: Images per batch; the last batch may be smaller.
         shuffle_seed: Gives each epoch another order, which follows from this seed and the number of
-            the epoch (`datasets.epochs`); None keeps the order.
+            the epoch (`epochs`); None keeps the order.
         cache: Whether images from files are kept decoded: True in memory, a path in files whose
             names begin with it (delete them when the images change), False not at all. None, the
             default, in memory if they take at most `CACHE_FRACTION` of what is free. Arrays are in

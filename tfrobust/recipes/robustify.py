@@ -143,9 +143,10 @@ class _Run:
         self.data = load()
         for split in ("train", "validation", "test"):
             self.data.split(split)
-        is_file = isinstance(model, (str, os.PathLike))
-        source = saving.load_model(model) if is_file else model
-        name = str(model) if is_file else source.name
+        if isinstance(model, (str, os.PathLike)):
+            source, name = saving.load_model(model), str(model)
+        else:
+            source, name = model, model.name
         source = models.adapted(
             source, name, lambda: self.data, input_range=recipe.input_range, say=say
         )

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfrobust import datasets, files, saving, trainer
 from tfrobust.callbacks.deadline import Deadline
-from tfrobust.datasets.epochs import number_epochs_from
+from tfrobust.epochs import number_epochs_from
 from tfrobust.nets import freezing
 from tfrobust.seeding import seed_everything
 from tfrobust.tuning import halving

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust.datasets import epochs, pipeline
-from tfrobust.datasets.epochs import by_epoch, start_epoch
+from tfrobust import epochs
+from tfrobust.datasets import pipeline
+from tfrobust.epochs import by_epoch, start_epoch
 
 COUNT = 30
 

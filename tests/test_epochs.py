@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrobust import epochs
 from tfrobust.datasets import pipeline
 from tfrobust.epochs import by_epoch, start_epoch
 
@@ -101,3 +102,11 @@ def test_draws_by_epoch_go_along(orders):
         labels, along = zip(*[(y, i) for (_, y), i in both.as_numpy_iterator()])
         assert np.concatenate(labels).tolist() == orders[epoch]
         assert along == tuple(range(10 * epoch, 10 * epoch + 4))
+
+
+def test_epochs_can_be_numbered_anew():
+    data = epochs.by_epoch(lambda epoch: tf.data.Dataset.from_tensors(epoch)).map(lambda e: e)
+    epochs.number_epochs_from(data, 100)
+    assert [int(next(iter(data))) for _ in range(2)] == [100, 101]
+    epochs.start_epoch(data, 3)
+    assert int(next(iter(data))) == 103

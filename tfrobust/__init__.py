@@ -31,7 +31,10 @@ _SUBPACKAGES = (
     "tuning",
 )
 
-__all__ = [*_SUBPACKAGES, "__version__"]
+#: Functions at the top, and the module that they are in.
+_FUNCTIONS = {"robustify": "recipes.robustify"}
+
+__all__ = [*_SUBPACKAGES, *_FUNCTIONS, "__version__"]
 
 if TYPE_CHECKING:
     from tfrobust import (
@@ -54,11 +57,14 @@ if TYPE_CHECKING:
         serving,
         tuning,
     )
+    from tfrobust.recipes import robustify
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBPACKAGES:
         return importlib.import_module(f"tfrobust.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"tfrobust.{_FUNCTIONS[name]}"), name)
     raise AttributeError(f"module 'tfrobust' has no attribute {name!r}; it has {__all__}")
 
 

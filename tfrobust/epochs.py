@@ -18,13 +18,14 @@ class _Epoch:
     def __init__(self) -> None:
         # Not a variable: in the scope of a strategy that would be one on each of its devices.
         self._table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, 0)
+        self.first = 0
 
-    def set(self, epoch: Any) -> None:
-        self._table.insert(_KEY, tf.cast(epoch, tf.int64))
+    def set(self, epoch: int) -> None:
+        self._table.insert(_KEY, tf.constant(self.first + epoch, tf.int64))
 
     def begin(self) -> tf.Tensor:
         epoch = self._table.lookup(_KEY)
-        self.set(epoch + 1)
+        self._table.insert(_KEY, epoch + 1)
         return epoch
 
 
@@ -70,6 +71,19 @@ def start_epoch(data: tf.data.Dataset, epoch: int) -> None:
     for part in with_inputs(data):
         if hasattr(part, "epoch"):
             part.epoch.set(epoch)
+
+
+def number_epochs_from(data: tf.data.Dataset, first: int) -> None:
+    """Numbers the epochs of a data set anew: for another training, with orders of its own.
+
+    Args:
+        data: As for `start_epoch`.
+        first: The epoch that is epoch 0 from now on.
+    """
+    for part in with_inputs(data):
+        if hasattr(part, "epoch"):
+            part.epoch.first = first
+    start_epoch(data, 0)
 
 
 def shuffled(

@@ -104,6 +104,29 @@ def number_or_switch(text: str) -> Any:
         raise ValueError("takes a number, true or false") from None
 
 
+def read_budget(text: str) -> tuple[float, str]:
+    """Reads a budget such as 90s, 30m, 2h or 5000steps.
+
+    Returns:
+        The number of seconds and "seconds", or the number of steps and "steps".
+    """
+    units = {
+        "steps": (1, "steps"),
+        "s": (1, "seconds"),
+        "m": (60, "seconds"),
+        "h": (3600, "seconds"),
+    }
+    for ending, (factor, unit) in units.items():
+        if text.endswith(ending):
+            try:
+                return factor * positive(text.removesuffix(ending)), unit
+            except ValueError:
+                break
+    raise ValueError(
+        f"budget must be a time or a number of steps, such as 30m or 5000steps; received {text!r}"
+    )
+
+
 # Recipes --------------------------------------------------------------------------------------
 
 
@@ -326,3 +349,41 @@ class Tune(MethodRecipe):
     objective: Optional[str] = option(
         None, "rank by another logged metric instead, such as val_loss, without a floor"
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Robustify(ModelInput, DistributedRecipe):
+    """How `robustify` looks for the most robust version of a model."""
+
+    budget: str = option(
+        "30m",
+        "time (90s, 30m, 2h) or number of training steps (5000steps) for everything",
+    )
+    against: tuple[str, ...] = option(
+        ("unknown",),
+        "what the model must withstand: unknown, noise, blur, darkness, compression, geometry, "
+        "attack, a name from Table 1, or an augmentation such as jpeg=20",
+        metavar="THREAT",
+    )
+    strengths: Optional[str] = option(
+        None, "file of calibrated strengths; default: Table 1 for CIFAR-10"
+    )
+    clean_drop: float = option(
+        0.01, "maximum drop in clean accuracy on the validation images", type=number
+    )
+    plan: Optional[str] = option(
+        None, "plan.json of an earlier run, to be carried out as it stands"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        read_budget(self.budget)
+        validation.check_in_range("clean_drop", self.clean_drop, 0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RobustifyCommand(Robustify, DataRecipe):
+    """Finds the most robust version of a trained model within a budget."""
+
+    model: str = option("", "a .keras file", "model")
+    batch_size: int = option(64, "global batch size", type=whole(1))

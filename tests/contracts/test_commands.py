@@ -22,6 +22,7 @@ LEAST = {  # what a command cannot do without
     "train": ["--out", "x"],
     "finetune": ["m.keras", "--out", "x"],
     "tune": ["m.keras", "--out", "x"],
+    "robustify": ["m.keras", "--out", "x"],
     "reproduce": ["fma_table3"],
     "calibrate": ["m.keras", "--out", "x"],
     "evaluate": ["m.keras"],

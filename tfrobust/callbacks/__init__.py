@@ -9,6 +9,7 @@ needs. `Checkpoint` comes last, because it saves the state of the others.
 
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
 from tfrobust.callbacks.checkpoint import Checkpoint
+from tfrobust.callbacks.deadline import Deadline
 from tfrobust.callbacks.estimate_batch_norm import EstimateBatchNorm
 from tfrobust.callbacks.loss_weight_schedule import LossWeightSchedule
 from tfrobust.callbacks.restore_best import RestoreBest
@@ -16,6 +17,7 @@ from tfrobust.callbacks.restore_best import RestoreBest
 __all__ = [
     "AlternateAugmentations",
     "Checkpoint",
+    "Deadline",
     "EstimateBatchNorm",
     "LossWeightSchedule",
     "RestoreBest",

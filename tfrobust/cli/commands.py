@@ -20,6 +20,8 @@ from tfrobust.settings import (
     Finetune,
     ModelInput,
     Recipe,
+    Robustify,
+    RobustifyCommand,
     Train,
     Tune,
     assignment,
@@ -118,6 +120,30 @@ def tune(recipe: Tune, output: Output) -> None:
     again = recipes.finetune_command(recipe, best, f"{out}-finetuned")
     print(f"report: {out / 'report.html'}\nfinetune with them: {again}")
     _print_run_note(output.out, f" (the best trial, after epoch {best.epoch})")
+
+
+@dataclasses.dataclass(frozen=True)
+class RobustifyOutput(Output):
+    """Where `robustify` writes, and whether it stops after the plan."""
+
+    dry_run: bool = option(False, "print the plan and stop")
+
+
+@command(
+    "robustify",
+    "find the most robust version of a model within a budget, and measure the gain",
+    RobustifyCommand,
+    RobustifyOutput,
+)
+def robustify(asked: RobustifyCommand, output: RobustifyOutput) -> None:
+    from tfrobust import recipes
+
+    options = {field.name: getattr(asked, field.name) for field in dataclasses.fields(Robustify)}
+    found = recipes.robustify(
+        asked.model, lambda: _load(asked), out=output.out, dry_run=output.dry_run, **options
+    )
+    if found is not None:
+        print(f"model: {pathlib.Path(output.out, 'model.keras')}")
 
 
 def _numbers(text: str) -> Any:

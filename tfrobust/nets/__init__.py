@@ -27,6 +27,7 @@ from tfrobust.nets.small_cnn import small_cnn
 from tfrobust.nets.torch_layers import load_torch_weights
 from tfrobust.nets.torch_weights import import_torch_resnet
 from tfrobust.nets.vgg import vgg_16
+from tfrobust.nets.weight_averaging import average_weights, greedy_soup, interpolate_weights
 from tfrobust.nets.wide_resnet import wide_resnet, wrn_28_2, wrn_28_4, wrn_40_2
 from tfrobust.registries import NETS
 
@@ -35,11 +36,14 @@ __all__ = [
     "NETS",
     "InputAdapter",
     "adapt",
+    "average_weights",
     "cifar_resnet",
     "convert_norms",
     "find_input_range",
     "freeze",
+    "greedy_soup",
     "import_torch_resnet",
+    "interpolate_weights",
     "lenet",
     "load_keras_vgg_16",
     "load_torch_weights",

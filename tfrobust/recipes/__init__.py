@@ -3,6 +3,7 @@
 from tfrobust.recipes.evaluation import evaluate
 from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart
+from tfrobust.recipes.robustify import Robustified, robustify
 from tfrobust.recipes.training import finetune, train
 from tfrobust.recipes.tuning import finetune_command, tune
 from tfrobust.settings import Finetune, Recipe, Train, Tune
@@ -11,6 +12,7 @@ __all__ = [
     "Finetune",
     "Quickstart",
     "Recipe",
+    "Robustified",
     "Train",
     "Tune",
     "evaluate",
@@ -18,6 +20,7 @@ __all__ = [
     "finetune_command",
     "preview",
     "quickstart",
+    "robustify",
     "train",
     "tune",
 ]

@@ -190,19 +190,25 @@ def _count_flips(
             progress.step(name)
 
 
-def _test_answers(results: Results) -> list[Predictions]:
-    """Predictions under the 15 corruptions at all severities; empty if one is missing."""
-    wanted = [(name, s) for name in TEST_CORRUPTIONS for s in range(1, SEVERITIES + 1)]
-    return [results.answers(*one) for one in wanted] if all(map(results.has, wanted)) else []
+def _test_answers(results: Results) -> tuple[list[int], list[Predictions]]:
+    """The severities at which all 15 corruptions were measured, and the predictions under them."""
+    severities = [
+        severity
+        for severity in range(1, SEVERITIES + 1)
+        if all(results.has((name, severity)) for name in TEST_CORRUPTIONS)
+    ]
+    pairs = [(name, severity) for name in TEST_CORRUPTIONS for severity in severities]
+    return severities, [results.answers(*pair) for pair in pairs]
 
 
 def _reliability(results: Mapping[str, Results], dataset: str) -> list[dict[str, Any]]:
-    """Reliability curves on clean images and, if complete, on the 75 corrupted sets combined."""
+    """Reliability curves on clean images, and on all corrupted ones if all 15 were measured."""
     curves = []
     for name, found in results.items():
         shown: list[tuple[str, Optional[float], Predictions]] = []
         shown.append((CLEAN, 0.0, found.answers(CLEAN, 0.0)))
-        if corrupted := _test_answers(found):
+        _, corrupted = _test_answers(found)
+        if corrupted:
             shown.append(("test", None, Predictions.joined(corrupted)))
         for corruption, severity, answers in shown:
             curve = dataclasses.asdict(answers.curve)
@@ -218,9 +224,10 @@ def _reliability(results: Mapping[str, Results], dataset: str) -> list[dict[str,
 def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str, Any]]:
     """Differences in clean and robust accuracy from the first model, with intervals."""
     scores: dict[str, dict[str, np.ndarray]] = {}
+    severities: dict[str, list[int]] = {}
     for name, found in results.items():
         scores[name] = {CLEAN: found.answers(CLEAN, 0.0).right}
-        corrupted = _test_answers(found)
+        severities[name], corrupted = _test_answers(found)
         if len({len(answers) for answers in corrupted}) == 1:
             scores[name]["test"] = np.mean([answers.right for answers in corrupted], axis=0)
     first, *others = scores
@@ -228,6 +235,8 @@ def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str,
     for name in others:
         for corruption in scores[name]:
             if corruption not in scores[first]:
+                continue
+            if corruption == "test" and severities[name] != severities[first]:
                 continue
             measured = difference_of_means(scores[name][corruption], scores[first][corruption])
             made.append(
@@ -237,6 +246,7 @@ def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str,
                     "dataset": dataset,
                     "corruption": corruption,
                     "severity": 0.0 if corruption == CLEAN else None,
+                    "severities": severities[name] if corruption == "test" else [],
                     "difference": measured.difference,
                     "low": measured.low,
                     "high": measured.high,

@@ -25,10 +25,45 @@ def load(
     classes: Optional[Sequence[str]] = None,
     say: Callable[[str], Any] = print,
 ) -> keras.Model:
-    """Loads a model and adapts it; see `nets.adapt`.
+    """Loads a model and adapts it; see `adapted`.
 
     Args:
         path: A `.keras` file of tfrobust or of any other image classifier of Keras.
+        data: As for `adapted`, and so are the others.
+
+    Returns:
+        A tfrobust method, or a net from images in [0, 1] to logits.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no classifier of images, or its input range is not clear.
+    """
+    return adapted(
+        saving.load_model(path),
+        str(path),
+        data,
+        input_range=input_range,
+        outputs=outputs,
+        classes=classes,
+        say=say,
+    )
+
+
+def adapted(
+    model: keras.Model,
+    name: str,
+    data: Optional[Callable[[], datasets.Data]] = None,
+    *,
+    input_range: Optional[str] = None,
+    outputs: Optional[Sequence[int]] = None,
+    classes: Optional[Sequence[str]] = None,
+    say: Callable[[str], Any] = print,
+) -> keras.Model:
+    """Adapts a model by what it says itself or the data show; see `nets.adapt`.
+
+    Args:
+        model: A tfrobust method or net, or any other image classifier of Keras.
+        name: Its name in messages.
         data: Loads the data, if the input range can be found with them. They are loaded only if the
             model does not say what it takes.
         input_range: Name of the range. Default: it is found.
@@ -40,10 +75,8 @@ def load(
         A tfrobust method, or a net from images in [0, 1] to logits.
 
     Raises:
-        FileNotFoundError: There is no such file.
         ValueError: It is no classifier of images, or its input range is not clear.
     """
-    model = saving.load_model(path)
     adapter = adapter_of(model)
     if hasattr(model, "net"):
         if classes is None and input_range in (None, adapter and adapter.input_range):
@@ -56,7 +89,7 @@ def load(
             found = nets.find_input_range(model, *sample, outputs=outputs)
         input_range = found.name
         if input_range != "0_to_1":
-            say(f"{path} takes images {range_words(input_range)}, says {found.how}")
+            say(f"{name} takes images {range_words(input_range)}, says {found.how}")
     if classes is None:
         return nets.adapt(model, input_range=input_range)
     if adapter is not None:

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfrobust import files
-from tfrobust.reports import evaluation_sections, figures, protocols, tables, templates, trials
+from tfrobust.reports import (
+    evaluation_sections,
+    figures,
+    protocols,
+    race,
+    tables,
+    templates,
+    trials,
+)
 from tfrobust.reports.results import ORDER, corruption_labels
 from tfrobust.reports.run_files import naming, read_arrays, read_json
 from tfrobust.rows import Row, read
@@ -24,7 +32,8 @@ def write_report(
 
     Reads `rows.jsonl` and, if they exist, `strengths.json`, `pictures.npz`, `history.jsonl`,
     `settings.json` and `data.json`; for an evaluation `differences.json`, `reliability.json`,
-    `worst.npz` and `worst.json`; for a search `trials.jsonl` (which needs no rows) and
+    `worst.npz` and `worst.json`; for `robustify` `robustify.json`; for a
+    search `trials.jsonl` (which needs no rows) and
     `tuning.json`.
 
     Args:
@@ -60,6 +69,7 @@ def write_report(
     content.update(
         data=_data(folder),
         search=_search(folder),
+        race=_race(folder),
         strengths=_strengths(folder),
         pictures=_pictures(folder),
         histories=list(_histories(folder)),
@@ -102,6 +112,24 @@ def _search(folder: pathlib.Path) -> dict[str, Any] | None:
             )
             picture = figures.as_image(trials.trials_figure(records, about), "svg+xml", alt)
     return {"about": about, "table": table, "picture": picture}
+
+
+def _race(folder: pathlib.Path) -> dict[str, Any] | None:
+    story = read_json(folder / "robustify.json")
+    if story is None:
+        return None
+    with naming(f"{folder / 'robustify.json'} must hold the story of a race"):
+        table = race.race_table(story)
+        alt = "Clean and robust accuracy of the candidates; the numbers are in the table."
+        return {
+            "answer": race.answer(story, read_json(folder / "differences.json") or []),
+            "advice": race.advice(story),
+            "minutes": f"{story['seconds'] / 60:.1f}",
+            "floor": f"{100 * story['floor']:.1f}",
+            "table": table,
+            "picture": figures.as_image(race.race_figure(story), "svg+xml", alt),
+            "taken": story["chosen"] and story["chosen"]["name"],
+        }
 
 
 def _accuracies(folder: pathlib.Path, rows: list[Row], mixed: bool) -> Iterator[dict[str, Any]]:

@@ -308,6 +308,8 @@ def differences_table(records: Iterable[Mapping[str, Any]]) -> Table:
                 f"{record['low']}, {record['difference']}, {record['high']}, {record['level']}"
             )
         images = known.get(name) or f"{shown_name(name)} {shown_strength(name, severity)}".strip()
+        if 0 < len(record.get("severities", ())) < 5:
+            images += f" (severity {', '.join(map(str, record['severities']))})"
         verdict = "better" if low > 0 else "worse" if high < 0 else "can be chance"
         lines.append((f"{pair}, {images}", (points, low, high, verdict, level, count)))
     return Table.from_records("Difference", columns, lines)

@@ -56,10 +56,14 @@ class FlooredScore(keras.callbacks.Callback):
                 f"they have: {', '.join(logs) or 'none'}"
             )
         clean, robust = float(logs[CLEAN]), float(logs[ROBUST])
-        logs[SCORE] = robust
-        if not keeps_floor(clean, self.clean_floor):
-            assert self.clean_floor is not None
-            logs[SCORE] = clean - self.clean_floor - 1
+        logs[SCORE] = floored_score(clean, robust, self.clean_floor)
+
+
+def floored_score(clean: float, robust: float, clean_floor: Optional[float]) -> float:
+    """The robust accuracy, or a negative value below the floor; see `FlooredScore`."""
+    if clean_floor is None or keeps_floor(clean, clean_floor):
+        return robust
+    return clean - clean_floor - 1
 
 
 def keeps_floor(clean_accuracy: float, clean_floor: Optional[float]) -> bool:

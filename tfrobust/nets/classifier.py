@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import tensorflow as tf
+
 from tfrobust import validation
 from tfrobust.layers.outputs import final_activation, shape_of
 from tfrobust.nets.logits import to_logits
@@ -63,7 +65,10 @@ def returns_probabilities(net: Any) -> bool:
     Args:
         net: A net that `check_classifier` accepts.
     """
-    return final_activation(net) == "softmax" or to_logits(net).found != "logits"
+    if final_activation(net) == "softmax":
+        return True
+    with tf.init_scope():  # may be asked while a function is traced
+        return to_logits(net).found != "logits"
 
 
 def _is_plain(shape: Any, rank: int) -> bool:

@@ -269,9 +269,16 @@ class MethodRecipe(ModelInput, TrainingRecipe):
         choices=list(METHODS),
     )
     augment: str = option(
-        "combined",
+        "",
         "combined (alternating Combined+ and Combined-), a name from Table 1 (B+ B- GB GN SAP "
-        f"S+ S-), fgsm, or one of: {', '.join(AUGMENTS)}; optionally with a strength: jpeg=10",
+        f"S+ S-), fgsm, or one of: {', '.join(AUGMENTS)}; optionally with a strength: jpeg=10; "
+        "default: augmix for augmix_training and noisymix, else combined",
+    )
+    learning_rate: float = option(
+        0.005,
+        "initial learning rate, for the global batch size; the default is a tenth of that for "
+        "training from scratch",
+        type=positive,
     )
     strengths: Optional[str] = option(
         None, "file of calibrated strengths; default: Table 1 for CIFAR-10"
@@ -282,6 +289,12 @@ class MethodRecipe(ModelInput, TrainingRecipe):
         "--set",
         type=assignment(number_or_switch),
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.augment:
+            made_for = "augmix" if self.method in ("augmix_training", "noisymix") else "combined"
+            object.__setattr__(self, "augment", made_for)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,6 +310,12 @@ class Finetune(DistributedRecipe, MethodRecipe):
         "images and with all other layers frozen",
     )
     head_epochs: int = option(5, "epochs of that training", type=whole(1))
+    clean_drop: float = option(
+        0.02,
+        "maximum drop in clean accuracy on the validation images; of the epochs above it the one "
+        "with the highest robust accuracy is kept, or the start model if none is better",
+        type=number,
+    )
     freeze: Optional[tuple[Any, ...]] = option(
         None,
         "keep the first layers as they are: a fraction of those with weights (0.8), or until and "

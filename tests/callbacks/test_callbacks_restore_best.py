@@ -64,6 +64,16 @@ def test_best_epoch(make_net, images, labels, values, mode, best, method):
     assert len(spy.weights) == 1 or not equal(spy.weights[0], spy.weights[1])
 
 
+@pytest.mark.parametrize("start, best", [(0.5, 0), (0.2, 2), (float("nan"), 2)])
+def test_the_model_before_the_first_epoch_may_be_the_best(make_net, images, labels, start, best):
+    model, spy = compiled(make_net()), Tell([0.1, 0.4, 0.3])
+    before = model.get_weights()
+    callback = RestoreBest(start=lambda: start)
+    train(model, images, labels, [spy, callback], 3)
+    assert callback.best_epoch == best
+    assert equal(model.get_weights(), spy.weights[best - 1] if best else before)
+
+
 def test_with_the_monitor_and_alternation(make_net, images, labels):
     data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
     layer = augment.Alternating([augment.Brightness(0.2), augment.Brightness(-0.2)])

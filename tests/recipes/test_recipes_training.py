@@ -12,6 +12,7 @@ import pytest
 
 from tfrobust import cli, nets, recipes, rows, saving, trainer
 from tfrobust.callbacks import Checkpoint
+from tfrobust.registries import METHODS
 
 COMMAND = """
 import sys
@@ -122,3 +123,31 @@ def test_killed_and_started_again(tmp_path):
         assert "Epoch 3/3" in told
         assert not (tmp_path / out / "model_checkpoints").exists()
     _assert_same(tmp_path)
+
+
+def test_a_start_model_that_no_epoch_betters_is_kept(
+    small_job, few_augmentations, tmp_path, capsys
+):
+    start = small_net()
+    saving.save_model(start, tmp_path / "start.keras")
+    options = {"epochs": 1, "input_range": "0_to_1", "learning_rate": 1e-30}
+    recipe = recipes.Finetune(model=str(tmp_path / "start.keras"), **options)
+    model = recipes.finetune(recipe, tmp_path / "out")
+    for before, now in zip(start.get_weights(), model.net.get_weights()):
+        np.testing.assert_array_equal(before, now)
+    told = capsys.readouterr().out
+    assert "no epoch is better than the start model on 120 validation images" in told
+
+
+def small_net():
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Conv2D(4, 4, strides=4, activation="relu"), keras.layers.Flatten()]
+    return keras.Sequential([keras.Input([32, 32, 3]), *layers, keras.layers.Dense(10)])
+
+
+def test_what_a_method_trains_with_by_default():
+    given = {method: recipes.Finetune(method=method).augment for method in METHODS}
+    assert given["augmix_training"] == given["noisymix"] == "augmix"
+    assert given["feature_map_augmentation"] == given["stability_training"] == "combined"
+    assert recipes.Finetune(method="noisymix", augment="GN").augment == "GN"
+    assert recipes.Finetune().learning_rate == recipes.Train().learning_rate / 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, Optional
 
 import keras
@@ -36,9 +37,12 @@ class RestoreBest(keras.callbacks.Callback):
             (`RobustnessMonitor`) before this one.
         mode: "max", "min", or "auto" (the default): "max" for names that end in accuracy, acc or
             auc, and "min" for loss or error.
+        start: Returns the value of the model before the first epoch, which then counts as epoch 0:
+            its weights are restored where no epoch is better. Called when training begins, after
+            the callbacks that come before. Default None: they are no candidate.
 
     Attributes:
-        best_epoch: The best epoch, counted from 1; None at first.
+        best_epoch: The best epoch, counted from 1; 0 for the model before the first; None at first.
         best_value: The value of the best epoch; None at first.
 
     Raises:
@@ -52,9 +56,15 @@ class RestoreBest(keras.callbacks.Callback):
     'min'
     """
 
-    def __init__(self, monitor: str = "val_robust_accuracy", mode: str = "auto"):
+    def __init__(
+        self,
+        monitor: str = "val_robust_accuracy",
+        mode: str = "auto",
+        *,
+        start: Optional[Callable[[], float]] = None,
+    ):
         super().__init__()
-        self.monitor = monitor
+        self.monitor, self.start = monitor, start
         self.mode = validation.check_choice("mode", mode, ("auto", "max", "min"))
         if mode == "auto":
             if not monitor.endswith(_MORE + _LESS):
@@ -70,7 +80,7 @@ class RestoreBest(keras.callbacks.Callback):
 
     def __deepcopy__(self, memo: Any) -> RestoreBest:
         # KerasTuner copies callbacks for each trial; the kept weights belong to another training.
-        return RestoreBest(self.monitor, self.mode)
+        return RestoreBest(self.monitor, self.mode, start=self.start)
 
     def get_state(self) -> dict[str, Any]:
         """Returns the state that a `Checkpoint` saves: the best epoch and its weights."""
@@ -90,6 +100,8 @@ class RestoreBest(keras.callbacks.Callback):
     def on_train_begin(self, logs: Optional[dict[str, Any]] = None) -> None:
         if not self._goes_on:
             self.best_epoch, self.best_value, self._weights = None, None, []
+            if self.start is not None:
+                self._consider(0, float(self.start()))
         self._goes_on = False
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
@@ -101,12 +113,17 @@ class RestoreBest(keras.callbacks.Callback):
                 f"{', '.join(logs) or 'none'}"
                 f"{hint if self.monitor == 'val_robust_accuracy' else ''}"
             )
-        value = float(logs[self.monitor])
+        self._consider(epoch + 1, float(logs[self.monitor]))
+
+    def _consider(self, epoch: int, value: float) -> None:
         best = self.best_value
         if value != value:
             return
         if best is None or (value > best if self.mode == "max" else value < best):
-            self.best_epoch, self.best_value = epoch + 1, value
+            self.best_epoch, self.best_value = epoch, value
+            if epoch == 0:
+                self._weights = self._net().get_weights()
+                return
             with weights_of_evaluation(self):
                 self._weights = self._net().get_weights()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Optional, Union
 
 import keras
@@ -13,6 +14,7 @@ from tfrobust import datasets, devices, files, nets, rows, trainer, validation
 from tfrobust.attacks import FGSM
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import Augment, StrengthAugment
+from tfrobust.callbacks import RestoreBest
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.layers.inner_layers import every_layer
 from tfrobust.methods.base import RobustModel
@@ -23,6 +25,7 @@ from tfrobust.recipes.base import RunFolder
 from tfrobust.registries import METHODS, NETS
 from tfrobust.seeding import seed_everything
 from tfrobust.settings import Finetune, Train, TrainingRecipe
+from tfrobust.tuning.score import SCORE, FlooredScore, floored_score
 
 #: The trained model, in the folder of a run.
 MODEL = "model.keras"
@@ -129,7 +132,18 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         dataset=f"{data.name}/validation",
         seed=recipe.seed,
     )
-    return trainer.train_to(
+
+    def measured(epoch: int) -> tuple[float, float]:
+        """Clean and robust accuracy after an epoch."""
+        found = {row.corruption: row.value for row in monitor.rows if row.epoch == epoch}
+        clean = found.pop(rows.CLEAN)
+        return clean, math.fsum(found.values()) / len(found)
+
+    def floor() -> float:
+        return max(measured(0)[0] - recipe.clean_drop, 0.0)
+
+    best = RestoreBest(SCORE, "max", start=lambda: floored_score(*measured(0), floor()))
+    model = trainer.train_to(
         pathlib.Path(out, MODEL),
         lambda: net,
         method,
@@ -137,10 +151,29 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         estimate_batch_norm=recipe.estimate_batch_norm,
-        callbacks=[monitor],
+        callbacks=[monitor, FlooredScore(floor), best],
         history=pathlib.Path(out, "history.jsonl"),
         strategy=chosen,
     )
+    if best.best_epoch is not None:  # None if it was trained before
+        _print_outcome(best.best_epoch, measured, monitor.rows[0].n)
+    return model
+
+
+def _print_outcome(best: int, measured: Callable[[int], tuple[float, float]], images: int) -> None:
+    """Says which epoch was kept, and what it is better in than the start model."""
+    (clean, robust), start = measured(best), measured(0)
+    error = 100 * math.sqrt(0.25 / images)
+    where = f"on {images} validation images, ±{error:.1f} points or less (one standard error)"
+    if best == 0:
+        print(f"no epoch is better than the start model {where}: it is kept")
+        return
+    print(
+        f"epoch {best} is kept: {100 * clean:.1f}% clean ({100 * (clean - start[0]):+.1f} points), "
+        f"{100 * robust:.1f}% under the augmentations ({100 * (robust - start[1]):+.1f}) {where}"
+    )
+    if robust - start[1] < error / 100:
+        print("the gain is less than one standard error: it can be chance; use more images")
 
 
 def frozen_part(recipe: Finetune) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from collections.abc import Callable
+from typing import Any, Optional, Union
 
 import keras
 
@@ -25,7 +26,8 @@ class FlooredScore(keras.callbacks.Callback):
     guides the tuner. Must come after `RobustnessMonitor` in the list of callbacks.
 
     Args:
-        clean_floor: Accuracy in [0, 1]; None for no floor.
+        clean_floor: Accuracy in [0, 1], or a function that returns it once training has begun;
+            None for no floor.
 
     Raises:
         ValueError: The floor is not in [0, 1]; or, at the end of an epoch, the logs lack an
@@ -39,9 +41,9 @@ class FlooredScore(keras.callbacks.Callback):
     -1.25
     """
 
-    def __init__(self, clean_floor: Optional[float] = None):
+    def __init__(self, clean_floor: Union[float, Callable[[], float], None] = None):
         super().__init__()
-        if clean_floor is not None:
+        if clean_floor is not None and not callable(clean_floor):
             clean_floor = validation.check_in_range("clean_floor", clean_floor, 0, 1)
         self.clean_floor = clean_floor
 
@@ -56,7 +58,8 @@ class FlooredScore(keras.callbacks.Callback):
                 f"they have: {', '.join(logs) or 'none'}"
             )
         clean, robust = float(logs[CLEAN]), float(logs[ROBUST])
-        logs[SCORE] = floored_score(clean, robust, self.clean_floor)
+        floor = self.clean_floor() if callable(self.clean_floor) else self.clean_floor
+        logs[SCORE] = floored_score(clean, robust, floor)
 
 
 def floored_score(clean: float, robust: float, clean_floor: Optional[float]) -> float:

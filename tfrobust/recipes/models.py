@@ -65,6 +65,12 @@ def load(
     return nets.adapt(changed, input_range=input_range, class_names=classes)
 
 
+def states_input_range(path: files.PathLike) -> bool:
+    """Whether the model in a file says itself what it takes for pixels."""
+    model = saving.load_model(path)
+    return hasattr(model, "net") or nets.stated_input_range(model) is not None
+
+
 def check_classes(net: Any, data: datasets.Data, path: files.PathLike) -> None:
     """Checks that a net has an output for each class of the data.
 

@@ -29,6 +29,7 @@ class PlainNet(tf.Module):
         call: Images [B, H, W, C], float32 in [0, 1], or as the original of an adapted net takes
             them, to {output: float32 [B, classes]}.
         concrete: `call`, traced.
+        taken: Images in [0, 1] to those that `call` takes.
 
     Raises:
         ValueError: The model has not one image input and one output.
@@ -41,7 +42,9 @@ class PlainNet(tf.Module):
         self.classes = _shape(net, "output", ("batch", "classes"))[-1]
         if float32 and _is_mixed(net):
             net = _in_float32(net)
-        self.net, original = net, original_of(net)
+        original = original_of(net)
+        # A function, for a net in an attribute would become part of the module.
+        self.taken = lambda images: np.asarray(taken_by(net, images), "float32")
         (self.output,) = returned_by(net, tf.zeros([1, self.classes]))
         self.weights = plain_variables(net.variables)
         self.signature = [tf.TensorSpec([None, *self.image_shape], tf.float32, name="images")]
@@ -53,10 +56,6 @@ class PlainNet(tf.Module):
         self.call = call
         with route("clean"):  # it is chosen while the function is traced, which is here
             self.concrete = call.get_concrete_function()
-
-    def taken(self, images: Any) -> np.ndarray:
-        """Images in [0, 1] as `call` takes them."""
-        return np.asarray(taken_by(self.net, images), "float32")
 
 
 def _shape(net: Any, what: str, names: tuple[str, ...]) -> tuple[Any, ...]:

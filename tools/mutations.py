@@ -702,16 +702,23 @@ MUTATIONS = (
     Mutation(
         "served in training mode",
         "serving/server.py",
-        "values = tf.cast(net(images, training=False), tf.float32)",
-        "values = tf.cast(net(images, training=True), tf.float32)",
+        "values = tf.cast(original(images, training=False), tf.float32)",
+        "values = tf.cast(original(images, training=True), tf.float32)",
         "serving/test_serving.py contracts/test_nets.py",
     ),
     Mutation(
         "8 bits are divided by 256",
         "serving/server.py",
-        "lambda images: outputs(tf.cast(images, tf.float32) / 255.0)",
-        "lambda images: outputs(tf.cast(images, tf.float32) / 256.0)",
+        "outputs(taken_by(net, tf.cast(images, tf.float32) / 255.0))",
+        "outputs(taken_by(net, tf.cast(images, tf.float32) / 256.0))",
         "serving/test_serving.py serving/test_serving_verify.py",
+    ),
+    Mutation(
+        "the bytes of an adapted net are served in another range",
+        "serving/server.py",
+        "outputs(taken_by(net, tf.cast(images, tf.float32) / 255.0))",
+        "outputs(tf.cast(images, tf.float32) / 255.0)",
+        "serving/test_serving_adapted.py",
     ),
     Mutation(
         "names of the classes in another order",

@@ -69,7 +69,7 @@ def folder(
         raise FileNotFoundError(f"data_dir must be a folder of images; there is none at {place}")
     places = {split: subfolder(place, names) for split, names in SPLITS.items()}
     whole = places["train"] or (None if any(places.values()) else place)
-    first = whole or places["test"] or places["validation"]
+    first = whole or places["test"] or places["validation"] or place
     names = _names(classes) or class_names(first)
     read = image_decoding.decode_resize_and_crop(resize, crop)
 

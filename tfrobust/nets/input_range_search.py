@@ -32,11 +32,11 @@ class Found(NamedTuple):
     """An input range, and how it was found.
 
     Args:
-        name: Name in `INPUT_RANGES`.
+        name: Name in `INPUT_RANGES`, or (scale, offset).
         how: What told it, in words.
     """
 
-    name: str
+    name: Any
     how: str
 
 
@@ -129,7 +129,7 @@ def try_ranges(
         if kind.channels not in (None, images.shape[-1]):
             continue
         with route("clean"):
-            trials[name] = _try(model, np.float32(kind.convert(images)), labels, outputs)
+            trials[name] = _try(model, np.asarray(kind.convert(images), "float32"), labels, outputs)
     return trials
 
 

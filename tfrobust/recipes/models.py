@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfrobust import datasets, files, nets, saving
-from tfrobust.nets.input_adapter import adapter_of, range_words
+from tfrobust.nets.input_adapter import Range, adapter_of, range_words
 from tfrobust.nets.input_range_search import MOST_IMAGES
 
 #: Batches that are read at most to find the input range.
@@ -20,7 +20,7 @@ def load(
     path: files.PathLike,
     data: Optional[Callable[[], datasets.Data]] = None,
     *,
-    input_range: Optional[str] = None,
+    input_range: Optional[Range] = None,
     outputs: Optional[Sequence[int]] = None,
     classes: Optional[Sequence[str]] = None,
     say: Callable[[str], Any] = print,
@@ -31,7 +31,7 @@ def load(
         path: A `.keras` file of tfrobust or of any other image classifier of Keras.
         data: Loads the data, if the input range can be found with them. They are loaded only if the
             model does not say what it takes.
-        input_range: Name of the range. Default: it is found.
+        input_range: The range. Default: it is found.
         outputs: Outputs of the model that are the classes of the data.
         classes: Names of the classes for which the model gets a new last layer. Default: none.
         say: Receives what was found.

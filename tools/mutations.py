@@ -756,6 +756,13 @@ MUTATIONS = (
         "serving/test_serving.py serving/test_serving_verify.py",
     ),
     Mutation(
+        "the bytes of an adapted net are served in another range",
+        "serving/server.py",
+        "outputs(taken_by(net, tf.cast(images, tf.float32) / 255.0))",
+        "outputs(tf.cast(images, tf.float32) / 255.0)",
+        "serving/test_serving_adapted.py",
+    ),
+    Mutation(
         "names of the classes in another order",
         "serving/server.py",
         "tf.gather(tf.constant(class_names), tf.argmax(values, axis=1))",

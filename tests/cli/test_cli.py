@@ -94,7 +94,8 @@ def test_export_files(call, tmp_path):
     layers = [keras.Input([28, 28, 3]), keras.layers.Flatten(), keras.layers.Dense(10)]
     model = str(tmp_path / "net.keras")
     saving.save_model(keras.Sequential(layers), model)
-    code, out, _ = call("export", model, str(tmp_path / "net.tflite"))
+    known = ("--input-range", "0_to_1")
+    code, out, _ = call("export", model, str(tmp_path / "net.tflite"), *known)
     assert code == 0 and "file:" in out and "100.0% get the same class" in out
     whole = (str(tmp_path / "net8.tflite"), "--quantization", "int8")
     code, _, err = call("export", model, *whole)

@@ -223,7 +223,8 @@ def test_export_and_verify_on_the_command_line(tmp_path, capsys, monkeypatch):
     net = keras.Sequential([keras.Input([None, None, 3]), keras.layers.Resizing(16, 16), *inner])
     saving.save_model(net, "net.keras")
     rows.write([row(value=0.625, provenance={"model": hash_of_weights(net)})], "rows.jsonl")
-    command = ["export", "net.keras", "out", "--class-names-of", "digits", "--version", "7"]
+    export = ["export", "net.keras", "--input-range", "0_to_1"]
+    command = [*export, "out", "--class-names-of", "digits", "--version", "7"]
     command += ["--image-size", "20", "20", "--resize", "24", "--rows", "rows.jsonl"]
     assert cli.main([*command, "--licence", "CC0", "--name", "ten"]) == 0
     assert f"SavedModel: {'out/7'}\n" in capsys.readouterr().out
@@ -237,7 +238,7 @@ def test_export_and_verify_on_the_command_line(tmp_path, capsys, monkeypatch):
     image = tf.io.encode_png(np.full([40, 30, 3], 77, "uint8"))
     served = tf.saved_model.load("out/7").signatures["serving_bytes"](images=image[None])
     assert served["class"].numpy()[0].decode() in card["class_names"]
-    assert cli.main(["export", "net.keras", "named", "--class-names", *"abcdefghij"]) == 0
+    assert cli.main([*export, "named", "--class-names", *"abcdefghij"]) == 0
     card = json.loads((tmp_path / "named" / cards.JSON).read_text())
     assert card["class_names"] == list("abcdefghij") and card["data"]["name"] == "not stated"
     assert card["name"] == "named"
@@ -261,7 +262,7 @@ def test_wrong_input_on_the_command_line(make_net, tmp_path, capsys, monkeypatch
     monkeypatch.chdir(tmp_path)
     saving.save_model(make_net(), "net.keras")
     try:
-        code = cli.main(["export", "net.keras", "out", *options])
+        code = cli.main(["export", "net.keras", "out", "--input-range", "0_to_1", *options])
     except SystemExit as stop:
         code = stop.code
     err = capsys.readouterr().err

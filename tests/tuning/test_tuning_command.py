@@ -169,7 +169,12 @@ def test_fgsm_is_a_perturbation_with_a_strength(make_net, tmp_path):
     build = importlib.import_module("tfrobust.recipes.tuning")._build
     saving.save_model(make_net(), tmp_path / "start.keras")
     for method, place in (("adversarial_training", "attack"), ("stability_training", "augment")):
-        recipe = recipes.Tune(model=str(tmp_path / "start.keras"), method=method, augment="fgsm")
+        recipe = recipes.Tune(
+            model=str(tmp_path / "start.keras"),
+            method=method,
+            augment="fgsm",
+            input_range="0_to_1",
+        )
         attack = getattr(build(recipe, {}, {"strength": 0.25}), place)
         assert (type(attack).__name__, attack.epsilon) == ("FGSM", 0.25)
         recipe = recipe.replace(augment="fgsm=0.5")

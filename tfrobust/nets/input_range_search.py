@@ -32,11 +32,11 @@ class Found(NamedTuple):
     """An input range, and how it was found.
 
     Args:
-        name: Name in `INPUT_RANGES`.
+        name: Name in `INPUT_RANGES`, or (scale, offset).
         how: What told it, in words.
     """
 
-    name: str
+    name: Any
     how: str
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfrobust import datasets, files, nets, saving
-from tfrobust.nets.input_adapter import adapter_of, range_words
+from tfrobust.nets.input_adapter import Range, adapter_of, range_words
 from tfrobust.nets.input_range_search import MOST_IMAGES
 
 #: Batches that are read at most to find the input range.
@@ -20,7 +20,7 @@ def load(
     path: files.PathLike,
     data: Optional[Callable[[], datasets.Data]] = None,
     *,
-    input_range: Optional[str] = None,
+    input_range: Optional[Range] = None,
     outputs: Optional[Sequence[int]] = None,
     classes: Optional[Sequence[str]] = None,
     say: Callable[[str], Any] = print,
@@ -66,7 +66,7 @@ def adapted(
         name: Its name in messages.
         data: Loads the data, if the input range can be found with them. They are loaded only if the
             model does not say what it takes.
-        input_range: Name of the range. Default: it is found.
+        input_range: The range. Default: it is found.
         outputs: Outputs of the model that are the classes of the data.
         classes: Names of the classes for which the model gets a new last layer. Default: none.
         say: Receives what was found.
@@ -96,6 +96,12 @@ def adapted(
         model, input_range = nets.restore(model), str(adapter.input_range)
     changed = nets.new_head(model, len(classes))
     return nets.adapt(changed, input_range=input_range, class_names=classes)
+
+
+def states_input_range(path: files.PathLike) -> bool:
+    """Whether the model in a file says itself what it takes for pixels."""
+    model = saving.load_model(path)
+    return hasattr(model, "net") or nets.stated_input_range(model) is not None
 
 
 def check_classes(net: Any, data: datasets.Data, path: files.PathLike) -> None:

@@ -57,12 +57,14 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
     def load() -> Any:
         return training.training_data(recipe)
 
+    stated = models.states_input_range(recipe.model)
+    check = functools.partial(_build, recipe, individual, input_range=None if stated else "0_to_1")
+    for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest_values(recipe)):
+        check(values)  # invalid settings fail before anything is loaded or trained
     source = models.load(
         recipe.model, lambda: load_data(load), input_range=recipe.input_range, say=say
     )
-    build = functools.partial(_build, recipe, individual, _input_range(source))
-    for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest_values(recipe)):
-        build(values)  # invalid settings fail before anything is trained
+    build = functools.partial(_build, recipe, individual, input_range=_input_range(source))
     data = load_data(load)
     models.check_classes(source, data, recipe.model)
     role = distributed.role()
@@ -190,8 +192,8 @@ def _input_range(source: keras.Model) -> Any:
 def _build(
     recipe: Tune,
     individual: Mapping[str, StrengthAugment],
-    input_range: Any,
     values: Mapping[str, Any],
+    input_range: Any = None,
 ) -> keras.Model:
     """Builds the method with the values of a trial on a fresh copy of the initial model."""
     values = dict(values)
@@ -207,7 +209,8 @@ def _build(
                 "by its own name, such as gaussian_noise"
             )
         augment = augment.with_strength(strength)
-    source = models.load(recipe.model, input_range=input_range, say=lambda text: None)
+    given = recipe.input_range or input_range
+    source = models.load(recipe.model, input_range=given, say=lambda text: None)
     net = getattr(source, "net", source)
     return training.build_method(recipe.method, net, augment, {**recipe.settings, **values})
 

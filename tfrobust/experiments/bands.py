@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Optional
+from typing import Any, Optional
 
 from matplotlib.figure import Figure
 
@@ -70,7 +70,7 @@ def curves(measured: Sequence[Row], name: str, *, at: float, title: str) -> Figu
     for model in dict.fromkeys(row.model for row in measured):
         methods.setdefault(method_of(model), []).append(model)
     like = next(row for row in measured if row.corruption == name)
-    own = {"corruption": name, "severity": 0.0, "protocol": like.protocol}
+    own: dict[str, Any] = {"corruption": name, "severity": 0.0, "protocol": like.protocol}
     clean = [row for row in measured if row.corruption == CLEAN and name in FROM_ZERO]
     return reports.strength_curves(
         [*(dataclasses.replace(row, **own) for row in clean), *measured],

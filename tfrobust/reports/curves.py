@@ -82,9 +82,9 @@ def strength_curves(
         unit = "size, images in [0, 1]" if corruption in ATTACKS else "strength"
     axes.set_xlabel(f"{name} ({unit})")
     open_up(axes)
-    filled = list(bands) if shaded is None else shaded
     for i, (label, models) in enumerate(bands.items()):
-        _draw_band(axes, results, corruption, label, models, i, at, label in filled)
+        shade = shaded is None or label in shaded
+        _draw_band(axes, results, corruption, label, models, i, at, shade)
     if not bands:
         _draw_lines(axes, results, corruption)
     low, high = axes.get_ylim()
@@ -149,10 +149,10 @@ def _draw_band(
             )
         there = values[:, strengths.tolist().index(at)]
         edges = [
-            (values[one], look, f"{models[int(one)]} ({which} at {at:g})")
+            (values[one], look, f"{models[one]} ({which} at {at:g})")
             for one, look, which in (
-                (there.argmax(), "^-", "best"),
-                (there.argmin(), "v--", "worst"),
+                (int(there.argmax()), "^-", "best"),
+                (int(there.argmin()), "v--", "worst"),
             )
         ]
     if len(models) == 1:

@@ -722,8 +722,8 @@ MUTATIONS = (
     Mutation(
         "models below the floor of accuracy win",
         "tuning/score.py",
-        "logs[SCORE] = clean - self.clean_floor - 1",
-        "logs[SCORE] = clean - self.clean_floor + 1",
+        "return clean - clean_floor - 1",
+        "return clean - clean_floor + 1",
         "tuning/test_tuning_parts.py",
     ),
     Mutation(

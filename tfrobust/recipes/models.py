@@ -54,7 +54,7 @@ def adapted(
     name: str,
     data: Optional[Callable[[], datasets.Data]] = None,
     *,
-    input_range: Optional[str] = None,
+    input_range: Optional[Range] = None,
     outputs: Optional[Sequence[int]] = None,
     classes: Optional[Sequence[str]] = None,
     say: Callable[[str], Any] = print,

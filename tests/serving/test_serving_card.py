@@ -42,7 +42,7 @@ def test_what_is_known_of_the_model(model):
     )
     assert made["method"] == {
         "name": "FeatureMapAugmentation",
-        "settings": {"gamma": 0.3},
+        "settings": {"gamma": 0.3, "fixed_clean": False},
         "term_weights": {"cross_entropy": 1.0, "fma": 0.25},
         "augmentation": made["method"]["augmentation"],
     }

@@ -121,12 +121,12 @@ def test_clean_route_is_recorded(tmp_path):
 
 
 def test_nets_of_any_size_get_examples():
-    net = keras.Sequential([keras.Input([None, None, 1]), keras.layers.GlobalAveragePooling2D()])
-    assert examples.example_images(net, None, None).shape == (4, 64, 64, 1)
+    net = keras.Sequential([keras.Input([None, None, 3]), keras.layers.GlobalAveragePooling2D()])
+    assert examples.example_images(net, None, None).shape == (4, 64, 64, 3)
     made = examples.example_images(net, None, (9, 7))
-    assert made.shape == (4, 9, 7, 1)
+    assert made.shape == (4, 9, 7, 3)
     # Many are looked at in parts.
-    images = np.random.default_rng(0).random([70, 2, 3, 1], "float32")
+    images = np.random.default_rng(0).random([70, 2, 3, 3], "float32")
     given = examples.example_images(net, images, None)
     recorded = examples.record(net, given)
     np.testing.assert_allclose(recorded["logits"], images.mean(axis=(1, 2)), atol=1e-6)

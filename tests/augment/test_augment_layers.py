@@ -37,7 +37,7 @@ CASES = {
 }
 #: Strengths in whole pixels or levels, probabilities of all or nothing, or none: see their tests.
 OTHERS = ["jpeg", "thumbnail", "translation", "shifted_crop", "flip", "pad_and_crop"]
-OTHERS += ["mixup", "augmix"]
+OTHERS += ["mixup", "augmix", "random_resized_crop"]
 every = pytest.mark.parametrize("name", CASES)
 #: Four of random pixels, black and white.
 IMAGES = np.random.default_rng(0).random([6, 8, 8, 3], "float32")

@@ -177,4 +177,5 @@ def test_training_images_are_new_in_each_epoch_where_the_papers_are(name, tmp_pa
     first, second = (
         {image.tobytes() for images, _ in data.train for image in images.numpy()} for _ in range(2)
     )
-    assert len(first) == 6 and (not first & second if augmented else first == second)
+    # Of 6 images one may meet the same of 162 crops and flips twice.
+    assert len(first) == 6 and (len(first & second) <= 1 if augmented else first == second)

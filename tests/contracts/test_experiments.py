@@ -129,7 +129,11 @@ def shown():
     return found
 
 
-@pytest.mark.parametrize("path", sorted(PRINTED.glob("*_*.csv")), ids=lambda path: path.stem)
+#: Averages stand in tables that need rows: see tests/experiments/test_experiments_fma.py.
+NUMBERS = [path for path in sorted(PRINTED.glob("*_*.csv")) if "average" not in path.stem]
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=lambda path: path.stem)
 def test_every_printed_number_is_shown(path):
     paper, _, place = path.stem.partition("_")
     lines = path.read_text(encoding="utf-8").splitlines()

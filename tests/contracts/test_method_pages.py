@@ -15,6 +15,7 @@ from tfrobust.methods.feature_contrastive import PUBLISHED_SETTINGS
 from tfrobust.methods.noisymix import ABLATION
 from tfrobust.recipes import training
 from tfrobust.registries import METHODS
+from tfrobust.settings import Finetune
 
 PAGES = pathlib.Path(__file__).parents[2] / "docs/methods"
 SECTIONS = [
@@ -101,7 +102,8 @@ def test_commands_make_the_method(name, make_net):
         settings = dict(given.settings)
         if name == "feature_contrastive":
             settings["k"] = 64  # the net of the tests has few inputs
-        layer = training.perturbation(given.augment, augment.table_1(), seed=0)
+        chosen = cli.settings_of(Finetune, given).augment
+        layer = training.perturbation(chosen, augment.table_1(), seed=0)
         model = training.build_method(name, make_net(), layer, settings)
         assert isinstance(model, METHODS[name])
         found += 1

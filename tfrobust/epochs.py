@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Optional, Union
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.compat.datasets import with_inputs
 
-_KEY = tf.constant(0, tf.int64)
+#: Key of the epoch. Not a tensor: workers are set up before the first operation.
+_KEY = np.int64(0)
 
 
 class _Epoch:

@@ -188,6 +188,35 @@ def write_json(value: Any, path: PathLike) -> None:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def read_log(path: PathLike) -> list[dict[str, Any]]:
+    """Reads a file with one JSON object per line, which is only ever appended to.
+
+    Args:
+        path: The file; it need not exist. A last line that a kill cut off is removed.
+
+    Raises:
+        ValueError: A line is not a JSON object; the message names it.
+    """
+    log = pathlib.Path(path)
+    content = log.read_bytes() if log.is_file() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        os.truncate(log, len(whole))
+    records = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            record = error
+        if not isinstance(record, dict):
+            raise ValueError(
+                f"{log} must hold one JSON object a line to be resumed from; line {number} is "
+                f"damaged ({record!r}); give another output folder"
+            )
+        records.append(record)
+    return records
+
+
 def check_writable(folder: PathLike) -> None:
     """Checks that `folder` can be created and written to.
 

@@ -332,6 +332,16 @@ def check_between(name: str, value: Any, low: float, high: float) -> float:
     return number
 
 
+def check_size(name: str, value: Any) -> Optional[tuple[int, int]]:
+    """Returns a (height, width) pair of whole numbers from 1, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(f"{name} must be a (height, width) pair or None; received {value!r}")
+    height, width = (check_whole(name, side, 1, 2**20) for side in value)
+    return height, width
+
+
 def check_whole(name: str, value: Any, low: int, high: int) -> int:
     """Checks that a setting is a whole number from `low` to `high` and returns it as an int.
 

@@ -1,7 +1,11 @@
 """The plan of a race is a pure function of costs and budget."""
 
+import pathlib
+import re
+
 import pytest
 
+from tfrobust.tuning import threats
 from tfrobust.tuning.halving import Cost, Plan, plan
 
 CHEAP, DEAR = Cost(1.0), Cost(4.0, start=10.0, evaluation=20.0)
@@ -58,3 +62,10 @@ def test_a_budget_that_is_too_small_says_what_the_least_is():
 def test_json_gives_the_plan_back():
     found = plan({"a": CHEAP, "b": DEAR, "c": DEAR}, 500.0)
     assert Plan.from_json(found.to_json()) == found
+
+
+def test_costs_of_steps_are_those_of_the_documentation():
+    page = (pathlib.Path(__file__).parents[2] / "docs/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[.*?\]\(methods/(\w+)\.md\) .*\| ([\d.]+) \|$", page, re.MULTILINE)
+    costs = {name: float(cost) for name, cost in rows}
+    assert {name: costs[name] for name in threats.STEP_COSTS} == threats.STEP_COSTS

@@ -37,5 +37,5 @@ def test_a_line_that_a_kill_cut_off_is_made_again(tmp_path):
 def test_other_files_are_refused(tmp_path, line):
     path = tmp_path / "journal.jsonl"
     path.write_text(line + "\n")
-    with pytest.raises(ValueError, match="line 1 is"):
+    with pytest.raises(ValueError, match="give another output folder"):
         Journal(path)

@@ -54,12 +54,7 @@ class RandomResizedCrop(Augment):
         super().__init__(seed=seed, **kwargs)
         self.scale = _pair("scale", scale, 1e-6, 1)
         self.ratio = _pair("ratio", ratio, 0.01, 100)
-        if size is not None:
-            if not isinstance(size, (tuple, list)) or len(size) != 2:
-                raise ValueError(f"size must be a (height, width) pair or None; received {size!r}")
-            height, width = (validation.check_whole("size", side, 1, 2**20) for side in size)
-            size = (height, width)
-        self.size: Optional[tuple[int, int]] = size
+        self.size = validation.check_size("size", size)
 
     def at_inference(self, images: tf.Tensor) -> tf.Tensor:
         """Returns the largest central box, resized; without `size` the images."""

@@ -56,12 +56,7 @@ class ShiftedCrop(StrengthAugment):
         **kwargs: Any,
     ):
         super().__init__(max_shift_pixels, seed=seed, **kwargs)
-        if size is not None:
-            if not isinstance(size, (tuple, list)) or len(size) != 2:
-                raise ValueError(f"size must be a (height, width) pair or None; received {size!r}")
-            height, width = (validation.check_whole("size", side, 1, 2**20) for side in size)
-            size = (height, width)
-        self.size: Optional[tuple[int, int]] = size
+        self.size = validation.check_size("size", size)
 
     def at_inference(self, images: tf.Tensor) -> tf.Tensor:
         if self.size is None:

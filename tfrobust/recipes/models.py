@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import keras
 import numpy as np
@@ -17,41 +17,7 @@ _MOST_BATCHES = 64
 
 
 def load(
-    path: files.PathLike,
-    data: Optional[Callable[[], datasets.Data]] = None,
-    *,
-    input_range: Optional[Range] = None,
-    outputs: Optional[Sequence[int]] = None,
-    classes: Optional[Sequence[str]] = None,
-    say: Callable[[str], Any] = print,
-) -> keras.Model:
-    """Loads a model and adapts it; see `adapted`.
-
-    Args:
-        path: A `.keras` file of tfrobust or of any other image classifier of Keras.
-        data: As for `adapted`, and so are the others.
-
-    Returns:
-        A tfrobust method, or a net from images in [0, 1] to logits.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no classifier of images, or its input range is not clear.
-    """
-    return adapted(
-        saving.load_model(path),
-        str(path),
-        data,
-        input_range=input_range,
-        outputs=outputs,
-        classes=classes,
-        say=say,
-    )
-
-
-def adapted(
-    model: keras.Model,
-    name: str,
+    model: Union[keras.Model, files.PathLike],
     data: Optional[Callable[[], datasets.Data]] = None,
     *,
     input_range: Optional[Range] = None,
@@ -62,8 +28,7 @@ def adapted(
     """Adapts a model by what it says itself or the data show; see `nets.adapt`.
 
     Args:
-        model: A tfrobust method or net, or any other image classifier of Keras.
-        name: Its name in messages.
+        model: A tfrobust method or net, any other image classifier of Keras, or its `.keras` file.
         data: Loads the data, if the input range can be found with them. They are loaded only if the
             model does not say what it takes.
         input_range: The range. Default: it is found.
@@ -75,8 +40,12 @@ def adapted(
         A tfrobust method, or a net from images in [0, 1] to logits.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: It is no classifier of images, or its input range is not clear.
     """
+    name = model.name if isinstance(model, keras.Model) else str(model)
+    if not isinstance(model, keras.Model):
+        model = saving.load_model(model)
     adapter = adapter_of(model)
     if hasattr(model, "net"):
         if classes is None and input_range in (None, adapter and adapter.input_range):

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import itertools
 import math
-import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional, Union
@@ -16,6 +15,7 @@ import keras
 from tfrobust import datasets, devices, files, nets, saving, serving, settings
 from tfrobust.callbacks import EstimateBatchNorm
 from tfrobust.evaluation import Evaluator, corrupted
+from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.nets import weight_averaging
 from tfrobust.recipes import models, training
 from tfrobust.recipes.base import RunFolder
@@ -143,13 +143,8 @@ class _Run:
         self.data = load()
         for split in ("train", "validation", "test"):
             self.data.split(split)
-        if isinstance(model, (str, os.PathLike)):
-            source, name = saving.load_model(model), str(model)
-        else:
-            source, name = model, model.name
-        source = models.adapted(
-            source, name, lambda: self.data, input_range=recipe.input_range, say=say
-        )
+        source = models.load(model, lambda: self.data, input_range=recipe.input_range, say=say)
+        name = model.name if isinstance(model, keras.Model) else str(model)
         models.check_classes(source, self.data, name)
         self.net = getattr(source, "net", source)
         if not self.net.trainable_weights:
@@ -158,7 +153,7 @@ class _Run:
         self.journal = Journal(self.folder / "journal.jsonl")
         # One for all candidates, so that each condition is traced once.
         self.evaluator = Evaluator(threats.conditions())
-        weights = files.Digest().add(*self.net.get_weights()).hex(16)
+        weights = hash_of_weights(self.net)
         self.start = self.journal.once("start", lambda: {"of": weights, **self.measure(self.net)})
         if self.start["of"] != weights:
             raise FileExistsError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,24 +21,11 @@ class Journal(Mapping[str, Any]):
     """
 
     def __init__(self, path: files.PathLike):
-        self.path = os.fspath(path)
-        self._found: dict[str, dict[str, Any]] = {}
-        content = b""
-        if os.path.exists(path):
-            with open(path, "rb") as stream:
-                content = stream.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            os.truncate(path, len(whole))
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                record = json.loads(line)
-                self._found[record["key"]] = record
-            except (KeyError, TypeError, ValueError):
-                raise ValueError(
-                    f"{self.path} must hold one JSON object with a key a line; line {number} is "
-                    f"{line[:60]!r}; give another output folder"
-                ) from None
+        self._path = path
+        try:
+            self._found = {record["key"]: record for record in files.read_log(path)}
+        except KeyError:
+            raise ValueError(f"{path} is no journal; give another output folder") from None
 
     @property
     def seconds(self) -> float:
@@ -61,7 +47,7 @@ class Journal(Mapping[str, Any]):
             began = time.monotonic()
             made = make()
             record = {"key": key, "seconds": round(time.monotonic() - began, 3), **made}
-            with open(self.path, "a", encoding="utf-8") as stream:
+            with open(self._path, "a", encoding="utf-8") as stream:
                 stream.write(json.dumps(record, allow_nan=False) + "\n")
             self._found[key] = record
         return self._found[key]

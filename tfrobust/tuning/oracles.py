@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import pathlib
 import tempfile
 import time
@@ -22,6 +21,7 @@ import keras_tuner
 import tensorflow as tf
 from keras_tuner.engine.base_tuner import BaseTuner
 
+from tfrobust import files
 from tfrobust.compat.keras_tuner import seed_proposal
 from tfrobust.tuning import distributed
 from tfrobust.tuning.ranges import Range
@@ -39,7 +39,7 @@ class _Logged(keras_tuner.Oracle):
         Args:
             log: The file; it need not exist. A last line that a kill cut off is removed.
         """
-        for event in _events(log):
+        for event in files.read_log(log):
             if "values" in event:
                 trial = super().create_trial(_KILLED + event["trial"])
                 trial.hyperparameters.values = event["values"]  # equal, but for other processors
@@ -207,20 +207,3 @@ def settings_of(trial: Any, ranges: Sequence[Range], epochs: int) -> tuple[dict[
     found = trial.hyperparameters.values
     values = {one.name: one.rounded(found[one.name]) for one in ranges}
     return values, int(found.get("tuner/epochs", epochs))
-
-
-def _events(log: pathlib.Path) -> list[dict[str, Any]]:
-    content = log.read_bytes() if log.is_file() else b""
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        os.truncate(log, len(whole))
-    events = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            events.append(json.loads(line))
-        except ValueError as error:
-            raise ValueError(
-                f"{log} must hold one JSON object a line to be resumed from; line {number} is "
-                f"damaged ({error}); give another output folder"
-            ) from None
-    return events

@@ -79,7 +79,7 @@ def resize_boxes(images: tf.Tensor, boxes: Boxes, height: Any, width: Any) -> tf
 
     >>> row = tf.reshape([0.0, 0.5, 1.0, 1.0], [1, 1, 4, 1])
     >>> box = tuple(tf.constant([number]) for number in (0.0, 0.0, 1.0, 2.0))
-    >>> tf.squeeze(resize_boxes(row, box, 1, 1)).numpy()
+    >>> float(tf.squeeze(resize_boxes(row, box, 1, 1)))
     0.25
     """
     top, left, high, wide = boxes

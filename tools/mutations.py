@@ -284,7 +284,7 @@ MUTATIONS = (
         "attacks/gradient_sign.py",
         "outputs = net(images, training=False)",
         "outputs = net(images, training=True)",
-        "attacks/test_attacks_gradient.py",
+        "attacks/test_attacks_contracts.py",
     ),
     Mutation(
         "attacked images leave the range",
@@ -298,7 +298,7 @@ MUTATIONS = (
         "attacks/fgsm.py",
         "return tf.stop_gradient(tf.clip_by_value(images + self.epsilon * sign, 0.0, 1.0))",
         "return tf.clip_by_value(images + self.epsilon * sign, 0.0, 1.0)",
-        "attacks/test_attacks_gradient.py",
+        "attacks/test_attacks_contracts.py",
     ),
     Mutation(
         "stops one step too early",

@@ -44,7 +44,7 @@ class Embedding:
     """
 
     def __init__(self, net: keras.Model, layer: Optional[str] = None):
-        every = list(inner_layers(net))
+        every = inner_layers(net)
         names = [inner.name for inner in every]
         if layer is not None and layer not in names:
             raise ValueError(

@@ -57,7 +57,7 @@ def find_relus(net: keras.Model) -> ReLUs:
     Args:
         net: A built Keras model.
     """
-    inner = list(inner_layers(net))
+    inner = inner_layers(net)
     hiding = tuple(f"{layer.name} ({type(layer).__name__})" for layer in inner if is_foreign(layer))
     if not hiding:
         layers = [layer for layer in inner if _ends_in_relu(layer)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,26 +9,27 @@ import keras
 from tfrobust.compat.layers import sublayers
 
 
-def inner_layers(layer: Any) -> Iterator[Any]:
-    """Yields each layer and function inside a net, or another layer, once.
+def inner_layers(layer: Any) -> list[Any]:
+    """Each layer and function inside a net, or another layer, once.
 
     Nested models and layers that hold others are looked into. What is inside of one comes in the
     order in which it is called in a functional or Sequential model, else in which it was assigned;
     a layer comes after what is inside of it.
 
     Args:
-        layer: A net, or any layer, which is itself not among what is yielded.
+        layer: A net, or any layer, which is itself not in the list.
     """
-    seen = {id(layer)}
+    found, seen = [], {id(layer)}
 
-    def walk(outer: Any) -> Iterator[Any]:
+    def look_into(outer: Any) -> None:
         for inner in sublayers(outer):
             if id(inner) not in seen:
                 seen.add(id(inner))
-                yield from walk(inner)
-                yield inner
+                look_into(inner)
+                found.append(inner)
 
-    return walk(layer)
+    look_into(layer)
+    return found
 
 
 def every_layer(net: Any) -> list[Any]:

@@ -58,7 +58,7 @@ def head_of(model: keras.Model) -> Any:
             else.
     """
     classes = model.output_shape[-1] if is_graph(model) else None
-    for layer in reversed(list(inner_layers(model)) if is_graph(model) else []):
+    for layer in reversed(inner_layers(model) if is_graph(model) else []):
         if getattr(layer, "kernel", None) is not None:
             if classes in (getattr(layer, "units", 0), getattr(layer, "filters", 0)):
                 return layer

@@ -82,7 +82,7 @@ def _function(function: Callable[..., Outputs], shape: list, dtype: tf.DType) ->
 
 def _features(net: keras.Model) -> Optional[Callable[[tf.Tensor], Outputs]]:
     """Images to what the layer `features` returns, or the last Dense takes; None without both."""
-    layers = list(inner_layers(net))
+    layers = inner_layers(net)
     named = [layer for layer in layers if layer.name == "features"]
     dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
     if not named and not dense:

@@ -6,6 +6,7 @@ import gc
 import pathlib
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
@@ -18,6 +19,9 @@ from tfrobust.callbacks import AlternateAugmentations, Checkpoint, EstimateBatch
 from tfrobust.epochs import start_epoch
 from tfrobust.evaluation import RobustnessMonitor
 from tfrobust.settings import ESTIMATE_BATCH_NORM
+
+#: Seconds without a word.
+_SILENCE = 30.0
 
 
 def fit(
@@ -78,6 +82,8 @@ def fit(
         done = checkpoint.restore(model, data.train)
         callbacks.append(checkpoint)
     verbose = (1 if sys.stdout.isatty() else 2) if verbose is None else verbose
+    if verbose == 2:
+        callbacks.append(_LongEpochs())
     history = model.fit(
         data.train,
         validation_data=data.validation,
@@ -179,6 +185,20 @@ def train_to(
         checkpoint.clear()
     gc.collect()  # Keras models contain reference cycles
     return model
+
+
+class _LongEpochs(keras.callbacks.Callback):
+    """Tells how far an epoch is, each half a minute, where there is no progress bar."""
+
+    def on_epoch_begin(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
+        self._began = self._told = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Optional[dict[str, Any]] = None) -> None:
+        now, steps = time.monotonic(), self.params["steps"]
+        if now - self._told > _SILENCE and steps and batch + 1 < steps:
+            left = (now - self._began) * (steps - batch - 1) / (batch + 1)
+            print(f"step {batch + 1} of {steps}, {left:.0f} s left in this epoch", flush=True)
+            self._told = now
 
 
 def _estimate_batch_norm(

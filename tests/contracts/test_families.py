@@ -76,7 +76,7 @@ def test_low_rank_adaptation(tmp_path):
     net.layers[-1].enable_lora(2)
     whole, names = net.layers[-1]._kernel, [v.name for v in net.trainable_variables]
     before = whole.numpy()
-    loss, changed = two_steps("stability_training", net)
+    _, changed = two_steps("stability_training", net)
     assert "lora_kernel_a" in names and len(names) == 3 and all(changed)
     np.testing.assert_array_equal(before, whole.numpy())
     saving.save_model(net, tmp_path / "model.keras")

@@ -20,7 +20,7 @@ from tfrobust.layers.inner_layers import every_layer
 from tfrobust.methods.base import RobustModel
 from tfrobust.nets.freezing import trained
 from tfrobust.nets.new_head import head_of
-from tfrobust.recipes import models
+from tfrobust.recipes import models, step_memory
 from tfrobust.recipes.base import RunFolder
 from tfrobust.registries import METHODS, NETS
 from tfrobust.seeding import seed_everything
@@ -54,10 +54,13 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     chosen = devices.strategy(recipe.strategy)  # workers must connect before anything else
     seed_everything(recipe.seed)  # before loading: shuffling depends on TensorFlow's seed too
     data = training_data(recipe)  # missing data must not leave a folder behind
-    run = _run_folder(recipe, out, data) if devices.is_chief(chosen) else None
+    net = build(data.image_shape, data.classes)
+    run = None
+    if devices.is_chief(chosen):
+        run = _run_folder(recipe, out, data, METHODS["baseline"](net))
     model = trainer.train_to(
         pathlib.Path(out, MODEL),
-        lambda: build(data.image_shape, data.classes),
+        lambda: net,
         METHODS["baseline"],
         data,
         epochs=recipe.epochs,
@@ -112,19 +115,19 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     if frozen and not recipe.new_head:
         nets.freeze(net, **frozen)
     said = trained(net)
+
+    def method(net: keras.Model) -> RobustModel:
+        augment = perturbation(recipe.augment, individual, seed=recipe.seed)
+        return build_method(recipe.method, net, augment, recipe.settings)
+
     if devices.is_chief(chosen):
-        _run_folder(recipe, out, data)
+        _run_folder(recipe, out, data, method(net))
     if recipe.new_head:
         net = _with_trained_head(recipe, net, data, pathlib.Path(out), chosen)
         if frozen:
             nets.freeze(net, **frozen)
         said = trained(net)
     print(said)
-
-    def method(net: keras.Model) -> RobustModel:
-        augment = perturbation(recipe.augment, individual, seed=recipe.seed)
-        return build_method(recipe.method, net, augment, recipe.settings)
-
     monitor = RobustnessMonitor(
         data.validation,
         {**individual, **presets.combinations(individual)},
@@ -231,10 +234,16 @@ def _with_trained_head(
 
 
 def _run_folder(
-    recipe: Union[Train, Finetune], out: files.PathLike, data: datasets.Data
+    recipe: Union[Train, Finetune], out: files.PathLike, data: datasets.Data, method: RobustModel
 ) -> RunFolder:
-    """Creates the folder of a run, with a description of the data."""
+    """Creates the folder of a run, with a description of the data, if its batches fit."""
     run = RunFolder(out, recipe, finished=MODEL)
+    if not run.resumed:
+        try:
+            step_memory.check_step_fits(method, recipe.batch_size)
+        except ValueError:
+            run.forget()
+            raise
     if not run.finished:
         files.write_json(data.describe(), run / "data.json")
     return run

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import methods, saving
+from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.outputs import final_activation
 from tfrobust.nets import adapt, convert_norms, find_input_range, restore, small_cnn
 from tfrobust.nets.input_adapter import adapter_of
@@ -202,6 +203,42 @@ def test_preprocessor_of_keras_hub():
     assert net.input_shape == (None, 16, 16, 3)
     expected = model(np.float32(IMAGES * 255 * converter.scale + converter.offset))
     np.testing.assert_allclose(net(IMAGES), expected, atol=1e-5)
+
+
+class Told(LAYERS.Dense):
+    """A layer whose configuration says more than it takes, as some of keras-hub."""
+
+    def get_config(self):
+        return {**super().get_config(), "told": 1}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Backbone(keras.Model):
+    """A functional model that alone knows how it is made again."""
+
+    def __init__(self, width, **kwargs):
+        inputs = keras.Input([16, 16, 3], name="inputs")
+        x = LAYERS.BatchNormalization(name="norm")(LAYERS.Flatten(name="flat")(inputs))
+        super().__init__(inputs, Told(width, name="told")(x), **kwargs)
+        self.width = width
+
+    def get_config(self):
+        return {"width": self.width, "name": self.name}
+
+
+def test_models_that_know_how_they_are_made_again():
+    """Only the softmax is cut; weights and frozen layers inside are those of the original."""
+    inputs = keras.Input([16, 16, 3])
+    x = LAYERS.Rescaling(1 / 255)(inputs)
+    model = keras.Model(inputs, LAYERS.Dense(4, "softmax", name="end")(Backbone(5, name="b")(x)))
+    model.get_layer("b").get_layer("told").trainable = False
+    net = adapt(model)
+    expected = model(255 * IMAGES)
+    np.testing.assert_allclose(tf.nn.softmax(net(IMAGES)), expected, atol=1e-6)
+    (inner,) = [layer for layer in inner_layers(net) if layer.name == "b"]
+    assert isinstance(inner, Backbone) and not inner.get_layer("told").trainable
+    assert inner.get_layer("norm").trainable
+    np.testing.assert_allclose(restore(net)(255 * IMAGES), expected, atol=1e-6)
 
 
 def bars(count=160):

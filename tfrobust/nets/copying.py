@@ -8,6 +8,7 @@ from typing import Any, Optional
 import keras
 
 from tfrobust.compat.layers import is_graph
+from tfrobust.layers.inner_layers import inner_layers, is_foreign
 
 
 def copied(
@@ -35,6 +36,12 @@ def copied(
         new = replacement(layer)
         if new is not None:
             replaced.append((layer, new))
+        elif (
+            is_graph(layer) and is_foreign(layer) and not any(map(replacement, inner_layers(layer)))
+        ):
+            # It knows how it is made again; its layers alone may not, as some of keras-hub.
+            new = type(layer).from_config(layer.get_config())
+            pairs.extend(zip(inner_layers(layer), inner_layers(new)))
         elif is_graph(layer):
             new = keras.models.clone_model(layer, clone_function=copy, input_tensors=given(layer))
         else:

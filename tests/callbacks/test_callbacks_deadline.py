@@ -27,6 +27,22 @@ def test_it_ends_at_the_end_of_a_step(make_net, images, labels):
     assert len(done) == 6
 
 
+def test_the_first_step_is_timed_apart(make_net, images, labels):
+    """Here it waits; the mean of the others is without that, and with what is between them."""
+    model, deadline = make_net(), Deadline(float("inf"))
+    model.compile("sgd", "mse")
+
+    class Traced(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            time.sleep(2.0 if batch == 0 else 0.2)
+
+    one_hot = np.eye(4, dtype="float32")[labels]
+    model.fit(images, one_hot, batch_size=2, verbose=0, callbacks=[Traced(), deadline])
+    assert deadline.first >= 2.0 and 0.2 <= deadline.step < 2.0
+    model.fit(images[:2], one_hot[:2], verbose=0, callbacks=[deadline])
+    assert deadline.first < 2.0
+
+
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_a_time_is_above_0(seconds):
     with pytest.raises(ValueError, match="seconds must be above 0"):

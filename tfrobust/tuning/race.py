@@ -186,8 +186,9 @@ class Race:
         # Later rungs have fewer candidates, but all rungs get the same part of the budget.
         shares = rung.candidates - done + rung.candidates * (len(self.plan.rungs) - number)
         share = (self.amount - self.after - self.journal.seconds) / max(shares, 1) - evaluation
-        step = max(before["seconds"] - evaluation, 0.0) / max(before["steps"], 1)
-        self._note(number, name, max(math.floor(share / max(step, 1e-6)), 1))
+        if before["step"] is not None:
+            steps = 1 + (share - before["first"]) / max(before["step"], 1e-6)
+            self._note(number, name, max(math.floor(steps), 1))
         return max(share, 1.0)
 
     def _note(self, number: int, name: str, steps: int) -> None:
@@ -214,6 +215,7 @@ class Race:
                 freezing.freeze(made, all_but_first=candidate.first)
             return made
 
+        deadline = Deadline(limit)
         logs = keras.callbacks.TensorBoard(self.folder / "logs" / name, write_graph=False)
         try:
             model = trainer.train_to(
@@ -223,12 +225,14 @@ class Race:
                 dataclasses.replace(data, train=train),
                 epochs=epochs,
                 learning_rate=candidate.learning_rate,
-                callbacks=[Deadline(limit), logs],
+                callbacks=[deadline, logs],
                 strategy=self.strategy,
             )
         except (FloatingPointError, ValueError) as error:
             return {"failed": " ".join(str(error).split())}
-        return {**self.measure(model.net), "steps": int(model.optimizer.iterations)}
+        times = {"first": deadline.first, "step": deadline.step}
+        times = {key: None if math.isnan(value) else value for key, value in times.items()}
+        return {**self.measure(model.net), "steps": int(model.optimizer.iterations), **times}
 
 
 def described(found: Mapping[str, Any]) -> str:

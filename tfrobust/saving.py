@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any, Optional
 
 import keras
 
@@ -26,13 +28,16 @@ def save_model(model: keras.Model, path: files.PathLike) -> None:
         model.save(temporary)
 
 
-def load_model(path: files.PathLike) -> keras.Model:
+def load_model(
+    path: files.PathLike, custom_objects: Optional[Mapping[str, Any]] = None
+) -> keras.Model:
     """Loads a `.keras` file of tfrobust or of any other Keras model.
 
     It uses Keras' safe mode, which does not execute code from the file.
 
     Args:
         path: A `.keras` file.
+        custom_objects: Own classes and functions by name, that are not registered with Keras.
 
     Returns:
         The model, compiled if it was compiled when it was saved.
@@ -45,7 +50,7 @@ def load_model(path: files.PathLike) -> keras.Model:
         raise FileNotFoundError(f"no model file at {os.fspath(path)!r}; expected a .keras file")
     _check_name(path)
     check_generation(path)
-    return keras.models.load_model(path, safe_mode=True)
+    return keras.models.load_model(path, custom_objects=custom_objects, safe_mode=True)
 
 
 def _check_name(path: files.PathLike) -> None:

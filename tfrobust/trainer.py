@@ -69,7 +69,7 @@ def fit(
     if optimizer is not None or learning_rate is not None:
         with model.distribute_strategy.scope():
             if optimizer is None:
-                steps = epochs * int(data.train.cardinality())
+                steps = epochs * data.steps
                 schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
                 optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
             model.compile(optimizer, metrics=["accuracy"])

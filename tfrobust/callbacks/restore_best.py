@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Optional
 
 import keras
@@ -46,8 +46,8 @@ class RestoreBest(keras.callbacks.Callback):
         best_value: The value of the best epoch; None at first.
 
     Raises:
-        ValueError: The mode is unknown, or cannot be derived from the name, or, at the end of an
-            epoch, the logs do not contain the name.
+        ValueError: The mode is unknown, or cannot be derived from the name, or the logs of an
+            epoch with a validation do not contain the name.
 
     Example:
 
@@ -76,7 +76,7 @@ class RestoreBest(keras.callbacks.Callback):
         self.best_epoch: Optional[int] = None
         self.best_value: Optional[float] = None
         self._weights: list[Any] = []
-        self._goes_on = False
+        self._goes_on, self._waits, self._seen = False, False, 0
 
     def __deepcopy__(self, memo: Any) -> RestoreBest:
         # KerasTuner copies callbacks for each trial; the kept weights belong to another training.
@@ -102,21 +102,34 @@ class RestoreBest(keras.callbacks.Callback):
             self.best_epoch, self.best_value, self._weights = None, None, []
             if self.start is not None:
                 self._consider(0, float(self.start()))
-        self._goes_on = False
+        self._goes_on, self._waits, self._seen = False, False, 0
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
         logs = logs or {}
-        if self.monitor not in logs:
-            hint = " (put RobustnessMonitor before it)"
-            raise ValueError(
-                f"RestoreBest needs {self.monitor!r} in the logs of each epoch; they have: "
-                f"{', '.join(logs) or 'none'}"
-                f"{hint if self.monitor == 'val_robust_accuracy' else ''}"
-            )
-        self._consider(epoch + 1, float(logs[self.monitor]))
+        if self.monitor in logs:
+            self._consider(epoch + 1, float(logs[self.monitor]))
+        elif self.monitor.startswith("val_") and not any(n.startswith("val_") for n in logs):
+            if not self._waits:  # validation_freq is not told to callbacks
+                warnings.warn(
+                    f"nothing was validated after epoch {epoch + 1}: RestoreBest waits for an "
+                    f"epoch with {self.monitor!r}",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            self._waits = True
+        else:
+            raise self._not_found(logs)
+
+    def _not_found(self, logs: Iterable[str]) -> ValueError:
+        hint = " (put RobustnessMonitor before it)"
+        return ValueError(
+            f"RestoreBest needs {self.monitor!r} in the logs of an epoch; they have: "
+            f"{', '.join(logs) or 'none'}{hint if self.monitor == 'val_robust_accuracy' else ''}"
+        )
 
     def _consider(self, epoch: int, value: float) -> None:
         best = self.best_value
+        self._seen += epoch > 0
         if value != value:
             return
         if best is None or (value > best if self.mode == "max" else value < best):
@@ -128,6 +141,8 @@ class RestoreBest(keras.callbacks.Callback):
                 self._weights = self._net().get_weights()
 
     def on_train_end(self, logs: Optional[dict[str, Any]] = None) -> None:
+        if self._waits and self.best_epoch in (None, 0) and self._seen == 0:
+            raise self._not_found(logs or {})
         if self.best_epoch is None:
             warnings.warn(
                 f"RestoreBest leaves the weights as they are: {self.monitor} was NaN in each epoch",

@@ -1,14 +1,16 @@
-"""Model files of the other generation of Keras."""
+"""Model files: of the other generation of Keras, and of subclassed models."""
 
 from __future__ import annotations
 
 import json
 import os
 import zipfile
+from typing import Any
 
 import keras
 
 from tfrobust import files
+from tfrobust.compat.stack import KERAS_2
 
 
 def check_generation(path: files.PathLike) -> None:
@@ -33,3 +35,17 @@ def check_generation(path: files.PathLike) -> None:
             f"{os.fspath(path)} was saved with Keras {saved} and cannot be read by Keras "
             f"{keras.__version__}; load it where it was made, or serve its SavedModel"
         )
+
+
+def remember_inputs(model: Any, net: keras.Model) -> None:
+    """Tells Keras 2 the inputs of a subclassed model, which else only its first call does.
+
+    Without it `tf.saved_model.save` and TFLite's `from_keras_model` refuse a model that was trained
+    and never called. In Keras 3, `model.export` is the way.
+
+    Args:
+        model: The model.
+        net: The functional or Sequential model inside, which takes the same inputs.
+    """
+    if KERAS_2:
+        model._set_save_spec(net.inputs)

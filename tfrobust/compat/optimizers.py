@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrobust.compat.stack import KERAS_2
+
 
 def scaled_loss(optimizer: Any, loss: tf.Tensor) -> tf.Tensor:
     """The loss to differentiate, scaled where the optimizer does so (mixed float16).
@@ -52,3 +54,16 @@ def optimizer_variables(optimizer: Any) -> list[Any]:
         scale = getattr(optimizer, "_loss_scale", None)
         more += [getattr(scale, "current_loss_scale", None), optimizer.dynamic_counter]
     return [*optimizer.variables, *(v for v in more if isinstance(v, tf.Variable))]
+
+
+def changes_of_gradients(optimizer: Any) -> str:
+    """Arguments by which an optimizer of Keras 3 changes the gradients of each device alone.
+
+    In Keras 2 `apply_gradients` sums over the devices first. Without this, a training on several
+    devices is silently another than on one.
+
+    Args:
+        optimizer: The compiled optimizer.
+    """
+    names = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
+    return "" if KERAS_2 else " and ".join(n for n in names if getattr(optimizer, n, None))

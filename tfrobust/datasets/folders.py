@@ -77,6 +77,12 @@ def folder(
     def files_in(own: pathlib.Path) -> Files:
         if classes:
             return _of_some_classes(own, names, read)
+        unknown = sorted(set(_subfolders(own)) - set(names))
+        if unknown:
+            raise ValueError(
+                f"{own} has classes that the training images have not: {', '.join(unknown)}; the "
+                f"classes are {', '.join(names)} (name all of a model with classes=)"
+            )
         return published.class_files(own, names, read=read)
 
     parts = {
@@ -103,9 +109,15 @@ def _names(classes: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in classes.split(",")) if classes else ()
 
 
+def _subfolders(place: pathlib.Path) -> tuple[str, ...]:
+    """Names of the subfolders of a folder that are not hidden."""
+    found = (one.name for one in place.iterdir() if one.is_dir() and one.name[0] not in "._")
+    return tuple(sorted(found))
+
+
 def _of_some_classes(place: pathlib.Path, names: Sequence[str], read: published.Read) -> Files:
     """The images of those classes that have a subfolder; another subfolder is an error."""
-    found = [one.name for one in place.iterdir() if one.is_dir() and one.name[0] not in "._"]
+    found = _subfolders(place)
     unknown = sorted(set(found) - set(names))
     if unknown:
         raise ValueError(
@@ -168,8 +180,7 @@ def class_names(place: pathlib.Path) -> tuple[str, ...]:
     Raises:
         ValueError: There are fewer than two.
     """
-    found = (one.name for one in place.iterdir() if one.is_dir() and one.name[0] not in "._")
-    names = tuple(sorted(found))
+    names = _subfolders(place)
     if len(names) < 2:
         raise ValueError(
             f"{place} must hold a subfolder of images for each of 2 classes or more; it holds "

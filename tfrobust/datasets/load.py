@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any, Optional, Union
 
@@ -53,6 +54,7 @@ class Data:
         sizes: Number of images of each split.
         note: What must accompany any number measured on it; "" for nothing.
         chosen: What was chosen at random when it was made, such as classes.
+        batch_size: Images per batch; needed if `train` does not know its number of batches.
     """
 
     name: str
@@ -64,6 +66,28 @@ class Data:
     sizes: dict[str, int]
     note: str = ""
     chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    batch_size: Optional[int] = None
+
+    @property
+    def steps(self) -> int:
+        """Number of batches of training images in an epoch.
+
+        At most that, where damaged pictures are skipped: how many is not known before they are
+        read.
+
+        Raises:
+            ValueError: Nothing tells it, or the training images have no end.
+        """
+        steps = int(self.split("train").cardinality())
+        if steps == tf.data.UNKNOWN_CARDINALITY and self.batch_size is not None:
+            steps = math.ceil(self.sizes["train"] / self.batch_size)
+        if steps < 1:
+            endless = steps == tf.data.INFINITE_CARDINALITY
+            raise ValueError(
+                f"the training images of {self.name} must come in a known number of batches; "
+                + ("they have no end" if endless else "it is not known (give batch_size)")
+            )
+        return steps
 
     @property
     def classes(self) -> int:
@@ -216,6 +240,7 @@ def load(
         sizes={split: len(source.parts[split]) for split in _SPLITS if split in source.parts},
         note=source.note,
         chosen=source.chosen,
+        batch_size=batch_size,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Optional
 
@@ -42,7 +43,9 @@ ALIASES = {
 NOT_WHOLE = (ValueError, OSError, SyntaxError)
 
 #: File name endings of images.
-IMAGE_ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".gif")
+IMAGE_ENDINGS = (".jpeg", ".jpg", ".jfif", ".png", ".bmp", ".gif")
+#: Pictures that TensorFlow does not decode: they are named, not left out without a word.
+OTHER_ENDINGS = (".webp", ".tif", ".tiff", ".heic", ".avif", ".jp2")
 
 
 def canonical_name(name: str) -> str:
@@ -203,14 +206,24 @@ def image_files(folders: Sequence[pathlib.Path]) -> tuple[list[str], np.ndarray]
     """
     paths: list[str] = []
     labels: list[int] = []
+    others: list[pathlib.Path] = []
     for label, folder in enumerate(folders):
-        names = natural_order(p.name for p in folder.iterdir() if is_image(p))
+        there = list(folder.iterdir())
+        names = natural_order(p.name for p in there if is_image(p))
+        others += [p for p in there if p.suffix.lower() in OTHER_ENDINGS]
         if not names:
             raise FileNotFoundError(
                 f"{folder} must hold images ({', '.join(IMAGE_ENDINGS)}); it holds none"
             )
         paths.extend(str(folder / name) for name in names)
         labels.extend([label] * len(names))
+    if others:
+        warnings.warn(
+            f"{len(others)} pictures are left out, because TensorFlow does not decode their kind, "
+            f"such as {others[0]} (convert them to JPEG or PNG)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return paths, np.array(labels, "int32")
 
 

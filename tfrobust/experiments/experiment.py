@@ -460,7 +460,7 @@ def _optimizer(schedule: Training, data: datasets.Data) -> Optional[Callable[[],
     return functools.partial(
         methods.plan_optimizer,
         schedule.plan,
-        steps_per_epoch=int(data.train.cardinality()),
+        steps_per_epoch=data.steps,
         epochs=schedule.epochs,
         batch_size=schedule.batch_size,
     )

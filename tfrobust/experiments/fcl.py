@@ -139,7 +139,7 @@ class _NoisyAndCorrupted(Experiment):
         numbers = run.setting.numbers
 
         def late(data: Any) -> list[Any]:
-            steps = int(data.train.cardinality()) * run.setting.training.epochs
+            steps = data.steps * run.setting.training.epochs
             start = round(numbers["start"] * steps)
             ramp = min(numbers["ramp"], steps - start)
             return [LossWeightSchedule("fcl", start=start, ramp=ramp, unit="step")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import keras
@@ -16,11 +17,14 @@ from tfrobust.augment.combine import parts
 from tfrobust.compat import optimizers
 from tfrobust.compat.compiled_step import CompiledStep
 from tfrobust.compat.distribution import DistributedModel
+from tfrobust.compat.model_files import remember_inputs
 from tfrobust.layers.same_draws import check_draws, same_draws
-from tfrobust.losses import classification
 from tfrobust.methods import step_checks
+from tfrobust.methods.compiled_loss import loss_of_images
 from tfrobust.methods.validation import (
+    all_class_weights,
     check_alternation,
+    check_compile,
     check_compiled,
     check_net,
     check_training_data,
@@ -107,6 +111,7 @@ class RobustModel(CompiledStep, DistributedModel):
         self._term_means = {name: keras.metrics.Mean(name=name) for name in term_weights}
         # The net is built, so a loaded model can be restored before its first call.
         self.built = True
+        remember_inputs(self, net)
 
     # What a method defines -----------------------------------------------------------------
 
@@ -144,7 +149,7 @@ class RobustModel(CompiledStep, DistributedModel):
 
     def classification_loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """J0 of each image, [B] float32: the loss given to `compile`, or cross-entropy."""
-        return self._per_image_loss()(labels, tf.cast(logits, tf.float32))
+        return loss_of_images(getattr(self, "loss", None))(labels, tf.cast(logits, tf.float32))
 
     def perturbed(self, by: Any, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Applies an augmentation, or an attack on the net, to images [B, H, W, C]."""
@@ -190,6 +195,12 @@ class RobustModel(CompiledStep, DistributedModel):
         """Returns the logits of the net, [B, classes]."""
         return self.net(images, training=training)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles like `keras.Model.compile`; the loss must work on logits, see the class."""
+        given = inspect.signature(super().compile).bind(*args, **kwargs).arguments
+        check_compile(given, self.term_weights)
+        super().compile(*args, **kwargs)
+
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains like `keras.Model.fit`, after checking images and labels."""
         batch_size = args[0] if args else kwargs.get("batch_size")  # Keras' third argument
@@ -197,6 +208,8 @@ class RobustModel(CompiledStep, DistributedModel):
         check_validation_data(kwargs.get("validation_data"), self.net)
         check_alternation(self.augment, kwargs.get("callbacks"))
         check_compiled(self)
+        if kwargs.get("class_weight") is not None:
+            kwargs["class_weight"] = all_class_weights(kwargs["class_weight"], self.net)
         with step_checks.explained():
             return super().fit(x, y, *args, **kwargs)
 
@@ -209,6 +222,10 @@ class RobustModel(CompiledStep, DistributedModel):
         """Predicts like `keras.Model.predict`; images are checked."""
         with step_checks.explained():
             return super().predict(*args, **kwargs)
+
+    def export(self, *args: Any, **kwargs: Any) -> Any:
+        """Exports the net like `keras.Model.export`; `serving.export` writes more signatures."""
+        return self.net.export(*args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         images, labels, sample_weight = step_checks.checked(
@@ -232,10 +249,10 @@ class RobustModel(CompiledStep, DistributedModel):
         return self.reported(self.compute_metrics(images, labels, logits, sample_weight))
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Computes the classification loss and the metrics on unperturbed images."""
+        """Computes the classification loss, as in training, and the metrics on plain images."""
         images, labels, sample_weight = step_checks.checked(data, self.net, "evaluation")
-        logits = self.maybe_jit(self)(images, training=False)
-        self._loss_mean.update_state(self.classification_loss(labels, logits), sample_weight)
+        logits, losses = self.maybe_jit(self._forward)(images, labels, sample_weight)
+        self._loss_mean.update_state(losses)
         logs = self.compute_metrics(images, labels, logits, sample_weight)
         of_training = self._term_means
         return self.reported({name: v for name, v in logs.items() if name not in of_training})
@@ -249,8 +266,13 @@ class RobustModel(CompiledStep, DistributedModel):
     def metrics(self) -> list[Any]:
         # Replaces Keras' own loss tracker, which has the same name but is not updated here.
         ours = [self._loss_mean, *self._term_means.values()]
-        names = {metric.name for metric in ours}
-        return ours + [metric for metric in super().metrics if metric.name not in names]
+        others = [metric for metric in super().metrics if all(metric is not one for one in ours)]
+        return ours + [metric for metric in others if metric.name != "loss"]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` returns."""
+        return [metric.name for metric in self.metrics if metric.name not in self._term_means]
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -269,6 +291,20 @@ class RobustModel(CompiledStep, DistributedModel):
 
     # Inside --------------------------------------------------------------------------------
 
+    def _forward(
+        self, images: tf.Tensor, labels: tf.Tensor, sample_weight: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and the loss of each image outside of training."""
+        logits = self(images, training=False)
+        losses = self.classification_loss(labels, logits)
+        if sample_weight is not None:
+            losses *= sample_weight
+        return logits, losses + self._regularisation()
+
+    def _regularisation(self) -> tf.Tensor:
+        """The net's own losses of its last pass, a float32 number."""
+        return tf.add_n([tf.zeros([]), *(tf.cast(loss, tf.float32) for loss in self.losses)])
+
     def _forward_backward(
         self, views: dict[str, Any], labels: tf.Tensor, sample_weight: Any, batch: tf.Tensor
     ) -> tuple[tf.Tensor, Terms, tf.Tensor, list[Any]]:
@@ -286,34 +322,16 @@ class RobustModel(CompiledStep, DistributedModel):
                 [tf.convert_to_tensor(self.term_weights[k]) * v for k, v in terms.items()]
             )
             if sample_weight is not None:
-                per_image *= tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
+                per_image *= sample_weight
             # Gradients are summed over replicas. So every image has the weight 1 / (global batch
             # size), even if the last batch does not divide evenly, and the regularisation
             # 1 / replicas.
-            regularisation = tf.add_n(
-                [tf.zeros([]), *(tf.cast(r, tf.float32) for r in self.losses)]
-            )
+            regularisation = self._regularisation()
             replicas = self.distribute_strategy.num_replicas_in_sync
             loss = tf.reduce_sum(per_image) / batch
             scaled = optimizers.scaled_loss(self.optimizer, loss + regularisation / replicas)
         gradients = tape.gradient(scaled, self.trainable_variables)
         return logits, terms, per_image + regularisation, gradients
-
-    def _per_image_loss(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        if not getattr(self, "loss", None):
-            return classification.cross_entropy
-        loss = keras.losses.get(self.loss)
-        if isinstance(loss, keras.losses.Loss):
-            from_logits = loss.get_config().get("from_logits", True)
-            loss = loss.call
-        else:  # a function found by its name expects probabilities
-            from_logits = "crossentropy" not in getattr(loss, "__name__", "")
-        if not from_logits:
-            raise ValueError(
-                f"the loss must work on logits; received {self.loss!r}, which expects "
-                "probabilities (leave the loss out, or give from_logits=True)"
-            )
-        return loss
 
 
 def _global_batch_size(images: tf.Tensor) -> tf.Tensor:

@@ -81,7 +81,7 @@ def checked(
         labelled: Whether there must be labels.
 
     Returns:
-        Images float32 [B, H, W, C], labels and sample weights; the last two may be None.
+        Images float32 [B, H, W, C], labels, and sample weights [B]; the last two may be None.
 
     Raises:
         ValueError: The structure or shape of the batch is wrong; its values, if executing eagerly.
@@ -106,10 +106,17 @@ def checked(
         validation.check_label_type(labels.dtype, f"{split} labels")
         good &= _are_labels(labels, net.output_shape[-1])
         given.append(labels)
+    if sample_weight is not None:
+        sample_weight = _one_per_image(sample_weight, split)
+        good &= tf.reduce_all(tf.math.is_finite(sample_weight))
+        given.append(sample_weight)
 
-    def explain(images: np.ndarray, labels: Optional[np.ndarray] = None) -> None:
-        if len(images):  # a replica may get none
-            check_batch(images, labels, net, split, augment)
+    def explain(images: np.ndarray, *others: np.ndarray) -> None:
+        if not len(images):  # a replica may get none
+            return
+        check_batch(images, others[0] if labelled else None, net, split, augment)
+        if sample_weight is not None and not np.isfinite(others[-1]).all():
+            raise ValueError(f"the weights of {split} images must be finite; received NaN or inf")
 
     with tf.control_dependencies([_passed(good, explain, given)]):
         images = tf.identity(images)
@@ -227,6 +234,17 @@ def _are_labels(labels: tf.Tensor, classes: int) -> tf.Tensor:
         return tf.constant(False)
     whole = tf.equal(numbers, tf.floor(numbers))
     return tf.reduce_all(whole & (numbers >= 0) & (numbers < classes))
+
+
+def _one_per_image(sample_weight: Any, split: str) -> tf.Tensor:
+    """Weights [B] or [B, 1] as [B] float32."""
+    weights = tf.cast(tf.convert_to_tensor(sample_weight), tf.float32)
+    if weights.shape.rank not in (1, None) and weights.shape[1:] != [1]:
+        raise ValueError(
+            f"the weights of {split} images must be [B], one per image; received shape "
+            f"{tuple(weights.shape)}"
+        )
+    return tf.reshape(weights, [-1])
 
 
 def _check_size(

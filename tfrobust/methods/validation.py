@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
 import keras
@@ -11,9 +12,11 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.augment.combine import alternates
 from tfrobust.callbacks.alternate_augmentations import AlternateAugmentations
+from tfrobust.compat.optimizers import changes_of_gradients
 from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.seeded import Seeded
 from tfrobust.methods import step_checks
+from tfrobust.methods.compiled_loss import loss_of_images
 from tfrobust.nets.classifier import check_classifier, returns_probabilities
 
 _ARRAYS = (np.ndarray, tf.Tensor)
@@ -42,12 +45,57 @@ def check_alternation(augment: Optional[keras.layers.Layer], callbacks: Any) -> 
         )
 
 
-def check_compiled(model: Any) -> None:
-    """Checks that XLA can compile the net under the model's distribution strategy.
+def all_class_weights(given: Mapping[int, float], net: keras.Model) -> dict[int, float]:
+    """The weight of each class, 1 where none is given.
 
     Raises:
-        ValueError: The net has a layer with operations across replicas.
+        ValueError: A class does not exist, or a weight is negative or not finite.
     """
+    classes = net.output_shape[-1]
+    weights = {int(name): float(weight) for name, weight in given.items()}
+    for name, weight in weights.items():
+        validation.check_whole("a class in class_weight", name, 0, classes - 1)
+        validation.check_in_range(f"class_weight[{name}]", weight, 0, 1e9)
+    return {index: weights.get(index, 1.0) for index in range(classes)}
+
+
+def check_compile(given: Mapping[str, Any], terms: Iterable[str]) -> None:
+    """Checks the arguments of `compile`.
+
+    Args:
+        given: The arguments by name.
+        terms: Names of the method's terms.
+
+    Raises:
+        ValueError: A loss does not work on logits, there are weights of losses, or a metric has the
+            name of a term.
+    """
+    loss_of_images(given.get("loss"))
+    if given.get("loss_weights") is not None:
+        raise ValueError(
+            f"the terms of a method have weights of their own; received loss_weights="
+            f"{given['loss_weights']!r} (give the method its setting, such as gamma=0.5)"
+        )
+    for metric in tf.nest.flatten([given.get("metrics"), given.get("weighted_metrics")]):
+        name = getattr(metric, "name", getattr(metric, "__name__", metric))
+        if name in terms or name == "loss":
+            raise ValueError(f"a metric must not have the name of a term; received {name!r}")
+
+
+def check_compiled(model: Any) -> None:
+    """Checks what `compile` was given against the distribution strategy.
+
+    Raises:
+        ValueError: XLA cannot compile a layer of the net under the strategy, or the optimizer
+            would clip or accumulate gradients before they are summed.
+    """
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        changing = changes_of_gradients(model.optimizer)
+        if changing:
+            raise ValueError(
+                f"on several devices Keras 3 applies {changing} to the gradients of each device "
+                "before they are summed, which is another training than on one; leave it out"
+            )
     with model.distribute_strategy.scope():
         if not (model.jit_compile and tf.distribute.has_strategy()):
             return
@@ -68,6 +116,11 @@ def check_net(net: Any) -> None:
         TypeError: The net is not a Keras model.
         ValueError: It is no classifier, or ends in probabilities.
     """
+    if keras.backend.image_data_format() != "channels_last":
+        raise ValueError(
+            "tfrobust works on images [B, H, W, C]; received the global setting channels_first "
+            '(keras.backend.set_image_data_format("channels_last"))'
+        )
     check_classifier(net)
     if returns_probabilities(net):
         raise ValueError(

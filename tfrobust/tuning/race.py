@@ -203,7 +203,7 @@ class Race:
         seed_everything(self.seed)
         data = self.load()
         # One pass over the data per epoch at most; each rung has orders and draws of its own.
-        epochs = math.ceil(steps / int(data.train.cardinality()))
+        epochs = math.ceil(steps / data.steps)
         train = data.train.take(math.ceil(steps / epochs))
         number_epochs_from(train, _EPOCHS * (number - 1))
 

@@ -248,7 +248,7 @@ def test_models_that_were_not_measured_alike(call, tmp_path):
     assert (tmp_path / "report.html").is_file()
 
 
-def test_a_user_s_own_folder(few_augmentations, call, tmp_path):
+def test_a_user_s_own_folder(small_job, few_augmentations, call, tmp_path):
     """Dark and light pictures: train on them, evaluate, with the options of the data set."""
     for label, name in enumerate(["dark", "light"]):
         for number in range(20):

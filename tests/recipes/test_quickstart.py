@@ -110,10 +110,11 @@ def killed(small_job, few_augmentations, runs, monkeypatch, tmp_path_factory):
     two = {name: SMALL.finetunings[name] for name in ("ST/CA", "FMA/CA")}
     monkeypatch.setattr(recipes.Quickstart, "finetunings", two)
     monkeypatch.setattr(serving, "serve_isolated", served_here)
-    if not runs:
+    way = tf.config.functions_run_eagerly()
+    if way not in runs:
         folder = tmp_path_factory.mktemp("killed")
-        runs["killed"] = (folder, *run_killed(folder, monkeypatch))
-    return runs["killed"]
+        runs[way] = (folder, *run_killed(folder, monkeypatch))
+    return runs[way]
 
 
 def served_here(folder, images):

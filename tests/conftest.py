@@ -91,7 +91,15 @@ def eagerly(request):
 
 
 @pytest.fixture
-def small_job(eagerly, monkeypatch):
+def undrawn(request, monkeypatch):
+    """Figures are made but not drawn, which is what takes long; the slow tests draw them."""
+    if not request.node.get_closest_marker("slow"):
+        figures = importlib.import_module("tfrobust.reports.figures")
+        monkeypatch.setattr(figures, "encoded", lambda figure, media: b"")
+
+
+@pytest.fixture
+def small_job(eagerly, undrawn, monkeypatch):
     """Makes "digits" and "small_cnn" small: dark ink on light paper, and a net of three layers."""
     digits = importlib.import_module("tfrobust.datasets.digits")
     small_cnn = importlib.import_module("tfrobust.nets.small_cnn")

@@ -212,7 +212,8 @@ def place(request, tmp_path, monkeypatch):
     return request.getfixturevalue(request.param)
 
 
-@pytest.mark.parametrize("place", slow_unless(["as_folders"], FORMS), indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", FORMS, indirect=True)
 def test_imagenet(place, names):
     load = {"data_dir": place, "validation_fraction": 1 / 3, **SMALL}
     data = datasets.load("imagenet", **load)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import methods, saving
 from tfrobust.layers.outputs import final_activation
 from tfrobust.nets import adapt, convert_norms, find_input_range, restore, small_cnn
@@ -78,7 +79,7 @@ def names_of(model):
     return [(type(layer).__name__, layer.name) for layer in model.layers]
 
 
-@pytest.mark.parametrize("build", MODELS)
+@pytest.mark.parametrize("build", slow_unless([whole_numbers, nested, functions], MODELS))
 def test_what_goes_in_comes_out(build, tmp_path):
     model = build()
     pixels = np.rint(IMAGES * 255)

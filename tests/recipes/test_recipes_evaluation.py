@@ -17,7 +17,7 @@ from tfrobust import attacks, augment, datasets, nets, recipes, rows, saving
 from tfrobust.corruptions import TEST_CORRUPTIONS
 from tfrobust.evaluation import attacked, augmented, corrupted, swept
 
-pytestmark = pytest.mark.usefixtures("eagerly")
+pytestmark = pytest.mark.usefixtures("eagerly", "undrawn")
 
 FILES = {"answers", "data.json", "reliability.json", "differences.json", "report.html"}
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrobust import datasets, recipes, saving, settings
 from tfrobust.tuning.threats import THREATS, Candidate, Threats
 
-pytestmark = pytest.mark.usefixtures("eagerly")
+pytestmark = pytest.mark.usefixtures("eagerly", "undrawn")
 
 module = importlib.import_module("tfrobust.recipes.robustify")
 race_module = importlib.import_module("tfrobust.tuning.race")
@@ -121,7 +121,7 @@ def test_useless_candidates_leave_the_original(net, few, tmp_path, monkeypatch):
 
     monkeypatch.setattr(race_module.trainer, "fit", useless)
     monkeypatch.setattr(module, "DIAL", (1.0,))
-    found, said = run(net, tmp_path / "a")
+    found, said = run(net, tmp_path / "a", budget="60steps")
     assert found.gain == 0.0
     assert "nothing is better than the original" in said
     assert "the result is the original" in found.report.read_text(encoding="utf-8")

@@ -80,7 +80,26 @@ def make_net():
 
 
 @pytest.fixture
-def small_job(monkeypatch):
+def eagerly(request):
+    """Functions run without being traced, which takes longer than the few steps of small runs.
+
+    Not in the slow tests, which run as users do.
+    """
+    tf.config.run_functions_eagerly(not request.node.get_closest_marker("slow"))
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def undrawn(request, monkeypatch):
+    """Figures are made but not drawn, which is what takes long; the slow tests draw them."""
+    if not request.node.get_closest_marker("slow"):
+        figures = importlib.import_module("tfrobust.reports.figures")
+        monkeypatch.setattr(figures, "encoded", lambda figure, media: b"")
+
+
+@pytest.fixture
+def small_job(eagerly, undrawn, monkeypatch):
     """Makes "digits" and "small_cnn" small: dark ink on light paper, and a net of three layers."""
     digits = importlib.import_module("tfrobust.datasets.digits")
     small_cnn = importlib.import_module("tfrobust.nets.small_cnn")

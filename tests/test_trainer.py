@@ -11,6 +11,8 @@ from tfrobust import augment, datasets, epochs, methods, rows, saving, trainer
 from tfrobust.callbacks import EstimateBatchNorm, estimate_batch_norm
 from tfrobust.evaluation import RobustnessMonitor
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture
 def data(images, labels):

@@ -27,26 +27,25 @@ import xml.etree.ElementTree
 
 #: The longest first; what no group names is in the last one.
 GROUPS = [
-    "tests/contracts/test_methods.py",
-    "tests/serving tests/callbacks tests/saving",
-    "tests/experiments tests/reports",
-    "tests/evaluation tests/cli",
-    "tests/datasets tests/tuning",
     "tests/contracts/test_augments.py tests/augment tests/ops tests/losses",
-    "tests/nets tests/contracts/test_nets.py",
+    "tests/evaluation tests/attacks tests/callbacks",
+    "tests/contracts/test_methods.py tests/contracts/test_nets.py tests/nets",
+    "tests/methods tests/layers tests/compat",
+    "tests/experiments tests/reports",
+    "tests/serving tests/saving",
+    "tests/datasets tests/tuning",
+    "tests/recipes tests/cli",
     "tests/corruptions",
-    "tests/methods",
-    "tests/attacks tests/layers tests/compat",
-    "tests/recipes",
 ]
 #: The slow tests are others, and other groups of them take long.
 SLOW_GROUPS = [
     "tests/methods",
-    "tests/test_notebooks.py",
     "tests/recipes",
-    "tests/test_documents.py",
     "tests/contracts",
-    "tests/corruptions tests/tuning",
+    "tests/corruptions tests/tuning tests/ops",
+    "tests/test_notebooks.py",
+    "tests/evaluation tests/datasets tests/serving",
+    "tests/test_documents.py",
 ]
 #: Each of them makes the same processor choose other kernels, as another processor would: other
 #: numbers in the last digits. What is calculated is tried under each.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import attacks, augment
 from tfrobust.layers.norms import norm_layer
 from tfrobust.layers.route import route
@@ -157,7 +158,11 @@ def test_config_round_trip(name):
     np.testing.assert_array_equal(again.perturb(plain(), *batch()), moved(name, plain))
 
 
-@every
+#: The others draw as the worst of k does, and AugMax' ascent is traced in the tests of its own.
+TRACED = ["fgsm", "pgd", "fat", "worst_of_k"]
+
+
+@pytest.mark.parametrize("name", slow_unless(TRACED, [*attacks.ATTACKS, "worst_of_k"]))
 def test_graph_as_eager_with_any_batch(name):
     (images, labels), traced = batch(), []
     attack, eager = make(name, seed=3), make(name, seed=3)

@@ -11,6 +11,8 @@ from tfrobust import attacks, augment, methods
 from tfrobust.callbacks import AlternateAugmentations, EstimateBatchNorm, RestoreBest
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 SHAPE = (5, 4, 3)
 IMAGES = np.random.default_rng(0).uniform(0.2, 0.8, [10, *SHAPE]).astype("float32")
 LABELS = np.arange(10, dtype="int32") % 3

@@ -53,7 +53,9 @@ def equal(first, second):
         ([np.inf, -np.inf, np.nan], "min", 2),
     ],
 )
-@pytest.mark.parametrize("method", [methods.Baseline, lambda net: net])
+@pytest.mark.parametrize(
+    "method", [methods.Baseline, pytest.param(lambda net: net, marks=pytest.mark.slow)]
+)
 def test_best_epoch(make_net, images, labels, values, mode, best, method):
     model, spy = compiled(method(make_net())), Tell(values)
     callback = RestoreBest(mode=mode)

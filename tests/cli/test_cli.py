@@ -37,7 +37,7 @@ def test_train_calibrate_finetune_evaluate_export_report(
     small_job, few_augmentations, call, tmp_path
 ):
     base, tuned = tmp_path / "base", tmp_path / "tuned"
-    code, out, _ = call("train", "--epochs", 6, "--batch-size", 32, "--out", base)
+    code, out, _ = call("train", "--epochs", 8, "--batch-size", 64, "--out", base)
     assert code == 0 and f"model: {base}/model.keras" in out
     assert rows.read(base / "rows.jsonl")[0].value > 0.5
 
@@ -248,7 +248,7 @@ def test_models_that_were_not_measured_alike(call, tmp_path):
     assert (tmp_path / "report.html").is_file()
 
 
-def test_a_user_s_own_folder(few_augmentations, call, tmp_path):
+def test_a_user_s_own_folder(small_job, few_augmentations, call, tmp_path):
     """Dark and light pictures: train on them, evaluate, with the options of the data set."""
     for label, name in enumerate(["dark", "light"]):
         for number in range(20):

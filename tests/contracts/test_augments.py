@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tests.reference import gpu_kernels
 from tests.reference.augmix import smooth_images
 from tfrobust import augment
@@ -41,6 +42,12 @@ GROWS_FROM = {"thumbnail": 16.0}
 #: A flip is all or nothing; a mirrored border is as unlike at any shift.
 GROWS_NOT = ("flip", "shifted_crop")
 
+
+#: One of each way to draw: nothing, a number for each image, a field of noise, whole numbers, a
+#: box, chances, the batch, chains of operators, one of several. What all do alike is seen on them.
+DRAWING = ("gamma", "rotation", "salt_and_pepper", "translation", "patch_gaussian", "flip", "mixup")
+DRAWING += ("PerImageChoice", "RandomApply")
+every_way_to_draw = pytest.mark.parametrize("name", slow_unless([*DRAWING, "augmix"], MAKERS))
 
 #: The GPU check knows images by these height and width; one size for all, for each is compiled.
 IMAGES = np.random.default_rng(0).random([5, 18, 22, 3], "float32")
@@ -127,6 +134,7 @@ def test_extreme_images(layer):
     assert slope is None or np.isfinite(tf.convert_to_tensor(slope)).all()
 
 
+@pytest.mark.parametrize("name", slow_unless([name for name in MAKERS if name != "augmix"], MAKERS))
 def test_one_pixel(layer):
     result = layer(tf.fill([1, 1, 1, 3], 0.4), training=True)
     assert result.shape == [1, 1, 1, 3] and np.isfinite(result).all()
@@ -190,7 +198,13 @@ def test_the_number_of_a_draw_is_a_seed(name, layer):
     assert draws_of(layer) == 0
 
 
-@pytest.mark.parametrize("name", [name for name in MAKERS if name != "mixup"])
+@pytest.mark.parametrize(
+    "name",
+    slow_unless(
+        [*(name for name in DRAWING if name != "mixup"), "augmix"],
+        [name for name in MAKERS if name != "mixup"],
+    ),
+)
 def test_with_a_seed_for_each_image_the_others_do_not_matter(name):
     layer = MAKERS[name]()
     call = tf.function(lambda x, seeds: layer.apply(x, layer.draw(x, seeds)), autograph=False)
@@ -215,6 +229,7 @@ def test_wrong_seeds_are_refused():
         augment.Mixup().draw(IMAGES, sampling.image_seeds(0, "x", np.arange(5)))
 
 
+@every_way_to_draw
 def test_calls_of_one_trace_differ_and_are_those_without_it(name):
     layer, call, _ = traced(name)
     layer.count_from(0)
@@ -227,6 +242,7 @@ def test_calls_of_one_trace_differ_and_are_those_without_it(name):
         assert len({result.tobytes() for result in results}) >= (4 if name == "flip" else 6)
 
 
+@every_way_to_draw
 def test_inside_a_tf_data_pipeline(name):
     layer, call, _ = traced(name)
     layer.count_from(0)
@@ -356,11 +372,19 @@ def two_replicas():
     )
 
 
-def test_two_replicas_draw_different_numbers():
+@pytest.mark.parametrize(
+    "names",
+    slow_unless(
+        [[name for name in DRAWING if name in NOISY]],
+        [[name for name in DRAWING if name in NOISY], NOISY],
+    ),
+    ids=["some", "all"],
+)
+def test_two_replicas_draw_different_numbers(names):
     """Whatever differs from one draw to the next differs between the replicas too."""
     strategy = two_replicas()
     with strategy.scope():
-        layers = {name: MAKERS[name]() for name in NOISY}
+        layers = {name: MAKERS[name]() for name in names}
     images = tf.zeros([64, 18, 22, 3])
     draw = tf.function(
         lambda: {name: layer.draw(images) for name, layer in layers.items()}, autograph=False
@@ -409,6 +433,7 @@ def test_saved_layer_goes_on_drawing(name, loaded):
     np.testing.assert_array_equal(layer(IMAGES, training=True), first_results(name)[1])
 
 
+@pytest.mark.parametrize("name", slow_unless(DRAWING, MAKERS))
 def test_height_and_width_unknown_while_tracing(name):
     layer = MAKERS[name]()
     spec = tf.TensorSpec([None, None, None, 3])
@@ -417,6 +442,7 @@ def test_height_and_width_unknown_while_tracing(name):
     np.testing.assert_allclose(call(IMAGES), first_results(name)[0], atol=1e-5)
 
 
+@every_way_to_draw
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_other_floats_are_converted(name, dtype):
     images = IMAGES.astype(dtype)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tests.reference.data_folders import write_picture
 from tfrobust.datasets.source import Arrays, Files, Source
 from tfrobust.experiments.tables import PRINTED
@@ -163,7 +164,21 @@ def few_images(dataset, folder):
     return lambda data_dir=None, crop=224: Source(parts, ("a", "b"), shape)
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "noisymix_toy"])
+def pipelines():
+    """An experiment for each way in which training images are read."""
+    found = {}
+    for name in EXPERIMENTS:
+        setting = EXPERIMENTS[name]().full
+        dataset = setting.numbers.get("source", setting.dataset)
+        found.setdefault((dataset, setting.flips_and_crops, setting.training.crops), name)
+    return [name for name in found.values() if name != "noisymix_toy"]
+
+
+#: Arrays as they are, with flips and crops, and photographs.
+PIPELINES = ["fma_table2", "fcl_cifar10", "fcl_imagenet"]
+
+
+@pytest.mark.parametrize("name", slow_unless(PIPELINES, pipelines()))
 def test_training_images_are_new_in_each_epoch_where_the_papers_are(name, tmp_path, monkeypatch):
     experiment = EXPERIMENTS[name]()
     setting = experiment.full

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import attacks, augment, saving, serving
 from tfrobust.callbacks import AlternateAugmentations
 from tfrobust.layers import DualBatchNormalization, norm_layer
@@ -111,16 +112,12 @@ def one_or_two_devices(count):
     )
 
 
-def slow_unless(quick, but=()):
-    """Parameters: all registered methods but some, of which some are not slow."""
-    return [
-        name if name in quick else pytest.param(name, marks=pytest.mark.slow)
-        for name in METHODS
-        if name not in but
-    ]
+def every_method(quick, but=()):
+    """Parameters: all registered methods but some, of which some are quick."""
+    return slow_unless(quick, [name for name in METHODS if name not in but])
 
 
-@pytest.fixture(params=slow_unless(METHODS.keys() - LIKE_AUGMAX))
+@pytest.fixture(params=every_method(KINDS, but=LIKE_AUGMAX))
 def name(request):
     return request.param
 
@@ -219,6 +216,7 @@ def test_evaluate_is_the_classification_loss_on_clean_images(trained, images, la
     assert set(logs) == {"loss", "accuracy"}
 
 
+@pytest.mark.parametrize("name", every_method(KINDS))  # each has settings of its own
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")  # of the route not taken
 def test_save_load_and_go_on(trained, images, labels):
     """Training on after loading is bit for bit training on: optimizer, draws, term weights."""
@@ -240,7 +238,9 @@ def test_dual_norms_are_trained_on_one_route(trained):
         assert np.array_equal(old, new) == (id(weight) in untouched), weight.name
 
 
-@pytest.mark.parametrize("name", slow_unless(KINDS))
+@pytest.mark.parametrize(
+    "name", every_method(["noisymix", "augmax"], but=METHODS.keys() - KINDS.keys())
+)
 def test_export_serves_the_same_logits(trained, images, tmp_path):
     """Those of the clean route."""
     serving.export(trained.model, tmp_path / "saved")
@@ -291,7 +291,11 @@ def test_sample_weight_zero_leaves_an_image_out(make_net, images, labels):
     assert_same(weights_of(weighted), weights_of(alone), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", slow_unless({*KINDS, "stability_training"}))
+#: The others are traced in the tests with XLA.
+TRACED = ["baseline", "feature_map_augmentation", "feature_contrastive"]
+
+
+@pytest.mark.parametrize("name", every_method(TRACED))
 def test_nothing_is_traced_twice(name, make_net, images, labels):
     """The traced step is the eager one; neither augmentations that alternate nor term weights,
     which every step reads, trace it again."""
@@ -320,6 +324,7 @@ def test_nothing_is_traced_twice(name, make_net, images, labels):
     assert len(traces) == first <= 2
 
 
+@pytest.mark.parametrize("name", METHODS)
 def test_config_round_trip(name, make_net):
     model = make_model(name, make_net())
     config = model.get_config()
@@ -340,7 +345,14 @@ def test_views_send_no_gradient_to_the_weights(name, make_net, images, labels):
 
 @pytest.mark.parametrize(
     "name, eager",
-    [*((name, True) for name in METHODS if name not in LIKE_AUGMAX), ("baseline", False)],
+    [
+        *slow_unless(
+            [(name, True) for name in KINDS],
+            [(name, True) for name in METHODS if name not in LIKE_AUGMAX],
+            several=True,
+        ),
+        ("baseline", False),
+    ],
 )
 def test_mixed_precision(name, eager, images, labels):
     keras.mixed_precision.set_global_policy("mixed_float16")
@@ -385,7 +397,9 @@ def test_loss_of_compile_is_used(name, make_net, images, labels):
     ],
     ids=["0-255", "integer", "nan", "rank", "empty", "label", "size"],
 )
-@pytest.mark.parametrize("name", ["baseline", "augmentation_training"])
+@pytest.mark.parametrize(
+    "name", slow_unless(["augmentation_training"], ["baseline", "augmentation_training"])
+)
 def test_bad_data_is_refused_before_training(name, make_net, images, labels, change, error, words):
     """By the base class, with an augmentation and without."""
     model = make_model(name, make_net())
@@ -431,7 +445,11 @@ def test_alternation_without_its_callback_is_refused(name, make_net, images, lab
 @pytest.mark.parametrize(
     "name, settings",
     [
-        *((name, {"eager": True}) for name in METHODS if name not in LIKE_AUGMAX),
+        *slow_unless(
+            [(name, {"eager": True}) for name in KINDS],
+            [(name, {"eager": True}) for name in METHODS if name not in LIKE_AUGMAX],
+            several=True,
+        ),
         ("baseline", {}),
         ("baseline", {"jit_compile": True}),
     ],
@@ -449,7 +467,7 @@ def test_loss_that_is_not_finite_stops_the_training(name, settings, make_net, im
 # Several devices, and XLA ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", slow_unless(["baseline", "augmax"], but=[*DRAWING, *LIKE_AUGMAX]))
+@pytest.mark.parametrize("name", every_method(["baseline"], but=[*DRAWING, *LIKE_AUGMAX]))
 def test_one_and_two_devices_give_the_same_loss_and_weights(name, make_net, images, labels):
     """Three steps; the last batch of the epoch does not divide evenly between the replicas."""
     results = []
@@ -506,7 +524,7 @@ def assert_same_steps(plain, compiled):
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")  # of the route not taken
 @pytest.mark.parametrize(
-    "name", slow_unless(KINDS.keys() - {"feature_contrastive"}, but=LIKE_AUGMAX)
+    "name", every_method(["noisymix", "augmax"], but=METHODS.keys() - KINDS.keys())
 )
 def test_compiled_by_xla_is_the_plain_step(name, images, labels):
     """The second batch is smaller. AugMix and attacks stay outside of what is compiled."""
@@ -517,7 +535,7 @@ def test_compiled_by_xla_is_the_plain_step(name, images, labels):
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")  # of the route not taken
 @pytest.mark.parametrize(
-    "name", slow_unless(["feature_map_augmentation"], but=METHODS.keys() - KINDS.keys())
+    "name", slow_unless(["feature_map_augmentation"], ["feature_map_augmentation", "noisymix"])
 )
 def test_compiled_by_xla_on_two_devices(name, images, labels):
     """Both replicas have the same images, so that norms see what they see on one device."""

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config
 
+from tests.parameters import slow_unless
 from tfrobust import methods, serving
 from tfrobust.layers import relu_layers
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization
@@ -94,9 +95,7 @@ def built(kind, policy="float32"):
 QUICK = ("small_cnn", "vgg_16", "cifar_resnet", "bottlenecks", "resnext")
 
 
-@pytest.fixture(
-    params=[pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in KINDS]
-)
+@pytest.fixture(params=slow_unless(QUICK, KINDS))
 def kind(request):
     return request.param
 
@@ -151,7 +150,19 @@ def counts(net):
     return tuple(sum(int(np.prod(weight.shape)) for weight in weights) for weights in groups)
 
 
-@pytest.mark.parametrize("name", list(NETS))
+#: The smallest of a family; of the deep ones the shallow kinds have every layer.
+SMALLEST = (
+    "small_cnn",
+    "lenet",
+    "vgg_16",
+    "resnet_18",
+    "resnet_20",
+    "preact_resnet_18",
+    "wrn_28_2",
+)
+
+
+@pytest.mark.parametrize("name", slow_unless(SMALLEST, NETS))
 def test_registered_net(name):
     """Name, classes, finite logits; and no layer that the shallow nets of its module lack."""
     net = seeded_and_built(NETS[name], "float32", classes=7, **SMALLER.get(name, {}))
@@ -198,6 +209,7 @@ def test_input_that_is_too_small_is_refused(name):
 # Shallow nets of each kind ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", slow_unless(["small_cnn", "vgg_16", "cifar_resnet"], KINDS))
 def test_saved_file(net, tmp_path):
     again = saved_and_loaded(net, tmp_path)
     images = some_images(net, 2)
@@ -214,6 +226,7 @@ def test_one_step_changes_every_weight(net):
         assert np.isfinite(new).all() and (old != new).any(), weight.name
 
 
+@pytest.mark.parametrize("kind", slow_unless(["small_cnn", "resnext"], KINDS))
 def test_compiled_by_xla(net):
     """And traced for batches of any size."""
     images = some_images(net, 2)
@@ -235,6 +248,7 @@ def any_order():
         tf.config.experimental.enable_op_determinism()
 
 
+@pytest.mark.slow  # the contracts of methods see such a step too
 def test_step_compiled_by_xla(any_order):
     """Asked for in `compile`, XLA gives the loss and the weights of the plain step.
 
@@ -317,13 +331,16 @@ def logits_of(net, images, name):
 
 every_kind = pytest.mark.parametrize(
     "normed",
-    [*NORMED, *((k, "dubin") for k in WITH_NORMS if (k, "dubin") not in NORMED)],
+    slow_unless(
+        [*NORMED, ("resnet", "dubin")],
+        [*NORMED, *((k, "dubin") for k in WITH_NORMS if (k, "dubin") not in NORMED)],
+    ),
     indirect=True,
     ids="-".join,
 )
 whole_way = pytest.mark.parametrize(
     "normed",
-    [pytest.param(net, marks=() if "dubin" in net else pytest.mark.slow) for net in NORMED],
+    slow_unless([("cifar_resnet", "dubin")], NORMED),
     indirect=True,
     ids="-".join,
 )

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import corruptions
 from tfrobust.corruptions import CORRUPTIONS, corrupt, severities
 from tfrobust.corruptions.batch import cut
 from tfrobust.corruptions.severities import TABLES
 from tfrobust.ops import fields
 
-every = pytest.mark.parametrize("name", CORRUPTIONS)
+#: One of each module; every corruption is compared with the original in test_corruptions_oracle.py.
+QUICK = ["impulse_noise", "zoom_blur", "glass_blur", "motion_blur", "snow", "fog", "spatter"]
+QUICK += ["elastic_transform", "jpeg_compression"]
+every = pytest.mark.parametrize("name", slow_unless(QUICK, CORRUPTIONS))
 
 #: A size that no table is for, upright and across different.
 SIZE = (33, 47)

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from tests.parameters import slow_unless
 from tfrobust.corruptions import perturb, perturbation_frames, spatter
 from tfrobust.corruptions.perturbations import TABLES, frame_count
 from tfrobust.corruptions.sequences import _run_down
@@ -194,7 +195,7 @@ REFERENCES = [translate, rotate, shear, scale, tilt, zoom_blur, gaussian_blur]
 REFERENCES += [motion_blur, brightness, snow]
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", slow_unless([32], TABLES))
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda function: function.__name__)
 def test_frames_are_those_of_the_script(reference, table):
     name = reference.__name__
@@ -337,9 +338,9 @@ def test_strengths_of_noise():
 @pytest.mark.parametrize(
     ("table", "arguments"),
     [
-        (32, (0.6, 0.265, 1.75, 0.7)),
+        pytest.param(32, (0.6, 0.265, 1.75, 0.7), marks=pytest.mark.slow),
         (64, (0.6, 0.25, 1.75, 0.7)),
-        (224, (0.65, 0.27, 3.7, 0.69)),
+        pytest.param(224, (0.65, 0.27, 3.7, 0.69), marks=pytest.mark.slow),
     ],
 )
 def test_spatter_begins_as_the_corruption_and_runs_down(table, arguments):
@@ -364,7 +365,7 @@ def test_running_down_is_numpys_convolution(kernel):
     assert weights in rows
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", slow_unless(["shot_noise", "motion_blur", "snow", "tilt"], ALL))
 def test_an_image_has_the_same_frames_in_any_batch(name):
     images, options = photographs(*SIZE, 5), {"table": 32, "frames": [1, 3]}
     beside, swapped, alone = (
@@ -375,7 +376,7 @@ def test_an_image_has_the_same_frames_in_any_batch(name):
     np.testing.assert_array_equal(alone[0], beside[1])
 
 
-@pytest.mark.parametrize("name", ["gaussian_noise", "zoom_blur", "tilt"])
+@pytest.mark.parametrize("name", slow_unless(["tilt"], ["gaussian_noise", "zoom_blur", "tilt"]))
 def test_in_a_data_pipeline(name):
     images, options = photographs(*SIZE), {"table": 32, "frames": [1, 3]}
     data = tf.data.Dataset.from_tensor_slices((images, [0, 1])).batch(2)

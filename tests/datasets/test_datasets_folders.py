@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from tests.parameters import slow_unless
 from tests.reference import data_folders
 from tests.reference.data_folders import flat, write_picture
 from tfrobust import datasets
@@ -202,12 +203,17 @@ def as_folders(tmp_path_factory, names):
     return place
 
 
-@pytest.fixture(params=["folders", "records"])
+FORMS = ["as_folders", "as_records"]
+
+
+@pytest.fixture
 def place(request, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # where the labels are kept
-    return request.getfixturevalue(f"as_{request.param}")
+    return request.getfixturevalue(request.param)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("place", FORMS, indirect=True)
 def test_imagenet(place, names):
     load = {"data_dir": place, "validation_fraction": 1 / 3, **SMALL}
     data = datasets.load("imagenet", **load)
@@ -226,6 +232,7 @@ def test_imagenet(place, names):
     np.testing.assert_array_equal(np.sort(orders[1]), np.repeat(np.arange(1000), 2))
 
 
+@pytest.mark.parametrize("place", slow_unless(["as_records"], FORMS), indirect=True)
 def test_imagenet_200(place, names):
     options = {"data_dir": place, "classes": 4, "validation_fraction": 1 / 3, **SMALL}
     data = datasets.load("imagenet200", **options)

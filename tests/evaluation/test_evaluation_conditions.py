@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import attacks, augment, corruptions, nets
 from tfrobust.evaluation import Predictor, attacked, augmented, corrupted, published, swept
 from tfrobust.evaluation.condition import Batch
@@ -95,7 +96,11 @@ def conditions_that_draw():
     return {c.name: c for c in (*augmented(layers), *attacked(searches))}
 
 
-@pytest.mark.parametrize("name", list(conditions_that_draw()))
+#: A draw for each image, for each of its operations, for a choice, for a start, for each try.
+DRAWING = ["choice", "applied", "pgd", "worst"]
+
+
+@pytest.mark.parametrize("name", slow_unless(DRAWING, conditions_that_draw()))
 def test_an_image_is_changed_alike_in_whatever_batch(predictor, name):
     condition = conditions_that_draw()[name]
     whole = shown(condition, predictor)

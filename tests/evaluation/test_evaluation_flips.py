@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import datasets
 from tfrobust.corruptions import PERTURBATIONS, perturbation_frames
 from tfrobust.evaluation import FLIP_BASELINES, flip_probability, flips
@@ -86,7 +87,7 @@ def test_equals_frames_by_hand(photos):
     assert any(0 < value < 1 for value in found.values())
 
 
-@pytest.mark.parametrize("size", [1, 3, 7])
+@pytest.mark.parametrize("size", slow_unless([3], [1, 3, 7]))
 def test_batch_size_does_not_matter(photos, size):
     whole = flips(brighter_than(128), photos, perturbations=SOME)
     data = tf.data.Dataset.from_tensor_slices((photos, np.zeros(7))).batch(size)

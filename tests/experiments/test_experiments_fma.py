@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.parameters import slow_unless
 from tfrobust import cli, nets, rows
 from tfrobust.augment import GaussianBlur, SaltAndPepper
 from tfrobust.experiments import Run, experiment, fma, resolved
@@ -94,12 +95,16 @@ def test_options_on_the_command_line(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "files", "loader"),
-    [
-        ("vgg_16.ckpt", ["vgg_16.ckpt"], "slim"),  # before TensorFlow 0.12
-        ("vgg_16.ckpt", ["vgg_16.ckpt.index", "vgg_16.ckpt.data-00000-of-00001"], "slim"),
-        ("vgg_16.h5", ["vgg_16.h5"], "keras"),
-        ("imagenet", [], "keras"),
-    ],
+    slow_unless(
+        [("vgg_16.ckpt", ["vgg_16.ckpt"], "slim"), ("imagenet", [], "keras")],
+        [
+            ("vgg_16.ckpt", ["vgg_16.ckpt"], "slim"),  # before TensorFlow 0.12
+            ("vgg_16.ckpt", ["vgg_16.ckpt.index", "vgg_16.ckpt.data-00000-of-00001"], "slim"),
+            ("vgg_16.h5", ["vgg_16.h5"], "keras"),
+            ("imagenet", [], "keras"),
+        ],
+        several=True,
+    ),
 )
 def test_weights_of_vgg_16(tmp_path, monkeypatch, name, files, loader):
     """The full setting reads tf-slim's checkpoints, as the paper does, and Keras' files."""

@@ -7,6 +7,8 @@ from tfrobust import registries, rows
 from tfrobust.experiments import intervals, toy
 from tfrobust.experiments.experiment import Training
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def test_star_size_by_hand():
     tip, notch = toy.STAR[0], toy.STAR[1]

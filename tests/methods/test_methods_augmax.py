@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tests.reference import augmax as reference
 from tests.reference import divergence, linear_net
 from tests.reference.augmix import smooth_images
@@ -165,7 +166,7 @@ def test_the_attack_looks_at_the_route_of_its_images(dual_norms):
     np.testing.assert_array_equal(found, expected["auxiliary" if dual_norms else "clean"])
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", slow_unless(["dubin"], NORMS))
 def test_every_norm_trains(norm):
     """The ablation of Table 8; dual norms are trained on both routes if they are used."""
     net = dual_net(norm, dropout=0.5)
@@ -204,8 +205,10 @@ def trained(model, epochs=1, images=None):
     "settings, stop",
     [
         ({"jsd_weight": 10.0, "adversarial_weight": 0.5}, "image"),  # the paper's
-        ({"jsd_weight": 12.0, "adversarial_weight": 0.0}, "batch"),  # the released code's
-        ({"jsd_weight": 0.0, "adversarial_weight": 1.0}, None),
+        pytest.param(  # the released code's
+            {"jsd_weight": 12.0, "adversarial_weight": 0.0}, "batch", marks=pytest.mark.slow
+        ),
+        pytest.param({"jsd_weight": 0.0, "adversarial_weight": 1.0}, None, marks=pytest.mark.slow),
     ],
 )
 def test_one_step_of_augmax_in_numpy(settings, stop):

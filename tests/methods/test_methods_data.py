@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import augment, methods
 
 IMAGES = np.random.default_rng(0).random([6, 8, 8, 3], "float32")
@@ -46,6 +47,12 @@ CONTAINERS = {
 }
 
 
+WAYS = [(container, way) for container in CONTAINERS for way in ("fit", "evaluate", "predict")]
+#: Each container and each way once.
+QUICK_WAYS = [("arrays", "fit"), ("tf.data", "evaluate"), ("generator", "fit")]
+QUICK_WAYS += [("one-shot data set", "fit"), ("sequence", "predict")]
+
+
 def linear(**kwargs):
     net = keras.Sequential(
         [keras.Input([8, 8, 3]), keras.layers.Flatten(), keras.layers.Dense(3, **kwargs)]
@@ -61,8 +68,7 @@ def wrong_at_the_end(value):
     return images
 
 
-@pytest.mark.parametrize("container", list(CONTAINERS))
-@pytest.mark.parametrize("way", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize("container, way", slow_unless(QUICK_WAYS, WAYS, several=True))
 @pytest.mark.parametrize(
     "images, said",
     [
@@ -86,8 +92,10 @@ def test_images_out_of_range_are_refused(container, way, images, said):
     assert all(np.isfinite(w).all() for w in model.net.get_weights())
 
 
-@pytest.mark.parametrize("container", list(CONTAINERS))
-@pytest.mark.parametrize("way", ["fit", "evaluate"])
+@pytest.mark.parametrize(
+    "container, way",
+    slow_unless(QUICK_WAYS[:4], [pair for pair in WAYS if pair[1] != "predict"], several=True),
+)
 def test_labels_out_of_range_are_refused(container, way):
     data = CONTAINERS[container](IMAGES, np.array([0, 1, 2, 0, 1, 3]))
     fit = {"batch_size": 2} if container == "arrays" else {}
@@ -112,7 +120,9 @@ def test_every_batch_is_trained_on_once(container):
     assert int(model.optimizer.iterations) == 3
 
 
-@pytest.mark.parametrize("container", ["tf.data", "sequence", "generator"])
+@pytest.mark.parametrize(
+    "container", slow_unless(["tf.data"], ["tf.data", "sequence", "generator"])
+)
 def test_float64_is_float32(container):
     """A step computes in float32; Keras converts arrays itself."""
     results = []
@@ -147,6 +157,7 @@ def test_elements_that_are_no_batches_of_images_and_labels(make, said):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow  # refused in eager steps too, see the tests of NoisyMix
 def test_first_batch_is_large_enough():
     net = keras.Sequential([keras.Input([8, 8, 3]), keras.layers.Flatten(), keras.layers.Dense(3)])
     model = methods.NoisyMix(net, augment=augment.Brightness(0.1))
@@ -156,7 +167,7 @@ def test_first_batch_is_large_enough():
         model.fit(data, verbose=0)
 
 
-@pytest.mark.parametrize("shape", [[None] * 4, [None, None, 8, 3], None])
+@pytest.mark.parametrize("shape", slow_unless([None], [[None] * 4, [None, None, 8, 3], None]))
 def test_sizes_that_are_unknown_while_tracing(shape):
     """Their values are checked in the graph, and the step knows the net's size."""
     signature = (tf.TensorSpec(shape, tf.float32), tf.TensorSpec([None], tf.int64))

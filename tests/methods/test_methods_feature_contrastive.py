@@ -126,7 +126,10 @@ def total_loss(weights, views, labels, options):
 @pytest.mark.parametrize(
     "options, eager",
     [
-        ({"loss": "softmax", "temperature": 0.5, "weight": 2.0}, False),
+        pytest.param(
+            {"loss": "softmax", "temperature": 0.5, "weight": 2.0}, False, marks=pytest.mark.slow
+        ),
+        ({"loss": "softmax", "temperature": 0.5, "weight": 2.0}, True),
         ({"loss": "margin", "margin": 1.2, "weight": 0.7}, True),
         ({"loss": "softmax", "temperature": 0.1, "weight": 1.0, "positive": "gaussian"}, True),
     ],

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tests.reference import noisymix as reference
-from tfrobust import augment, serving
+from tfrobust import augment
 from tfrobust.methods import AugMixTraining, Baseline, NoisyMix
 from tfrobust.methods.noisymix import ABLATION
 from tfrobust.ops import sampling
@@ -91,10 +92,12 @@ def assert_same(first, second, atol=1e-5):
 ANY_POINT = {"baseline", "mixup", "augmix", "augmix_jsd"}
 
 
-@pytest.mark.parametrize(
-    "row, point",
-    [(row, point) for row in TABLE_4 for point in (0, 1) if point == 0 or row not in ANY_POINT],
-)
+ROWS = [(row, point) for row in TABLE_4 for point in (0, 1) if point == 0 or row not in ANY_POINT]
+#: Each part, and all of them, at both points.
+QUICK_ROWS = [("mixup", 0), ("augmix_noise_jsd", 0), ("nfm", 1), ("noisymix", 0), ("noisymix", 1)]
+
+
+@pytest.mark.parametrize("row, point", slow_unless(QUICK_ROWS, ROWS, several=True))
 def test_one_step_of_every_row_of_the_ablation(row, point):
     """The draws come from a second model with the same seed; everything else is NumPy."""
     augmented, mixing, noise, jsd = (letter != "-" for letter in TABLE_4[row])
@@ -238,6 +241,7 @@ def test_a_last_batch_of_one_is_mixed_with_itself():
 
 
 def test_nothing_is_mixed_outside_training(tmp_path):
+    """Nor where the net is served, as the contracts find."""
     model = noisymix()
     fitted(model)
     plain = points_net()
@@ -251,14 +255,12 @@ def test_nothing_is_mixed_outside_training(tmp_path):
     logs = model.evaluate(IMAGES, LABELS, return_dict=True, verbose=0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(LABELS, expected)
     assert logs["loss"] == pytest.approx(float(loss), rel=1e-5)
-    serving.export(model, tmp_path / "saved")
-    served = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
-    np.testing.assert_allclose(served(images=tf.constant(IMAGES))["logits"], expected, atol=1e-5)
     model.net.save(tmp_path / "net.keras")
     again = keras.models.load_model(tmp_path / "net.keras")
     np.testing.assert_allclose(again(IMAGES, training=True), expected, atol=1e-6)
 
 
+@pytest.mark.slow  # the contracts trace steps that draw a point
 def test_all_points_in_one_trace():
     """The steps equal those of eager execution."""
     weights, data = [], tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4).repeat(2)
@@ -275,7 +277,8 @@ def test_all_points_in_one_trace():
     assert {int(draws_of(twin, 4, 3)["point"]) for _ in range(4)} == {0, 1}
 
 
-def test_two_replicas_keep_the_views_of_an_image_together():
+@pytest.mark.parametrize("count", [6, pytest.param(7, marks=pytest.mark.slow)])
+def test_two_replicas_keep_the_views_of_an_image_together(count):
     """Three equal views stay equal, mixed as they are: wherever they are mixed with other images
     or in other shares, their predictions would differ."""
     strategy = tf.distribute.MirroredStrategy(
@@ -283,9 +286,9 @@ def test_two_replicas_keep_the_views_of_an_image_together():
     )
     with strategy.scope():
         model = noisymix(additive=0, multiplicative=0, augment=augment.Brightness(0.0))
-        model.compile(keras.optimizers.SGD(0.1))
-    data = tf.data.Dataset.from_tensor_slices((IMAGES[:7], LABELS[:7]))
-    data = data.batch(6)  # for the replicas 3 and 3, then 1 and 0
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=count == 6)
+    data = tf.data.Dataset.from_tensor_slices((IMAGES[:count], LABELS[:count]))
+    data = data.batch(6)  # for the replicas 3 and 3, then if need be 1 and 0
     history = model.fit(data, epochs=3, verbose=0).history
     np.testing.assert_allclose(history["jsd"], 0, atol=1e-6)
     plain = Baseline(points_net())
@@ -303,6 +306,7 @@ def test_compiled_step():
     assert all(np.abs(a - b).max() > 1e-4 for a, b in zip(weights, points_net().get_weights()))
 
 
+@pytest.mark.slow  # as in the contracts, for two epochs
 def test_mixed_precision():
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:

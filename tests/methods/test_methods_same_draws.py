@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import attacks, augment, methods
 from tfrobust.layers import norm_layer
 
@@ -69,8 +70,12 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("kind", list(DRAWING))
-@pytest.mark.parametrize("name", list(METHODS))
+PAIRS = [(name, kind) for name in METHODS for kind in DRAWING]
+#: Each method with one kind, and one method with each kind.
+QUICK_PAIRS = [(name, kind) for name, kind in PAIRS if name == "fma" or kind == "in a layer"]
+
+
+@pytest.mark.parametrize("name, kind", slow_unless(QUICK_PAIRS, PAIRS, several=True))
 def test_an_augmentation_that_changes_nothing_costs_nothing(name, kind):
     model = METHODS[name](net_with(*DRAWING[kind]()))
     (term,) = set(model.term_weights) - {"cross_entropy", "adversarial_cross_entropy"}
@@ -84,12 +89,12 @@ def test_an_augmentation_that_changes_nothing_costs_nothing(name, kind):
     assert np.abs(logits[0] - logits[1]).max() > 1e-3  # and there are draws
 
 
-def test_in_a_traced_step_and_under_xla():
-    for settings in ({}, {"jit_compile": True}):
-        model = METHODS["fma"](net_with(*DRAWING["in a layer"]()))
-        model.compile("sgd", **settings)
-        history = model.fit(IMAGES, LABELS, verbose=0, epochs=2).history
-        np.testing.assert_allclose(history["fma"], 0, atol=1e-6)
+@pytest.mark.parametrize("jit_compile", slow_unless([True], [True, False]))
+def test_in_a_traced_step_and_under_xla(jit_compile):
+    model = METHODS["fma"](net_with(*DRAWING["in a layer"]()))
+    model.compile("sgd", jit_compile=jit_compile)
+    history = model.fit(IMAGES, LABELS, verbose=0, epochs=2).history
+    np.testing.assert_allclose(history["fma"], 0, atol=1e-6)
 
 
 def test_the_draws_of_dropout_are_as_ever():
@@ -106,19 +111,21 @@ def test_the_draws_of_dropout_are_as_ever():
     assert len({row.tobytes() for row in first}) == 8
 
 
-@pytest.mark.parametrize(
-    "make, named",
-    [
-        (lambda: LAYERS.RandomFlip(), r"random_flip\w* \(RandomFlip\)"),
-        (lambda: LAYERS.RandomRotation(0.1), r"random_rotation\w* \(RandomRotation\)"),
-        (Shaking, r"shaking\w* \(Shaking\)"),
-        (lambda: augment.GaussianNoise(0.1), r"gaussian_noise\w* \(GaussianNoise\)"),
-    ],
-)
-@pytest.mark.parametrize("name", list(METHODS))
-def test_other_random_layers_are_refused(name, make, named):
+RANDOM = {
+    "RandomFlip": lambda: LAYERS.RandomFlip(),
+    "RandomRotation": lambda: LAYERS.RandomRotation(0.1),
+    "Shaking": Shaking,
+    "GaussianNoise": lambda: augment.GaussianNoise(0.1),
+}
+REFUSED = [(name, layer) for name in METHODS for layer in RANDOM]
+QUICK_REFUSED = [pair for pair in REFUSED if pair[0] == "stability" or pair[1] == "Shaking"]
+
+
+@pytest.mark.parametrize("name, layer", slow_unless(QUICK_REFUSED, REFUSED, several=True))
+def test_other_random_layers_are_refused(name, layer):
+    named = rf"\w+ \({layer}\)"
     with pytest.raises(ValueError, match=f"same random numbers .* in {named}.*augment="):
-        METHODS[name](net_with(make()))
+        METHODS[name](net_with(RANDOM[layer]()))
 
 
 def test_methods_that_compare_nothing_take_them():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import methods, saving
 from tfrobust.layers.inner_layers import inner_layers
 from tfrobust.layers.outputs import final_activation
@@ -79,7 +80,7 @@ def names_of(model):
     return [(type(layer).__name__, layer.name) for layer in model.layers]
 
 
-@pytest.mark.parametrize("build", MODELS)
+@pytest.mark.parametrize("build", slow_unless([whole_numbers, nested, functions], MODELS))
 def test_what_goes_in_comes_out(build, tmp_path):
     model = build()
     pixels = np.rint(IMAGES * 255)

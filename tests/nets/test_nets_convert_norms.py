@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import methods, serving
 from tfrobust.layers.dual_batch_normalization import DualBatchNormalization, mean_batch_variance
 from tfrobust.layers.dubin import DuBIN
@@ -98,7 +99,11 @@ def forward(net, name="clean", training=False):
 
 
 @pytest.mark.parametrize(
-    "build", [flat, sequential, without_input_layer, nested, shared, functions, adapted]
+    "build",
+    slow_unless(
+        [sequential, nested, shared, functions],
+        [flat, sequential, without_input_layer, nested, shared, functions, adapted],
+    ),
 )
 def test_dual_norms_compute_what_the_batch_norms_did(build):
     net = randomise(build())

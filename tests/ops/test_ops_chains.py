@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tests.reference import augmix as reference
 from tfrobust.ops import chains, lookup, pixels
 
@@ -32,7 +33,7 @@ def apart(first, second):
     return np.abs(first.astype(int) - second.astype(int))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", slow_unless([(33, 27), (1, 1)], SIZES))
 def test_operators_match_pillow(size):
     images = reference.smooth_images(12, *size)
     random = np.random.default_rng(1)
@@ -86,7 +87,7 @@ def test_levels_hand_computed(name, level, parameter):
     np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.parametrize("all_ops", [False, True])
+@pytest.mark.parametrize("all_ops", slow_unless([False], [False, True]))
 def test_chains_are_operators_in_order(all_ops):
     """Depths, operators and levels of every chain of every image, against Pillow.
 

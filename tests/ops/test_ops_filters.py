@@ -9,6 +9,7 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tests.reference import filters as reference
 from tests.reference.gradients import gradient
 from tfrobust import ops
@@ -50,7 +51,9 @@ def test_blur_matches_scipy(sigma, size):
     np.testing.assert_allclose(result, reference.gaussian_blur(images, sigma, size), atol=2e-6)
 
 
-@pytest.mark.parametrize("sigma", [0.0, 0.1, 0.675, 2.0, 5.0, 100.0])
+@pytest.mark.parametrize(
+    "sigma", slow_unless([0.0, 2.0, 100.0], [0.0, 0.1, 0.675, 2.0, 5.0, 100.0])
+)
 def test_the_kernel_follows_sigma(sigma):
     """Also where it is many times as large as the images, and where it is not known in advance."""
     images = random_images(2, 9, 21, 3)

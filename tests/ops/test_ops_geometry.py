@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.parameters import slow_unless
 from tests.reference import geometry as reference
 from tests.reference.gradients import gradient
 from tfrobust import ops
@@ -235,7 +236,7 @@ def test_images_do_not_affect_each_other(name):
         np.testing.assert_allclose(OPS[name](images[i : i + 1], parameter)[0], result[i], atol=1e-6)
 
 
-@every
+@pytest.mark.parametrize("name", slow_unless(["rotate", "translate"], OPS))
 def test_eager_graph_and_pipeline_agree(name):
     images, parameters = random_images(*SHAPE), tf.constant(PARAMETERS)
     eager = OPS[name](images, parameters).numpy()

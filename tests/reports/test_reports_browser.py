@@ -69,7 +69,7 @@ def test_page_is_drawn_light_and_dark(browse, page, tmp_path, width):
     assert grounds["dark"] < 0.2 and grounds["light"] > 0.95
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_nothing_is_wider_than_the_window(browse, page, tmp_path, width):
     frame, copy = tmp_path / "frame.html", tmp_path / "measured.html"
     frame.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")

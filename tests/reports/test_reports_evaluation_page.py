@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfrobust import rows as result_rows
-from tfrobust.reports import figures, write_report
+from tfrobust.reports import write_report
 from tfrobust.reports.protocols import protocol_table, sentences
 
 EVIL = '<script>alert("x")</script>&amp;\'"$_{}'
@@ -60,17 +60,12 @@ class Page(html.parser.HTMLParser):
         return [attrs["alt"] for tag, attrs in self.tags if tag == "img"]
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Figures are made but not drawn, which is what takes long."""
-    monkeypatch.setattr(figures, "encoded", lambda figure, media: b"")
-
-
 def change_rows(folder, change):
     path = folder / "rows.jsonl"
     result_rows.write([r for r in map(change, result_rows.read(path)) if r], path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_everything_in_the_order_in_which_a_reader_asks(write_evaluation, tmp_path):
     page = Page(write_report(write_evaluation(tmp_path / "run")))
     assert [html.unescape(h) for h in page.headings()] == SECTIONS

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.parameters import slow_unless
 from tfrobust import methods, serving
 from tfrobust.layers.route import route
 from tfrobust.serving.exported_file import check_same, compare, seeded_images
@@ -32,8 +33,11 @@ def some_images(net, count=5):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"norm": "dubin"}, {"norm": "dubn", "input_shape": (24, 16, 1)}],
-    ids=["batch norm", "DuBIN", "DuBN"],
+    [
+        pytest.param({}, id="batch norm", marks=pytest.mark.slow),
+        pytest.param({"norm": "dubin"}, id="DuBIN", marks=pytest.mark.slow),
+        pytest.param({"norm": "dubn", "input_shape": (24, 16, 1)}, id="DuBN"),
+    ],
 )
 def test_float32_is_the_clean_route_for_any_batch(make_resnet, options, tmp_path):
     net = make_resnet(**options)
@@ -177,7 +181,9 @@ def test_any_image_size(make_resnet, tmp_path):
         np.testing.assert_allclose(answers(done.path, images), net(images), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", slow_unless(["mixed_float16"], ["mixed_float16", "mixed_bfloat16"])
+)
 def test_mixed_precision_is_exported_in_float32(make_resnet, policy, tmp_path):
     keras.mixed_precision.set_global_policy(policy)
     try:

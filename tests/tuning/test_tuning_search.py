@@ -107,7 +107,7 @@ def test_training_that_diverges_is_a_row(tmp_path):
         if values["gamma"] > 0.5:  # a model that does not stop by itself
             model = model.net
         rate = 1e30 if values["gamma"] > 0.05 else 0.1
-        model.compile(keras.optimizers.SGD(rate), loss, metrics=["accuracy"])
+        model.compile(keras.optimizers.SGD(rate), loss, metrics=["accuracy"], run_eagerly=True)
         return model
 
     space = [tuning.Range("gamma", 0.01, 1, 3, "log")]

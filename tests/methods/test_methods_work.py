@@ -123,8 +123,12 @@ METHODS = {
         lambda net: m.NoisyMix(net, alpha=0.2, additive=0.1, multiplicative=0.1),
         {"corrupted": 1.2},
     ),
-    # Three steps for ten and three draws for five, to save time. AugMax and AdvMix have one half
-    # each of this attack, and differ in nothing else.
+    # Three steps for ten and three draws for five, to save time. AdvMix has AdvMax' draws, and
+    # neither has more than the attack of its own.
+    "AugMax": Method(
+        lambda net: m.AugMax(dual(net), attack=augmax(steps=3)),
+        {"corrupted": 0.8},
+    ),
     "AdvMax": Method(
         lambda net: m.AdvMax(dual(net), attack=augmax(steps=3, level_draws=3)),
         {"corrupted": 1.1},

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tfrobust import datasets
 from tfrobust.recipes.base import RunFolder
 from tfrobust.settings import Recipe
 
@@ -27,6 +28,7 @@ def test_settings_are_saved_with_versions_and_date(tmp_path):
 
 def test_same_settings_go_on_others_are_refused(tmp_path):
     RunFolder(tmp_path, Tiny(), finished="done")
+    (tmp_path / "rows.jsonl").touch()
     before = (tmp_path / "settings.json").read_text()
     again = RunFolder(tmp_path, Tiny(), finished="done")
     assert again.resumed and not again.finished
@@ -35,6 +37,12 @@ def test_same_settings_go_on_others_are_refused(tmp_path):
     assert RunFolder(tmp_path, Tiny(), finished="done").finished
     with pytest.raises(FileExistsError, match=r"sizes \[1, 2\], not \[3\]"):
         RunFolder(tmp_path, Tiny(sizes=(3,)), finished="done")
+
+
+def test_a_folder_without_results_is_free(tmp_path):
+    RunFolder(tmp_path, Tiny(), finished="done").record_data(datasets.load("digits"))
+    assert not RunFolder(tmp_path, Tiny(sizes=(3,)), finished="done").resumed
+    assert json.loads((tmp_path / "settings.json").read_text())["sizes"] == [3]
 
 
 def test_empty_folder_is_taken_and_others_are_not(tmp_path):
@@ -50,3 +58,25 @@ def test_replace():
     assert Tiny().replace(seed=5) == Tiny(seed=5)
     with pytest.raises(ValueError, match="Tiny has no setting epochs; it has: seed, sizes"):
         Tiny().replace(epochs=3)
+
+
+def test_a_run_goes_on_with_the_files_that_it_began_with(tmp_path):
+    recipe, model = Tiny(), tmp_path / "start.keras"
+    model.write_bytes(b"weights")
+    RunFolder(tmp_path / "run", recipe, finished="end", inputs=[model, None])
+    (tmp_path / "run" / "rows.jsonl").touch()
+    assert RunFolder(tmp_path / "run", recipe, finished="end", inputs=[model, None]).resumed
+    model.write_bytes(b"others")
+    with pytest.raises(FileExistsError, match=r"began with another .*start\.keras"):
+        RunFolder(tmp_path / "run", recipe, finished="end", inputs=[model, None])
+
+
+def test_a_run_goes_on_with_the_data_that_it_began_with(tmp_path):
+    data = datasets.load("digits")
+    RunFolder(tmp_path, Tiny(), finished="end").record_data(data)
+    (tmp_path / "rows.jsonl").touch()
+    again = RunFolder(tmp_path, Tiny(), finished="end")
+    again.record_data(data)
+    other = dataclasses.replace(data, digests={**data.digests, "validation": "0"})
+    with pytest.raises(FileExistsError, match="other data: validation images were added, removed"):
+        again.record_data(other)

@@ -54,6 +54,7 @@ class Data:
         sizes: Number of images of each split.
         note: What must accompany any number measured on it; "" for nothing.
         chosen: What was chosen at random when it was made, such as classes.
+        digests: Split to what tells whether its images are those of an earlier run.
         batch_size: Images per batch; needed if `train` does not know its number of batches.
     """
 
@@ -67,6 +68,7 @@ class Data:
     note: str = ""
     chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     batch_size: Optional[int] = None
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -146,6 +148,7 @@ class Data:
             "class_names": list(self.class_names),
             "note": self.note,
             "chosen": dict(self.chosen),
+            "digests": dict(self.digests),
         }
 
 
@@ -241,6 +244,7 @@ def load(
         note=source.note,
         chosen=source.chosen,
         batch_size=batch_size,
+        digests={split: part.digest() for split, part in source.parts.items()},
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional, Union
 
@@ -11,8 +14,13 @@ import tensorflow as tf
 
 from tfrobust.datasets import pipeline, splitting
 from tfrobust.datasets.reading import Read
+from tfrobust.files import Digest
 
 Shape = tuple[int, int, int]
+#: Of more images than this, so many tell whether they are the same, evenly spread.
+_TELLING = 20_000
+#: Bytes at the end of a file that tell: of a compressed picture, no two are alike.
+_END = 256
 
 
 class _Labelled:
@@ -45,6 +53,12 @@ class Arrays(_Labelled):
     images: np.ndarray
     labels: np.ndarray
 
+    def digest(self) -> str:
+        """Tells whether images or labels are others than in an earlier run."""
+        telling = self.images[:: len(self) // _TELLING + 1]
+        found = Digest().add(str(self.images.shape), np.asarray(self.labels, "<i4"))
+        return found.add(np.ascontiguousarray(telling)).hex(16)
+
     def at(self, places: np.ndarray) -> Arrays:
         return Arrays(self.images[places], self.labels[places])
 
@@ -69,6 +83,23 @@ class Files(_Labelled):
     labels: np.ndarray
     read: Read
     crop: Optional[Read] = None
+
+    def digest(self) -> str:
+        """Tells whether files were renamed, added, removed or replaced since an earlier run.
+
+        By class, name, size and last bytes, wherever the folder is. Of very many files some are
+        opened.
+        """
+        found = Digest().add(np.asarray(self.labels, "<i4"))
+        step = len(self) // _TELLING + 1
+        for number, path in enumerate(self.paths):
+            found.add("/".join(pathlib.PurePath(path).parts[-2:]), "\n")
+            if number % step == 0:
+                with contextlib.suppress(OSError), open(path, "rb") as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(max(size - _END, 0))
+                    found.add(str(size), file.read())
+        return found.hex(16)
 
     def at(self, places: np.ndarray) -> Files:
         paths = [self.paths[place] for place in places]
@@ -99,6 +130,10 @@ class Records:
     def __len__(self) -> int:
         return self.count
 
+    def digest(self) -> str:
+        """Tells the number of images alone: record files are prepared once and not changed."""
+        return str(self.count)
+
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images float32 in [0, 1], labels)."""
         return pipeline.from_elements(self.elements, self.count, self.read, settings=settings)
@@ -118,6 +153,10 @@ class Given:
 
     def __len__(self) -> int:
         return self.count
+
+    def digest(self) -> str:
+        """Tells the number of images alone."""
+        return str(self.count)
 
     def batches(self, classes: int, settings: pipeline.PipelineOptions) -> tf.data.Dataset:
         """Batches of (images or sequences, labels)."""

@@ -313,10 +313,13 @@ class Experiment:
             ValueError: `setting.lines` has a name that is not in the table.
         """
         # Lines and seeds are not part of the folder's settings, so that more can be added.
-        folder = RunFolder(out, setting.replace(seeds=(), lines=None), finished=TABLES)
+        own = setting.replace(seeds=(), lines=None)
+        weights = setting.weights if os.path.isfile(str(setting.weights)) else None
+        folder = RunFolder(out, own, finished=TABLES, inputs=[weights])
         run = self.runs(setting, folder, say)
         try:
             self._check(run)
+            folder.record_data(run.data())
         except BaseException:
             folder.forget()
             raise

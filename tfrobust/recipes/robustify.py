@@ -149,7 +149,9 @@ class _Run:
         self.net = getattr(source, "net", source)
         if not self.net.trainable_weights:
             raise ValueError(f"{name} has no trainable weights: nothing can be trained")
-        self.folder = RunFolder(out, recipe, finished="report.html").path
+        folder = RunFolder(out, recipe, finished="report.html", inputs=[recipe.strengths])
+        folder.record_data(self.data)
+        self.folder = folder.path
         self.journal = Journal(self.folder / "journal.jsonl")
         # One for all candidates, so that each condition is traced once.
         self.evaluator = Evaluator(threats.conditions())

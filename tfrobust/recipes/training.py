@@ -237,15 +237,15 @@ def _run_folder(
     recipe: Union[Train, Finetune], out: files.PathLike, data: datasets.Data, method: RobustModel
 ) -> RunFolder:
     """Creates the folder of a run, with a description of the data, if its batches fit."""
-    run = RunFolder(out, recipe, finished=MODEL)
+    given = [getattr(recipe, name, None) for name in ("model", "strengths")]
+    run = RunFolder(out, recipe, finished=MODEL, inputs=given)
     if not run.resumed:
         try:
             step_memory.check_step_fits(method, recipe.batch_size)
         except ValueError:
             run.forget()
             raise
-    if not run.finished:
-        files.write_json(data.describe(), run / "data.json")
+    run.record_data(data)
     return run
 
 

@@ -70,9 +70,10 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
     role = distributed.role()
     if role == "worker":
         distributed.wait_for(pathlib.Path(out, "start.jsonl"))
-    run = RunFolder(out, recipe, finished="report.html")
+    run = RunFolder(out, recipe, finished="report.html", inputs=[recipe.model, recipe.strengths])
+    if role != "worker":
+        run.record_data(data)
     if role != "worker" and not (run / "start.jsonl").exists():
-        files.write_json(data.describe(), run / "data.json")
         rows.write(_measure(recipe, source, data, individual, START), run / "start.jsonl")
     start = rows.read(run / "start.jsonl")
     floor = _floor(recipe, start)

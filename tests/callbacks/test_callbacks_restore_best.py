@@ -120,8 +120,10 @@ def test_refuses(make_net, images, labels):
     model = compiled(make_net())
     said = r"'val_robust_accuracy' .* they have: loss \(put RobustnessMonitor before it\)$"
     with pytest.raises(ValueError, match=said):
-        train(model, images, labels, [RestoreBest(), Tell([0.1])], 1)
-    with pytest.raises(ValueError, match=r"'val_loss' in the logs of each epoch; they have: loss$"):
+        train(model, images, labels, [RestoreBest()], 1)
+    with pytest.raises(ValueError, match="come after the callback that adds 'val_robust_accuracy'"):
+        train(model, images, labels, [RestoreBest(), Tell([0.1, 0.2])], 2)
+    with pytest.raises(ValueError, match=r"'val_loss' in the logs of an epoch; they have: loss$"):
         train(model, images, labels, [RestoreBest("val_loss")], 1)
     with pytest.raises(ValueError, match="no best epoch to"):
         RestoreBest().restore()

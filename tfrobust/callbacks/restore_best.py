@@ -104,6 +104,13 @@ class RestoreBest(keras.callbacks.Callback):
                 self._consider(0, float(self.start()))
         self._goes_on, self._waits, self._seen = False, False, 0
 
+    def on_epoch_begin(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
+        recorded = getattr(getattr(self.model, "history", None), "history", {})
+        if self._waits and not self._seen and self.monitor in recorded:
+            raise ValueError(
+                f"RestoreBest must come after the callback that adds {self.monitor!r} to the logs"
+            )
+
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
         logs = logs or {}
         if self.monitor in logs:

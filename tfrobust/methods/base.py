@@ -201,6 +201,12 @@ class RobustModel(CompiledStep, DistributedModel):
         check_compile(given, self.term_weights)
         super().compile(*args, **kwargs)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was, which Keras leaves to classes that check `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if hasattr(self.optimizer, "build"):  # not Keras 2's legacy optimizers
+            self.optimizer.build(self.trainable_variables)
+
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains like `keras.Model.fit`, after checking images and labels."""
         batch_size = args[0] if args else kwargs.get("batch_size")  # Keras' third argument

@@ -426,13 +426,6 @@ def test_net_that_ends_in_softmax_is_refused(name, make_net):
         make_model(name, make_net(activation="softmax"))
 
 
-def test_loss_on_probabilities_is_refused(name, make_net, images, labels):
-    model = make_model(name, make_net())
-    model.compile("sgd", loss="sparse_categorical_crossentropy", run_eagerly=True)
-    with pytest.raises(ValueError, match="must work on logits"):
-        model.fit(images[:4], labels[:4], verbose=0)
-
-
 def test_alternation_without_its_callback_is_refused(name, make_net, images, labels):
     layer = augment.Alternating([augment.Brightness(0.1), augment.Brightness(-0.1)])
     model = make_model(name, make_net(), layer)

@@ -230,9 +230,9 @@ class Race:
             )
         except (FloatingPointError, ValueError) as error:
             return {"failed": " ".join(str(error).split())}
-        times = {"first": deadline.first, "step": deadline.step}
-        times = {key: None if math.isnan(value) else value for key, value in times.items()}
-        return {**self.measure(model.net), "steps": int(model.optimizer.iterations), **times}
+        step = None if math.isnan(deadline.step) else deadline.step  # NaN is not JSON
+        found = {"steps": int(model.optimizer.iterations), "first": deadline.first, "step": step}
+        return {**self.measure(model.net), **found}
 
 
 def described(found: Mapping[str, Any]) -> str:

@@ -630,8 +630,8 @@ MUTATIONS = (
     Mutation(
         "optimizer is not loaded",
         "saving.py",
-        "return keras.models.load_model(path, safe_mode=True)",
-        "return keras.models.load_model(path, safe_mode=True, compile=False)",
+        "return keras.models.load_model(path, custom_objects=custom_objects, safe_mode=True)",
+        "return keras.models.load_model(path, custom_objects=custom_objects, compile=False)",
         "contracts/test_methods.py",
     ),
     Mutation(

@@ -822,8 +822,8 @@ MUTATIONS = (
     Mutation(
         "classes in another order",
         "datasets/folders.py",
-        "names = tuple(sorted(found))",
-        "names = tuple(sorted(found, reverse=True))",
+        "return tuple(sorted(found))",
+        "return tuple(sorted(found, reverse=True))",
         "datasets/test_datasets_folders.py",
     ),
     Mutation(

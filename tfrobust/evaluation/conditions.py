@@ -76,17 +76,19 @@ class Augmented(Condition):
         strength = layer.strength if isinstance(layer, StrengthAugment) else None
         super().__init__(name, strength if isinstance(strength, float) else None)
         self.layer = layer
-        # Not a method: TensorFlow keeps a graph for each function, whatever object it is bound to.
-        self._apply = tf.function(
-            lambda images, seeds: layer.apply(images, layer.draw(images, seeds)),
-            reduce_retracing=True,
-        )
+        self._apply = tf.function(functools.partial(_augmented, layer), reduce_retracing=True)
 
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
         return self._apply(batch.images, sampling.image_seeds(seed, self.name, batch.index))
 
     def protocol(self, batch: Batch) -> dict[str, Any]:
         return {"draws": DRAWS}
+
+
+def _augmented(layer: Augment, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    # Not a method or a lambda: TensorFlow warns of a function that it traces for each of several
+    # objects. It takes a partial function for one of its own.
+    return layer.apply(images, layer.draw(images, seeds))
 
 
 class Attacked(Condition):
@@ -104,10 +106,7 @@ class Attacked(Condition):
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
         net, attack = predictor.logits, self.attack
         if id(net) not in self._attacks:
-            function = tf.function(
-                lambda images, labels, seeds: attack.perturb(net, images, labels, seeds),
-                reduce_retracing=True,
-            )
+            function = tf.function(functools.partial(attack.perturb, net), reduce_retracing=True)
             self._attacks[id(net)] = net, function  # the net is kept: another could get its id
         if attack.uses_gradients:
             predictor.warn_of_lost_gradients(batch.images, batch.labels)

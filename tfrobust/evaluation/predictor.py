@@ -191,10 +191,7 @@ class Predictor:
 
     @functools.cached_property
     def _lose_gradients(self) -> Any:
-        net = self.logits
-        return tf.function(
-            lambda images, labels: has_no_gradient(net, images, labels), reduce_retracing=True
-        )
+        return tf.function(functools.partial(has_no_gradient, self.logits), reduce_retracing=True)
 
     def _use_net(self, model: keras.Model) -> None:
         net = getattr(model, "net", model)

@@ -200,6 +200,7 @@ def kept(monkeypatch):
     monkeypatch.setattr(estimate_batch_norm, "_accuracy", lambda model, data: 0.5)
 
 
+@pytest.mark.slow
 def test_batch_norm_of_a_training_killed_while_it_is_estimated(kept, data, tmp_path, monkeypatch):
     """The training is over then and is not repeated; the result is the same."""
 
@@ -228,6 +229,7 @@ def test_batch_norm_of_a_training_killed_while_it_is_estimated(kept, data, tmp_p
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_batch_norm_after_several_devices(kept, data, images, tmp_path):
     """On the copy that is saved."""
     strategy = tf.distribute.MirroredStrategy(

@@ -33,6 +33,7 @@ def call(capsys):
     return run
 
 
+@pytest.mark.slow
 def test_train_calibrate_finetune_evaluate_export_report(
     small_job, few_augmentations, call, tmp_path
 ):

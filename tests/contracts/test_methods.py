@@ -526,10 +526,9 @@ def test_compiled_by_xla_is_the_plain_step(name, images, labels):
     assert_same_steps(plain, compiled)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")  # of the route not taken
-@pytest.mark.parametrize(
-    "name", slow_unless(["feature_map_augmentation"], ["feature_map_augmentation", "noisymix"])
-)
+@pytest.mark.parametrize("name", ["feature_map_augmentation", "noisymix"])
 def test_compiled_by_xla_on_two_devices(name, images, labels):
     """Both replicas have the same images, so that norms see what they see on one device."""
     both = [0, 1, 0, 1, 2, 3, 2, 3]

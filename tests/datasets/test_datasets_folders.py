@@ -296,6 +296,7 @@ def test_extra_folders_need_folders(as_records, tmp_path, monkeypatch):
         datasets.load("imagenet", data_dir=as_records, extra=[tmp_path])
 
 
+@pytest.mark.slow
 def test_random_crops_are_new_in_each_epoch(tmp_path):
     random = np.random.default_rng(0)
     for name in ("cat", "dog"):

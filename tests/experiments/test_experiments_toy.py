@@ -55,6 +55,7 @@ def test_net_sees_the_points():
     np.testing.assert_allclose(net(images), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_run_and_resume(tmp_path):
     experiment = registries.EXPERIMENTS["noisymix_toy"]()
     for name in ("full", "small", "quick"):

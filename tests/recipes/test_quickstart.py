@@ -126,11 +126,13 @@ def served_here(folder, images):
     return serve(images=tf.constant(images))["logits"].numpy()
 
 
+@pytest.mark.slow
 def test_job_that_was_killed(killed, few_augmentations):
     folder, table, said = killed
     check(folder, table, said, few_augmentations)
 
 
+@pytest.mark.slow
 def test_finished_run_is_shown_and_kept(killed, monkeypatch):
     folder, table, _ = killed
     monkeypatch.setattr(module, "_finetune", None)

@@ -56,6 +56,7 @@ def run(net, out, **options):
     return found, "\n".join(said)
 
 
+@pytest.mark.slow
 def test_a_better_model_is_found_and_is_a_drop_in(net, few, tmp_path, monkeypatch):
     """Although one candidate fails, which drops out."""
     train = race_module.trainer.train_to

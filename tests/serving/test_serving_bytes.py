@@ -341,6 +341,7 @@ def test_without_custom_objects(folder, served, tmp_path):
         assert out[way]["serving_bytes"]["ok"] == [True, False]
 
 
+@pytest.mark.slow
 def test_saved_model_cli(folder, served, tmp_path):
     np.save(tmp_path / "images.npy", photo(16, 12)[None])
     command = [sys.executable, "-I", "-m", "tensorflow.python.tools.saved_model_cli", "run"]

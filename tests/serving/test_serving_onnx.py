@@ -67,6 +67,7 @@ def test_names_shapes_and_opset(make_net, onnx, tmp_path):
     assert {o.version for o in model.opset_import if o.domain == ""} == {16}
 
 
+@pytest.mark.slow
 def test_accuracies_of_a_trained_net(onnxruntime, trained_net, digit_parts, tmp_path):
     images, labels = digit_parts["test"]
     done = serving.export_onnx(trained_net, tmp_path / "net.onnx", data=(images, labels))

@@ -28,6 +28,7 @@ def call(capsys, *arguments):
     return code, printed.out, printed.err
 
 
+@pytest.mark.slow
 def test_command_and_report(start_model, few_augmentations, tmp_path, capsys):
     out = tmp_path / "tuned"
     command = ["tune", start_model, "--method", "stability_training", "--augment", "gaussian_noise"]

@@ -43,6 +43,12 @@ def test_a_folder_without_results_is_free(tmp_path):
     RunFolder(tmp_path, Tiny(), finished="done").record_data(datasets.load("digits"))
     assert not RunFolder(tmp_path, Tiny(sizes=(3,)), finished="done").resumed
     assert json.loads((tmp_path / "settings.json").read_text())["sizes"] == [3]
+    (tmp_path / "plan").touch()
+    run = RunFolder(tmp_path, Tiny(), finished="done", first=["plan"])
+    assert not run.resumed and not (tmp_path / "plan").exists()
+    (tmp_path / "rows.jsonl").touch()
+    run.forget()  # not with results
+    assert (tmp_path / "settings.json").exists()
 
 
 def test_empty_folder_is_taken_and_others_are_not(tmp_path):

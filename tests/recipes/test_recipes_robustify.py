@@ -135,6 +135,8 @@ def test_a_dry_run_plans_and_trains_nothing(net, few, tmp_path):
     found, said = run(net, tmp_path / "a", dry_run=True)
     assert found is None and "rung 1: 2 candidates, 30–30 steps" in said
     assert not (tmp_path / "a" / "candidates").exists()
+    _, said = run(net, tmp_path / "a", dry_run=True, budget="200steps")  # nothing was trained yet
+    assert "rung 1: 2 candidates, 50–50 steps" in said
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ class RunFolder:
         finished: Name of the file that is written last.
         inputs: Files that the run starts from, or None; a run does not go on with others.
 
+        first: Names of further files that are written before there are results.
+
     Raises:
         FileExistsError: The folder holds something else, or a run with different settings or of
             other files.
@@ -44,27 +46,29 @@ class RunFolder:
         *,
         finished: str,
         inputs: Iterable[Optional[files.PathLike]] = (),
+        first: Iterable[str] = (),
     ):
-        self.path = pathlib.Path(path)
+        self.path, self._first = pathlib.Path(path), (*_DESCRIPTIONS, *first)
         files.check_writable(self.path)
         settings = dataclasses.asdict(recipe)
         given = {str(file): _digest(file) for file in inputs if file is not None}
         settings_file = self.path / "settings.json"
-        self.resumed = settings_file.is_file() and not self._is_free()
+        self.resumed = settings_file.is_file()
         if self.resumed:
-            found = json.loads(settings_file.read_text(encoding="utf-8"))
-            _check_same_settings(found, settings, self.path)
-            for file, digest in found.get("inputs", given).items():
-                if given.get(file) != digest:
-                    raise FileExistsError(
-                        f"{self.path} holds a run that began with another {file}, which has "
-                        "changed since; give another output folder"
-                    )
+            try:
+                found = json.loads(settings_file.read_text(encoding="utf-8"))
+                _check_same_settings(found, settings, self.path)
+                _check_same_inputs(found.get("inputs", given), given, self.path)
+            except FileExistsError:
+                if not self._is_free():
+                    raise
+                self._clear()
+                self.resumed = False
         elif self.path.is_dir() and not self._is_free():
             raise FileExistsError(
                 f"output folder {self.path} exists and holds no run of tfrobust; give another one"
             )
-        else:
+        if not self.resumed:
             record = {
                 "recipe": type(recipe).__name__,
                 **settings,
@@ -85,7 +89,7 @@ class RunFolder:
         if self.resumed and file.exists():
             before = json.loads(file.read_text(encoding="utf-8")).get("digests", {})
             changed = [name for name in before if now["digests"].get(name) != before[name]]
-            if changed:
+            if changed and not self._is_free():
                 raise FileExistsError(
                     f"{self.path} holds a run on other data: {changed[0]} images were added, "
                     "removed, renamed or replaced since it began; give another output folder"
@@ -93,16 +97,20 @@ class RunFolder:
         files.write_json(now, file)
 
     def forget(self) -> None:
-        """Removes what the constructor wrote, for a run that turns out to be invalid."""
-        if not self.resumed:
-            (self.path / "settings.json").unlink()
+        """Removes a folder without results, for a run that turns out to be invalid."""
+        if self._is_free():
+            self._clear()
             if not any(self.path.iterdir()):
                 self.path.rmdir()
+
+    def _clear(self) -> None:
+        for name in self._first:
+            (self.path / name).unlink(missing_ok=True)
 
     def _is_free(self) -> bool:
         """Whether there is nothing but descriptions and what a kill has left."""
         there = self.path.iterdir() if self.path.is_dir() else ()
-        return all(one.name in _DESCRIPTIONS or files.is_leftover(one) for one in there)
+        return all(one.name in self._first or files.is_leftover(one) for one in there)
 
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.path / name
@@ -113,6 +121,15 @@ def _digest(path: files.PathLike) -> str:
     place = pathlib.Path(path)
     inside = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
     return files.Digest().add(*(p for p in inside if p.is_file())).hex(16)
+
+
+def _check_same_inputs(found: dict[str, str], given: dict[str, str], path: pathlib.Path) -> None:
+    for file, digest in found.items():
+        if given.get(file) != digest:
+            raise FileExistsError(
+                f"{path} holds a run that began with another {file}, which has changed since; give "
+                "another output folder"
+            )
 
 
 def _check_same_settings(found: dict[str, Any], wanted: dict[str, Any], path: pathlib.Path) -> None:

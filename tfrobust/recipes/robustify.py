@@ -149,7 +149,9 @@ class _Run:
         self.net = getattr(source, "net", source)
         if not self.net.trainable_weights:
             raise ValueError(f"{name} has no trainable weights: nothing can be trained")
-        folder = RunFolder(out, recipe, finished="report.html", inputs=[recipe.strengths])
+        first = ("journal.jsonl", "original.keras", "plan.json")
+        given = [recipe.strengths]
+        folder = RunFolder(out, recipe, finished="report.html", inputs=given, first=first)
         folder.record_data(self.data)
         self.folder = folder.path
         self.journal = Journal(self.folder / "journal.jsonl")

@@ -10,7 +10,8 @@ from typing import Any, Optional
 import keras
 
 from tfrobust import augment, files, methods, nets  # noqa: F401  (registers classes with Keras)
-from tfrobust.compat.model_files import check_generation
+from tfrobust.compat.model_files import check_generation, config_of
+from tfrobust.compat.safe_config import check_config
 
 
 def save_model(model: keras.Model, path: files.PathLike) -> None:
@@ -33,7 +34,8 @@ def load_model(
 ) -> keras.Model:
     """Loads a `.keras` file of tfrobust or of any other Keras model.
 
-    It uses Keras' safe mode, which does not execute code from the file.
+    Nothing in the file is executed: it may refer to classes of Keras and tfrobust, to classes and
+    functions that are registered with Keras or given, and to operations on tensors.
 
     Args:
         path: A `.keras` file.
@@ -44,12 +46,14 @@ def load_model(
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: It is not a `.keras` file, or from another major version of Keras.
+        ValueError: It is not a `.keras` file, from another major version of Keras, or refers to
+            something else.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no model file at {os.fspath(path)!r}; expected a .keras file")
     _check_name(path)
     check_generation(path)
+    check_config(config_of(path), os.fspath(path), dict(custom_objects or {}))
     return keras.models.load_model(path, custom_objects=custom_objects, safe_mode=True)
 
 

@@ -37,6 +37,24 @@ def check_generation(path: files.PathLike) -> None:
         )
 
 
+def config_of(path: files.PathLike) -> dict[str, Any]:
+    """The configuration of the model in a `.keras` file, of which nothing is made.
+
+    Without it what a file refers to is only known when Keras has made it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: It has no configuration.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return dict(json.loads(archive.read("config.json")))
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)} is not a .keras file: {error}") from error
+
+
 def remember_inputs(model: Any, net: keras.Model) -> None:
     """Tells Keras 2 the inputs of a subclassed model, which else only its first call does.
 

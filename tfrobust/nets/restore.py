@@ -9,6 +9,7 @@ import keras
 
 from tfrobust import validation
 from tfrobust.compat.layers import is_graph
+from tfrobust.compat.safe_config import check_config
 from tfrobust.layers.inner_layers import every_layer
 from tfrobust.nets.copying import copied
 from tfrobust.nets.input_adapter import adapter_of, original_of
@@ -48,10 +49,10 @@ def restore(net: keras.Model) -> keras.Model:
     adapter, trained = adapter_of(net), original_of(net)
     shape = trained
     if adapter is not None and adapter.original is not None:
-        shape = keras.saving.deserialize_keras_object(
-            json.loads(adapter.original),
-            {type(layer).__name__: type(layer) for layer in every_layer(trained)},
-        )
+        config = json.loads(adapter.original)
+        own = {type(layer).__name__: type(layer) for layer in every_layer(trained)}
+        check_config(config, net.name, own)  # it came out of a file
+        shape = keras.saving.deserialize_keras_object(config, own)
     if not is_graph(shape):
         return shape
     counterparts = _counterparts(shape, trained)

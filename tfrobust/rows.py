@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional, Union
@@ -87,3 +88,14 @@ def read(path: Union[str, os.PathLike]) -> list[Row]:
                     f"the keys {names}; got {line.strip()[:80]!r} ({error})"
                 ) from error
     return rows
+
+
+def most_error(images: int) -> float:
+    """The largest standard error that an accuracy on so many images can have, a fraction."""
+    return math.sqrt(0.25 / images)
+
+
+def on_images(images: int) -> str:
+    """Says on how many validation images a choice was made, and how well they tell."""
+    error = 100 * most_error(images)
+    return f"on {images} validation images, ±{error:.1f} points or less (one standard error)"

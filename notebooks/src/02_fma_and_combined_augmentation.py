@@ -72,7 +72,7 @@ reports.augmentation_grid(
 # Each starts from the same file.
 # %%
 ways = {
-    "AT/CA": (methods.AugmentationTraining, {}),
+    "AT/CA with clean": (methods.AugmentationTraining, {}),
     "ST/CA": (methods.StabilityTraining, {"alpha": 1.0}),
     "FMA/CA": (methods.FeatureMapAugmentation, {"gamma": 0.1}),
 }

@@ -210,3 +210,11 @@ def test_gradients_that_keras_changes_before_they_are_summed(data, changed):
         model.compile(keras.optimizers.SGD(0.1, **changed))
     with pytest.raises(ValueError, match=f"applies {next(iter(changed))} to the gradients"):
         model.fit(*data, verbose=0)
+
+
+@pytest.mark.parametrize("call", ["train_on_batch", "test_on_batch", "predict_on_batch"])
+def test_single_batches_are_refused_in_one_sentence(data, call):
+    images, labels = data
+    given = [255 * images] if call == "predict_on_batch" else [255 * images, labels]
+    with pytest.raises(ValueError, match=r"^\w+ images must lie in \[0, 1\]; received values"):
+        getattr(baseline(run_eagerly=False), call)(*given)

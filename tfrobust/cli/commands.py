@@ -246,6 +246,7 @@ def calibrate(asked: Calibrate) -> None:
     from tfrobust import augment, files, reports
     from tfrobust.evaluation import strength
     from tfrobust.recipes import models
+    from tfrobust.rows import on_images
 
     if pathlib.Path(asked.out).exists():
         raise FileExistsError(f"{asked.out} exists; give another file with --out")
@@ -263,6 +264,7 @@ def calibrate(asked: Calibrate) -> None:
     )
     strength.write(found, asked.out)
     print(reports.strengths_table([vars(c) for c in found]).to_text())
+    print(f"measured {on_images(found[0].n)}")
     _print_note(data)
 
 

@@ -229,6 +229,21 @@ class RobustModel(CompiledStep, DistributedModel):
         with step_checks.explained():
             return super().predict(*args, **kwargs)
 
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains like `keras.Model.train_on_batch`; the batch is checked."""
+        with step_checks.explained():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Measures like `keras.Model.test_on_batch`; the batch is checked."""
+        with step_checks.explained():
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Predicts like `keras.Model.predict_on_batch`; the images are checked."""
+        with step_checks.explained():
+            return super().predict_on_batch(*args, **kwargs)
+
     def export(self, *args: Any, **kwargs: Any) -> Any:
         """Exports the net like `keras.Model.export`; `serving.export` writes more signatures."""
         return self.net.export(*args, **kwargs)

@@ -127,7 +127,8 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         if frozen:
             nets.freeze(net, **frozen)
         said = trained(net)
-    print(said)
+    by = recipe.method + (f" with {recipe.augment}" if recipe.augment else "")
+    print(f"{by}, learning rate {recipe.learning_rate:g}; {said}")
     monitor = RobustnessMonitor(
         data.validation,
         {**individual, **presets.combinations(individual)},
@@ -166,8 +167,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
 def _print_outcome(best: int, measured: Callable[[int], tuple[float, float]], images: int) -> None:
     """Says which epoch was kept, and what it is better in than the start model."""
     (clean, robust), start = measured(best), measured(0)
-    error = 100 * math.sqrt(0.25 / images)
-    where = f"on {images} validation images, ±{error:.1f} points or less (one standard error)"
+    where = rows.on_images(images)
     if best == 0:
         print(f"no epoch is better than the start model {where}: it is kept")
         return
@@ -175,7 +175,7 @@ def _print_outcome(best: int, measured: Callable[[int], tuple[float, float]], im
         f"epoch {best} is kept: {100 * clean:.1f}% clean ({100 * (clean - start[0]):+.1f} points), "
         f"{100 * robust:.1f}% under the augmentations ({100 * (robust - start[1]):+.1f}) {where}"
     )
-    if robust - start[1] < error / 100:
+    if robust - start[1] < rows.most_error(images):
         print("the gain is less than one standard error: it can be chance; use more images")
 
 

@@ -76,6 +76,8 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
     if role != "worker" and not (run / "start.jsonl").exists():
         rows.write(_measure(recipe, source, data, individual, START), run / "start.jsonl")
     start = rows.read(run / "start.jsonl")
+    if role != "worker":
+        say(f"trials are compared {rows.on_images(start[0].n)}")
     floor = _floor(recipe, start)
     if floor is not None and role != "worker":
         say(f"floor of clean accuracy: {100 * floor:.2f}%")

@@ -111,8 +111,8 @@ for name, model in {"baseline": baseline, **models}.items():
 print(reports.robustness_table(rows, baseline="baseline").to_text())
 # %% [markdown]
 # In this run AT with clean images gains most, and ST and FMA about one point, less than one
-# standard error of a row, unlike in the paper: finetuning at this learning rate sets both nets back in the
-# first epoch, as the curves show, and six epochs on 2,000 images hardly make up for that. The paper
-# finetunes for 30 epochs on CIFAR-10, and its AT very likely sees augmented images alone.
+# standard error of a row, unlike in the paper: finetuning at this learning rate sets both nets back
+# in the first epoch, as the curves show, and six epochs on 2,000 images hardly make up for that.
+# The paper finetunes for 30 epochs on CIFAR-10, and its AT very likely sees augmented images alone.
 #
 # γ sets the weight of the FMA loss; notebook 08 searches for it.

@@ -127,7 +127,8 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         if frozen:
             nets.freeze(net, **frozen)
         said = trained(net)
-    by = recipe.method + (f" with {recipe.augment}" if recipe.augment else "")
+    taken = inspect.signature(METHODS[recipe.method].__init__).parameters
+    by = recipe.method + (f" with {recipe.augment}" if "augment" in taken else "")
     print(f"{by}, learning rate {recipe.learning_rate:g}; {said}")
     monitor = RobustnessMonitor(
         data.validation,

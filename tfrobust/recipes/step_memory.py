@@ -71,8 +71,7 @@ def output_bytes(net: keras.Model) -> int:
 def free_memory() -> Optional[int]:
     """Bytes of memory that are free on this machine and for this process; None if not known."""
     try:
-        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
-        free = 1024 * int(next(line for line in lines if "MemAvailable" in line).split()[1])
+        free = 1024 * _kilobytes("/proc/meminfo", "MemAvailable")
     except (OSError, StopIteration, ValueError):
         return None
     group = pathlib.Path("/sys/fs/cgroup")  # of a container
@@ -112,6 +111,12 @@ def measured(method: RobustModel, batches: tuple[int, int]) -> tuple[int, int]:
     return first, second
 
 
+def _kilobytes(file: str, name: str) -> int:
+    """A number of Linux. Of a process not `ru_maxrss`, which begins with that of its parent."""
+    lines = pathlib.Path(file).read_text(encoding="utf-8").splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
 def _round(batch_size: int) -> int:
     """A batch size as people choose them, not larger: a power of 2, or one and a half of it."""
     power = 2 ** int(math.log2(max(batch_size, 1)))
@@ -120,8 +125,6 @@ def _round(batch_size: int) -> int:
 
 def main(file: str, *batches: str) -> None:
     """Prints the bytes at the peak after a step with each batch, as JSON."""
-    import resource  # not on Windows, where the free memory is not known
-
     method: Any = saving.load_model(file)
     method.compile(keras.optimizers.SGD(1e-6, momentum=0.9))
     peaks = []
@@ -129,7 +132,7 @@ def main(file: str, *batches: str) -> None:
         images = np.random.default_rng(0).random([size, *method.net.input_shape[1:]], "float32")
         labels = np.arange(size) % method.net.output_shape[-1]
         method.fit(images, labels, batch_size=size, epochs=1, verbose=0)
-        peaks.append(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        peaks.append(_kilobytes("/proc/self/status", "VmHWM") * 1024)
     print(json.dumps(peaks))
 
 

@@ -84,8 +84,9 @@ reports.accuracy_over_epochs(monitors["AugMix"].rows, model="AugMix", title="Aug
 # `evaluation.corrupted()` gives all 75, from which `evaluation.summary` computes the means that
 # papers report (notebook 07).
 #
-# In this run both gain under the weather corruptions, most under fog, and lose under contrast. Many
-# of the other differences are two points or less, which can be chance on 300 images.
+# In this run AugMix gains under the weather corruptions and NoisyMix under three of the four, both
+# most under fog, and both lose under contrast. Many of the other differences are two points or
+# less, which can be chance on 300 images.
 # %%
 conditions, rows = evaluation.corrupted(corruptions, severities=[1, 5]), []
 for name, model in models.items():

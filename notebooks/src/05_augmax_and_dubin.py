@@ -132,9 +132,9 @@ for name, model in list(models.items())[1:]:
 # rotations and shifts. Accuracy under an attack is an upper bound: a stronger attack may lower it.
 #
 # In this run both nets trained with AugMax withstand the attacks better than the plain one. The
-# converted net loses six points on clean images, and is no better than the plain one under most
-# corruptions; the net with DuBIN is better under most. One run cannot tell whether that is due to
-# its norms or to training from scratch.
+# converted net loses three points on clean images, and is better than the plain one under weather
+# alone; the net with DuBIN is better under most. One run cannot tell whether that is due to its
+# norms or to training from scratch.
 # %%
 conditions = [
     *evaluation.corrupted(corruptions, severities=[3]),

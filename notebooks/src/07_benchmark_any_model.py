@@ -100,8 +100,8 @@ print(*sorted(path.name for path in folder.iterdir()), sep="\n")
 # %% [markdown]
 # ## The same tables and figures here
 #
-# The benchmark's noise costs either net little on these digits. The curve has stronger noise, and
-# shows the gain of training with noise.
+# The benchmark's noise costs either net little on these digits, and training with noise gains
+# nothing there. The curve has stronger noise.
 # %%
 print(reports.summary_table(measured).to_text())
 # %%

@@ -164,22 +164,22 @@ TRACED = ["fgsm", "pgd", "fat", "worst_of_k"]
 
 @pytest.mark.parametrize("name", slow_unless(TRACED, [*attacks.ATTACKS, "worst_of_k"]))
 def test_graph_as_eager_with_any_batch(name):
-    (images, labels), traced = batch(), []
+    (images, labels), net, traced = batch(), plain(), []
     attack, eager = make(name, seed=3), make(name, seed=3)
 
     @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE]), tf.TensorSpec([None], tf.int64)])
     def perturb(x, y):
         traced.append(1)
-        result = attack.perturb(plain(), x, y)
+        result = attack.perturb(net, x, y)
         assert result.shape.as_list() == [None, *SHAPE]
         return result
 
     np.testing.assert_allclose(perturb(images, labels), moved(name, plain), atol=1e-5)
     eager.count_from(1)
-    one = eager.perturb(plain(), images[2:3], labels[2:3])
+    one = eager.perturb(net, images[2:3], labels[2:3])
     np.testing.assert_allclose(perturb(images[2:3], labels[2:3]), one, atol=1e-5)
     assert perturb(images[:0], labels[:0]).shape == (0, *SHAPE)
-    assert eager.perturb(plain(), images[:0], labels[:0]).shape == (0, *SHAPE)
+    assert eager.perturb(net, images[:0], labels[:0]).shape == (0, *SHAPE)
     assert len(traced) == 1
 
 

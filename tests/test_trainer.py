@@ -238,3 +238,15 @@ def test_batch_norm_after_several_devices(kept, data, images, tmp_path):
     file = tmp_path / "two.keras"
     model = trainer.train_to(file, normalised_net, alternating, data, epochs=1, strategy=strategy)
     assert is_estimated(model, images) and is_estimated(saving.load_model(file), images)
+
+
+def test_a_long_epoch_tells_how_far_it_is(make_net, images, labels, monkeypatch, capsys):
+    """Without a progress bar; after the last step there is nothing to tell."""
+    monkeypatch.setattr(trainer, "_SILENCE", -1.0)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(2)
+    data = datasets.Data("own", batches, batches, batches, ("a", "b", "c", "d"), (16, 16, 3), {})
+    trainer.fit(methods.Baseline(make_net()), data, epochs=1, verbose=2)
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    assert [line.partition(",")[0] for line in told] == [f"step {i} of 4" for i in (1, 2, 3)]
+    trainer.fit(methods.Baseline(make_net()), data, epochs=1, verbose=0)
+    assert "step " not in capsys.readouterr().out

@@ -1,13 +1,13 @@
 """A model file refers to nothing but classes of Keras and ours, registered and given ones."""
 
 import json
-import zipfile
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.model_files import changed_file
 from tfrobust import nets, saving
 from tfrobust.compat.safe_config import check_config
 from tfrobust.compat.stack import KERAS_2
@@ -19,18 +19,12 @@ def with_activation(folder, activation):
     """A file of a net whose activation is replaced by something else."""
     net = keras.Sequential([keras.Input([4, 4, 3]), L.Flatten(), L.Dense(4, activation="relu")])
     net.save(folder / "good.keras")
-    with (
-        zipfile.ZipFile(folder / "good.keras") as old,
-        zipfile.ZipFile(folder / "bad.keras", "w") as new,
-    ):
-        for name in old.namelist():
-            content = old.read(name)
-            if name == "config.json":
-                text = content.decode()
-                assert text.count('"relu"') == 1
-                content = text.replace('"relu"', json.dumps(activation))
-            new.writestr(name, content)
-    return folder / "bad.keras"
+
+    def change(text):
+        assert text.count('"relu"') == 1
+        return text.replace('"relu"', json.dumps(activation))
+
+    return changed_file(folder / "good.keras", folder / "bad.keras", "config.json", change)
 
 
 def function(module, name):
@@ -50,6 +44,13 @@ HOSTILE = {
         "class_name": "TFOpLambda",
         "config": {"name": "x", "function": "io.write_file"},
     },
+    "a type of another module": {
+        "class_name": "__typespec__",
+        "module": "antigravity",
+        "spec_name": "x",
+        "config": [],
+        "registered_name": None,
+    },
     "inside of a list": [[function("os", "system")]],
 }
 
@@ -64,7 +65,7 @@ def test_hostile_files_are_refused_before_anything_is_made(tmp_path, monkeypatch
 
 @pytest.mark.skipif(not KERAS_2, reason="Keras 3 refuses by itself")
 def test_keras_2_itself_calls_what_stands_there(tmp_path):
-    """What is guarded against: without this module the directory is made."""
+    """What is guarded against: without this module a function of any package is called."""
     path = with_activation(tmp_path, function("os", "cpu_count"))
     try:
         loaded = keras.models.load_model(path)

@@ -27,7 +27,7 @@ def place(tmp_path):
 
 
 def digests(place):
-    return datasets.load("folder", data_dir=place, resize=12, crop=12).digests
+    return datasets.load("folder", data_dir=place, resize=12, crop=12).digests()
 
 
 def test_nothing_changed(place, tmp_path):

@@ -47,6 +47,17 @@ def test_refused_with_the_largest_that_fits(monkeypatch, capsys):
         step_memory.check_step_fits(method, 41)
 
 
+def test_what_cannot_be_measured_is_not_refused(monkeypatch, capsys):
+    """Layers that only the caller's program knows are unknown in the other process."""
+    monkeypatch.setattr(step_memory, "output_bytes", lambda net: GIB)
+    monkeypatch.setattr(step_memory, "measured", lambda method, batches: None)
+    step_memory.check_step_fits(methods.Baseline(net_of(10)), 1000)
+    assert "could not be measured" in capsys.readouterr().out
+    monkeypatch.setattr(step_memory, "measured", lambda method, batches: (2**62, 2**62))
+    with pytest.raises(ValueError, match="not even one image fits"):
+        step_memory.check_step_fits(methods.Baseline(net_of(10)), 1000)
+
+
 def test_small_steps_are_not_measured(monkeypatch):
     monkeypatch.setattr(step_memory, "measured", None)
     step_memory.check_step_fits(methods.Baseline(net_of(10)), 64)

@@ -1,12 +1,12 @@
 """Model files: whole, checked, in one clear sentence where they cannot be read."""
 
 import json
-import zipfile
 
 import keras
 import numpy as np
 import pytest
 
+from tests.model_files import changed_file
 from tfrobust import saving
 
 
@@ -21,15 +21,13 @@ def test_any_keras_model(make_net, images, tmp_path):
 def test_file_of_the_other_keras_is_named(make_net, tmp_path):
     saving.save_model(make_net(), tmp_path / "net.keras")
     other = "3.1.0" if keras.__version__.startswith("2.") else "2.15.0"
-    with (
-        zipfile.ZipFile(tmp_path / "net.keras") as old,
-        zipfile.ZipFile(tmp_path / "other.keras", "w") as new,
-    ):
-        for name in old.namelist():
-            content = old.read(name)
-            if name == "metadata.json":
-                content = json.dumps({**json.loads(content), "keras_version": other})
-            new.writestr(name, content)
+    path, target = tmp_path / "net.keras", tmp_path / "other.keras"
+    changed_file(
+        path,
+        target,
+        "metadata.json",
+        lambda text: json.dumps({**json.loads(text), "keras_version": other}),
+    )
     with pytest.raises(ValueError, match=rf"saved with Keras {other} and cannot be read") as raised:
         saving.load_model(tmp_path / "other.keras")
     assert len(str(raised.value)) < 400

@@ -25,11 +25,7 @@ def check_generation(path: files.PathLike) -> None:
     Raises:
         ValueError: It is not a `.keras` file, or one of another major version of Keras.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            saved = str(json.loads(archive.read("metadata.json"))["keras_version"])
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)} is not a .keras file: {error}") from error
+    saved = str(_inside(path, "metadata.json").get("keras_version"))
     if saved.split(".")[0] != keras.__version__.split(".")[0]:
         raise ValueError(
             f"{os.fspath(path)} was saved with Keras {saved} and cannot be read by Keras "
@@ -48,11 +44,7 @@ def config_of(path: files.PathLike) -> dict[str, Any]:
     Raises:
         ValueError: It has no configuration.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return dict(json.loads(archive.read("config.json")))
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)} is not a .keras file: {error}") from error
+    return _inside(path, "config.json")
 
 
 def remember_inputs(model: Any, net: keras.Model) -> None:
@@ -67,3 +59,11 @@ def remember_inputs(model: Any, net: keras.Model) -> None:
     """
     if KERAS_2:
         model._set_save_spec(net.inputs)
+
+
+def _inside(path: files.PathLike, name: str) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return dict(json.loads(archive.read(name)))
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)} is not a .keras file: {error}") from error

@@ -69,8 +69,10 @@ def _fault(item: dict[str, Any], given: dict[str, Any]) -> str:
     """What is wrong with one reference, or an empty string."""
     name, module = item["class_name"], item.get("module") or ""
     inner = item.get("config")
-    if name in ("Lambda", "__lambda__"):
-        return "code of Python (a Lambda layer or function)"
+    if name in ("Lambda", "__lambda__", "ClassMethod"):
+        return f"code ({name}; a class of its own can take its place)"
+    if name == "__typespec__":
+        return "" if module.partition(".")[0] == "tensorflow" else f"the module {module}"
     if name in ("TFOpLambda", "SlicingOpLambda"):
         operation = inner.get("function") if isinstance(inner, dict) else None
         return "" if _is_array_operation(operation) else f"the operation {operation!r}"

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -54,7 +54,7 @@ class Data:
         sizes: Number of images of each split.
         note: What must accompany any number measured on it; "" for nothing.
         chosen: What was chosen at random when it was made, such as classes.
-        digests: Split to what tells whether its images are those of an earlier run.
+        digests: Returns by split what tells whether its images are those of an earlier run.
         batch_size: Images per batch; needed if `train` does not know its number of batches.
     """
 
@@ -68,7 +68,7 @@ class Data:
     note: str = ""
     chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     batch_size: Optional[int] = None
-    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    digests: Callable[[], Mapping[str, str]] = dict
 
     @property
     def steps(self) -> int:
@@ -148,7 +148,7 @@ class Data:
             "class_names": list(self.class_names),
             "note": self.note,
             "chosen": dict(self.chosen),
-            "digests": dict(self.digests),
+            "digests": dict(self.digests()),
         }
 
 
@@ -244,7 +244,7 @@ def load(
         note=source.note,
         chosen=source.chosen,
         batch_size=batch_size,
-        digests={split: part.digest() for split, part in source.parts.items()},
+        digests=lambda: {split: part.digest() for split, part in source.parts.items()},
     )
 
 

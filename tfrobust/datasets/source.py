@@ -17,8 +17,8 @@ from tfrobust.datasets.reading import Read
 from tfrobust.files import Digest
 
 Shape = tuple[int, int, int]
-#: Of more images than this, so many tell whether they are the same, evenly spread.
-_TELLING = 20_000
+#: Of more images or bytes than these, so many tell whether they are the same, evenly spread.
+_TELLING, _TELLING_BYTES = 20_000, 2**27
 #: Bytes at the end of a file that tell: of a compressed picture, no two are alike.
 _END = 256
 
@@ -55,7 +55,8 @@ class Arrays(_Labelled):
 
     def digest(self) -> str:
         """Tells whether images or labels are others than in an earlier run."""
-        telling = self.images[:: len(self) // _TELLING + 1]
+        fewer = max(len(self) // _TELLING, self.images.nbytes // _TELLING_BYTES)
+        telling = self.images[:: fewer + 1]
         found = Digest().add(str(self.images.shape), np.asarray(self.labels, "<i4"))
         return found.add(np.ascontiguousarray(telling)).hex(16)
 

@@ -1,11 +1,13 @@
 """`compile` and `fit` of a method mean what they mean for a Keras model, or are refused."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfrobust import methods, saving
+from tfrobust.augment import GaussianNoise
 from tfrobust.callbacks import RestoreBest
 from tfrobust.compat.stack import KERAS_2
 
@@ -183,13 +185,44 @@ def test_a_method_is_exported_as_its_net(data, tmp_path):
     np.testing.assert_allclose(served.serve(images), model.predict(images, verbose=0), atol=1e-5)
 
 
-@pytest.mark.skipif(not KERAS_2, reason="a subclassed model of Keras 3 has model.export")
 def test_a_method_that_was_never_called_is_saved_by_tensorflow(data, tmp_path):
     model = baseline()
     tf.saved_model.save(model, str(tmp_path / "saved"))
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     (logits,) = loaded.signatures["serving_default"](tf.constant(data[0])).values()
     np.testing.assert_allclose(logits, model.predict(data[0], verbose=0), atol=1e-5)
+
+
+def test_a_method_is_converted_by_tflite(data):
+    model = baseline()
+    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    interpreter = tf.lite.Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], data[0][:1])
+    interpreter.invoke()
+    logits = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(logits, model.predict(data[0][:1], verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [methods.Baseline, methods.StabilityTraining])
+def test_weights_of_keras_3_are_read_by_both(cls, data, tmp_path):
+    """Its files have the net under `layers`, the augmentation not, and no metrics."""
+    augmented = {} if cls is methods.Baseline else {"augment": GaussianNoise(0.1)}
+    first, second = (cls(net_of(), **augmented) for _ in range(2))
+    first.net.set_weights([weight + 1 for weight in first.net.get_weights()])
+    for weight in first.term_weights.values():
+        weight.assign(0.25)
+    first.views(data[0], data[1])  # draws
+    first.save_weights(tmp_path / "given.weights.h5")
+    if KERAS_2:
+        with h5py.File(tmp_path / "given.weights.h5", "a") as file:
+            del file["metrics"]
+            if augmented:
+                file.move("layers/gaussian_noise", "augment")
+            file.move("net", "layers/the_net")
+    second.load_weights(tmp_path / "given.weights.h5")
+    for a, b in zip(first.get_weights(), second.get_weights()):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_channels_first_is_refused():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import types
 from collections.abc import Mapping
 from typing import Any, Optional
@@ -15,26 +14,17 @@ from tfrobust import validation
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.combine import parts
 from tfrobust.compat import optimizers
-from tfrobust.compat.compiled_step import CompiledStep
-from tfrobust.compat.distribution import DistributedModel
 from tfrobust.compat.model_files import remember_inputs
 from tfrobust.layers.same_draws import check_draws, same_draws
 from tfrobust.methods import step_checks
+from tfrobust.methods.checked_calls import CheckedCalls
 from tfrobust.methods.compiled_loss import loss_of_images
-from tfrobust.methods.validation import (
-    all_class_weights,
-    check_alternation,
-    check_compile,
-    check_compiled,
-    check_net,
-    check_training_data,
-    check_validation_data,
-)
+from tfrobust.methods.validation import check_net
 
 Terms = dict[str, tf.Tensor]
 
 
-class RobustModel(CompiledStep, DistributedModel):
+class RobustModel(CheckedCalls):
     """Base class of methods, which train a net with `compile` and `fit` like any Keras model.
 
     A method defines the inputs and the losses of a step:
@@ -194,59 +184,6 @@ class RobustModel(CompiledStep, DistributedModel):
     def call(self, images: tf.Tensor, training: Optional[bool] = None) -> tf.Tensor:
         """Returns the logits of the net, [B, classes]."""
         return self.net(images, training=training)
-
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compiles like `keras.Model.compile`; the loss must work on logits, see the class."""
-        given = inspect.signature(super().compile).bind(*args, **kwargs).arguments
-        check_compile(given, self.term_weights)
-        super().compile(*args, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was, which Keras leaves to classes that check `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if hasattr(self.optimizer, "build"):  # not Keras 2's legacy optimizers
-            self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains like `keras.Model.fit`, after checking images and labels."""
-        batch_size = args[0] if args else kwargs.get("batch_size")  # Keras' third argument
-        check_training_data(x, y, batch_size, self)
-        check_validation_data(kwargs.get("validation_data"), self.net)
-        check_alternation(self.augment, kwargs.get("callbacks"))
-        check_compiled(self)
-        if kwargs.get("class_weight") is not None:
-            kwargs["class_weight"] = all_class_weights(kwargs["class_weight"], self.net)
-        with step_checks.explained():
-            return super().fit(x, y, *args, **kwargs)
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """Measures like `keras.Model.evaluate`; images and labels are checked."""
-        with step_checks.explained():
-            return super().evaluate(*args, **kwargs)
-
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """Predicts like `keras.Model.predict`; images are checked."""
-        with step_checks.explained():
-            return super().predict(*args, **kwargs)
-
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Trains like `keras.Model.train_on_batch`; the batch is checked."""
-        with step_checks.explained():
-            return super().train_on_batch(*args, **kwargs)
-
-    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Measures like `keras.Model.test_on_batch`; the batch is checked."""
-        with step_checks.explained():
-            return super().test_on_batch(*args, **kwargs)
-
-    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Predicts like `keras.Model.predict_on_batch`; the images are checked."""
-        with step_checks.explained():
-            return super().predict_on_batch(*args, **kwargs)
-
-    def export(self, *args: Any, **kwargs: Any) -> Any:
-        """Exports the net like `keras.Model.export`; `serving.export` writes more signatures."""
-        return self.net.export(*args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         images, labels, sample_weight = step_checks.checked(

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import dataclasses
+import functools
 import importlib
 import os
 from unittest import mock
@@ -98,28 +99,31 @@ def undrawn(request, monkeypatch):
         monkeypatch.setattr(figures, "encoded", lambda figure, media: b"")
 
 
+@functools.cache
+def few_digits(all_digits):
+    """Some of what `all_digits` returns, drawn once."""
+    source = all_digits()
+    sizes = {"train": 480, "validation": 120, "test": 120}
+    parts = {
+        split: dataclasses.replace(
+            part := source.parts[split], images=part.images[:size], labels=part.labels[:size]
+        )
+        for split, size in sizes.items()
+    }
+    return dataclasses.replace(source, parts=parts)
+
+
 @pytest.fixture
 def small_job(eagerly, undrawn, monkeypatch):
     """Makes "digits" and "small_cnn" small: dark ink on light paper, and a net of three layers."""
     digits = importlib.import_module("tfrobust.datasets.digits")
     small_cnn = importlib.import_module("tfrobust.nets.small_cnn")
-    all_digits = digits.digits
 
     def ink_and_paper(random, count):
         ink, paper = 0.3 * random.random([2, count, 1, 1, 3])
         return ink, 1 - paper
 
-    def few_digits():
-        source = all_digits()
-        parts = {
-            split: dataclasses.replace(
-                source.parts[split],
-                images=source.parts[split].images[:size],
-                labels=source.parts[split].labels[:size],
-            )
-            for split, size in {"train": 480, "validation": 120, "test": 120}.items()
-        }
-        return dataclasses.replace(source, parts=parts)
+    all_digits = digits.digits
 
     def small_net(input_shape, classes):
         return keras.Sequential(
@@ -134,5 +138,5 @@ def small_job(eagerly, undrawn, monkeypatch):
         )
 
     monkeypatch.setattr(digits, "_colours", ink_and_paper)
-    monkeypatch.setattr(digits, "digits", few_digits)
+    monkeypatch.setattr(digits, "digits", lambda: few_digits(all_digits))
     monkeypatch.setattr(small_cnn, "small_cnn", small_net)

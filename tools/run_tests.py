@@ -25,17 +25,19 @@ import threading
 import time
 import xml.etree.ElementTree
 
-#: The longest first; what no group names is in the last one.
+#: What no other group names.
+REST = "all others"
+#: The longest first.
 GROUPS = [
     "tests/contracts/test_augments.py tests/augment tests/ops tests/losses",
-    "tests/evaluation tests/attacks tests/callbacks",
     "tests/contracts/test_methods.py tests/contracts/test_nets.py tests/nets",
+    "tests/evaluation tests/callbacks",
     "tests/methods tests/layers tests/compat",
-    "tests/experiments tests/reports",
-    "tests/serving tests/saving",
+    "tests/experiments tests/reports tests/serving tests/saving",
+    REST,
     "tests/datasets tests/tuning",
-    "tests/recipes tests/cli",
     "tests/corruptions",
+    "tests/recipes tests/cli tests/attacks",
 ]
 #: The slow tests are others, and other groups of them take long.
 SLOW_GROUPS = [
@@ -46,6 +48,7 @@ SLOW_GROUPS = [
     "tests/test_notebooks.py",
     "tests/evaluation tests/datasets tests/serving",
     "tests/test_documents.py",
+    REST,
 ]
 #: Each of them makes the same processor choose other kernels, as another processor would: other
 #: numbers in the last digits. What is calculated is tried under each.
@@ -64,11 +67,12 @@ def jobs_of(kind: str) -> list[tuple[str, list[str], dict[str, str]]]:
     """Name, arguments of pytest and variables of each group."""
 
     def parts(groups: list[str], marked: str) -> list:
-        named = [path for group in groups for path in group.split()]
+        named = [path for group in groups if group != REST for path in group.split()]
         rest = ["tfrobust", "tests", *(f"--ignore={path}" for path in named)]
-        marker = ["-m", marked]
-        chosen = [(group, [*group.split(), *marker], {}) for group in groups]
-        return [*chosen, ("all others", [*rest, *marker], {})]
+        return [
+            (group, [*(rest if group == REST else group.split()), "-m", marked], {})
+            for group in groups
+        ]
 
     quick, slow = parts(GROUPS, "not slow"), parts(SLOW_GROUPS, "slow")
     others = []

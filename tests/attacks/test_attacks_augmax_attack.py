@@ -158,6 +158,7 @@ def test_the_default_is_algorithm_1(problem, k):
     assert moves.min() > 0.9 and moves.max() > 1.1
 
 
+@pytest.mark.slow
 def test_ways_to_stop_by_strength_and_cost(linear):
     """The mean loss rises with the passes: look before, Algorithm 1, the released code."""
     net, kernel, bias = linear(SHAPE, scale=0.3)

@@ -92,6 +92,7 @@ def test_alternation_of_nothing_is_refused(model, data):
         model.fit(data, callbacks=[AlternateAugmentations()], verbose=0)
 
 
+@pytest.mark.slow
 def test_monitor_by_default_looks_at_the_held_out_corruptions():
     keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).random([6, 32, 32, 3], "float32")

@@ -125,6 +125,7 @@ def test_nothing_is_traced_twice(make_net, images, labels):
     assert len(set(spy.steps)) == 5 and len(traces) <= 2
 
 
+@pytest.mark.slow
 def test_two_replicas(make_net, images, labels):
     # Not collectives: they mix up two nets of one process that have different sizes.
     ops = tf.distribute.ReductionToOneDevice()

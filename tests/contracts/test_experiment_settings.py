@@ -173,8 +173,8 @@ def pipelines():
     return [name for name in found.values() if name != "noisymix_toy"]
 
 
-#: Arrays as they are, with flips and crops, and photographs.
-PIPELINES = ["fma_table2", "fcl_cifar10", "fcl_imagenet"]
+#: Arrays as they are, and with flips and crops.
+PIPELINES = ["fma_table2", "fcl_cifar10"]
 
 
 @pytest.mark.parametrize("name", slow_unless(PIPELINES, pipelines()))

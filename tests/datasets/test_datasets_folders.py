@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from tests.parameters import slow_unless
 from tests.reference import data_folders
 from tests.reference.data_folders import flat, write_picture
 from tfrobust import datasets
@@ -232,7 +231,8 @@ def test_imagenet(place, names):
     np.testing.assert_array_equal(np.sort(orders[1]), np.repeat(np.arange(1000), 2))
 
 
-@pytest.mark.parametrize("place", slow_unless(["as_records"], FORMS), indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", FORMS, indirect=True)
 def test_imagenet_200(place, names):
     options = {"data_dir": place, "classes": 4, "validation_fraction": 1 / 3, **SMALL}
     data = datasets.load("imagenet200", **options)
@@ -247,6 +247,7 @@ def test_imagenet_200(place, names):
     assert other.class_names != data.class_names
 
 
+@pytest.mark.slow
 def test_labels_of_records_are_read_once(as_records, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     datasets.load("imagenet", data_dir=as_records, **SMALL)

@@ -127,6 +127,7 @@ def test_many_pieces(photos, monkeypatch):
     assert row.value == whole[0].value and max(n or 0 for n in seen) <= 5
 
 
+@pytest.mark.slow
 def test_all_and_a_keras_model(photos):
     net = small_cnn()
     told = []

@@ -85,6 +85,7 @@ def test_behind_a_reader(make_net, data):
     assert len(history[NAME]) == 3  # nothing improved, and nothing stopped it
 
 
+@pytest.mark.slow
 def test_keras_tuner(data, tmp_path):
     keras_tuner = pytest.importorskip("keras_tuner")
 

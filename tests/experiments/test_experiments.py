@@ -264,6 +264,7 @@ class TestFlipsAndCrops:
         assert int(first.cardinality()) == 2
 
 
+@pytest.mark.slow
 def test_from_the_command_line(small_job, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # One of its five distortions.

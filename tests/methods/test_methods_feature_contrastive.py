@@ -224,6 +224,7 @@ def test_half_precision(batch):
     assert np.isfinite(history["loss"]).all() and history["fcl"][0] > 0.1
 
 
+@pytest.mark.slow
 def test_compiled_with_xla(batch):
     """Without the term the step is the baseline's; with it XLA may draw numbers of its own."""
     model, baseline = FeatureContrastive(with_norm(), weight=0.0, k=5), Baseline(with_norm())

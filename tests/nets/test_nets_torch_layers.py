@@ -168,9 +168,8 @@ RESNEXT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "make, names", [pytest.param(wide, WIDE, marks=pytest.mark.slow), (grouped, RESNEXT)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("make, names", [(wide, WIDE), (grouped, RESNEXT)])
 def test_released_nets_with_dual_norms(saved, make, names):
     net, other = filled(make()), filled(make(), seed=1)
     arrays = released(net, names)

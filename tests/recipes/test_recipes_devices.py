@@ -85,6 +85,7 @@ def test_a_worker_that_is_gone():
         raise gone
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_write(small_job, few_augmentations, tmp_path, monkeypatch):
     """It trains like the others, and leaves what is written to the first of them."""
     settings = {"epochs": 1, "batch_size": 96}

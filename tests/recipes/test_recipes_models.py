@@ -36,6 +36,7 @@ def call(capsys, small_job, few_augmentations):
     return run
 
 
+@pytest.mark.slow
 def test_finetune_and_export_in_commands_of_their_own(call, tmp_path):
     saving.save_model(model_of(10), tmp_path / "mine.keras")
     code, said = call(

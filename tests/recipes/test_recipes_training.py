@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfrobust import cli, nets, recipes, rows, saving, trainer
-from tfrobust.callbacks import Checkpoint
+from tfrobust import nets, recipes, rows, saving, trainer
 from tfrobust.registries import METHODS
 
 COMMAND = """
@@ -61,32 +60,6 @@ def _assert_same(folder):
     assert settings["epochs"] == 3
 
 
-@pytest.mark.slow
-def test_stopped_and_resumed(tmp_path, capsys, monkeypatch, few_augmentations):
-    """In one process; `test_killed_and_started_again` kills others."""
-    command = _command(tmp_path)
-    end_of_epoch = Checkpoint.on_epoch_end
-
-    def stopped(self, epoch, logs=None):
-        end_of_epoch(self, epoch, logs)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as context:
-        context.setattr(Checkpoint, "on_epoch_end", stopped)
-        assert cli.main([*command, "--out", str(tmp_path / "cut")]) == 130
-    assert not (tmp_path / "cut" / "model.keras").exists()
-    capsys.readouterr()
-    for out, more in (("cut", ["--resume"]), ("whole", [])):
-        assert cli.main([*command, "--out", str(tmp_path / out), *more]) == 0
-        told = capsys.readouterr().out
-        assert ("Epoch 1/3" in told) == (out == "whole")
-        assert "Epoch 3/3" in told
-        assert not (tmp_path / out / "model_checkpoints").exists()  # no longer good for anything
-    _assert_same(tmp_path)
-    history = rows.read(tmp_path / "cut" / "history.jsonl")
-    assert [row.corruption for row in history if row.epoch == 3] == few_augmentations
-
-
 def test_killed_before_the_trained_net_is_measured(small_job, tmp_path, monkeypatch):
     recipe = recipes.Train(epochs=1)
     recipes.train(recipe, tmp_path)
@@ -121,7 +94,7 @@ def test_killed_and_started_again(tmp_path):
         assert process.returncode == 0, errors
         assert ("Epoch 1/3" in told) == (out == "whole")
         assert "Epoch 3/3" in told
-        assert not (tmp_path / out / "model_checkpoints").exists()
+        assert not (tmp_path / out / "model_checkpoints").exists()  # no longer good for anything
     _assert_same(tmp_path)
 
 

@@ -53,7 +53,8 @@ def page(write_evaluation, tmp_path_factory):
     return write_report(write_evaluation(tmp_path_factory.mktemp("run"), models=models))
 
 
-@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
 def test_page_is_drawn_light_and_dark(browse, page, tmp_path, width):
     grounds = {}
     for scheme, number in (("dark", 0), ("light", 1)):

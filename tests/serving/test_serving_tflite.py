@@ -56,6 +56,7 @@ def test_float32_is_the_clean_route_for_any_batch(make_resnet, options, tmp_path
         np.testing.assert_allclose(got, logits[:count], rtol=0, atol=bound)
 
 
+@pytest.mark.slow
 def test_float16_is_half_as_large(make_resnet, trained_net, digit_parts, tmp_path):
     half = serving.export_tflite(
         trained_net, tmp_path / "half.tflite", quantization="float16", data=digit_parts["test"]

@@ -86,6 +86,7 @@ def test_other_settings_need_another_folder(undisturbed, tmp_path):
         tiny_search.search(tmp_path)
 
 
+@pytest.mark.slow
 def test_floor_and_objective_change_the_order(tmp_path):
     space = [tuning.Range("gamma", 0.01, 1, 2, "log")]
     short = {"space": space, "epochs": 1, "say": str}

@@ -91,11 +91,11 @@ def read(path: Union[str, os.PathLike]) -> list[Row]:
 
 
 def most_error(images: int) -> float:
-    """The largest standard error that an accuracy on so many images can have, a fraction."""
+    """The largest possible standard error of an accuracy on a number of images, a fraction."""
     return math.sqrt(0.25 / images)
 
 
 def on_images(images: int) -> str:
-    """Says on how many validation images a choice was made, and how well they tell."""
+    """States on how many validation images a choice was made, and their standard error."""
     error = 100 * most_error(images)
     return f"on {images} validation images, ±{error:.1f} points or less (one standard error)"

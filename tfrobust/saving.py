@@ -39,7 +39,7 @@ def load_model(
 
     Args:
         path: A `.keras` file.
-        custom_objects: Own classes and functions by name, that are not registered with Keras.
+        custom_objects: Your own classes and functions, by name, if not registered with Keras.
 
     Returns:
         The model, compiled if it was compiled when it was saved.

@@ -1,4 +1,4 @@
-"""Measures any model under any conditions: one row a number."""
+"""Measures any model under any conditions; every number is a result row."""
 
 from __future__ import annotations
 
@@ -38,41 +38,41 @@ def benchmark(
 ) -> list[Row]:
     """Accuracy and calibration of a model on clean images and under each condition.
 
-    Every model that is given the same data and seed sees the same images: how an image is changed
-    follows from the seed and its index, whatever the batches. `summary` makes the means over the
-    corruptions of the rows.
+    All models see the same images for the same data and seed: how an image is changed depends on
+    the seed and the image's index, not on the batches. `summary` computes the means over the
+    corruptions from the rows.
 
     Args:
         model: A Keras model from images in [0, 1] to logits or probabilities, a `.keras` file, the
             folder of a SavedModel, or a function: see `Predictor`.
-        data: What `tfrobust.datasets.load` gives, a batched `tf.data.Dataset` or
-            `keras.utils.PyDataset` (`Sequence`) of (images, labels) that gives them in the same
+        data: The result of `tfrobust.datasets.load`, a batched `tf.data.Dataset` or
+            `keras.utils.PyDataset` (`Sequence`) of (images, labels) that yields them in the same
             order each time, or a pair of arrays. Images are floating-point numbers in [0, 1].
             Sample weights are ignored.
-        conditions: What is done to the images besides nothing: a list that `corrupted`,
-            `augmented`, `swept`, `attacked`, `published` make, or augmentation layers by name.
+        conditions: What is done to the images, in addition to leaving them clean: a list from
+            `corrupted`, `augmented`, `swept`, `attacked` or `published`, or augmentation layers by
+            name.
             Default: the 15 common corruptions at severity 1 to 5.
-        split: Which split, where `data` is of `load`. Default "test".
+        split: The split, if `data` is the result of `load`. Default "test".
         classes: Which outputs of the model are the classes of the data. Default: all.
-        index: Index of each image in the whole data, where `data` is a part of it, so that they are
-            changed as they are there. Default: their places in `data`.
+        index: Index of each image in the full data, if `data` is a part of it, so that the images
+            are changed as they are there. Default: their positions in `data`.
         model_name: Name of the model in the rows. Default: the model's own.
         dataset: Name of the data in the rows. Default: such as "digits/test", or "data".
         seed: Seed of all draws.
-        out: Folder for `rows.jsonl` and the answers to each image. Written after each condition; a
-            measurement that was interrupted goes on where it stopped.
+        out: Folder for `rows.jsonl` and the predictions for each image, written after each
+            condition; an interrupted measurement resumes where it stopped.
         stop_at_chance: Whether a clean accuracy near chance is an error. Default True.
-        verbose: Whether progress is told, on standard error.
+        verbose: Whether to report progress on standard error.
 
     Returns:
         Rows of the metrics "accuracy", "expected_calibration_error", "rms_calibration_error" and
         "aurra", for clean images and each condition.
 
     Raises:
-        ValueError: Images outside [0, 1] or not finite, labels that are no classes of the model,
-            no data, data without an end, another order of the data, a clean accuracy near chance,
-            outputs that are not finite, or `out` holds rows of another model or other data of this
-            name.
+        ValueError: Images outside [0, 1] or not finite, labels that are not classes of the model,
+            no data, infinite data, data in a different order, a clean accuracy near chance, outputs
+            that are not finite, or `out` holds rows of another model or other data of this name.
         TypeError: Integer images, or data of another kind.
 
     Example:
@@ -101,17 +101,17 @@ def benchmark(
 
 
 class Evaluator:
-    """Measures models under conditions; for measuring often, as each graph is traced once.
+    """Measures several models under the same conditions; each graph is traced once.
 
-    It keeps the models that it has measured until it is dropped itself.
+    It keeps references to the models that it has measured.
 
     Args:
         conditions: As in `benchmark`; clean images are always measured first.
         metrics: Which metrics. Default: "accuracy" alone.
 
     Raises:
-        TypeError: Something else than conditions.
-        ValueError: Two conditions of one name and severity, or an unknown metric.
+        TypeError: `conditions` are not conditions.
+        ValueError: Two conditions have the same name and severity, or an unknown metric.
     """
 
     def __init__(self, conditions: Conditions, *, metrics: Sequence[str] = ("accuracy",)):

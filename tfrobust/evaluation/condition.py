@@ -1,4 +1,4 @@
-"""What a condition of a benchmark is: a way in which images are shown to a model."""
+"""Base class of the conditions of a benchmark."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DRAWS = 2
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Some images of the data, as the data has them.
+    """A batch of the data, unchanged.
 
     Args:
         images: [B, H, W, C] float32 in [0, 1].
         labels: [B] or [B, classes].
-        index: Place of each image in the data, int64 [B]; its draws follow from it.
-        full: Number of images of a whole batch; the last one may have fewer.
+        index: Index of each image in the data, int64 [B], from which its draws are seeded.
+        full: Size of a full batch; the last batch may be smaller.
     """
 
     images: tf.Tensor
@@ -36,18 +36,18 @@ class Batch:
 
     @functools.cached_property
     def pixels(self) -> tf.Tensor:
-        """The images in 8 bits, the last one repeated until the batch is full: uint8."""
+        """The images as uint8, padded to a full batch by repeating the last one."""
         pixels = np.rint(np.clip(self.images, 0, 1) * np.float32(255)).astype("uint8")
         missing = max(self.full - len(pixels), 0)
         return tf.constant(np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)], mode="edge"))
 
 
 class Condition:
-    """One way in which images are shown to a model, and its place in a table.
+    """What is done to all images before a model is measured, and its name in tables.
 
     Args:
-        name: What stands in the column `corruption` of the rows.
-        severity: How strong it is; None where no one number says it.
+        name: Value of the column `corruption` of the rows.
+        severity: Its strength; None if no single number describes it.
     """
 
     def __init__(self, name: str, severity: Optional[float] = None):
@@ -66,7 +66,7 @@ class Condition:
         )
 
     def data(self, clean: Any) -> Any:
-        """The batches of (images, labels) that it is measured on: by default the clean ones."""
+        """The batches of (images, labels) to measure on; by default the clean ones."""
         return clean
 
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
@@ -78,7 +78,7 @@ class Condition:
         return {}
 
     def check(self, predictor: Predictor, image_shape: Sequence[int]) -> None:
-        """Raises where it cannot be measured, before time is spent."""
+        """Raises an error if it cannot be measured, before time is spent."""
 
 
 class Clean(Condition):

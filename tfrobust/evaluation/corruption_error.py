@@ -86,7 +86,7 @@ def corruption_errors(
     100 · Σ_s (E_{s,c} − E_clean) / Σ_s (E^base_{s,c} − E^base_clean): Hendrycks and Dietterich
     2019 (arXiv:1903.12261), section 4. Without a baseline, 100 times the mean error
     (relative: minus the clean error). CIFAR-10-C and CIFAR-100-C have no customary baseline; there
-    the plain mean is reported. State with a number what it was divided by.
+    the plain mean is reported. Always state the baseline with the number.
 
     Args:
         results: Corruption to its five numbers, severity 1 to 5 (or to their mean, one number),
@@ -252,7 +252,7 @@ def collect_rows(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def tables_of(results: Union[Results, None]) -> set[int]:
-    """The tables of severities that result rows are of; none of a mapping, which does not say it.
+    """The severity tables that result rows were measured with; none for a mapping.
 
     Args:
         results: Rows, or a mapping of numbers.
@@ -263,21 +263,21 @@ def tables_of(results: Union[Results, None]) -> set[int]:
 
 
 def tables_in(protocols: Iterable[Any]) -> set[int]:
-    """The tables of severities that are named in protocols, by number or by published files."""
+    """The severity tables named in protocols, by number or by published files."""
     said = [protocol or {} for protocol in protocols]
     found = [one.get("table", PUBLISHED_TABLES.get(one.get("files", ""))) for one in said]
     return {table for table in found if table is not None}
 
 
 def check_tables(tables: set[int], baseline: Any) -> None:
-    """Checks that numbers are of the table of severities that a baseline is of.
+    """Checks that numbers and baseline belong to the same table of severities.
 
     Args:
         tables: The tables of the numbers.
-        baseline: Name of a baseline, result rows, or what says nothing about its table.
+        baseline: Name of a baseline, result rows, or numbers without a table.
 
     Raises:
-        ValueError: One is another.
+        ValueError: They differ.
     """
     if isinstance(baseline, str):
         theirs = {BASELINE_TABLES[baseline]} if baseline in BASELINE_TABLES else set()

@@ -14,27 +14,27 @@ from tfrobust.registries import HELD_OUT_PERTURBATIONS, NOISE_PERTURBATIONS, PER
 
 
 def flip_probability(predictions: np.ndarray, *, noise: bool, step: int = 1) -> float:
-    """How often the predicted class changes between frames of a sequence.
+    """The probability that the predicted class changes between frames of a sequence.
 
     FP = mean over videos of mean over j = 2..M of [f(x_j) ≠ f(x_{j−1})], and for noise
     [f(x_j) ≠ f(x_1)], because its frames are not a sequence in time: Hendrycks and Dietterich
     2019 (arXiv:1903.12261), section 4.
 
     Args:
-        predictions: [videos, frames] class indices, two frames or more. Of noise the first frame
+        predictions: [videos, frames] class indices, at least two frames. For noise, the first frame
             is the clean image.
         noise: Whether frames are compared with the first frame (`tfrobust.corruptions.
             NOISE_PERTURBATIONS`), not with the frame before.
-        step: How far apart the frames are that are compared, where they are a sequence in time:
-            x_j with x_{j−step}, all pairs. 1 is as published; 2 and 3 are the other difficulties
-            of the authors' script. For noise, whose difficulty is in its frames, it does nothing.
+        step: Distance of the compared frames, if they are a sequence in time: x_j with
+            x_{j−step}, all pairs. 1 is as published; 2 and 3 are the other difficulties of the
+            authors' script. It has no effect on noise, whose difficulty is in its frames.
 
     Returns:
         A fraction in [0, 1].
 
     Raises:
         ValueError: Wrong shape, no video, fewer than two frames, a step that leaves no pair, or
-            predictions that are not whole numbers.
+            predictions that are not integers.
 
     Example:
 
@@ -62,7 +62,7 @@ def flip_probability(predictions: np.ndarray, *, noise: bool, step: int = 1) -> 
 
 
 def flip_probabilities(predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The flip probability of each perturbation, compared as its kind asks for.
+    """The flip probability of each perturbation, comparing frames as its kind requires.
 
     Args:
         predictions: Perturbation (`tfrobust.corruptions.PERTURBATIONS` or
@@ -89,21 +89,21 @@ def flip_probabilities(predictions: Mapping[str, np.ndarray]) -> dict[str, float
 def mean_flip_probability(
     probabilities: Mapping[str, float], *, perturbations: Sequence[str] = PERTURBATIONS
 ) -> float:
-    """Mean flip probability mFP: the mean over perturbations, divided by nothing.
+    """Mean flip probability mFP: the mean over perturbations, without a baseline.
 
-    It is what CIFAR-10-P and CIFAR-100-P report (Hendrycks and Dietterich 2019,
+    CIFAR-10-P and CIFAR-100-P report it (Hendrycks and Dietterich 2019,
     arXiv:1903.12261; there in percent). Their published script has spatter in the place of snow:
     `perturbations` can say so.
 
     Args:
         probabilities: Perturbation to flip probability, a fraction in [0, 1].
-        perturbations: Over which. Default: the ten of the benchmark.
+        perturbations: Perturbations to average over. Default: the ten of the benchmark.
 
     Returns:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: A perturbation is unknown or missing, or a number is no fraction.
+        ValueError: A perturbation is unknown or missing, or a number is not a fraction.
 
     Example:
 
@@ -127,13 +127,13 @@ def flip_rates(
         probabilities: Perturbation to flip probability, a fraction in [0, 1].
         baseline: What to divide by: "alexnet" (for ImageNet-P), or flip probabilities of a net of
             your own.
-        perturbations: Which. Default: the ten of the benchmark.
+        perturbations: Perturbations to compute. Default: the ten of the benchmark.
 
     Returns:
         Perturbation to its rate times 100, as published: 100 is as unstable as the baseline.
 
     Raises:
-        ValueError: A perturbation or baseline is unknown, numbers are missing or no fractions, or
+        ValueError: A perturbation or baseline is unknown, numbers are missing or not fractions, or
             the baseline never flips.
 
     Example:
@@ -170,7 +170,7 @@ def mean_flip_rate(
     Args:
         probabilities: Perturbation to flip probability, a fraction in [0, 1].
         baseline: As in `flip_rates`.
-        perturbations: Over which. Default: the ten of the benchmark.
+        perturbations: Perturbations to average over. Default: the ten of the benchmark.
 
     Returns:
         The mean times 100, as published: 100 is as unstable as the baseline.
@@ -190,10 +190,10 @@ def mean_flip_rate(
 def metrics_of(
     probabilities: Mapping[str, float], baseline: Optional[str] = None
 ) -> list[tuple[str, str, float]]:
-    """All that can be reported of flip probabilities: metric, perturbation, value.
+    """All metrics that follow from flip probabilities: metric, perturbation, value.
 
-    Means stand under "perturbations", where the ten of the benchmark are there; rates where there
-    is a baseline.
+    Means have the perturbation "perturbations", if the ten of the benchmark are given; rates need
+    a baseline.
     """
     numbers = [("flip_probability", name, value) for name, value in probabilities.items()]
     whole = set(PERTURBATIONS) <= set(probabilities)

@@ -1,4 +1,4 @@
-"""The pictures on which a change did the most harm."""
+"""The images on which a condition did the most harm."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tfrobust.evaluation.predictor import Predictor
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """An image that was right when clean, and wrong when changed.
+    """An image that is classified correctly when clean and wrongly under a condition.
 
     Args:
-        condition: What was done to it.
-        index: Its place in the data.
+        condition: Name of the condition.
+        index: Its index in the data.
         label: Its class.
-        predicted: The class that the model gave the changed image.
+        predicted: The class predicted for the changed image.
         confidence: The probability of that class.
         clean: The image, [H, W, C] float32 in [0, 1].
         changed: What the model saw, [H, W, C].
@@ -46,20 +46,20 @@ def worst_examples(
     count: int = 6,
     seed: int = 0,
 ) -> list[Example]:
-    """The images that a model has right when clean and most surely wrong when changed.
+    """The images that are right when clean and wrong, with the highest confidence, when changed.
 
-    At most one of each kind of change and one of each image, so that they show different things.
+    At most one per condition and one per image, for variety.
 
     Args:
         predictor: The model that was measured.
         data: What it was measured on.
-        clean: Its answers to the clean images.
-        answers: Each condition, and its answers there.
+        clean: Its predictions for the clean images.
+        answers: Its predictions under each condition.
         count: How many. Default 6.
         seed: The seed of the measurement.
 
     Returns:
-        Examples, the most confident first; fewer where there are not as many.
+        Examples, the most confident first; fewer than `count` if there are not enough.
     """
     best: dict[str, tuple[float, int, Condition, Predictions]] = {}
     for condition, found in answers:

@@ -34,38 +34,37 @@ def export_onnx(
     data: Any = None,
     overwrite: bool = False,
 ) -> ExportedFile:
-    """Writes the plain net as an ONNX file, whole or not at all, and measures it.
+    """Exports the net as an ONNX file, atomically, and compares it with the Keras model.
 
     Needs `pip install tfrobust[onnx]`, which brings tf2onnx and onnxruntime.
 
     The input is `images`, float32 [batch, H, W, C] in [0, 1], channels last as everywhere in
-    tfrobust; the output is `logits` [batch, classes], or `probabilities` where the net ends in
-    softmax. The batch has any size. Of dual normalizations the clean route is exported; a net of
-    mixed precision is exported in float32.
+    tfrobust; the output is `logits` [batch, classes], or `probabilities` if the net ends in
+    softmax. The batch size is dynamic. Dual norms are exported with their clean route, and a net in
+    mixed precision in float32.
 
-    Where onnxruntime is installed, the file is run with it beside the Keras model: on `data`, else
-    on 64 seeded random images. A difference from the net in float32 of more than a thousandth of
-    the largest output is an error, and nothing is written.
+    If onnxruntime is installed, its outputs are compared with those of the Keras model on `data`,
+    or on 64 seeded random images. A difference of more than a thousandth of the largest output is
+    an error, and nothing is written.
 
     Args:
         model: A tfrobust method or any Keras model with one image input and one output.
         path: File to write, ending in `.onnx`.
-        opset: Version of ONNX's operators, 13 to 18: the newest that the runtime knows that shall
-            read the file. Default 15, tf2onnx's own.
-        data: (images, labels) as arrays or as a batched `tf.data.Dataset`, to measure accuracies
-            with. Default: accuracies are not measured.
-        overwrite: Replace a file that stands there. Default False.
+        opset: ONNX operator set, 13 to 18; the target runtime must support it. Default: 15, as in
+            tf2onnx.
+        data: (images, labels) as arrays or as a batched `tf.data.Dataset`, to measure accuracies.
+            Default: accuracies are not measured.
+        overwrite: Whether to replace an existing file. Default: False.
 
     Returns:
-        Size, differences from the Keras model, and accuracies of both where `data` is given;
-        without onnxruntime the size alone.
+        Size, differences from the Keras model, and the accuracies of both if `data` is given;
+        without onnxruntime only the size.
 
     Raises:
-        FileExistsError: Something stands at `path`, and `overwrite` is off or it is a folder.
+        FileExistsError: `path` exists, and `overwrite` is off or it is a folder.
         ImportError: tf2onnx is not installed, or `data` is given and onnxruntime is not.
-        ValueError: Something does not fit the model.
-        RuntimeError: ONNX has no such operation as the net needs, or the file does not return what
-            the model does.
+        ValueError: An argument does not fit the model.
+        RuntimeError: ONNX lacks an operation of the net, or the outputs differ.
 
     Example:
 

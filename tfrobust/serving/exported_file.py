@@ -1,4 +1,4 @@
-"""A model in one file, and how it compares with the Keras model."""
+"""Models exported as one file, and their comparison with the Keras model."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class ExportedFile:
-    """What was written, and how its answers compare with those of the Keras model.
+    """An exported file and how its outputs compare with those of the Keras model.
 
     Attributes:
         path: The file.
         bytes: Its size.
-        images: How many images were compared; 0 where nothing could run the file.
-        largest_difference: Between the outputs of the two, over all images and classes; None
-            without a comparison, like the following.
-        agreement: Share of the images to which both give the same class.
-        keras_accuracy: Share of the images that the Keras model gets right; None without labels.
-        accuracy: Share of the images that the file gets right; None without labels.
+        images: Number of images compared; 0 if nothing could run the file.
+        largest_difference: Largest absolute difference between the outputs, over all images and
+            classes; None without a comparison, as for the following.
+        agreement: Fraction of the images for which both predict the same class.
+        keras_accuracy: Accuracy of the Keras model, a fraction; None without labels.
+        accuracy: Accuracy of the file, a fraction; None without labels.
     """
 
     path: pathlib.Path
@@ -48,7 +48,7 @@ class ExportedFile:
 
 
 def check_file(path: files.PathLike, ending: str, overwrite: bool) -> pathlib.Path:
-    """Raises where a file must not or cannot be written, before any time is spent."""
+    """Raises an error if a file must not or cannot be written, before time is spent."""
     target = pathlib.Path(path)
     if target.suffix != ending:
         raise ValueError(f"path must end in {ending}; received {str(path)!r}")
@@ -61,15 +61,15 @@ def check_file(path: files.PathLike, ending: str, overwrite: bool) -> pathlib.Pa
 def compare(
     reference: PlainNet, run: Callable[[np.ndarray], np.ndarray], pairs: Pairs
 ) -> dict[str, Any]:
-    """The attributes of `ExportedFile` that tell how the file's answers compare.
+    """Computes the attributes of `ExportedFile` that compare the outputs.
 
     Args:
         reference: The Keras model.
-        run: Images to what the file returns.
-        pairs: Batches of images, and of labels or None.
+        run: Maps images to the outputs of the file.
+        pairs: Batches of (images, labels or None).
 
     Raises:
-        ValueError: The model itself returns NaN or infinite values, or there is no image.
+        ValueError: The model itself returns NaN or infinite values, or there are no images.
         RuntimeError: The file returns such values.
     """
     count, agree, difference = 0, 0, 0.0
@@ -98,7 +98,7 @@ def compare(
 
 
 def check_same(net: PlainNet, run: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Raises where a file that is not quantized returns something else than the net in float32.
+    """Raises an error if an unquantized file does not return what the net returns in float32.
 
     Raises:
         RuntimeError: An output differs by more than a thousandth of the largest one, or of 1.
@@ -123,7 +123,7 @@ def batches_of(
         net: What the images must fit.
         what: The name of `data` in messages.
         labelled: Whether there must be labels.
-        most: Number of images to stop at.
+        most: Maximum number of images.
     """
     left = math.inf if most is None else most
     for element in data if isinstance(data, tf.data.Dataset) else _cut(data, what):
@@ -150,7 +150,7 @@ def batches_of(
 
 
 def seeded_images(net: PlainNet, count: int = _BATCH) -> list[tuple[np.ndarray, None]]:
-    """One batch of smooth random images, the same each time: they differ more than noise does."""
+    """A batch of smooth random images from a fixed seed; they differ more than noise does."""
     height, width, channels = (size or 64 for size in net.image_shape)
     coarse = np.random.default_rng(0).random([count, 4, 4, channels], "float32")
     return [(net.taken(tf.image.resize(coarse, [height, width])), None)]

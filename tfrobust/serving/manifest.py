@@ -1,4 +1,4 @@
-"""The SHA-256 of every file of a folder, written beside them and checked later."""
+"""Manifests: the SHA-256 of every file of a folder, to be checked later."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SHOWN = 5
 
 
 def hashes(folder: files.PathLike) -> dict[str, str]:
-    """The SHA-256 of every file.
+    """Computes the SHA-256 of every file.
 
     Args:
-        folder: Where they are, at any depth.
+        folder: The folder, which is searched recursively.
 
     Returns:
-        Path inside the folder, with slashes, to 64 hexadecimal digits; sorted.
+        Relative path, with slashes, to 64 hexadecimal digits; sorted by path.
     """
     root = pathlib.Path(folder)
     return {name: files.Digest().add(root / name).hex() for name in _names(root)}
@@ -44,14 +44,14 @@ def write_manifest(folder: files.PathLike) -> None:
 def check_manifest(folder: files.PathLike) -> int:
     """Compares the files of a SavedModel with its manifest.
 
-    That finds what was damaged, forgotten or exchanged. It proves nothing against someone who can
-    write the manifest too.
+    This finds damaged, missing and exchanged files. It does not protect against someone who can
+    write the manifest as well.
 
     Args:
         folder: The SavedModel.
 
     Returns:
-        How many files were compared.
+        The number of files compared.
 
     Raises:
         ValueError: A file was changed, is missing or is extra, or the manifest itself is missing,
@@ -82,7 +82,7 @@ def write_index(folder: files.PathLike, models: Iterable[str]) -> None:
     """Writes `index.json` into a folder of SavedModels: the hashes of all files of each.
 
     Args:
-        folder: Where they are.
+        folder: The folder.
         models: Their folders in it, such as "digits_small_cnn/1".
     """
     root = pathlib.Path(folder)

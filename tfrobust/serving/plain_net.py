@@ -1,4 +1,4 @@
-"""A net as one function of images, for formats other than the SavedModel."""
+"""A net as one traced function of images, for formats other than the SavedModel."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tfrobust.nets.input_adapter import original_of, returned_by, taken_by
 
 
 class PlainNet(tf.Module):
-    """The clean route of a net as one function, traced, and the weights that it uses.
+    """The clean route of a net as one traced function, with the weights that it uses.
 
     Args:
         model: A tfrobust method or any Keras model with one image input and one output.
-        float32: Whether a net of mixed precision is made anew to compute in float32.
+        float32: Whether to rebuild a net in mixed precision to compute in float32.
 
     Attributes:
-        image_shape: (height, width, channels); the first two are None where any size will do.
+        image_shape: (height, width, channels); the first two are None if any size is accepted.
         classes: Number of outputs.
-        output: What the function returns: "logits", or "probabilities" of a net with softmax.
+        output: Name of the output: "logits", or "probabilities" for a net with softmax.
         signature: Of `call`: `images` of any batch size.
         call: Images [B, H, W, C], float32 in [0, 1], or as the original of an adapted net takes
             them, to {output: float32 [B, classes]}.
@@ -33,7 +33,7 @@ class PlainNet(tf.Module):
         taken: Images in [0, 1] to those that `call` takes.
 
     Raises:
-        ValueError: The model is no classifier of images.
+        ValueError: The model is not an image classifier.
     """
 
     def __init__(self, model: keras.Model, *, float32: bool = False):
@@ -61,13 +61,13 @@ class PlainNet(tf.Module):
 
 
 def _is_mixed(net: Any) -> bool:
-    """Whether a layer computes in a shorter type than float32."""
+    """Whether a layer computes in lower precision than float32."""
     types = [getattr(layer, "compute_dtype", None) for layer in (net, *inner_layers(net))]
     return "float16" in types or "bfloat16" in types
 
 
 def _in_float32(net: Any) -> Any:
-    """The same net with the same weights, whose layers compute in float32."""
+    """A copy of the net with the same weights that computes in float32."""
     again = type(net).from_config(_with_float32(net.get_config()))
     again.set_weights(net.get_weights())
     return again

@@ -168,6 +168,7 @@ def test_unknown_batch_size_and_pipeline(per_image):
             np.testing.assert_allclose(result, value, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_compiles():
     """XLA draws different numbers than TensorFlow's kernels, from the same distribution."""
     layer = augment.Mixup(alpha=0.4, per_image=True)

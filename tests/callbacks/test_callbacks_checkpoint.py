@@ -217,6 +217,7 @@ def test_wrong_arguments(tmp_path, images, labels):
         Checkpoint(tmp_path).restore(methods.Baseline(_net()))
 
 
+@pytest.mark.slow
 def test_plain_keras_model_in_mixed_precision(tmp_path, images, labels):
     """Any Keras model; the scale of float16 is part of the state."""
 

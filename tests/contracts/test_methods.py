@@ -238,9 +238,7 @@ def test_dual_norms_are_trained_on_one_route(trained):
         assert np.array_equal(old, new) == (id(weight) in untouched), weight.name
 
 
-@pytest.mark.parametrize(
-    "name", every_method(["noisymix", "augmax"], but=METHODS.keys() - KINDS.keys())
-)
+@pytest.mark.parametrize("name", every_method(["augmax"], but=METHODS.keys() - KINDS.keys()))
 def test_export_serves_the_same_logits(trained, images, tmp_path):
     """Those of the clean route."""
     serving.export(trained.model, tmp_path / "saved")

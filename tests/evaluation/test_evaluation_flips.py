@@ -150,6 +150,7 @@ def test_all_and_a_keras_model(photos):
     assert one.n == 1 and one.model == net.name
 
 
+@pytest.mark.slow
 def test_other_sizes_and_crops(photos):
     large = tf.image.resize(photos[:1], [40, 40]).numpy()
     options = {"table": 32, "crop": 30}

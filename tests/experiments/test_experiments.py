@@ -199,6 +199,7 @@ def test_killed_runs_go_on(whole, tmp_path, monkeypatch):
         Small().run(setting.replace(dataset="corner_digits"), folder)
 
 
+@pytest.mark.slow
 def test_seeds_can_be_added_and_take_the_baseline_that_is_there(whole, tmp_path):
     """What is trained once belongs to the folder, whichever seeds are asked for."""
     folder, told = tmp_path / "run", []

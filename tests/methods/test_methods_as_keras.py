@@ -43,7 +43,11 @@ def numbers(history):
 
 @pytest.mark.parametrize(
     "weighted, how",
-    [(False, {"run_eagerly": True}), (True, {"run_eagerly": True}), (True, {"jit_compile": True})],
+    [
+        (False, {"run_eagerly": True}),
+        (True, {"run_eagerly": True}),
+        pytest.param(True, {"jit_compile": True}, marks=pytest.mark.slow),
+    ],
 )
 def test_loss_and_val_loss_are_those_of_keras(data, weighted, how):
     """With regularisation, weights of images, and a last batch that is smaller."""

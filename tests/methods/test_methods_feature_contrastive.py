@@ -187,6 +187,7 @@ def test_losses_of_layers_are_not_put_into_a_condition(batch):
     assert np.isfinite(model.get_weights()[0]).all()
 
 
+@pytest.mark.slow
 def test_replicas(batch):
     """The last batch of the epoch has two images: one for each replica, without others. The term
     is computed while its weight is 0 too."""

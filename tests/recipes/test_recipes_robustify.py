@@ -112,6 +112,7 @@ def test_two_runs_and_a_killed_one_are_equal(net, few, tmp_path, monkeypatch):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_useless_candidates_leave_the_original(net, few, tmp_path, monkeypatch):
     fit = race_module.trainer.fit
 

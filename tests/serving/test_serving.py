@@ -17,6 +17,10 @@ def test_another_process_gives_the_same_logits(model, images, tmp_path):
     serving.export(model, tmp_path / "saved")
     logits = serving.serve_isolated(tmp_path / "saved", images)
     np.testing.assert_allclose(logits, model(images), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_errors_of_another_process_are_told(images, tmp_path):
     with pytest.raises(RuntimeError, match=r"serving .*nowhere in another process failed"):
         serving.serve_isolated(tmp_path / "nowhere", images)
 

@@ -200,6 +200,7 @@ def test_features_are_what_the_last_dense_takes(served):
     np.testing.assert_allclose(features @ kernel + bias, logits, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_layer_named_features_and_clean_route(tmp_path):
     keras.utils.set_random_seed(0)
     net = nets.convert_norms(nets.NETS["resnet_20"]([16, 16, 3], 4), "dubn")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.parameters import slow_unless
 from tfrobust import methods, serving
 from tfrobust.layers.route import route
 from tfrobust.serving.exported_file import check_same, compare, seeded_images
@@ -182,9 +181,8 @@ def test_any_image_size(make_resnet, tmp_path):
         np.testing.assert_allclose(answers(done.path, images), net(images), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "policy", slow_unless(["mixed_float16"], ["mixed_float16", "mixed_bfloat16"])
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_is_exported_in_float32(make_resnet, policy, tmp_path):
     keras.mixed_precision.set_global_policy(policy)
     try:

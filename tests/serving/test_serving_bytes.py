@@ -17,6 +17,7 @@ from tfrobust import nets, serving
 from tfrobust.layers import route
 from tfrobust.ops import image_decoding
 from tfrobust.serving import batch_decoder as served_decoding
+from tfrobust.serving.server import NOT_FINITE, Server
 
 NAMES = ["cat", "dog", "fox", "owl"]
 
@@ -188,8 +189,57 @@ def test_any_batch(served):
         images = tf.constant([encoded(photo(20, 20 + i)) for i in range(count)], tf.string)
         outputs = served.signatures["serving_bytes"](images=images)
         assert outputs["logits"].shape == [count, 4] and outputs["ok"].shape == [count]
-        pixels = tf.zeros([count, 16, 12, 3], tf.uint8)
-        assert served.signatures["uint8"](images=pixels)["logits"].shape == [count, 4]
+        assert set(outputs) == {"logits", "probabilities", "class", "ok", "error"}
+        for name, kind in PIXELS.items():
+            outputs = served.signatures[name](images=tf.zeros([count, 16, 12, 3], kind))
+            assert {value.shape[0] for value in outputs.values()} == {count}
+
+
+PIXELS = {"serving_default": tf.float32, "uint8": tf.uint8, "features": tf.float32}
+SHAPES = [
+    [],
+    [16, 12],
+    [16, 12, 3],
+    [1, 1, 16, 12, 3],
+    [1, 8, 8, 3],
+    [1, 12, 16, 3],
+    [0, 16, 12, 1],
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_another_shape_is_an_error(served, shape):
+    """Unchecked, a wrong number of axes ends the process, and another size is answered."""
+    for name, kind in PIXELS.items():
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"expected shape \[\?,16,12,3\]"):
+            served.signatures[name](images=tf.zeros(shape, kind))
+    for contents in ("x", [["x"]]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"expected shape \[\?\]"):
+            served.signatures["serving_bytes"](images=tf.constant(contents))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_images_that_are_not_finite_get_no_answer(served, bad):
+    """Pooling and ReLU can swallow a NaN."""
+    images = np.full([3, 16, 12, 3], 0.5, "float32")
+    images[1, 15, 11, 2] = bad  # outside of what the net sees
+    outputs = served.signatures["serving_default"](images=tf.constant(images))
+    features = served.signatures["features"](images=tf.constant(images))["features"]
+    for values in (outputs["logits"], outputs["probabilities"], features):
+        assert np.isnan(values).all(axis=1).tolist() == [False, True, False]
+        assert np.isfinite(values[::2]).all()
+    classes = outputs["class"].numpy().tolist()
+    assert classes[1] == b"" and classes[0] in [name.encode() for name in NAMES]
+
+
+def test_answers_that_are_not_finite_are_not_ok(make_net):
+    net = make_net()
+    kernel, bias = net.layers[-1].get_weights()
+    net.layers[-1].set_weights([np.full_like(kernel, 3e38), bias])
+    server = Server(net, NAMES, (16, 16), None)
+    outputs = server.functions["serving_bytes"](tf.constant([encoded(photo(16, 16))]))
+    assert outputs["ok"].numpy().tolist() == [False] and outputs["class"].numpy().tolist() == [b""]
+    assert outputs["error"].numpy().tolist() == [NOT_FINITE.encode()]
 
 
 def test_features_are_what_the_last_dense_takes(served):

@@ -50,6 +50,9 @@ def export(
     logits, and `class` [B], the name of the most probable one, where `class_names` are given.
     `serving_bytes` also returns `ok` [B] and `error` [B]: what is wrong with an image that cannot
     be decoded. Its probabilities are NaN, its class is empty; the others of the batch are served.
+    So it is with images that hold NaN or infinite numbers, or of which the net makes such.
+
+    Images of another shape are an error; an empty batch gets empty answers.
 
     A net that `nets.adapt` made is served as the model that it was made of: `serving_default` takes
     the pixels that the model takes, and returns probabilities alone if it ended in a softmax. The

@@ -17,6 +17,9 @@ from tfrobust.serving.batch_decoder import batch_decoder
 
 Outputs = dict[str, tf.Tensor]
 
+#: Message for an image of which the net makes no finite numbers.
+NOT_FINITE = "the model must return finite numbers; it returned NaN or infinite ones for this image"
+
 
 class Server(tf.Module):
     """What a SavedModel is made of; `functions` are its signatures.
@@ -45,19 +48,17 @@ class Server(tf.Module):
             given.setdefault("probabilities", tf.nn.softmax(values))
             if class_names is not None:
                 given["class"] = tf.gather(tf.constant(class_names), tf.argmax(values, axis=1))
-            return given
+            return _where(tf.reduce_all(tf.math.is_finite(values), axis=1), given)
 
         def of_pixels(images: tf.Tensor) -> Outputs:
             return outputs(taken_by(net, tf.cast(images, tf.float32) / 255.0))
 
         def of_bytes(contents: tf.Tensor) -> Outputs:
             images, wrong = decode(contents)
-            ok = wrong == ""
-            given = of_pixels(images)
-            for name, value in given.items():
-                missing = tf.constant("" if value.dtype == tf.string else np.nan, value.dtype)
-                given[name] = tf.where(ok if value.shape.rank == 1 else ok[:, None], value, missing)
-            return {**given, "ok": ok, "error": wrong}
+            given = _where(wrong == "", of_pixels(images))
+            ok = tf.math.is_finite(given["probabilities"][:, 0])
+            error = tf.where(ok | (wrong != ""), wrong, NOT_FINITE)
+            return {**given, "ok": ok, "error": error}
 
         shape = [None, *net.input_shape[1:]]
         self.functions: dict[str, Callable[..., Any]] = {
@@ -73,11 +74,33 @@ class Server(tf.Module):
 
 
 def _function(function: Callable[..., Outputs], shape: list, dtype: tf.DType) -> Any:
+    """A signature that checks the shape of what comes, and whose batch may be empty."""
+
     @tf.function(input_signature=[tf.TensorSpec(shape, dtype, name="images")])
     def serve(images: tf.Tensor) -> Outputs:
-        return function(images)
+        # Nobody else does: kernels end the process where the number of axes is wrong.
+        images = tf.ensure_shape(images, shape)
+        count = tf.shape(images)[0]
+        # Some operations take no empty batch. It becomes one image, whose answer is left out.
+        one = tf.concat([[1], tf.shape(images)[1:]], 0)
+        some = tf.cond(count > 0, lambda: images, lambda: tf.zeros(one, dtype))
+        some = tf.ensure_shape(some, shape)
+        given = function(some)
+        if dtype.is_floating:
+            given = _where(tf.reduce_all(tf.math.is_finite(some), axis=[1, 2, 3]), given)
+        return {name: value[:count] for name, value in given.items()}
 
     return serve
+
+
+def _where(good: tf.Tensor, given: Outputs) -> Outputs:
+    """The answers to the good images of a batch; NaN and empty texts in place of the others."""
+    found = {}
+    for name, value in given.items():
+        missing = tf.constant("" if value.dtype == tf.string else np.nan, value.dtype)
+        every = tf.reshape(good, [-1, *[1] * (value.shape.rank - 1)])
+        found[name] = tf.where(every, value, missing)
+    return found
 
 
 def _features(net: keras.Model) -> Optional[Callable[[tf.Tensor], Outputs]]:

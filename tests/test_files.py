@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -182,6 +184,61 @@ def test_one_process_at_a_time(tmp_path):
     with files.locked(tmp_path / "run"), files.locked(str(tmp_path / "run")):
         assert os.listdir(tmp_path / "run") == []
     assert start().communicate("")[0] == "in\n"
+
+
+def test_in_use(tmp_path):
+    assert not files.in_use(tmp_path / "nowhere") and not files.in_use(tmp_path)
+    with files.locked(tmp_path):
+        assert not files.in_use(tmp_path)  # by another process
+    with files._flock(tmp_path):  # as another one holds it
+        assert files.in_use(tmp_path)
+        with pytest.raises(BlockingIOError, match="or give another cache"):
+            files.hold(tmp_path, "cache")
+    assert files.hold(tmp_path, "cache") and not files.hold(tmp_path, "cache")
+    files._held.close()
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target = tmp_path / "model.keras"
+    told = re.escape(f"No space left on device: '{target}'")
+    with pytest.raises(OSError, match=told), files.replacing(target):
+        full()
+    with pytest.raises(OSError, match=told), files.replacing(target) as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+    with pytest.raises(FileNotFoundError, match="other"), files.replacing(target):
+        (tmp_path / "other").read_text(encoding="utf-8")
+    with pytest.raises(ConnectionError, match="no network"), files.replacing(target):
+        raise ConnectionError("no network")
+    assert os.listdir(tmp_path) == []
+    target.write_bytes(b"12")
+    files.reserve(target)
+    assert target.read_bytes() == b"12"
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match=told):
+        files.reserve(target)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "content, kind, told",
+    [
+        ("{", dict, "is damaged: it is not JSON"),
+        ("", list, "is damaged: it is not JSON"),
+        ("[" * 99999, list, "is damaged: it is not JSON"),
+        ("[]", dict, r"must hold an object; it holds \[\]"),
+        ("3", list, "must hold a list; it holds 3"),
+    ],
+)
+def test_read_json_names_the_file(tmp_path, content, kind, told):
+    path = tmp_path / "settings.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"settings\.json {told}"):
+        files.read_json(path, kind)
+    files.write_json({"a": [1]}, path)
+    assert files.read_json(path) == {"a": [1]}
 
 
 def test_nothing_written_over_a_file(tmp_path):

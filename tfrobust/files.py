@@ -46,7 +46,7 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    with _flock(scratch):  # alive
+    with naming(target, scratch), _flock(scratch):  # alive
         try:
             temporary = scratch / target.name
             yield temporary
@@ -58,6 +58,23 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
                 os.replace(temporary, target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def naming(file: PathLike, scratch: PathLike = "") -> Iterator[None]:
+    """Makes errors of the system name a file that is written, as on a full disk.
+
+    Args:
+        file: The file.
+        scratch: Folder in which it is written, of which nobody need know.
+    """
+    try:
+        yield
+    except OSError as error:
+        inside = scratch and str(error.filename).startswith(str(scratch))
+        if error.errno is None or not (error.filename is None or inside):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), os.fspath(file)) from error
 
 
 #: Name of a folder that is being replaced, where two folders cannot be exchanged at once.
@@ -98,7 +115,7 @@ def _exchange(new: pathlib.Path, target: pathlib.Path, previous: pathlib.Path) -
 
 
 @contextlib.contextmanager
-def locked(folder: PathLike, *, wait: bool = False) -> Iterator[None]:
+def locked(folder: PathLike, *, wait: bool = False, what: str = "output folder") -> Iterator[None]:
     """Keeps other processes out of a folder that is written to.
 
     The lock ends with the process, however that ends, and leaves no file. It may be nested.
@@ -106,6 +123,7 @@ def locked(folder: PathLike, *, wait: bool = False) -> Iterator[None]:
     Args:
         folder: The folder; created if it does not exist.
         wait: Whether to wait for a process that is at work there, or to raise an error.
+        what: What the message says to give another of.
 
     Raises:
         BlockingIOError: Another process is at work there.
@@ -127,17 +145,43 @@ def locked(folder: PathLike, *, wait: bool = False) -> Iterator[None]:
         except BlockingIOError:
             raise BlockingIOError(
                 f"another process is at work in {folder}; wait until it has ended, or give another "
-                "output folder"
+                f"{what}"
             ) from None
         _own_locks.add(path)
         stack.callback(_own_locks.discard, path)
         yield
 
 
+def hold(folder: PathLike, what: str) -> bool:
+    """As `locked`, until this process ends; returns whether it did not hold the folder before."""
+    if os.path.realpath(folder) in _own_locks:
+        return False
+    _held.enter_context(locked(folder, what=what))
+    return True
+
+
+def in_use(folder: PathLike) -> bool:
+    """Whether another process is at work in a folder; see `locked`."""
+    path = os.path.realpath(folder)
+    if path in _own_locks or not os.path.isdir(path):
+        return False
+    try:
+        with _flock(pathlib.Path(path), wait=False):
+            return False
+    except OSError:
+        return True
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 _own_locks: set[str] = set()
+_held = contextlib.ExitStack()
 #: Variables that are set where several processes share a folder on purpose.
 _SHARED = ("TF_CONFIG", "KERASTUNER_ORACLE_IP")
+
+
+def is_shared() -> bool:
+    """Whether several processes work in one folder on purpose."""
+    return any(name in os.environ for name in _SHARED)
 
 
 def _remove_if_empty(folders: Iterable[PathLike]) -> None:
@@ -157,7 +201,7 @@ def one_at_a_time(argument: str = "out", *, wait: bool = False) -> Callable[[F],
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            if any(name in os.environ for name in _SHARED):
+            if is_shared():
                 return function(*args, **kwargs)
             folder = inspect.signature(function).bind(*args, **kwargs).arguments[argument]
             with locked(folder, wait=wait):
@@ -186,6 +230,50 @@ def write_json(value: Any, path: PathLike) -> None:
     """Writes `value` as indented JSON, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: PathLike, kind: type = dict) -> Any:
+    """Reads a JSON file.
+
+    Args:
+        path: The file.
+        kind: What it must hold: dict or list.
+
+    Raises:
+        ValueError: It holds something else; the message names it.
+    """
+    try:
+        found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8
+        raise ValueError(f"{os.fspath(path)} is damaged: it is not JSON ({error})") from None
+    if not isinstance(found, kind):
+        wanted = {dict: "an object", list: "a list"}[kind]
+        raise ValueError(f"{os.fspath(path)} must hold {wanted}; it holds {json.dumps(found)[:40]}")
+    return found
+
+
+def append_json(value: dict[str, Any], path: PathLike) -> None:
+    """Adds a line to a file that `read_log` reads."""
+    with naming(path), open(path, "a", encoding="utf-8") as stream:
+        stream.write(json.dumps(value, allow_nan=False) + "\n")
+
+
+def reserve(path: PathLike) -> None:
+    """Takes the space of a file on the disk, where the system can.
+
+    Writing to a memory map of a file with holes kills the process when the disk is full. If there
+    is not enough space, the file is removed.
+
+    Raises:
+        OSError: There is not enough space; the message names the file.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            with naming(path), open(path, "r+b") as stream:
+                os.posix_fallocate(stream.fileno(), 0, os.path.getsize(path))
+        except OSError:
+            os.unlink(path)
+            raise
 
 
 def read_log(path: PathLike) -> list[dict[str, Any]]:

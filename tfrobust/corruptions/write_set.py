@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
@@ -19,7 +17,7 @@ from tfrobust.registries import CORRUPTIONS
 from tfrobust.version import __version__
 
 SEVERITIES = (1, 2, 3, 4, 5)
-SETTINGS_FILE = "settings.json"
+SETTINGS_FILE, LABELS_FILE = "settings.json", "labels.npy"
 #: Pixels in a batch: about 200 MB of floating-point numbers.
 _BATCH_PIXELS = 256 * 32 * 32
 #: Batches between two progress marks on disk.
@@ -87,7 +85,7 @@ def write_set(
         "tensorflow": tf.__version__,
     }
     _write_or_check_settings(folder / SETTINGS_FILE, settings)
-    with files.replacing(folder / "labels.npy") as temporary:
+    with files.replacing(folder / LABELS_FILE) as temporary:
         np.save(temporary, np.tile(labels, len(SEVERITIES)))
 
     rows = len(SEVERITIES) * len(images)
@@ -113,6 +111,7 @@ def _write_one(
     count, size = len(images), images.shape[1:3]
     shape = (len(SEVERITIES) * count, *images.shape[1:])
     if target.exists():
+        mark.unlink(missing_ok=True)
         report(shape[0])
         return
     out, done = _open_partial(partial, mark, shape)
@@ -135,7 +134,7 @@ def _write_one(
             files.write_json(row + stop - start, mark)
     out.flush()
     del out
-    partial.replace(target)
+    partial.replace(target.resolve())  # a link is followed
     mark.unlink(missing_ok=True)
 
 
@@ -147,18 +146,11 @@ def _open_partial(
         try:
             out = np.lib.format.open_memmap(partial, mode="r+")
             if out.shape == shape and out.dtype == np.uint8:
-                return out, json.loads(mark.read_text(encoding="utf-8"))
+                return out, int(mark.read_text(encoding="utf-8"))
         except ValueError:  # damaged: start again
             pass
     out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        # Now, with an error that can be told: writing to a map on a full disk kills the process.
-        try:
-            with open(partial, "r+b") as stream:
-                os.posix_fallocate(stream.fileno(), 0, partial.stat().st_size)
-        except OSError:
-            partial.unlink()
-            raise
+    files.reserve(partial)
     return out, 0
 
 
@@ -186,10 +178,16 @@ def _fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
 
 def _write_or_check_settings(path: pathlib.Path, settings: dict[str, Any]) -> None:
     """Writes the settings, or checks that they equal those of the existing set."""
-    if not path.exists():
+    images = [one for one in path.parent.glob("*.npy") if one.name != LABELS_FILE]
+    if not images:  # hidden ones, of which a part is written, are among them
         files.write_json(settings, path)
         return
-    there = json.loads(path.read_text(encoding="utf-8"))
+    if not path.exists():
+        raise ValueError(
+            f"{path.parent} holds {images[0].name} and no {path.name}: it is no set of tfrobust; "
+            "give another folder"
+        )
+    there = files.read_json(path)
     for key, value in settings.items():
         if there.get(key) != value:
             raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional, Union
 
@@ -203,13 +202,13 @@ def read(path: files.PathLike) -> list[Calibration]:
     Raises:
         ValueError: The file is not a list of calibrations.
     """
-    with open(path, encoding="utf-8") as stream:
-        try:
-            return [Calibration(**record) for record in json.load(stream)]
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} must be a strengths file, as `tfrobust calibrate` writes it; {error}"
-            ) from error
+    try:
+        found = [Calibration(**record) for record in files.read_json(path, list)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} must be a strengths file, as `tfrobust calibrate` writes it; {error}"
+        ) from error
+    return found
 
 
 def _kind(layer: StrengthAugment) -> str:

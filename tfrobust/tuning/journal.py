@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -47,7 +46,6 @@ class Journal(Mapping[str, Any]):
             began = time.monotonic()
             made = make()
             record = {"key": key, "seconds": round(time.monotonic() - began, 3), **made}
-            with open(self._path, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(record, allow_nan=False) + "\n")
+            files.append_json(record, self._path)
             self._found[key] = record
         return self._found[key]

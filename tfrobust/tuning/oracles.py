@@ -10,7 +10,6 @@ KerasTuner is slow to import, so this module is imported only when a search star
 from __future__ import annotations
 
 import itertools
-import json
 import pathlib
 import tempfile
 import time
@@ -76,8 +75,7 @@ class _Logged(keras_tuner.Oracle):
         )
 
     def _append(self, **event: Any) -> None:
-        with self._log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(event) + "\n")
+        files.append_json(event, self._log)
 
 
 class GridOracle(_Logged):

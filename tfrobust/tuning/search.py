@@ -317,7 +317,7 @@ def _open_folder(out: files.PathLike, settings: dict[str, Any]) -> pathlib.Path:
             raise FileExistsError(f"{folder} holds another run; give another output folder")
         files.write_json(settings, path)
         return folder
-    known = json.loads(path.read_text(encoding="utf-8"))
+    known = files.read_json(path)
     wanted = json.loads(json.dumps(settings))
     other = [name for name in wanted if known.get(name) != wanted[name]]
     if other:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tfrobust import datasets
-from tfrobust.recipes.base import RunFolder
+from tfrobust.recipes.base import RunFolder, in_run_folder
 from tfrobust.settings import Recipe
 
 
@@ -43,12 +43,39 @@ def test_a_folder_without_results_is_free(tmp_path):
     RunFolder(tmp_path, Tiny(), finished="done").record_data(datasets.load("digits"))
     assert not RunFolder(tmp_path, Tiny(sizes=(3,)), finished="done").resumed
     assert json.loads((tmp_path / "settings.json").read_text())["sizes"] == [3]
-    (tmp_path / "plan").touch()
-    run = RunFolder(tmp_path, Tiny(), finished="done", first=["plan"])
-    assert not run.resumed and not (tmp_path / "plan").exists()
-    (tmp_path / "rows.jsonl").touch()
-    run.forget()  # not with results
-    assert (tmp_path / "settings.json").exists()
+    (tmp_path / "plan.json").touch()
+    run = RunFolder(tmp_path, Tiny(), finished="done")
+    assert not run.resumed and not (tmp_path / "plan.json").exists()
+
+
+@in_run_folder
+def fails(out, *, late=False):
+    run = RunFolder(out, Tiny(), finished="done")
+    if late:
+        (run / "rows.jsonl").touch()
+    raise ValueError("wrong")
+
+
+def test_a_run_that_fails_before_it_has_results_leaves_nothing(tmp_path):
+    for late in (False, True):
+        with pytest.raises(ValueError, match="wrong"):
+            fails(tmp_path / "a" / "run", late=late)
+        assert (tmp_path / "a" / "run" / "settings.json").exists() == late
+        assert (tmp_path / "a").exists() == late
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "plan.json").touch()  # of the user
+    with pytest.raises(ValueError, match="wrong"):
+        fails(out=tmp_path / "b")
+    assert [one.name for one in (tmp_path / "b").iterdir()] == ["plan.json"]
+
+
+def test_a_plan_in_the_folder_is_not_cleared_away(tmp_path):
+    RunFolder(tmp_path, Tiny(), finished="done")
+    plan = tmp_path / "plan.json"
+    plan.touch()
+    with pytest.raises(FileExistsError, match="another output folder"):
+        RunFolder(tmp_path, Tiny(sizes=(3,)), finished="done", inputs=[plan])
+    assert plan.exists()
 
 
 def test_empty_folder_is_taken_and_others_are_not(tmp_path):
@@ -79,10 +106,13 @@ def test_a_run_goes_on_with_the_files_that_it_began_with(tmp_path):
 
 def test_a_run_goes_on_with_the_data_that_it_began_with(tmp_path):
     data = datasets.load("digits")
+    other = dataclasses.replace(data, digests=lambda: {**data.digests(), "validation": "0"})
     RunFolder(tmp_path, Tiny(), finished="end").record_data(data)
+    (tmp_path / "start.jsonl").touch()
+    RunFolder(tmp_path, Tiny(), finished="end").record_data(other)
+    assert not (tmp_path / "start.jsonl").exists()  # it was measured on the others
     (tmp_path / "rows.jsonl").touch()
     again = RunFolder(tmp_path, Tiny(), finished="end")
-    again.record_data(data)
-    other = dataclasses.replace(data, digests=lambda: {**data.digests(), "validation": "0"})
+    again.record_data(other)
     with pytest.raises(FileExistsError, match="other data: validation images were added, removed"):
-        again.record_data(other)
+        again.record_data(data)

@@ -22,7 +22,7 @@ from tfrobust.experiments.images import corruptions, flipped_and_cropped
 from tfrobust.experiments.settings import EVALUATION_BATCH
 from tfrobust.experiments.tables import Column, PaperTable, fill, paper_table
 from tfrobust.recipes import training
-from tfrobust.recipes.base import RunFolder
+from tfrobust.recipes.base import RunFolder, in_run_folder
 from tfrobust.registries import NETS
 from tfrobust.seeding import seed_everything
 from tfrobust.settings import Recipe
@@ -291,7 +291,7 @@ class Experiment:
 
     # Shared by all experiments ----------------------------------------------------------------
 
-    @files.one_at_a_time()
+    @in_run_folder
     def run(
         self, setting: ExperimentConfig, out: files.PathLike, *, say: Callable[[str], Any] = print
     ) -> list[rows.Row]:
@@ -317,12 +317,8 @@ class Experiment:
         weights = setting.weights if os.path.isfile(str(setting.weights)) else None
         folder = RunFolder(out, own, finished=TABLES, inputs=[weights])
         run = self.runs(setting, folder, say)
-        try:
-            self._check(run)
-            folder.record_data(run.data())
-        except BaseException:
-            folder.forget()
-            raise
+        self._check(run)
+        folder.record_data(run.data())
         evaluator: Optional[Evaluator] = None
         for line, seed in self._trainings(run):
             if run.rows_file(line.name, seed).exists():

@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
+import inspect
 import json
 import pathlib
-from collections.abc import Iterable
-from typing import Any, Optional
+import shutil
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Optional, TypeVar
 
 from tfrobust import files
 from tfrobust.datasets import Data
 from tfrobust.provenance import library_versions
 from tfrobust.settings import Recipe
 
-#: What is written before anything is trained or measured.
-_DESCRIPTIONS = ("settings.json", "data.json")
+F = TypeVar("F", bound=Callable[..., Any])
+#: What there may be before anything is trained: descriptions, and what was measured of the start
+#: model. A folder with nothing else is free for other settings.
+_BEFORE_RESULTS = {
+    *("settings.json", "data.json", "start.jsonl", "tuning.json", "log.jsonl", "trials.jsonl"),
+    *("journal.jsonl", "original.keras", "plan.json"),
+}
+
+
+def in_run_folder(function: F) -> F:
+    """Decorates the function of a recipe, whose argument `out` is the folder that it runs in.
+
+    Only one process at a time may run there. A run that fails before it has results leaves nothing
+    behind, so that it can be corrected.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        out = pathlib.Path(inspect.signature(function).bind(*args, **kwargs).arguments["out"])
+        before = set(out.iterdir()) if out.is_dir() else set()
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            if not files.is_shared():  # by several processes, of which another may be at work
+                _clear(out, keep=before)
+            raise
+
+    return files.one_at_a_time()(run)  # type: ignore[return-value]
 
 
 class RunFolder:
@@ -29,8 +58,6 @@ class RunFolder:
         recipe: The resolved settings, saved as `settings.json`.
         finished: Name of the file that is written last.
         inputs: Files that the run starts from, or None; a run does not go on with others.
-
-        first: Names of further files that are written before there are results.
 
     Raises:
         FileExistsError: The folder holds something else, or a run with different settings or of
@@ -46,9 +73,8 @@ class RunFolder:
         *,
         finished: str,
         inputs: Iterable[Optional[files.PathLike]] = (),
-        first: Iterable[str] = (),
     ):
-        self.path, self._first = pathlib.Path(path), (*_DESCRIPTIONS, *first)
+        self.path = pathlib.Path(path)
         files.check_writable(self.path)
         settings = dataclasses.asdict(recipe)
         given = {str(file): _digest(file) for file in inputs if file is not None}
@@ -56,15 +82,15 @@ class RunFolder:
         self.resumed = settings_file.is_file()
         if self.resumed:
             try:
-                found = json.loads(settings_file.read_text(encoding="utf-8"))
+                found = files.read_json(settings_file)
                 _check_same_settings(found, settings, self.path)
                 _check_same_inputs(found.get("inputs", given), given, self.path)
             except FileExistsError:
-                if not self._is_free():
+                inside = [one for one in given if _is_in(one, self.path)]
+                if inside or not _clear(self.path):
                     raise
-                self._clear()
                 self.resumed = False
-        elif self.path.is_dir() and not self._is_free():
+        elif not _is_free(self.path):
             raise FileExistsError(
                 f"output folder {self.path} exists and holds no run of tfrobust; give another one"
             )
@@ -87,33 +113,38 @@ class RunFolder:
         """
         file, now = self.path / "data.json", data.describe()
         if self.resumed and file.exists():
-            before = json.loads(file.read_text(encoding="utf-8")).get("digests", {})
+            before = files.read_json(file).get("digests", {})
             changed = [name for name in before if now["digests"].get(name) != before[name]]
-            if changed and not self._is_free():
+            if changed and not _clear(self.path, keep=[self / "settings.json"]):
                 raise FileExistsError(
                     f"{self.path} holds a run on other data: {changed[0]} images were added, "
                     "removed, renamed or replaced since it began; give another output folder"
                 )
         files.write_json(now, file)
 
-    def forget(self) -> None:
-        """Removes a folder without results, for a run that turns out to be invalid."""
-        if self._is_free():
-            self._clear()
-            if not any(self.path.iterdir()):
-                self.path.rmdir()
-
-    def _clear(self) -> None:
-        for name in self._first:
-            (self.path / name).unlink(missing_ok=True)
-
-    def _is_free(self) -> bool:
-        """Whether there is nothing but descriptions and what a kill has left."""
-        there = self.path.iterdir() if self.path.is_dir() else ()
-        return all(one.name in self._first or files.is_leftover(one) for one in there)
-
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.path / name
+
+
+def _is_free(folder: pathlib.Path) -> bool:
+    """Whether there is nothing but what precedes results, and what a kill has left of it."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    return all(one.name in _BEFORE_RESULTS or files.is_leftover(one) for one in there)
+
+
+def _clear(folder: pathlib.Path, keep: Collection[pathlib.Path] = ()) -> bool:
+    """Empties the folder of a run without results; returns whether it is one."""
+    if not (folder / "settings.json").is_file() or not _is_free(folder):
+        return False
+    # The settings last, for they make it the folder of a run.
+    for one in sorted(folder.iterdir(), key=lambda one: one.name == "settings.json"):
+        if one not in keep:
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+    return True
+
+
+def _is_in(file: files.PathLike, folder: pathlib.Path) -> bool:
+    return folder.resolve() in pathlib.Path(file).resolve().parents
 
 
 def _digest(path: files.PathLike) -> str:

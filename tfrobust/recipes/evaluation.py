@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +30,7 @@ from tfrobust.evaluation.summary import is_summary, summary
 from tfrobust.provenance import library_versions
 from tfrobust.recipes.models import load
 from tfrobust.registries import CORRUPTIONS, TEST_CORRUPTIONS
+from tfrobust.reports.run_files import read_records
 from tfrobust.rows import CLEAN, Row
 
 
@@ -260,7 +260,7 @@ def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str,
 def _write_records(made: list[dict[str, Any]], path: pathlib.Path, dataset: str) -> None:
     """Writes records, keeping existing ones of other models and data sets."""
     own = {record["model"] for record in made}
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    kept = read_records(path, ("dataset", "model"))
     kept = [one for one in kept if one["dataset"] != dataset or one["model"] not in own]
     files.write_json(kept + made, path)
 

@@ -17,7 +17,7 @@ from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.ops import sampling
 from tfrobust.recipes import training
-from tfrobust.recipes.base import RunFolder
+from tfrobust.recipes.base import RunFolder, in_run_folder
 from tfrobust.seeding import seed_everything
 from tfrobust.settings import Recipe
 
@@ -75,7 +75,7 @@ class Quickstart(Recipe):
         }
 
 
-@files.one_at_a_time()
+@in_run_folder
 def quickstart(
     recipe: Quickstart,
     out: files.PathLike,

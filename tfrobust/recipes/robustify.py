@@ -18,7 +18,7 @@ from tfrobust.evaluation import Evaluator, corrupted
 from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.nets import weight_averaging
 from tfrobust.recipes import models, training
-from tfrobust.recipes.base import RunFolder
+from tfrobust.recipes.base import RunFolder, in_run_folder
 from tfrobust.recipes.evaluation import evaluate
 from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
@@ -50,7 +50,7 @@ class Robustified:
     report: pathlib.Path
 
 
-@files.one_at_a_time()
+@in_run_folder
 def robustify(
     model: Union[keras.Model, files.PathLike],
     data: Union[datasets.Data, Callable[[], datasets.Data]],
@@ -149,9 +149,8 @@ class _Run:
         self.net = getattr(source, "net", source)
         if not self.net.trainable_weights:
             raise ValueError(f"{name} has no trainable weights: nothing can be trained")
-        first = ("journal.jsonl", "original.keras", "plan.json")
-        given = [recipe.strengths]
-        folder = RunFolder(out, recipe, finished="report.html", inputs=given, first=first)
+        given = [recipe.strengths, recipe.plan]
+        folder = RunFolder(out, recipe, finished="report.html", inputs=given)
         folder.record_data(self.data)
         self.folder = folder.path
         self.journal = Journal(self.folder / "journal.jsonl")

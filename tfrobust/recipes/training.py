@@ -21,7 +21,7 @@ from tfrobust.methods.base import RobustModel
 from tfrobust.nets.freezing import trained
 from tfrobust.nets.new_head import head_of
 from tfrobust.recipes import models, step_memory
-from tfrobust.recipes.base import RunFolder
+from tfrobust.recipes.base import RunFolder, in_run_folder
 from tfrobust.registries import METHODS, NETS
 from tfrobust.seeding import seed_everything
 from tfrobust.settings import Finetune, Train, TrainingRecipe
@@ -31,7 +31,7 @@ from tfrobust.tuning.score import SCORE, FlooredScore, floored_score
 MODEL = "model.keras"
 
 
-@files.one_at_a_time()
+@in_run_folder
 def train(recipe: Train, out: files.PathLike) -> keras.Model:
     """Runs a `Train` recipe; writes model.keras, rows.jsonl (validation) and settings.json.
 
@@ -80,7 +80,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
     return model
 
 
-@files.one_at_a_time()
+@in_run_folder
 def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     """Runs a `Finetune` recipe; writes model.keras, history.jsonl (validation) and settings.json.
 
@@ -240,13 +240,9 @@ def _run_folder(
     """Creates the folder of a run, with a description of the data, if its batches fit."""
     given = [getattr(recipe, name, None) for name in ("model", "strengths")]
     run = RunFolder(out, recipe, finished=MODEL, inputs=given)
-    if not run.resumed:
-        try:
-            step_memory.check_step_fits(method, recipe.batch_size)
-        except ValueError:
-            run.forget()
-            raise
     run.record_data(data)
+    if not run.resumed:
+        step_memory.check_step_fits(method, recipe.batch_size)
     return run
 
 

@@ -18,7 +18,7 @@ from tfrobust.augment.base import StrengthAugment
 from tfrobust.evaluation import Evaluator, augmented, corrupted
 from tfrobust.nets.input_adapter import adapter_of
 from tfrobust.recipes import models, training
-from tfrobust.recipes.base import RunFolder
+from tfrobust.recipes.base import RunFolder, in_run_folder
 from tfrobust.settings import Finetune, Tune
 from tfrobust.tuning import distributed
 from tfrobust.tuning.search import load_data, objective_of
@@ -30,7 +30,7 @@ DEFAULT_DROP = 0.02
 START, BEST = "start model", "best trial"
 
 
-@files.one_at_a_time()
+@in_run_folder
 def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print) -> list[Trial]:
     """Runs a `Tune` recipe.
 

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.parameters import slow_unless
+from tfrobust import files as locks
 from tfrobust.datasets import pipeline, reading
 from tfrobust.datasets.pipeline import PipelineOptions
 from tfrobust.ops import image_decoding
@@ -322,6 +323,24 @@ def test_cache_in_a_file(files, tmp_path):
     assert sorted(own(data)) == [0, 1, 2, 3, 4, 5]  # another program would find it too
     with pytest.raises(tf.errors.InvalidArgumentError):  # not the images of others
         own(from_files(files[:6], LABELS[:6] + 1, cache=str(cache)))
+
+
+def test_cache_file_of_another_process(files, tmp_path):
+    cache = tmp_path / "kept"
+    from_files(files, cache=cache)
+    (folder,) = tmp_path.glob("kept.*")
+    (folder / "images_0.lockfile").touch()  # as a killed process leaves it
+    with pytest.raises(tf.errors.AlreadyExistsError):
+        own(from_files(files, cache=cache))
+    locks._held.close()
+    assert own(from_files(files, cache=cache)) == list(range(10))
+    assert {path.suffix for path in folder.iterdir()} == {".index", ".data-00000-of-00001"}
+    locks._held.close()
+    with locks._flock(folder):  # another process is at work
+        assert own(from_files(files, cache=cache)) == list(range(10))  # it only reads
+        (folder / "images.index").unlink()
+        with pytest.raises(BlockingIOError, match=r"work in .*kept.*give another path for cache"):
+            from_files(files, cache=cache)
 
 
 def test_cache_file_of_contents(tmp_path):

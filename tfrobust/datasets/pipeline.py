@@ -15,11 +15,10 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from tfrobust import epochs, validation
+from tfrobust import epochs, files, validation
 from tfrobust.datasets import reading
 from tfrobust.datasets.element_seeds import element_seeds
 from tfrobust.datasets.reading import Read
-from tfrobust.files import Digest
 
 #: Decoded images are cached in memory if they take at most this fraction of what is free. Training,
 #: validation and test images are considered separately.
@@ -56,7 +55,7 @@ class PipelineOptions:
         batch_size: Images per batch; the last batch may be smaller.
         shuffle_seed: Gives each epoch another order, which follows from this seed and the number of
             the epoch (`epochs`); None keeps the order.
-        cache: Whether images from files are kept decoded: True in memory, a path in files whose
+        cache: Whether images from files are kept decoded: True in memory, a path in folders whose
             names begin with it (delete them when the images change), False not at all. None, the
             default, in memory if they take at most `CACHE_FRACTION` of what is free. Arrays are in
             memory already; memory-mapped ones are read from their file unless this is True.
@@ -422,10 +421,17 @@ def _most_waiting(size: float) -> int:
 
 
 def _cache_file(path: Union[str, os.PathLike[str]], identity: list[Any]) -> str:
-    """The path with a hash of what is cached: several splits are given the same path."""
-    mark = Digest("md5").add(repr(identity)).hex(12)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    return f"{os.fspath(path)}.{mark}"
+    """A file in a folder of its own: several splits and runs are given the same path.
+
+    TensorFlow writes it in the first pass over the images. Until it is whole, only one process may
+    use it; what a killed one has left, with TensorFlow's own lock, is removed.
+    """
+    folder = f"{os.fspath(path)}.{files.Digest('md5').add(repr(identity)).hex(12)}"
+    file = os.path.join(folder, "images")
+    if not os.path.exists(f"{file}.index") and files.hold(folder, "path for cache"):
+        for left in os.scandir(folder):
+            os.unlink(left)
+    return file
 
 
 def _free_memory() -> int:

@@ -31,7 +31,7 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
 
     If the block raises an exception, or the process is killed in it, `path` is left unchanged. The
     temporary path keeps the file name, because Keras chooses the format by the extension. What a
-    killed process has left is removed when the same path is written again.
+    killed process has left is removed when the same path is written again, or by `one_at_a_time`.
 
     Args:
         path: File or folder to write. Missing parent folders are created. A link is followed.
@@ -44,8 +44,8 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     """
     target = pathlib.Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
-    scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    _remove_leftovers(target.parent, glob.escape(target.name))
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}{_MARK}", dir=target.parent))
     with naming(target, scratch), _flock(scratch):  # alive
         try:
             temporary = scratch / target.name
@@ -77,18 +77,21 @@ def naming(file: PathLike, scratch: PathLike = "") -> Iterator[None]:
         raise OSError(error.errno, os.strerror(error.errno), os.fspath(file)) from error
 
 
+#: Part of the names of temporary folders, so that no other one is taken for what a kill has left.
+_MARK = ".tfrobust_"
 #: Name of a folder that is being replaced, where two folders cannot be exchanged at once.
 _PREVIOUS = "previous"
 
 
 def is_leftover(path: pathlib.Path) -> bool:
     """Whether a path is what `replacing` makes, which only a killed process leaves behind."""
-    return re.fullmatch(r"\..+\.[a-z0-9_]{8}", path.name) is not None and path.is_dir()
+    return path.name.startswith(".") and _MARK in path.name and path.is_dir()
 
 
-def _remove_leftovers(target: pathlib.Path) -> None:
-    """Removes what killed processes have left of `target`; restores it if they had moved it."""
-    for scratch in target.parent.glob(f".{glob.escape(target.name)}.*"):
+def _remove_leftovers(folder: pathlib.Path, name: str = "*") -> None:
+    """Removes what killed processes have left of a file or folder; restores what they had moved."""
+    for scratch in folder.glob(f".{name}{_MARK}*"):
+        target = folder / scratch.name[1:].rpartition(_MARK)[0]
         with contextlib.suppress(OSError):  # in use, or gone
             if is_leftover(scratch):
                 with _flock(scratch, wait=False):
@@ -175,6 +178,8 @@ def in_use(folder: PathLike) -> bool:
 F = TypeVar("F", bound=Callable[..., Any])
 _own_locks: set[str] = set()
 _held = contextlib.ExitStack()
+#: Levels below the folder of a run where something is written.
+_DEEPEST = 4
 #: Variables that are set where several processes share a folder on purpose.
 _SHARED = ("TF_CONFIG", "KERASTUNER_ORACLE_IP")
 
@@ -193,6 +198,8 @@ def _remove_if_empty(folders: Iterable[PathLike]) -> None:
 def one_at_a_time(argument: str = "out", *, wait: bool = False) -> Callable[[F], F]:
     """Decorates a function that only one process at a time may run in a folder; see `locked`.
 
+    What killed processes have left there is removed first.
+
     Args:
         argument: The argument that is the folder.
         wait: Whether another process waits, or gets an error.
@@ -205,6 +212,10 @@ def one_at_a_time(argument: str = "out", *, wait: bool = False) -> Callable[[F],
                 return function(*args, **kwargs)
             folder = inspect.signature(function).bind(*args, **kwargs).arguments[argument]
             with locked(folder, wait=wait):
+                for place, inner, _ in os.walk(folder):
+                    _remove_leftovers(pathlib.Path(place))
+                    if len(pathlib.Path(place).relative_to(folder).parts) >= _DEEPEST:
+                        inner.clear()
                 return function(*args, **kwargs)
 
         return run  # type: ignore[return-value]

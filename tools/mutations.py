@@ -574,8 +574,8 @@ MUTATIONS = (
     Mutation(
         "scratch folder on another file system",
         "files.py",
-        'tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)',
-        'tempfile.mkdtemp(prefix=f".{target.name}.")',
+        'tempfile.mkdtemp(prefix=f".{target.name}{_MARK}", dir=target.parent)',
+        'tempfile.mkdtemp(prefix=f".{target.name}{_MARK}")',
         "test_files.py",
     ),
     Mutation(

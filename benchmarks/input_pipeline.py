@@ -38,7 +38,7 @@ from PIL import Image
 from tfrobust import nets
 from tfrobust.datasets import pipeline, prepared
 from tfrobust.ops import image_decoding
-from tfrobust.recipes.training import build_method
+from tfrobust.recipes.method_parts import build_method
 
 MANY = 6000
 BATCH_SIZE = 128

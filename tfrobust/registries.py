@@ -11,6 +11,8 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tfrobust.validation import nearest
+
 
 class Registry(Mapping[str, Any]):
     """Mapping from names to classes or functions, which are imported on first use.
@@ -25,10 +27,10 @@ class Registry(Mapping[str, Any]):
 
     Example:
 
-    >>> ATTACKS["fma"]
+    >>> ATTACKS["fsgm"]
     Traceback (most recent call last):
     ...
-    ValueError: unknown attack 'fma'; choose from: fgsm, pgd, fat, spatial, augmax_attack
+    ValueError: unknown attack 'fsgm'; choose from: fgsm, pgd, fat, ... (did you mean fgsm?)
     """
 
     def __init__(self, kind: str, entries: dict[str, tuple[str, str]]):
@@ -38,7 +40,8 @@ class Registry(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         # Not a KeyError: Mapping.get would swallow it, and its message is printed in quotes.
         if name not in self._entries:
-            raise ValueError(f"unknown {self.kind} {name!r}; choose from: {', '.join(self)}")
+            near = nearest(name, self)
+            raise ValueError(f"unknown {self.kind} {name!r}; choose from: {', '.join(self)}{near}")
         module, attribute = self._entries[name][0].split(":")
         return getattr(importlib.import_module(f"tfrobust.{module}"), attribute)
 

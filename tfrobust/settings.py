@@ -1,130 +1,23 @@
 """The settings of recipes: name, default, help and kind of each, for Python and the command line.
 
-A setting is a field of a frozen dataclass, made by `option`. The command line builds its parsers
-from these classes, so nothing here imports TensorFlow.
+A setting is a field of a frozen dataclass, made by `options.option`. The command line builds its
+parsers from these classes, so nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, Optional, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Optional, TypeVar
 
-from tfrobust import validation
+from tfrobust import plans, validation
+from tfrobust.options import assignment, literal, number, option, positive, read_budget, whole
 from tfrobust.registries import AUGMENTS, DATASETS, METHODS, NETS, STRATEGIES, TUNERS
 
 R = TypeVar("R", bound="Recipe")
 
 #: After which trainings the moving statistics of batch norm are estimated anew.
 ESTIMATE_BATCH_NORM = ("alternation", "always", "never")
-
-
-def option(default: Any, text: str, flag: str = "", **kind: Any) -> Any:
-    """A field of a dataclass that is an option of a command, too.
-
-    Args:
-        default: The default. False makes it a switch, a tuple takes several values, a dictionary is
-            a repeatable NAME=VALUE.
-        text: What it is, for the documentation and the command's help, which adds the default.
-        flag: The option, or the name of the field for a positional argument. Default: `--` and the
-            name of the field.
-        **kind: Further arguments of `argparse.ArgumentParser.add_argument`, such as `choices`.
-    """
-    metadata = {"help": text, "flag": flag, "kind": kind}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=dict, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-# Kinds of values: the `type` of an option reads a text, and checks a number given in Python -----
-
-
-def whole(low: int) -> Callable[[Any], int]:
-    """Whole numbers from `low`."""
-
-    def parse(value: Any) -> int:
-        try:
-            number = int(value) if isinstance(value, str) else value
-            return validation.check_whole("it", number, low, 2**31 - 1)
-        except ValueError:
-            raise ValueError(f"must be a whole number from {low}; received {value!r}") from None
-
-    return parse
-
-
-def number(value: Any) -> float:
-    """A finite number."""
-    try:
-        spelt = float(value) if isinstance(value, str) else value
-        return validation.check_between("it", spelt, float("-inf"), float("inf"))
-    except ValueError:
-        raise ValueError(f"must be a number; received {value!r}") from None
-
-
-def positive(value: Any) -> float:
-    """A finite number above 0."""
-    try:
-        return validation.check_between("it", number(value), 0, float("inf"))
-    except ValueError:
-        raise ValueError(f"must be a number above 0; received {value!r}") from None
-
-
-def assignment(parse: Callable[[str], Any]) -> Callable[[str], tuple[str, Any]]:
-    """NAME=VALUE, where `parse` reads the value."""
-
-    def parsed(text: str) -> tuple[str, Any]:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise ValueError(f"takes NAME=VALUE; received {text!r}")
-        try:
-            return name, parse(value)
-        except ValueError as error:
-            raise ValueError(f"{name} {error}; received {value!r}") from None
-
-    return parsed
-
-
-def number_or_text(text: str) -> Any:
-    """A whole number or else a fraction if the text spells one; else the text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-def number_or_switch(text: str) -> Any:
-    """A number, or true or false."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("takes a number, true or false") from None
-
-
-def read_budget(text: str) -> tuple[float, str]:
-    """Reads a budget such as 90s, 30m, 2h or 5000steps.
-
-    Returns:
-        The number of seconds and "seconds", or the number of steps and "steps".
-    """
-    units = {
-        "steps": (1, "steps"),
-        "s": (1, "seconds"),
-        "m": (60, "seconds"),
-        "h": (3600, "seconds"),
-    }
-    for ending, (factor, unit) in units.items():
-        if text.endswith(ending):
-            try:
-                return factor * positive(text.removesuffix(ending)), unit
-            except ValueError:
-                break
-    raise ValueError(
-        f"budget must be a time or a number of steps, such as 30m or 5000steps; received {text!r}"
-    )
 
 
 # Recipes --------------------------------------------------------------------------------------
@@ -145,6 +38,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             kind, value = field.metadata.get("kind", {}), getattr(self, field.name)
+            if isinstance(value, str) and isinstance(field.default, tuple):  # one of several
+                object.__setattr__(self, field.name, (value,) if value else ())
+                continue
             if value is None or isinstance(value, (tuple, list, Mapping)):
                 continue
             if "choices" in kind:
@@ -199,7 +95,25 @@ class DataFolder:
 
 
 @dataclasses.dataclass(frozen=True)
-class DataRecipe(DataFolder, Recipe):
+class DataOptions(DataFolder):
+    """Where the data are, and which of them are taken."""
+
+    data_options: Mapping[str, Any] = option(
+        {},
+        "an option of the data set, such as severity=5",
+        "--data-option",
+        type=assignment(literal),
+    )
+    limit: Optional[int] = option(
+        None,
+        "take at most N images of each split: a sample of all classes, always the same",
+        type=whole(1),
+        metavar="N",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DataRecipe(DataOptions, Recipe):
     """The settings of whatever takes a data set; see `datasets.load`."""
 
     dataset: str = option(
@@ -208,24 +122,82 @@ class DataRecipe(DataFolder, Recipe):
         choices=list(DATASETS),
         metavar="NAME",
     )
-    data_options: Mapping[str, Any] = option(
-        {},
-        "an option of the data set, such as severity=5",
-        "--data-option",
-        type=assignment(number_or_text),
-    )
+
+
+#: What a method trains with by default: augmentations, or none of its own. Others: "combined".
+_MADE_FOR: dict[str, tuple[str, ...]] = {
+    "augmix_training": ("augmix",),
+    "noisymix": ("augmix",),
+    **dict.fromkeys(("baseline", "adversarial_training", "feature_contrastive"), ()),
+    **dict.fromkeys(("augmax", "augmix_pgdat", "advmix", "advmax"), ()),  # AugMix as their attack
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRecipe(DataRecipe):
-    """The settings of a training by SGD with momentum 0.9 and cosine decay of the learning rate."""
+    """The settings of a training with a method. What depends on other settings becomes known here:
+    epochs, batch size, optimizer and learning rate by the plan, augmentations by the method."""
 
-    epochs: int = option(6, "number of epochs", type=whole(1))
-    batch_size: int = option(64, "global batch size", type=whole(1))
+    #: Defaults without a plan: epochs, and the learning rates of SGD and of other optimizers.
+    _usual: ClassVar[tuple[int, float, float]] = (6, 0.005, 1e-4)
+
+    method: str = option(
+        "feature_map_augmentation",
+        "name of the method; see `tfrobust list methods`",
+        choices=list(METHODS),
+    )
+    augment: tuple[str, ...] = option(
+        (),
+        "combined (alternating Combined+ and Combined-), a name from Table 1 (B+ B- GB GN SAP "
+        f"S+ S-), one of: {', '.join(AUGMENTS)}, or an attack such as fgsm; optionally with a "
+        "strength (jpeg=10), a range to draw it from (rotation=0,45) and further arguments "
+        "(gaussian_blur=2,kernel_size=5); of several, each image gets one; default: augmix for "
+        "augmix_training and noisymix, combined for augmentation_training, stability_training and "
+        "feature_map_augmentation, else none, or the method's own",
+    )
+    strengths: Optional[str] = option(
+        None, "file of calibrated strengths; default: Table 1 for CIFAR-10"
+    )
+    settings: Mapping[str, Any] = option(
+        {},
+        "a setting of the method (gamma=0.1, mixing_points=0,1), of its attack (attack.steps=5), "
+        "of the optimizer (optimizer.momentum=0.8), or of the net that is trained from scratch "
+        "(net.dropout=0.1); a wrong name is answered with those that there are",
+        "--set",
+        type=assignment(literal),
+    )
+    epochs: int = option(None, "number of epochs; default: the plan's, else 6", type=whole(1))
+    batch_size: int = option(None, "global batch size; default: the plan's, else 64", type=whole(1))
     learning_rate: float = option(
-        0.05,
-        "initial learning rate, for the global batch size, whatever the number of devices",
+        None,
+        "initial learning rate, for the global batch size, whatever the number of devices; "
+        "default: the plan's, else 0.005, and 0.0001 for optimizers other than SGD: a tenth of "
+        "what training from scratch takes",
         type=positive,
+    )
+    optimizer: str = option(
+        None,
+        "default: the plan's, else SGD with momentum 0.9",
+        choices=list(plans.OPTIMIZERS),
+    )
+    plan: Optional[str] = option(
+        None,
+        f"a paper's optimizer, learning rates, epochs and batch size: {', '.join(plans.PLANS)}; "
+        "another number of epochs stretches it",
+        choices=list(plans.PLANS),
+        metavar="NAME",
+    )
+    schedule: tuple[str, ...] = option(
+        (),
+        "how the learning rate falls: cosine (to 0), constant, or factors from an epoch on, such "
+        "as 30=0.1 60=0.01; default: the plan's, else cosine",
+        metavar="FORM",
+    )
+    warm_up: Optional[float] = option(
+        None,
+        "number of epochs in which the learning rate rises from 0; default: the plan's, else 0",
+        type=number,
+        metavar="EPOCHS",
     )
     estimate_batch_norm: str = option(
         "alternation",
@@ -233,6 +205,42 @@ class TrainingRecipe(DataRecipe):
         "an alternating augmentation such as combined, always, or never",
         choices=list(ESTIMATE_BATCH_NORM),
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        epochs, sgd_rate, rate = self._usual
+        plan = None if self.plan is None else plans.PLANS[self.plan]
+        own: dict[str, Any] = {"epochs": epochs, "batch_size": 64, "optimizer": "sgd"}
+        if plan is not None:
+            own["batch_size"] = plan.batch_size or 64
+            own.update(epochs=plan.epochs, optimizer="sgd" if plan.momentum else "adam")
+        for name, value in own.items():
+            self._resolve(name, value)
+        if plan is None:
+            self._resolve("learning_rate", sgd_rate if self.optimizer == "sgd" else rate)
+        else:
+            self._resolve("learning_rate", plan.rate_for(self.batch_size))
+        if not self.augment:
+            object.__setattr__(self, "augment", _MADE_FOR.get(self.method, ("combined",)))
+        self.optimizer_plan()  # an error in its parts comes at once
+
+    def _resolve(self, name: str, value: Any) -> None:
+        if getattr(self, name) is None:
+            object.__setattr__(self, name, value)
+
+    def optimizer_plan(self) -> plans.Plan:
+        """Learning rate, schedule and momentum as one plan.
+
+        Raises:
+            ValueError: The schedule or the warm-up is none.
+        """
+        return plans.put_together(
+            self.plan,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            warm_up=self.warm_up,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,13 +257,41 @@ class DistributedRecipe(Recipe):
 
 @dataclasses.dataclass(frozen=True)
 class Train(DistributedRecipe, TrainingRecipe):
-    """Trains a net on clean images.
+    """Trains a net from scratch, on clean images unless a method is named."""
 
-    SGD with momentum 0.9 and cosine decay of the learning rate to 0.
-    """
+    _usual: ClassVar[tuple[int, float, float]] = (12, 0.05, 1e-3)
 
     net: str = option("small_cnn", "name of the net; see `tfrobust list nets`", choices=list(NETS))
-    epochs: int = option(12, "number of epochs", type=whole(1))
+    norm: Optional[str] = option(
+        None,
+        "normalization of the net: bn (batch norm), ibn (instance and batch norm), and for AugMax "
+        "dubn or dubin, which keep apart what clean and adversarial images are normalised by; "
+        "default: the net's",
+        choices=["bn", "ibn", "dubn", "dubin"],
+    )
+    weight_decay: Optional[float] = option(
+        None,
+        "factor of the squared weights in the loss, or of AdamW's decay; default: the plan's, "
+        "else 0",
+        type=number,
+    )
+    method: str = option(
+        "baseline",
+        "name of the method; see `tfrobust list methods`",
+        choices=list(METHODS),
+    )
+    epochs: int = option(None, "number of epochs; default: the plan's, else 12", type=whole(1))
+    learning_rate: float = option(
+        None,
+        "initial learning rate, for the global batch size, whatever the number of devices; "
+        "default: the plan's, else 0.05, and 0.001 for optimizers other than SGD",
+        type=positive,
+    )
+    mixed_precision: bool = option(
+        False,
+        "compute in bfloat16 where the device gains by it (GPUs from compute capability 8.0 on, "
+        "TPUs)",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,46 +299,11 @@ class MethodRecipe(ModelInput, TrainingRecipe):
     """The settings of a finetuning with a method."""
 
     model: str = option("", "a .keras file", "model")
-    method: str = option(
-        "feature_map_augmentation",
-        "name of the method; see `tfrobust list methods`",
-        choices=list(METHODS),
-    )
-    augment: str = option(
-        "",
-        "combined (alternating Combined+ and Combined-), a name from Table 1 (B+ B- GB GN SAP "
-        f"S+ S-), fgsm, or one of: {', '.join(AUGMENTS)}; optionally with a strength: jpeg=10; "
-        "default: augmix for augmix_training and noisymix, else combined",
-    )
-    learning_rate: float = option(
-        0.005,
-        "initial learning rate, for the global batch size; the default is a tenth of that for "
-        "training from scratch",
-        type=positive,
-    )
-    strengths: Optional[str] = option(
-        None, "file of calibrated strengths; default: Table 1 for CIFAR-10"
-    )
-    settings: Mapping[str, Any] = option(
-        {},
-        "a setting of the method, such as gamma=0.1",
-        "--set",
-        type=assignment(number_or_switch),
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.augment:
-            made_for = "augmix" if self.method in ("augmix_training", "noisymix") else "combined"
-            object.__setattr__(self, "augment", made_for)
 
 
 @dataclasses.dataclass(frozen=True)
 class Finetune(DistributedRecipe, MethodRecipe):
-    """Finetunes a trained model with a method.
-
-    SGD with momentum 0.9 and cosine decay of the learning rate to 0.
-    """
+    """Finetunes a trained model with a method."""
 
     new_head: bool = option(
         False,
@@ -351,11 +352,17 @@ class Tune(MethodRecipe):
         "maximum number of trials; default: the whole grid, all Hyperband brackets, else 10",
         type=whole(1),
     )
-    conditions: str = option(
-        "table_1",
-        "robust accuracy is the mean over Table 1 and its combinations, or over the four held-out "
-        "corruptions of the benchmark at severity 3",
-        choices=["table_1", "held_out"],
+    conditions: tuple[str, ...] = option(
+        ("table_1",),
+        "robust accuracy is the mean over these: table_1 (and its combinations), held_out (the "
+        "four held-out corruptions of the benchmark at severity 3), and augmentations as for "
+        "--augment",
+    )
+    table: Optional[int] = option(
+        None,
+        "severity table of held_out for images of another size",
+        type=whole(1),
+        choices=[32, 64, 224],
     )
     clean_floor: Optional[float] = option(
         None, "minimum clean accuracy on the validation images, such as 0.95", type=number

@@ -151,9 +151,7 @@ def train_to(
         if devices.is_chief(strategy):
             checkpoint.clear()  # what a kill after the last epoch has left
         return saving.load_model(file)
-    before = keras.mixed_precision.global_policy().name
-    keras.mixed_precision.set_global_policy(precision)
-    try:
+    with devices.computing_in(precision):
         # Created outside the scope: Keras 2 cannot load a model inside.
         created = net()
         with strategy.scope():
@@ -175,8 +173,6 @@ def train_to(
                 model = _on_one_device(model)
         if several:
             _estimate_batch_norm(model, data, estimate_batch_norm, callbacks, verbose=2)
-    finally:
-        keras.mixed_precision.set_global_policy(before)
     if devices.is_chief(strategy):
         measured = [row for callback in callbacks for row in getattr(callback, "rows", [])]
         if history is not None and measured:

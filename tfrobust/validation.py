@@ -5,6 +5,7 @@ A message says what was wrong, what is allowed and what was received.
 
 from __future__ import annotations
 
+import difflib
 import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any, Optional
@@ -281,14 +282,27 @@ def check_known(owner: str, kind: str, given: Iterable[str], known: Iterable[str
     >>> check_known("Train", "setting", ["epoch"], ["epochs", "net"])
     Traceback (most recent call last):
     ...
-    ValueError: Train has no setting epoch; it has: epochs, net
+    ValueError: Train has no setting epoch; it has: epochs, net (did you mean epochs?)
     """
     known = list(known)
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise ValueError(
             f"{owner} has no {kind} {', '.join(unknown)}; it has: {', '.join(known) or 'none'}"
+            f"{nearest(unknown[0], known)}"
         )
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """What may have been meant by a name that there is not, as the end of a message.
+
+    Example:
+
+    >>> nearest("jpg", ["jpeg", "rotation"])
+    ' (did you mean jpeg?)'
+    """
+    found = difflib.get_close_matches(given, list(known), 1)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def check_in_range(name: str, value: Any, low: float, high: float) -> float:
@@ -383,7 +397,8 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
     """
     if value not in choices:
         known = ", ".join(map(str, choices))
-        raise ValueError(f"{name} must be one of {known}; received {value!r}")
+        near = nearest(str(value), map(str, choices))
+        raise ValueError(f"{name} must be one of {known}; received {value!r}{near}")
     return value
 
 

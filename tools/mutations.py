@@ -728,17 +728,38 @@ MUTATIONS = (
     ),
     Mutation(
         "whole numbers of options become fractions",
-        "settings.py",
+        "options.py",
         "for kind in (int, float):",
         "for kind in (float, int):",
         "cli recipes/test_recipes_training.py",
     ),
     Mutation(
         "smallest number of an option is refused",
-        "settings.py",
+        "options.py",
         "number, low, 2**31 - 1",
         "number, low + 1, 2**31 - 1",
         "cli",
+    ),
+    Mutation(
+        "a plan's learning rate does not follow the batch",
+        "plans.py",
+        "size / 256 if self.per_256",
+        "1 if self.per_256",
+        "recipes/test_recipes_method_parts.py",
+    ),
+    Mutation(
+        "a warm-up is not stretched with its plan",
+        "plans.py",
+        "warm_up=warm_up / stretch",
+        "warm_up=warm_up",
+        "recipes/test_recipes_method_parts.py",
+    ),
+    Mutation(
+        "a setting of another type is taken",
+        "signatures.py",
+        "(one is bool) == isinstance(value, bool)",
+        "True",
+        "recipes/test_recipes_method_parts.py",
     ),
     # Serving --------------------------------------------------------------------------------
     Mutation(

@@ -7,9 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from tfrobust import cli, corruptions, evaluation, experiments, recipes, reports, serving, settings
+from tfrobust import cli, corruptions, evaluation, experiments, options, recipes, reports, serving
 from tfrobust.cli.commands import COMMANDS
-from tfrobust.evaluation.conditions import attacked
 from tfrobust.serving.export_tflite import QUANTIZATIONS
 
 FIELDS = [
@@ -67,7 +66,7 @@ def test_other_values_are_refused_in_one_sentence(name, field, capsys):
     kind, flag = field.metadata["kind"], flag_of(field)
     if field.default is False:  # a switch takes no value
         arguments = [f"{flag}=no"]
-    elif kind.get("type", str) not in (str, settings.number_or_text) or "choices" in kind:
+    elif kind.get("type", str) not in (str, options.literal) or "choices" in kind:
         count = kind["nargs"] if isinstance(kind.get("nargs"), int) else 1
         arguments = [flag, *["~"] * count] if flag.startswith("--") else ["~"]
     else:
@@ -163,14 +162,35 @@ def test_choices_are_those_of_the_functions():
     assert choices("reproduce", "setting") == experiments.CONFIG_NAMES
     assert choices("reproduce", "strategy") == experiments.experiment.STRATEGIES
     assert choices("export", "quantization") == QUANTIZATIONS
-    assert choices("evaluate", "attacks") == tuple(one.name for one in attacked())
 
 
 def test_kinds_of_values():
-    assert [settings.number_or_text(text) for text in ("3", "0.5", "1e3", "fog")] == [
-        3,
-        0.5,
-        1000.0,
-        "fog",
-    ]
-    assert settings.whole(0)("0") == 0 and settings.positive("1e-9") == 1e-9
+    read = {
+        "3": 3,
+        "0.5": 0.5,
+        "1e3": 1000.0,
+        "fog": "fog",
+        "True": True,
+        "none": None,
+        "1,2": (1, 2),
+    }
+    assert {text: options.literal(text) for text in read} == read
+    assert options.whole(0)("0") == 0 and options.positive("1e-9") == 1e-9
+    for value in (0.1, 1 / 3, 1e-300, 12345678, 2**31, -0.0, True, None, (0, 2.5, "x"), "fog"):
+        assert options.literal(options.spelled(value)) == value
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--net", "wrn_28_2", "--plan", "augmix_cifar", "--epochs", "3"],
+        ["finetune", "m.keras", "--augment", "jpeg=10", "GN", "--set", "alpha=0.5", "--new-head"],
+        ["tune", "m.keras", "--schedule", "1=0.5", "2=0.1", "--conditions", "held_out", "jpeg=9"],
+    ],
+)
+def test_settings_become_the_arguments_that_they_came_from(command):
+    kinds = COMMANDS[command[0]].takes
+    first = cli.settings_of(kinds[0], cli.parser().parse_args([*command, "--out", "x"]))
+    again = [command[0], *options.arguments_of(first), "--out", "x"]
+    assert cli.settings_of(kinds[0], cli.parser().parse_args(again)) == first
+    assert set(command) <= set(again)

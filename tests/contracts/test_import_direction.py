@@ -31,6 +31,7 @@ FLOORS = [
     ["rows", "provenance", "seeding", "epochs", "devices"],
     ["compat"],
     ["settings"],
+    ["options", "plans", "signatures"],
     ["validation", "files", "registries", "dataset_facts"],
     ["version"],
 ]

@@ -9,13 +9,13 @@ import shlex
 
 import pytest
 
-from tfrobust import augment, cli
+from tfrobust import cli
 from tfrobust.callbacks import AlternateAugmentations
 from tfrobust.methods.feature_contrastive import PUBLISHED_SETTINGS
 from tfrobust.methods.noisymix import ABLATION
-from tfrobust.recipes import training
+from tfrobust.recipes.method_parts import MethodParts
 from tfrobust.registries import METHODS
-from tfrobust.settings import Finetune
+from tfrobust.settings import Finetune, Train
 
 PAGES = pathlib.Path(__file__).parents[2] / "docs/methods"
 SECTIONS = [
@@ -96,15 +96,15 @@ def test_commands_make_the_method(name, make_net):
         program, *arguments = shlex.split(line)
         assert program == "tfrobust"
         given = cli.parser().parse_args(arguments)
+        if given.command == "train" and given.method == name:
+            MethodParts(cli.settings_of(Train, given))
         if given.command != "finetune":
             continue
         assert given.method == name
-        settings = dict(given.settings)
-        if name == "feature_contrastive":
-            settings["k"] = 64  # the net of the tests has few inputs
-        chosen = cli.settings_of(Finetune, given).augment
-        layer = training.perturbation(chosen, augment.table_1(), seed=0)
-        model = training.build_method(name, make_net(), layer, settings)
+        recipe = cli.settings_of(Finetune, given).replace(strengths=None)
+        if name == "feature_contrastive":  # the net of the tests has few inputs
+            recipe = recipe.replace(settings={**recipe.settings, "k": 64})
+        model = MethodParts(recipe).method(make_net())
         assert isinstance(model, METHODS[name])
         found += 1
     assert found > 0

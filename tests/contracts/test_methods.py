@@ -21,7 +21,7 @@ from tfrobust.layers import DualBatchNormalization, norm_layer
 from tfrobust.layers.route import route
 from tfrobust.methods import RobustModel
 from tfrobust.methods.routed import RoutedModel
-from tfrobust.recipes.training import build_method
+from tfrobust.recipes.method_parts import build_method
 from tfrobust.registries import METHODS
 
 #: Methods that differ in how they run the net, and behind each those that run it as it does.

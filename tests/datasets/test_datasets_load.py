@@ -131,6 +131,8 @@ class TestFewerImages:
     def test_all_of_them(self):
         sizes = load("digits").sizes
         assert load("digits", images=sizes).sizes == sizes
+        most = load("digits", images=1080).sizes
+        assert most == {name: min(size, 1080) for name, size in sizes.items()} != sizes
 
     @pytest.mark.parametrize(
         ("images", "message"),

@@ -120,7 +120,8 @@ def small_net():
 
 def test_what_a_method_trains_with_by_default():
     given = {method: recipes.Finetune(method=method).augment for method in METHODS}
-    assert given["augmix_training"] == given["noisymix"] == "augmix"
-    assert given["feature_map_augmentation"] == given["stability_training"] == "combined"
-    assert recipes.Finetune(method="noisymix", augment="GN").augment == "GN"
+    assert given["augmix_training"] == given["noisymix"] == ("augmix",)
+    assert given["feature_map_augmentation"] == given["stability_training"] == ("combined",)
+    assert given["augmax"] == given["feature_contrastive"] == given["baseline"] == ()
+    assert recipes.Finetune(method="noisymix", augment="GN").augment == ("GN",)
     assert recipes.Finetune().learning_rate == recipes.Train().learning_rate / 10

@@ -102,8 +102,13 @@ def test_command_and_report(start_model, few_augmentations, tmp_path, capsys):
         (["--range", "gamma=1,2,2", "--set", "gamma=1"], "gamma is given twice"),
         (["--range", "gamma=1,2,2", "--range", "gamma"], "gamma is given twice"),
         (["--range", "strength"], "the stability-training paper has no strengths of 'combined'"),
-        (["--range", "strength=0,1,2"], "combined has no strength to search"),
-        (["--augment", "GN", "--range", "strength=0,1,2"], "GN has no strength to search"),
+        (["--range", "strength=0,1,2"], "combined has no strength to be given"),
+        (["--augment", "GN", "jpeg", "--range", "strength=0,1,2"], "strength is that of one"),
+        (["--augment", "GN", "--range", "strength=0,11,2"], "sigma must be a number in [0, 10]"),
+        (["--conditions", "held_out", "jpg=3"], "(did you mean jpeg?)"),
+        (["--set", "gamma=big"], "gamma of feature_map_augmentation must be a number; received"),
+        (["--set", "attack.steps=3"], "feature_map_augmentation has no attack"),
+        (["--set", "net.dropout=0.5"], "net.dropout is a setting of nets that are trained from"),
         (["--method", "baseline"], "baseline has no hyper-parameter to tune"),
         (["--clean-floor", "95"], "clean_floor must be a number in [0, 1]; received 95"),
         (["--clean-drop", "-1"], "clean_drop must be a number in [0, 1]; received -1"),
@@ -150,18 +155,18 @@ def test_finetune_command():
         seed=5,
     )
     assert recipes.finetune_command(recipe, best, "out") == (
-        "tfrobust finetune 'my runs/base.keras' --method stability_training --augment jpeg=50 "
-        "--set symmetric=true --set alpha=0.316228 --dataset folder --data-dir pictures --epochs 4 "
-        "--seed 5 --out out"
+        "tfrobust finetune 'my runs/base.keras' --seed 5 --data-dir pictures --dataset folder "
+        "--method stability_training --augment jpeg=50 --set symmetric=true --set alpha=0.316228 "
+        "--epochs 4 --out out"
     )
 
 
 def test_defaults_of_the_recipe():
     fields = {field.name: field.default for field in dataclasses.fields(recipes.Tune)}
-    assert fields["tuner"] == "grid" and fields["conditions"] == "table_1"
+    assert fields["tuner"] == "grid" and fields["conditions"] == ("table_1",)
     with pytest.raises(ValueError, match="Tune has no setting gamma"):
         recipes.Tune().replace(gamma=1)
-    with pytest.raises(ValueError, match="conditions must be one of table_1, held_out"):
+    with pytest.raises(ValueError, match="unknown augmentation 'test'; choose from: combined, "):
         recipes.tune(recipes.Tune(conditions="test"), "nowhere")
 
 
@@ -176,9 +181,9 @@ def test_fgsm_is_a_perturbation_with_a_strength(make_net, tmp_path):
             augment="fgsm",
             input_range="0_to_1",
         )
-        attack = getattr(build(recipe, {}, {"strength": 0.25}), place)
+        attack = getattr(build(recipe, {"strength": 0.25}), place)
         assert (type(attack).__name__, attack.epsilon) == ("FGSM", 0.25)
         recipe = recipe.replace(augment="fgsm=0.5")
-        assert getattr(build(recipe, {}, {}), place).epsilon == 0.5
-    with pytest.raises(ValueError, match=r"fgsm takes its ε, such as fgsm=0.01; received fgsm=a"):
-        build(recipe.replace(augment="fgsm=a"), {}, {})
+        assert getattr(build(recipe, {}), place).epsilon == 0.5
+    with pytest.raises(ValueError, match=r"fgsm takes its ε, such as fgsm=0.001; received fgsm=a"):
+        build(recipe.replace(augment="fgsm=a"), {})

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Optional
 
 from tfrobust.cli.commands import COMMANDS
+from tfrobust.options import flag_of
 from tfrobust.version import __version__
 
 #: Lines of a table in an error message.
@@ -128,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
     """Adds an argument for a field that `settings.option` made."""
-    flag = field.metadata["flag"] or f"--{field.name.replace('_', '-')}"
+    flag = flag_of(field)
     kind, text = dict(field.metadata["kind"]), field.metadata["help"]
     if "type" in kind:
         kind["type"] = _in_one_sentence(kind["type"])

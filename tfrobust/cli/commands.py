@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Optional
 
 from tfrobust import registries
+from tfrobust.options import assignment, literal, number, option, positive, whole
 from tfrobust.registries import AUGMENTS, CORRUPTIONS, DATASETS, EXPERIMENTS, NETS, STRATEGIES
 from tfrobust.settings import (
     ESTIMATE_BATCH_NORM,
     DataFolder,
+    DataOptions,
     DataRecipe,
     Finetune,
     ModelInput,
@@ -24,12 +26,6 @@ from tfrobust.settings import (
     RobustifyCommand,
     Train,
     Tune,
-    assignment,
-    number,
-    number_or_text,
-    option,
-    positive,
-    whole,
 )
 
 #: What `list` lists.
@@ -89,7 +85,7 @@ def quickstart(seeded: Recipe, output: QuickstartOutput) -> None:
     print(recipes.quickstart(recipe, output.out, savedmodels=output.savedmodels))
 
 
-@command("train", "train a net on clean images", Train, Output)
+@command("train", "train a net from scratch, on clean images or with a method", Train, Output)
 def train(recipe: Train, output: Output) -> None:
     from tfrobust import recipes
 
@@ -146,13 +142,6 @@ def robustify(asked: RobustifyCommand, output: RobustifyOutput) -> None:
         print(f"model: {pathlib.Path(output.out, 'model.keras')}")
 
 
-def _numbers(text: str) -> Any:
-    """A number or text, or several of them between commas."""
-    if "," not in text:
-        return number_or_text(text)
-    return tuple(number_or_text(part) for part in text.split(",") if part)
-
-
 @dataclasses.dataclass(frozen=True)
 class Reproduce:
     """Settings of `reproduce`; see `experiments.ExperimentConfig`."""
@@ -173,7 +162,7 @@ class Reproduce:
         {},
         "give the net an option; separate several values by commas",
         "--net-option",
-        type=assignment(_numbers),
+        type=assignment(literal),
     )
     weights: Optional[str] = option(None, "file of pretrained weights to start from")
     corrupted_dir: Optional[str] = option(
@@ -202,7 +191,7 @@ class Reproduce:
         {},
         "override an experiment-specific value; separate several values by commas",
         "--set",
-        type=assignment(_numbers),
+        type=assignment(literal),
     )
 
 
@@ -316,7 +305,9 @@ class Evaluate(ModelInput, CorruptedData, Output):
     )
     published_dir: Optional[str] = option(None, "folder of these files", metavar="FOLDER")
     augment: tuple[str, ...] = option(
-        (), "table_1, combinations, stability_practical, or names with a strength: jpeg=10"
+        (),
+        "table_1, combinations, stability_practical, or names, with a strength (jpeg=10), a range "
+        "to draw it from (rotation=0,45) and further arguments (gaussian_blur=2,kernel_size=5)",
     )
     strengths: Optional[str] = option(
         None, "file of calibrated strengths for Table 1 and its combinations"
@@ -327,7 +318,11 @@ class Evaluate(ModelInput, CorruptedData, Output):
         metavar="NAME=S,S,...",
         type=assignment(_strengths),
     )
-    attacks: tuple[str, ...] = option((), "needs .keras files", choices=["FGSM", "PGD", "spatial"])
+    attacks: tuple[str, ...] = option(
+        (),
+        "FGSM and PGD (of 8/255), spatial, or one of `tfrobust list attacks` with its arguments: "
+        "pgd=0.01,steps=40; needs .keras files",
+    )
     perturbations: tuple[str, ...] = option(
         (),
         "measure flip probabilities on perturbation sequences: all (the 10 of the benchmark), or "
@@ -348,7 +343,7 @@ class Evaluate(ModelInput, CorruptedData, Output):
         (),
         "model outputs that are the classes of the data set: imagenet_a, imagenet_r or indices",
         metavar="CLASS",
-        type=number_or_text,
+        type=literal,
     )
     allow_chance_accuracy: bool = option(
         False, "evaluate models whose clean accuracy is near chance, too"
@@ -386,8 +381,7 @@ def evaluate(asked: Evaluate) -> None:
 
 def _conditions(asked: Evaluate) -> list[Any]:
     """The requested conditions; by default the 15 common corruptions."""
-    from tfrobust import augment, evaluation
-    from tfrobust.augment import naming
+    from tfrobust import evaluation, recipes
     from tfrobust.evaluation import strength
     from tfrobust.evaluation.corruption_error import SELECTIONS
 
@@ -404,22 +398,11 @@ def _conditions(asked: Evaluate) -> list[Any]:
         conditions += evaluation.corrupted(table=asked.table, frost_folder=asked.frost, **options)
     if asked.strengths:
         individual = strength.augmentations_at(strength.read(asked.strengths))
-        conditions += evaluation.augmented({**individual, **augment.combinations(individual)})
-    layers = {}
-    for text in asked.augment:
-        for name, layer in naming.expand(text, seed=asked.seed).items():
-            layers[_display_name(name, layer)] = layer
-    conditions += evaluation.augmented(layers)
+        conditions += recipes.conditions.augmentations(["table_1"], individual)
+    conditions += recipes.conditions.augmentations(asked.augment, seed=asked.seed)
     for name, strengths in asked.sweep:
-        layer = naming.by_name(name, seed=asked.seed)
-        conditions += evaluation.swept(_display_name(name, layer), layer, strengths)
-    known = {condition.name: condition for condition in evaluation.attacked()}
-    return conditions + [known[name] for name in asked.attacks]
-
-
-def _display_name(name: str, layer: Any) -> str:
-    """Name of an augmentation in tables: its class name if a corruption has the same name."""
-    return type(layer).__name__ if name.partition("=")[0] in CORRUPTIONS else name
+        conditions += recipes.conditions.sweep(name, strengths, seed=asked.seed)
+    return conditions + recipes.conditions.attacks(asked.attacks)
 
 
 def _model_names(paths: tuple[str, ...]) -> list[str]:
@@ -530,7 +513,7 @@ def datasets(asked: Datasets) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Export(ModelInput):
+class Export(ModelInput, DataOptions):
     """Settings of `export`; see `serving.export`, `export_tflite` and `export_onnx`."""
 
     model: str = option("", "a .keras file", "model")
@@ -544,7 +527,6 @@ class Export(ModelInput):
         choices=list(DATASETS),
         metavar="DATASET",
     )
-    data_dir: Optional[str] = option(None, "folder of that data set", metavar="FOLDER")
     version: Optional[int] = option(
         None, "write to OUT/N, as TensorFlow Serving expects", type=whole(1), metavar="N"
     )
@@ -609,7 +591,7 @@ def export(asked: Export) -> None:
 
 
 def _export_file(asked: Export, suffix: str) -> None:
-    from tfrobust import datasets, serving
+    from tfrobust import serving
     from tfrobust.recipes import models
 
     quantization = asked.quantization or "none"
@@ -620,7 +602,7 @@ def _export_file(asked: Export, suffix: str) -> None:
     options: dict[str, Any] = {"overwrite": asked.overwrite}
     images = None
     if asked.accuracy_on is not None:
-        data = datasets.load(asked.accuracy_on, data_dir=asked.data_dir)
+        data = _load(asked, asked.accuracy_on)
         images = lambda: data  # noqa: E731
         options["data"] = data.split("test")
         if quantization == "int8":
@@ -646,7 +628,7 @@ def _export_file(asked: Export, suffix: str) -> None:
 
 
 def _export_saved_model(asked: Export) -> None:
-    from tfrobust import datasets, serving
+    from tfrobust import serving
     from tfrobust.recipes import models
 
     out, names = asked.out, asked.class_names or None
@@ -657,7 +639,7 @@ def _export_saved_model(asked: Export) -> None:
         raise FileNotFoundError(f"--rows takes a rows.jsonl; there is no file {asked.rows}")
     images = None
     if asked.class_names_of is not None:
-        data = datasets.load(asked.class_names_of, data_dir=asked.data_dir)
+        data = _load(asked, asked.class_names_of)
         names, images = data.class_names, lambda: data
     elif asked.data_dir is not None:
         raise ValueError("--data-dir says where the data set of --class-names-of is; name that too")
@@ -753,11 +735,11 @@ def _markdown(registry: Any) -> str:
     return "\n".join(lines)
 
 
-def _load(asked: DataRecipe, **options: Any) -> Any:
+def _load(asked: DataOptions, *name: str, **options: Any) -> Any:
     """The data set that the settings name."""
-    from tfrobust import datasets
+    from tfrobust.recipes import data
 
-    return datasets.load(asked.dataset, data_dir=asked.data_dir, **options, **asked.data_options)
+    return data.load(asked, *name, **options)
 
 
 def _print_note(data: Any) -> None:

@@ -162,7 +162,7 @@ def load(
     deterministic: bool = True,
     on_error: str = "raise",
     device: Optional[str] = None,
-    images: Optional[Mapping[str, int]] = None,
+    images: Union[int, Mapping[str, int], None] = None,
     random_crops: bool = False,
     **options: Any,
 ) -> Data:
@@ -187,7 +187,7 @@ def load(
         device: Device to prefetch batches to, such as "/GPU:0". Not under a distribution strategy,
             which does that itself.
         images: Split name to the number of its images to take: a stratified sample, always the
-            same. Not for data in record files.
+            same; or the most to take of any split. Not for data in record files.
         random_crops: Whether training images are random resized crops instead of central ones, new
             in each epoch: see `augment.RandomResizedCrop`. Only for photographs of any size, such
             as "imagenet" and "folder"; for others use that layer.
@@ -214,7 +214,7 @@ def load(
     validation.check_known(f"the data set {name}", "option", options, own)
     if "data_dir" in takes:
         options["data_dir"] = data_dir
-    source = _smaller(make(**options), images or {})
+    source = _smaller(make(**options), {} if images is None else images)
     if on_error == "raise":
         pictures = [part for part in source.parts.values() if isinstance(part, Files)]
         check_pictures([path for part in pictures for path in part.paths])
@@ -248,8 +248,11 @@ def load(
     )
 
 
-def _smaller(source: Source, images: Mapping[str, int]) -> Source:
+def _smaller(source: Source, images: Union[int, Mapping[str, int]]) -> Source:
     parts = dict(source.parts)
+    if not isinstance(images, Mapping):
+        most = validation.check_whole("images", images, 1, 2**31 - 1)
+        images = {split: most for split, part in parts.items() if len(part) > most}
     for split, count in images.items():
         validation.check_choice("split", split, tuple(parts))
         part = parts[split]

@@ -21,8 +21,8 @@ from tfrobust.experiments import intervals
 from tfrobust.experiments.images import corruptions, flipped_and_cropped
 from tfrobust.experiments.settings import EVALUATION_BATCH
 from tfrobust.experiments.tables import Column, PaperTable, fill, paper_table
-from tfrobust.recipes import training
 from tfrobust.recipes.base import RunFolder, in_run_folder
+from tfrobust.recipes.method_parts import check_settings
 from tfrobust.registries import NETS
 from tfrobust.seeding import seed_everything
 from tfrobust.settings import Recipe
@@ -373,7 +373,7 @@ class Experiment:
         loaded: list[Any] = []
         for line, seed in trainings:
             settings = {k: v for k, v in line.settings.items() if k != "augment"}
-            training.check_method_settings(line.method, settings)
+            check_settings(line.method, settings)
             own = (line.data, run.schedule(line).crops)
             if own not in loaded and not run.model_file(line.name, seed).exists():
                 run.data(run.schedule(line), seed, **line.data)

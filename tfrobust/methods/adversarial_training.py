@@ -56,7 +56,7 @@ class AdversarialTraining(RobustModel):
         **kwargs: Any,
     ):
         mu = validation.check_in_range("mu", mu, 0, 1)
-        attack = FGSM() if attack is None else attack
+        attack = self.default_attack() if attack is None else attack
         example = "an attack, for example tfrobust.attacks.FGSM()"
         validation.check_type("attack", attack, Attack, example)
         if alternates(attack):
@@ -68,6 +68,11 @@ class AdversarialTraining(RobustModel):
         super().__init__(net, term_weights=weights, **kwargs)
         self.attack = attack
         self.mu = mu
+
+    @staticmethod
+    def default_attack(seed: int = 0) -> Attack:
+        """The paper's attack."""
+        return FGSM(seed=seed)
 
     def views(self, images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"clean": images, "adversarial": self.perturbed(self.attack, images, labels)}

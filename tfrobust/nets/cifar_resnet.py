@@ -11,6 +11,7 @@ from keras import layers
 from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
 from tfrobust.nets.resnet import basic_block
+from tfrobust.signatures import passes_options_to
 
 
 def cifar_resnet(
@@ -94,6 +95,7 @@ def _shortcut(x: Any, filters: int, name: str) -> Any:
     )(x)
 
 
+@passes_options_to(cifar_resnet)
 def resnet_20(
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,
@@ -117,6 +119,7 @@ def resnet_20(
     return cifar_resnet(20, input_shape, classes, name=name, **options)
 
 
+@passes_options_to(cifar_resnet)
 def resnet_32(
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,
@@ -135,6 +138,7 @@ def resnet_32(
     return cifar_resnet(32, input_shape, classes, name=name, **options)
 
 
+@passes_options_to(cifar_resnet)
 def resnet_44(
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,
@@ -153,6 +157,7 @@ def resnet_44(
     return cifar_resnet(44, input_shape, classes, name=name, **options)
 
 
+@passes_options_to(cifar_resnet)
 def resnet_56(
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,

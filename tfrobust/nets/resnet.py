@@ -10,6 +10,7 @@ from keras import layers
 
 from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
+from tfrobust.signatures import passes_options_to
 
 #: Total strides of the stems: 3×3 convolution; 3×3 convolution of stride 2; 7×7 convolution of
 #: stride 2 and 3×3 max-pooling of stride 2.
@@ -98,6 +99,7 @@ def resnet(
     return keras.Model(images, parts.logits(x, classes), name=name)
 
 
+@passes_options_to(resnet)
 def resnet_18(
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,
@@ -125,6 +127,7 @@ def resnet_18(
     return resnet((2, 2, 2, 2), input_shape, classes, stem=stem, name=name, **options)
 
 
+@passes_options_to(resnet)
 def resnet_50(
     input_shape: Sequence[int] = (224, 224, 3),
     classes: int = 1000,

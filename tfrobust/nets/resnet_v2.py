@@ -10,6 +10,7 @@ from keras import layers
 
 from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
+from tfrobust.signatures import passes_options_to
 
 
 def resnet_v2(
@@ -82,6 +83,7 @@ def resnet_v2(
     return keras.Model(images, parts.logits(x, classes), name=name)
 
 
+@passes_options_to(resnet_v2)
 def resnet_v2_50(
     input_shape: Sequence[int] = (224, 224, 3),
     classes: int = 1000,

@@ -11,6 +11,7 @@ from keras import layers
 from tfrobust import validation
 from tfrobust.nets.parts import Parts, check_sizes, normalized
 from tfrobust.nets.preact_resnet import preact_block
+from tfrobust.signatures import passes_options_to
 
 
 def wide_resnet(
@@ -82,6 +83,7 @@ def wide_resnet(
     return keras.Model(images, parts.logits(x, classes), name=name)
 
 
+@passes_options_to(wide_resnet)
 def wrn_28_2(
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,
@@ -105,6 +107,7 @@ def wrn_28_2(
     return wide_resnet(28, 2, input_shape, classes, name=name, **options)
 
 
+@passes_options_to(wide_resnet)
 def wrn_28_4(
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,
@@ -123,6 +126,7 @@ def wrn_28_4(
     return wide_resnet(28, 4, input_shape, classes, name=name, **options)
 
 
+@passes_options_to(wide_resnet)
 def wrn_40_2(
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,

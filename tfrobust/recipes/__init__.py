@@ -1,5 +1,6 @@
 """Recipes behind the commands: frozen settings and the function that runs them."""
 
+from tfrobust.recipes import conditions
 from tfrobust.recipes.evaluation import evaluate
 from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart

@@ -26,6 +26,7 @@ def preview(
     dataset: str = "digits",
     data_dir: Optional[files.PathLike] = None,
     data_options: Optional[Mapping[str, Any]] = None,
+    limit: Optional[int] = None,
     images: Optional[Sequence[files.PathLike]] = None,
     examples: int = 4,
     draws: int = 1,
@@ -40,6 +41,7 @@ def preview(
             used.
         data_dir: Its folder; see `datasets.load`.
         data_options: Its options; see `datasets.load`.
+        limit: As `images` of `datasets.load`.
         images: Image files (JPEG, PNG) to use instead: their central square at 224 pixels.
         examples: Number of images, one row each; image files are all shown.
         draws: Number of draws, one column each, per augmentation.
@@ -66,8 +68,8 @@ def preview(
         source = ", ".join(pathlib.Path(path).name for path in images[:3])
         source += ", ..." if len(images) > 3 else ""
     else:
-        options = dict(data_options or {})
-        data = datasets.load(dataset, data_dir=data_dir, batch_size=examples, **options)
+        given = {"data_dir": data_dir, "images": limit, **(data_options or {})}
+        data = datasets.load(dataset, batch_size=examples, **given)
         batch = next(iter(data.validation or data.split("test")))[0]
         source = dataset
     columns = [np.asarray(batch)]

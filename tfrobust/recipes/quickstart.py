@@ -16,8 +16,8 @@ from tfrobust.augment import GaussianBlur, presets
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
 from tfrobust.ops import sampling
-from tfrobust.recipes import training
 from tfrobust.recipes.base import RunFolder, in_run_folder
+from tfrobust.recipes.method_parts import build_method
 from tfrobust.seeding import seed_everything
 from tfrobust.settings import Recipe
 
@@ -223,7 +223,7 @@ def _finetune(
     trainer.train_to(
         _file(run, name),
         lambda: saving.load_model(_file(run, BASELINE)).net,
-        lambda net: training.build_method(method, net, augment, settings),
+        lambda net: build_method(method, net, augment, settings),
         data,
         epochs=recipe.finetune_epochs,
         learning_rate=recipe.finetune_learning_rate,

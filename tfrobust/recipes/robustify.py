@@ -12,14 +12,15 @@ from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import datasets, devices, files, nets, saving, serving, settings
+from tfrobust import datasets, devices, files, nets, options, saving, serving
 from tfrobust.callbacks import EstimateBatchNorm
 from tfrobust.evaluation import Evaluator, corrupted
 from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.nets import weight_averaging
-from tfrobust.recipes import models, training
+from tfrobust.recipes import models
 from tfrobust.recipes.base import RunFolder, in_run_folder
 from tfrobust.recipes.evaluation import evaluate
+from tfrobust.recipes.method_parts import build_method, individual_augmentations
 from tfrobust.registries import TEST_CORRUPTIONS
 from tfrobust.rows import CLEAN
 from tfrobust.seeding import seed_everything
@@ -136,7 +137,7 @@ class _Run:
         say: Callable[[str], Any],
     ):
         self.recipe, self.say = recipe, say
-        individual = recipe.strengths and training.individual_augmentations(recipe.strengths)
+        individual = recipe.strengths and individual_augmentations(recipe.strengths)
         threats = Threats(recipe.against, individual or None)
         strategy = devices.strategy(recipe.strategy)
         seed_everything(recipe.seed)
@@ -170,7 +171,7 @@ class _Run:
         def build(candidate: Candidate, net: keras.Model, *, seed: int = 0) -> keras.Model:
             augment = threats.augment(candidate.augment, seed=seed)
             own = {"dual_norms": False} if candidate.method == "augmax" else {}
-            return training.build_method(candidate.method, net, augment, own)
+            return build_method(candidate.method, net, augment, own)
 
         self.race = Race(
             self.copy,
@@ -209,7 +210,7 @@ class _Run:
 
     def make_plan(self) -> None:
         """Plans the race, and which severities the proof can afford."""
-        amount, unit = settings.read_budget(self.recipe.budget)
+        amount, unit = options.read_budget(self.recipe.budget)
         after, self.severities = 0.0, [1, 3, 5]
         if unit == "seconds":
             times = self.race.times(self.data)

@@ -1,30 +1,29 @@
-"""Recipes that train a baseline and finetune a model with a method."""
+"""Recipes that train a net from scratch and finetune a model."""
 
 from __future__ import annotations
 
-import inspect
 import math
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import Any, Optional, Union
+from collections.abc import Callable
+from typing import Any, Union
 
 import keras
 
-from tfrobust import datasets, devices, files, nets, rows, trainer, validation
-from tfrobust.attacks import FGSM
-from tfrobust.augment import naming, presets
-from tfrobust.augment.base import Augment, StrengthAugment
+from tfrobust import datasets, devices, files, nets, rows, trainer
+from tfrobust.augment import presets
 from tfrobust.callbacks import RestoreBest
-from tfrobust.evaluation import Evaluator, RobustnessMonitor, strength
+from tfrobust.evaluation import Evaluator, RobustnessMonitor
 from tfrobust.layers.inner_layers import every_layer
 from tfrobust.methods.base import RobustModel
 from tfrobust.nets.freezing import trained
 from tfrobust.nets.new_head import head_of
 from tfrobust.recipes import models, step_memory
 from tfrobust.recipes.base import RunFolder, in_run_folder
-from tfrobust.registries import METHODS, NETS
+from tfrobust.recipes.data import for_training
+from tfrobust.recipes.method_parts import MethodParts
+from tfrobust.registries import METHODS
 from tfrobust.seeding import seed_everything
-from tfrobust.settings import Finetune, Train, TrainingRecipe
+from tfrobust.settings import Finetune, Train
 from tfrobust.tuning.score import SCORE, FlooredScore, floored_score
 
 #: The trained model, in the folder of a run.
@@ -50,29 +49,32 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
         FileExistsError: `out` holds something else.
         ConnectionError: Another worker was lost.
     """
-    build = NETS[recipe.net]
+    parts = MethodParts(recipe)  # raises an error if one is invalid
     chosen = devices.strategy(recipe.strategy)  # workers must connect before anything else
+    precision = devices.precision(recipe.mixed_precision)
     seed_everything(recipe.seed)  # before loading: shuffling depends on TensorFlow's seed too
-    data = training_data(recipe)  # missing data must not leave a folder behind
-    net = build(data.image_shape, data.classes)
-    run = None
-    if devices.is_chief(chosen):
-        run = _run_folder(recipe, out, data, METHODS["baseline"](net))
+    data = for_training(recipe)  # missing data must not leave a folder behind
+    with devices.computing_in(precision):
+        net = parts.net(data.image_shape, data.classes)
+        method = parts.method(net)
+    run = _run_folder(recipe, out, data, method) if devices.is_chief(chosen) else None
+    print(f"{parts.described} from scratch; {parts.optimizer_words(data)}")
     model = trainer.train_to(
         pathlib.Path(out, MODEL),
         lambda: net,
-        METHODS["baseline"],
+        parts.method,
         data,
         epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
+        optimizer=lambda: parts.optimizer(data),
         estimate_batch_norm=recipe.estimate_batch_norm,
+        precision=precision,
         strategy=chosen,
     )
     if run is not None and not (run / "rows.jsonl").exists():
         measured = Evaluator({}).rows(
             model,
             data.validation,
-            model_name="baseline",
+            model_name=recipe.method,
             dataset=f"{data.name}/validation",
             seed=recipe.seed,
         )
@@ -97,39 +99,31 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         FileExistsError: `out` holds something else.
         ConnectionError: Another worker was lost.
     """
+    parts = MethodParts(recipe)
     chosen = devices.strategy(recipe.strategy)
-    individual = individual_augmentations(recipe.strengths)
-    perturbation(recipe.augment, individual, seed=recipe.seed)  # raises an error if it is invalid
-    check_method_settings(recipe.method, recipe.settings)
     frozen = frozen_part(recipe)
     seed_everything(recipe.seed)
     source = models.load(
         recipe.model,
-        lambda: training_data(recipe),
+        lambda: for_training(recipe),
         input_range=recipe.input_range,
-        classes=training_data(recipe).class_names if recipe.new_head else None,
+        classes=for_training(recipe).class_names if recipe.new_head else None,
     )
-    data = training_data(recipe)
+    data = for_training(recipe)
     net = getattr(source, "net", source)
     models.check_classes(net, data, recipe.model)
     if frozen and not recipe.new_head:
         nets.freeze(net, **frozen)
     said = trained(net)
-
-    def method(net: keras.Model) -> RobustModel:
-        augment = perturbation(recipe.augment, individual, seed=recipe.seed)
-        return build_method(recipe.method, net, augment, recipe.settings)
-
     if devices.is_chief(chosen):
-        _run_folder(recipe, out, data, method(net))
+        _run_folder(recipe, out, data, parts.method(net))
     if recipe.new_head:
         net = _with_trained_head(recipe, net, data, pathlib.Path(out), chosen)
         if frozen:
             nets.freeze(net, **frozen)
         said = trained(net)
-    taken = inspect.signature(METHODS[recipe.method].__init__).parameters
-    by = recipe.method + (f" with {recipe.augment}" if "augment" in taken else "")
-    print(f"{by}, learning rate {recipe.learning_rate:g}; {said}")
+    print(f"{parts.described}, {parts.optimizer_words(data)}; {said}")
+    individual = parts.individual
     monitor = RobustnessMonitor(
         data.validation,
         {**individual, **presets.combinations(individual)},
@@ -151,10 +145,10 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
     model = trainer.train_to(
         pathlib.Path(out, MODEL),
         lambda: net,
-        method,
+        parts.method,
         data,
         epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
+        optimizer=lambda: parts.optimizer(data),
         estimate_batch_norm=recipe.estimate_batch_norm,
         callbacks=[monitor, FlooredScore(floor), best],
         history=pathlib.Path(out, "history.jsonl"),
@@ -244,65 +238,3 @@ def _run_folder(
     if not run.resumed:
         step_memory.check_step_fits(method, recipe.batch_size)
     return run
-
-
-def training_data(recipe: TrainingRecipe) -> datasets.Data:
-    """Loads the data of a recipe, which must include training images.
-
-    Raises:
-        ValueError: The data set is a test set.
-    """
-    data = datasets.load(
-        recipe.dataset,
-        data_dir=recipe.data_dir,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        **recipe.data_options,
-    )
-    data.split("train")
-    return data
-
-
-def individual_augmentations(strengths: Optional[files.PathLike]) -> dict[str, StrengthAugment]:
-    """The seven augmentations at calibrated strengths, or at those of Table 1."""
-    if strengths is None:
-        return presets.table_1("cifar10")
-    return strength.augmentations_at(strength.read(strengths))
-
-
-def perturbation(
-    name: str, individual: Mapping[str, StrengthAugment], *, seed: int
-) -> Union[Augment, FGSM]:
-    """Parses an augmentation by name, or the attack "fgsm", with an ε as in "fgsm=0.01"."""
-    attack, given, epsilon = name.partition("=")
-    if attack != "fgsm":
-        return naming.by_name(name, individual, seed=seed)
-    try:
-        return FGSM(float(epsilon)) if given else FGSM()
-    except ValueError as error:
-        raise ValueError(f"fgsm takes its ε, such as fgsm=0.01; received {name}: {error}") from None
-
-
-def check_method_settings(method: str, settings: Mapping[str, Any]) -> None:
-    """Raises a ValueError listing a method's settings if one given is unknown."""
-    taken = ("self", "net", "augment", "kwargs")
-    valid = [p for p in inspect.signature(METHODS[method].__init__).parameters if p not in taken]
-    validation.check_known(method, "setting", settings, valid)
-
-
-def build_method(
-    name: str,
-    net: keras.Model,
-    augment: Union[Augment, FGSM, None],
-    settings: Mapping[str, Any],
-) -> RobustModel:
-    """Builds a method on a net; the baseline ignores `augment`, adversarial training takes FGSM."""
-    check_method_settings(name, settings)
-    method = METHODS[name]
-    parameters = inspect.signature(method.__init__).parameters
-    if "augment" in parameters:
-        settings = {**settings, "augment": augment}
-    elif "attack" in parameters and isinstance(augment, FGSM):
-        settings = {**settings, "attack": augment}
-    model: RobustModel = method(net, **settings)
-    return model

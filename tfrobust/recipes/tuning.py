@@ -11,14 +11,26 @@ from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import files, reports, rows, saving, trainer, tuning, validation
-from tfrobust.attacks import FGSM
-from tfrobust.augment import presets
+from tfrobust import (
+    files,
+    options,
+    reports,
+    rows,
+    saving,
+    signatures,
+    trainer,
+    tuning,
+    validation,
+)
 from tfrobust.augment.base import StrengthAugment
-from tfrobust.evaluation import Evaluator, augmented, corrupted
+from tfrobust.evaluation import Evaluator
 from tfrobust.nets.input_adapter import adapter_of
-from tfrobust.recipes import models, training
+from tfrobust.recipes import models
 from tfrobust.recipes.base import RunFolder, in_run_folder
+from tfrobust.recipes.conditions import augmentations
+from tfrobust.recipes.data import for_training
+from tfrobust.recipes.method_parts import MethodParts
+from tfrobust.registries import METHODS
 from tfrobust.settings import Finetune, Tune
 from tfrobust.tuning import distributed
 from tfrobust.tuning.search import load_data, objective_of
@@ -51,20 +63,29 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
         FileNotFoundError: The model file does not exist.
         FileExistsError: `out` holds something else.
     """
+    parts = MethodParts(recipe)
     recipe = recipe.replace(ranges=tuple(_checked_ranges(recipe)))
-    individual = training.individual_augmentations(recipe.strengths)
+    conditions = functools.partial(_conditions, recipe, parts.individual)
+    conditions()
 
     def load() -> Any:
-        return training.training_data(recipe)
+        return for_training(recipe)
+
+    def fit(model: keras.Model, data: Any, *, epochs: int, **more: Any) -> Any:
+        optimizer = parts.optimizer(data, epochs)
+        when = recipe.estimate_batch_norm
+        return trainer.fit(
+            model, data, epochs=epochs, optimizer=optimizer, estimate_batch_norm=when, **more
+        )
 
     stated = models.states_input_range(recipe.model)
-    check = functools.partial(_build, recipe, individual, input_range=None if stated else "0_to_1")
+    check = functools.partial(_build, recipe, input_range=None if stated else "0_to_1")
     for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest_values(recipe)):
         check(values)  # invalid settings fail before anything is loaded or trained
     source = models.load(
         recipe.model, lambda: load_data(load), input_range=recipe.input_range, say=say
     )
-    build = functools.partial(_build, recipe, individual, input_range=_input_range(source))
+    build = functools.partial(_build, recipe, input_range=_input_range(source))
     data = load_data(load)
     models.check_classes(source, data, recipe.model)
     role = distributed.role()
@@ -74,7 +95,7 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
     if role != "worker":
         run.record_data(data)
     if role != "worker" and not (run / "start.jsonl").exists():
-        rows.write(_measure(recipe, source, data, individual, START), run / "start.jsonl")
+        rows.write(_measure(recipe, source, data, conditions(), START), run / "start.jsonl")
     start = rows.read(run / "start.jsonl")
     if role != "worker":
         say(f"trials are compared {rows.on_images(start[0].n)}")
@@ -91,18 +112,14 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
         epochs=recipe.epochs,
         objective=recipe.objective,
         clean_floor=floor,
-        conditions=_conditions(recipe, individual),
-        fit=functools.partial(
-            trainer.fit,
-            learning_rate=recipe.learning_rate,
-            estimate_batch_norm=recipe.estimate_batch_norm,
-        ),
+        conditions=conditions(),
+        fit=fit,
         seed=recipe.seed,
         say=say,
     )
     if role != "worker" and not run.finished:
         best = saving.load_model(run / "model.keras")
-        measured = _measure(recipe, best, data, individual, BEST)
+        measured = _measure(recipe, best, data, conditions(), BEST)
         rows.write([*start, *measured], run / "rows.jsonl")
         reports.write_report(run.path)
     return found
@@ -120,43 +137,24 @@ def finetune_command(recipe: Tune, best: Trial, out: str) -> str:
         The command, on one line.
     """
     values = dict(best.values)
-    augment = recipe.augment
-    if STRENGTH in values:
-        augment = f"{augment.partition('=')[0]}={values.pop(STRENGTH):g}"
-    parts = ["tfrobust", "finetune", recipe.model, "--method", recipe.method, "--augment", augment]
-    for name, value in {**recipe.settings, **values}.items():
-        shown = str(value).lower() if isinstance(value, bool) else f"{value:g}"
-        parts += ["--set", f"{name}={shown}"]
-    defaults = {field.name: field.default for field in dataclasses.fields(Finetune)}
-    given = {**vars(recipe), "epochs": best.epochs}
-    options = (
-        "input_range",
-        "strengths",
-        "dataset",
-        "data_dir",
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "seed",
-        "estimate_batch_norm",
-    )
-    for name in options:
-        if given[name] != defaults[name]:
-            parts += [f"--{name.replace('_', '-')}", f"{given[name]}"]
-    for name, value in recipe.data_options.items():
-        parts += ["--data-option", f"{name}={value}"]
-    return shlex.join([*parts, "--out", out])
+    augment = _at_strength(recipe, values.pop(STRENGTH, None))
+    shared = {field.name for field in dataclasses.fields(Finetune)} & set(vars(recipe))
+    given = {name: getattr(recipe, name) for name in shared - {"clean_drop"}}
+    settings = {**recipe.settings, **values}
+    again = Finetune(**{**given, "augment": augment, "settings": settings, "epochs": best.epochs})
+    return shlex.join(["tfrobust", "finetune", *options.arguments_of(again), "--out", out])
 
 
 def _checked_ranges(recipe: Tune) -> list[tuning.Range]:
     """The search ranges; raises the errors that need neither model nor data."""
-    training.check_method_settings(recipe.method, recipe.settings)
     ranges = [one for given in recipe.ranges for one in _ranges(recipe, given)]
     ranges = ranges or list(tuning.space(recipe.method))
     if not ranges:
         raise ValueError(f"{recipe.method} has no hyper-parameter to tune; choose another method")
     names = [one.name for one in ranges]
-    training.check_method_settings(recipe.method, {n: 0 for n in names if n != STRENGTH})
+    own = [name for name in names if name != STRENGTH and "." not in name]
+    known = signatures.options_of(METHODS[recipe.method])
+    validation.check_known(recipe.method, "setting", own, known)
     duplicates = sorted(set(names) & set(recipe.settings)) or sorted(
         {name for name in names if names.count(name) > 1}
     )
@@ -179,7 +177,7 @@ def _ranges(recipe: Tune, given: Union[tuning.Range, str]) -> Sequence[tuning.Ra
     if isinstance(given, tuning.Range):
         return [given]
     if given == STRENGTH:
-        return [tuning.strength_range(recipe.augment.partition("=")[0])]
+        return [tuning.strength_range(options.named(" ".join(recipe.augment))[0])]
     return [tuning.Range.parse(given)] if "=" in given else tuning.space(recipe.method, [given])
 
 
@@ -192,42 +190,38 @@ def _input_range(source: keras.Model) -> Any:
     return None if adapter is None else adapter.input_range
 
 
-def _build(
-    recipe: Tune,
-    individual: Mapping[str, StrengthAugment],
-    values: Mapping[str, Any],
-    input_range: Any = None,
-) -> keras.Model:
+def _at_strength(recipe: Tune, strength: Optional[float]) -> tuple[str, ...]:
+    """What the method trains with, at another strength."""
+    if strength is None:
+        return recipe.augment
+    if len(recipe.augment) != 1:
+        raise ValueError(
+            "strength is that of one augmentation; received "
+            f"{' '.join(recipe.augment) or 'none'} (give one with --augment)"
+        )
+    called, _, arguments = options.named(recipe.augment[0])
+    more = [f",{name}={options.spelled(value)}" for name, value in arguments.items()]
+    return (f"{called}={options.spelled(strength)}{''.join(more)}",)
+
+
+def _build(recipe: Tune, values: Mapping[str, Any], input_range: Any = None) -> keras.Model:
     """Builds the method with the values of a trial on a fresh copy of the initial model."""
     values = dict(values)
-    strength = values.pop(STRENGTH, None)
-    augment = training.perturbation(recipe.augment, individual, seed=recipe.seed)
-    if strength is not None and isinstance(augment, FGSM):
-        augment = FGSM(strength)
-    elif strength is not None:
-        # Names from Table 1 imply its strengths; the finetune command cannot express others.
-        if recipe.augment in individual or not isinstance(augment, StrengthAugment):
-            raise ValueError(
-                f"{recipe.augment} has no strength to search; choose an augmentation that has one "
-                "by its own name, such as gaussian_noise"
-            )
-        augment = augment.with_strength(strength)
+    augment = _at_strength(recipe, values.pop(STRENGTH, None))
+    parts = MethodParts(
+        recipe.replace(augment=augment, settings={**recipe.settings, **values}, ranges=())
+    )
     given = recipe.input_range or input_range
     source = models.load(recipe.model, input_range=given, say=lambda text: None)
-    net = getattr(source, "net", source)
-    return training.build_method(recipe.method, net, augment, {**recipe.settings, **values})
+    return parts.method(getattr(source, "net", source))
 
 
 def _conditions(recipe: Tune, individual: Mapping[str, StrengthAugment]) -> list[Any]:
-    if recipe.conditions == "held_out":
-        return corrupted("held_out", severities=[3])
-    return augmented({**individual, **presets.combinations(individual)})
+    return augmentations(recipe.conditions, individual, seed=recipe.seed, table=recipe.table)
 
 
-def _measure(
-    recipe: Tune, model: Any, data: Any, individual: Mapping[str, StrengthAugment], name: str
-) -> list[rows.Row]:
-    return Evaluator(_conditions(recipe, individual)).rows(
+def _measure(recipe: Tune, model: Any, data: Any, conditions: Any, name: str) -> list[rows.Row]:
+    return Evaluator(conditions).rows(
         model,
         data.validation,
         model_name=name,

@@ -163,7 +163,7 @@ def sigmoid():
 @pytest.mark.parametrize(
     "make, options, error, said",
     [
-        (lambda: 3, {}, TypeError, "model must be a Keras model, a path .*; received int"),
+        (lambda: 3, {}, TypeError, "model must be a Keras model, a file .*; received int"),
         (
             sigmoid,
             {},

@@ -286,7 +286,8 @@ class Evaluate(ModelInput, CorruptedData, Output):
 
     models: tuple[str, ...] = option(
         (),
-        ".keras files or SavedModel folders; the others are compared with the first",
+        ".keras, .tflite or .onnx files, folders of SavedModels, or functions of images as "
+        "FILE.py:FUNCTION; the others are compared with the first",
         "models",
         metavar="MODEL",
     )
@@ -345,6 +346,13 @@ class Evaluate(ModelInput, CorruptedData, Output):
         metavar="CLASS",
         type=literal,
     )
+    input_size: Optional[tuple[int, int]] = option(
+        None,
+        "resize the images to this size for the models; default: as they are",
+        nargs=2,
+        type=whole(1),
+        metavar=("H", "W"),
+    )
     allow_chance_accuracy: bool = option(
         False, "evaluate models whose clean accuracy is near chance, too"
     )
@@ -373,6 +381,7 @@ def evaluate(asked: Evaluate) -> None:
         seed=asked.seed,
         stop_at_chance=not asked.allow_chance_accuracy,
         input_range=asked.input_range,
+        input_size=asked.input_size,
     )
     print(reports.summary_table(rows).to_text())
     print(f"report: {pathlib.Path(asked.out, 'report.html')}")
@@ -406,12 +415,12 @@ def _conditions(asked: Evaluate) -> list[Any]:
 
 
 def _model_names(paths: tuple[str, ...]) -> list[str]:
-    """A short unique name for each file: "a" for runs/a/model.keras, for example."""
-    stems = [pathlib.Path(path).stem for path in paths]
-    if len(set(stems)) == len(stems):
-        return stems
-    parents = [pathlib.Path(path).resolve().parent.name for path in paths]
-    return parents if len(set(parents)) == len(parents) else list(paths)
+    """A short unique name for each model: its run, "a" for runs/a/model.keras, or its file."""
+    given = [pathlib.Path(path.rpartition(":")[2] if ".py:" in path else path) for path in paths]
+    names = [one.resolve().parent.name if one.stem == "model" else one.stem for one in given]
+    if len(set(names)) < len(names):
+        names = [f"{one.resolve().parent.name}/{one.stem}" for one in given]
+    return names if len(set(names)) == len(names) else list(paths)
 
 
 @dataclasses.dataclass(frozen=True)

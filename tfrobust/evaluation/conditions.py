@@ -123,7 +123,7 @@ class Attacked(Condition):
         if predictor.net is None:
             raise ValueError(
                 f"the attack {self.name} needs gradients, so a Keras model or .keras file; "
-                f"received {predictor.name}, which is a SavedModel or a function"
+                f"received {predictor.name}, which is none"
             )
 
 

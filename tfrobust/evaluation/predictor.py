@@ -13,15 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import saving
+from tfrobust import saving, validation
 from tfrobust.attacks.gradient_sign import has_no_gradient
 from tfrobust.compat.layers import is_graph
-from tfrobust.files import Digest, latest_version
+from tfrobust.evaluation import runnable
 from tfrobust.layers.hash_of_weights import hash_of_weights
 from tfrobust.nets.classifier import check_classifier
 from tfrobust.nets.input_adapter import convert
 from tfrobust.nets.logits import are_probabilities, cut_softmax, to_logits
-from tfrobust.serving import card
 
 Model = Union[keras.Model, str, "os.PathLike[str]", Callable[[tf.Tensor], tf.Tensor]]
 
@@ -37,21 +36,27 @@ class Predictor:
     more and sum to 1.
 
     Args:
-        model: A Keras model (a tfrobust method counts as its net), a `.keras` file, the folder of a
+        model: A Keras model (a tfrobust method counts as its net), a `.keras`, `.tflite` or `.onnx`
+            file (the latter with channels last or, as PyTorch writes them, first), the folder of a
             SavedModel (of `tfrobust.serving.export` or any other with one image input; also of a
-            folder of numbered versions, the newest of them), or a function from images
-            [B, H, W, C], float32 in [0, 1], to logits or probabilities [B, classes]. A function
-            that TensorFlow cannot trace is called with NumPy arrays, or else eager tensors.
+            folder of numbered versions, the newest of them), a function in a Python file
+            ("predict.py:classify"), or a function from images [B, H, W, C], float32 in [0, 1], to
+            logits or probabilities [B, classes]. A function that TensorFlow cannot trace is called
+            with NumPy arrays, or else eager tensors.
         name: Its name in tables. Default: the model's own, or that of the file or folder.
         classes: Which of the outputs count, as whole numbers in their new order: such as the 200
             classes of ImageNet-R of a net for 1,000. They are chosen before the softmax. Default:
             all.
-        input_range: What a SavedModel takes for pixels, a name in `nets.INPUT_RANGES`. Default:
-            what its card says, else "0_to_1".
+        input_range: What it takes for pixels, a name in `nets.INPUT_RANGES`, if it is no Keras
+            model (`nets.adapt` is for those). Default: what it says, else "0_to_1".
+        input_size: (height, width) that the images are resized to for the model. Default: their
+            own.
 
     Attributes:
-        net: The Keras model, whatever it returns; None for a SavedModel or function. What needs
-            gradients uses `logits`.
+        net: The Keras model, whatever it returns; None for anything else. What needs gradients
+            uses `logits`.
+        stated_range: What a file that is no Keras model says that it takes for pixels; None if it
+            says nothing.
         output: "logits" or "probabilities"; None before the first batch.
         class_count: Number of classes; 0 before the first batch.
         image_shape: (height, width, channels) that it takes; None where any will do.
@@ -68,35 +73,45 @@ class Predictor:
         *,
         name: Optional[str] = None,
         classes: Optional[Sequence[int]] = None,
-        input_range: Optional[str] = None,
+        input_range: Any = None,
+        input_size: Optional[Sequence[int]] = None,
     ):
         self.net: Optional[keras.Model] = None
         self.output: Optional[str] = None
         self.class_count = 0
         self.image_shape: tuple[Optional[int], ...] = (None, None, None)
-        self._is_function = False
+        self.stated_range: Any = None
+        self._function: Callable[[Any], Any]
+        self._prepare: Callable[[Any], Any] = lambda images: images
+        self._is_function = self._of_arrays = False
         self._some_images: Any = None
         self._gradients_seen = self._gradients_lost = 0
-        self._kept: Any = model  # what a graph uses must stay alive as long as it
+        size = validation.check_size("input_size", input_size)
         if isinstance(model, (str, os.PathLike)):
             path = pathlib.Path(model)
             own_name = path.parent.name if path.stem == "model" else path.stem
-            if path.is_dir():
-                self._use_saved_model(latest_version(path), input_range)
+            if path.suffix == ".keras":
+                self._use_net(saving.load_model(path), size)
             else:
-                self._use_net(saving.load_model(path))
+                own_name = path.name.rpartition(":")[2] if ":" in path.name else own_name
+                self._use(runnable.opened(path))
         elif isinstance(model, keras.Model):
             own_name = model.name
-            self._use_net(model)
+            self._use_net(model, size)
         elif callable(model):
             own_name = getattr(model, "__name__", type(model).__name__)
-            self._function, self._hash = model, lambda: "unknown"
-            self._is_function = True
+            self._use(runnable.Runnable(model, lambda: "unknown", of_arrays=False))
         else:
             raise TypeError(
-                "model must be a Keras model, a path of a .keras file or SavedModel, or a function "
-                f"of images; received {type(model).__name__}"
+                "model must be a Keras model, a file or folder of one, or a function of images; "
+                f"received {type(model).__name__}"
             )
+        if self._is_function and size is not None:
+            self.image_shape = (None, None, self.image_shape[-1])
+        taken = input_range or self.stated_range or "0_to_1"
+        if self._is_function:
+            self._prepare = functools.partial(_prepared, size=size, input_range=taken)
+        self._given = {"input_range": input_range, "input_size": size and list(size)}
         self.name = name or own_name
         self.classes = _check_classes(classes)
         # Of classes that a softmax over all of them rounds to 0, none could be told from another.
@@ -104,14 +119,15 @@ class Predictor:
         self._softmax_removed = cut is not None
         if cut is not None:
             self._function = lambda images: cut(images, training=False)
-        self._forward = tf.function(self._function, reduce_retracing=True)
+        self._forward = tf.function(self._compute, reduce_retracing=True)
         # Without AutoGraph, which the model may need and this does not, errors stay readable.
         self._answers = tf.function(self._answers_of, reduce_retracing=True, autograph=False)
 
     @property
     def provenance(self) -> dict[str, Any]:
         """For result rows: a hash of the weights as they are now, and what the model returns."""
-        return {"model": self._hash(), "output": self.output}
+        given = {name: value for name, value in self._given.items() if value is not None}
+        return {"model": self._hash(), "output": self.output, **given}
 
     @functools.cached_property
     def logits(self) -> keras.Model:
@@ -121,12 +137,11 @@ class Predictor:
         (`tfrobust.nets.to_logits`), and of its outputs those that `classes` chose are left.
 
         Raises:
-            ValueError: It is a SavedModel or a function.
+            ValueError: It is no Keras model.
         """
         if self.net is None:
             raise ValueError(
-                f"gradients need a Keras model or .keras file; received {self.name}, which is a "
-                "SavedModel or a function"
+                f"gradients need a Keras model or .keras file; received {self.name}, which is none"
             )
         net, classes = to_logits(self.net, self._some_images).model, self.classes
         if classes is None:
@@ -193,58 +208,38 @@ class Predictor:
     def _lose_gradients(self) -> Any:
         return tf.function(functools.partial(has_no_gradient, self.logits), reduce_retracing=True)
 
-    def _use_net(self, model: keras.Model) -> None:
+    def _compute(self, images: tf.Tensor) -> Any:
+        return self._function(self._prepare(images))
+
+    def _use(self, given: runnable.Runnable) -> None:
+        self._function, self._hash, self._is_function = given.run, given.digest, True
+        self.image_shape, self.stated_range = given.image_shape, given.input_range
+        self._of_arrays = given.of_arrays
+
+    def _use_net(self, model: keras.Model, size: Optional[tuple[int, int]]) -> None:
         net = getattr(model, "net", model)
         if is_graph(net):  # others do not know their shapes
             check_classifier(net)
+        if size is not None:
+            net = _with_resizing(net, size)
         self._function = lambda images: net(images, training=False)
         self.net, self._hash = net, lambda: hash_of_weights(net)
         shape = getattr(net, "input_shape", None)
         if isinstance(shape, tuple) and len(shape) == 4:
             self.image_shape = tuple(shape[1:])
 
-    def _use_saved_model(self, folder: pathlib.Path, input_range: Optional[str]) -> None:
-        loaded = tf.saved_model.load(str(folder))
-        self._kept = loaded
-        signatures = dict(loaded.signatures)
-        if "serving_default" not in signatures:
-            raise ValueError(
-                f"a SavedModel must have the signature serving_default; {folder} has: "
-                f"{', '.join(signatures) or 'none'}"
-            )
-        serve = signatures["serving_default"]
-        inputs = serve.structured_input_signature[1]
-        images = [s for s in inputs.values() if s.shape.rank in (4, None) and s.dtype.is_floating]
-        if len(inputs) != 1 or not images:
-            found = ", ".join(f"{k}: {s.dtype.name} {s.shape}" for k, s in inputs.items())
-            raise ValueError(
-                "serving_default of a SavedModel must take one batch of floating-point images "
-                f"[batch, height, width, channels]; {folder} takes {found}"
-            )
-        given = list(serve.structured_outputs)
-        names = [n for n in ("logits", "probabilities") if n in given] or given
-        if len(names) > 1 and names == given and "logits" not in given:
-            raise ValueError(
-                "a SavedModel must return logits, probabilities, or one output; "
-                f"{folder} returns {', '.join(given)}"
-            )
-        (argument,) = inputs
-        dtype = images[0].dtype
-        taken = input_range or card.input_range(folder)
-        self._function = lambda x: serve(**{argument: tf.cast(convert(x, taken), dtype)})[names[0]]
-        self._hash = lambda: _hash_of_folder(folder)
-        if images[0].shape.rank == 4:
-            self.image_shape = tuple(images[0].shape[1:])
-
     def _check_outputs(self) -> None:
         images = self._some_images
         given = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
         try:
+            if self._is_function and self._of_arrays:
+                raise TypeError("it needs the numbers")
             shape = self._forward.get_concrete_function(given).output_shapes
         except Exception:  # whatever a function raises that looks for the numbers in a tensor
             if not self._is_function:
                 raise
-            self._forward = tf.function(_on_numbers(self._function, images[:1]), autograph=False)
+            self._function = _on_numbers(self._function, self._prepare(images[:1]))
+            self._forward = tf.function(self._compute, autograph=False, reduce_retracing=True)
             shape = self._forward.get_concrete_function(given).output_shapes
         if not isinstance(shape, tf.TensorShape) or shape.rank != 2 or shape[1] in (None, 1):
             raise ValueError(
@@ -306,8 +301,17 @@ def _check_classes(classes: Optional[Sequence[int]]) -> Optional[np.ndarray]:
     return chosen.astype("int32")
 
 
-def _hash_of_folder(folder: pathlib.Path) -> str:
-    digest = Digest()
-    for path in [folder / "saved_model.pb", *sorted(folder.glob("variables/*"))]:
-        digest.add(path.name, path)
-    return digest.hex(16)
+def _prepared(images: tf.Tensor, size: Optional[tuple[int, int]], input_range: Any) -> tf.Tensor:
+    """Images as a model takes them that is no Keras model."""
+    if size is not None:
+        images = tf.clip_by_value(tf.image.resize(images, size, antialias=True), 0.0, 1.0)
+    return tf.cast(convert(images, input_range), tf.float32)
+
+
+def _with_resizing(net: keras.Model, size: tuple[int, int]) -> keras.Model:
+    """The net for images of any size, which are made that large first."""
+    inputs = keras.Input([None, None, net.input_shape[-1]])
+    resized = keras.layers.Lambda(
+        lambda images: tf.clip_by_value(tf.image.resize(images, size, antialias=True), 0.0, 1.0)
+    )
+    return keras.Model(inputs, net(resized(inputs)), name=net.name)

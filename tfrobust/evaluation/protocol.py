@@ -59,7 +59,10 @@ def check_batch(predictor: Predictor, images: Any, labels: Any) -> None:
     """
     validation.check_images(images)
     validation.check_label_count(images, labels)
-    validation.check_fits(images.shape[1:], predictor.image_shape, taker=predictor.name)
+    try:
+        validation.check_fits(images.shape[1:], predictor.image_shape, taker=predictor.name)
+    except ValueError as error:
+        raise ValueError(f"{error} (input_size=, --input-size H W, resizes them)") from None
 
 
 def check_classes(predictor: Predictor, classes: Optional[int]) -> None:

@@ -28,7 +28,7 @@ from tfrobust.evaluation.progress import Progress
 from tfrobust.evaluation.results_folder import Results
 from tfrobust.evaluation.summary import is_summary, summary
 from tfrobust.provenance import library_versions
-from tfrobust.recipes.models import load
+from tfrobust.recipes.models import predictor
 from tfrobust.registries import CORRUPTIONS, TEST_CORRUPTIONS
 from tfrobust.reports.run_files import read_records
 from tfrobust.rows import CLEAN, Row
@@ -50,6 +50,7 @@ def evaluate(
     seed: int = 0,
     stop_at_chance: bool = True,
     input_range: Optional[str] = None,
+    input_size: Optional[Sequence[int]] = None,
     verbose: bool = True,
 ) -> list[Row]:
     """Measures models under conditions and writes rows, tables, figures and `report.html`.
@@ -58,7 +59,7 @@ def evaluate(
     resumes where it stopped.
 
     Args:
-        models: Name in the report to model; see `tfrobust.evaluation.Predictor`. The others are
+        models: Name in the report to model, or its path; see `evaluation.Predictor`. The others are
             compared with the first.
         data: A data set returned by `tfrobust.datasets.load`.
         conditions: As in `tfrobust.evaluation.benchmark`.
@@ -76,6 +77,8 @@ def evaluate(
         input_range: What the models of files take for pixels, a name in `nets.INPUT_RANGES`.
             Default: it is found for each; see `nets.find_input_range`. Models that are not files
             take images in [0, 1].
+        input_size: (height, width) that the images are resized to for the models. Default: their
+            own.
         verbose: Whether progress is shown on standard error.
 
     Returns:
@@ -88,12 +91,13 @@ def evaluate(
     conditions, names = list(conditions), stability.select(perturbations) if perturbations else ()
     _check_baseline(baseline, folder, data.split(split), conditions)
     predictors = {
-        name: _predictor(name, model, data, classes, input_range) for name, model in models.items()
+        name: predictor(name, model, data, classes, input_range, input_size)
+        for name, model in models.items()
     }
     evaluator = Evaluator(conditions, metrics=METRICS)
-    for name, predictor in predictors.items():
+    for name, one in predictors.items():
         evaluator.rows(
-            predictor,
+            one,
             data,
             split=split,
             model_name=name,
@@ -102,7 +106,7 @@ def evaluate(
             stop_at_chance=stop_at_chance,
             verbose=verbose,
         )
-        _count_flips(predictor, data, split, names, folder, model=name, seed=seed, verbose=verbose)
+        _count_flips(one, data, split, names, folder, model=name, seed=seed, verbose=verbose)
     measured = [row for row in rows.read(folder / "rows.jsonl") if not is_summary(row)]
     every = measured + summary(measured, baseline=baseline)
     rows.write(every, folder / "rows.jsonl")
@@ -115,14 +119,14 @@ def evaluate(
     if examples:
         shown = {
             name: worst_examples.worst_examples(
-                predictor,
+                one,
                 data.split(split),
                 results[name].answers(CLEAN, 0.0),
                 [(c, results[name].answers(c.name, c.severity)) for c in conditions],
                 count=examples,
                 seed=seed,
             )
-            for name, predictor in predictors.items()
+            for name, one in predictors.items()
         }
         _write_worst_examples(shown, data.class_names, folder)
     reports.write_tables(folder)
@@ -140,23 +144,6 @@ def _check_baseline(
         for first in itertools.islice(numbered(batches), 1):
             protocols = [c.protocol(first) for c in conditions if c.name in CORRUPTIONS]
             check_tables(tables_in(protocols), baseline)
-
-
-def _predictor(
-    name: str,
-    model: Any,
-    data: Data,
-    classes: Optional[Sequence[int]],
-    input_range: Optional[str],
-) -> Predictor:
-    if isinstance(model, Predictor):
-        return model
-    if isinstance(model, (str, os.PathLike)):
-        if os.path.isdir(model):
-            return Predictor(model, classes=classes, input_range=input_range)
-        net = load(model, lambda: data, input_range=input_range, outputs=classes)
-        return Predictor(net, name=name, classes=classes)
-    return Predictor(model, classes=classes)
 
 
 def _count_flips(

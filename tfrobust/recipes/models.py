@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, Optional, Union
 
@@ -9,8 +11,9 @@ import keras
 import numpy as np
 
 from tfrobust import datasets, files, nets, saving
+from tfrobust.evaluation import Predictor
 from tfrobust.nets.input_adapter import Range, adapter_of, range_words
-from tfrobust.nets.input_range_search import MOST_IMAGES
+from tfrobust.nets.input_range_search import MOST_IMAGES, Trial, clear_winner
 
 #: Batches that are read at most to find the input range.
 _MOST_BATCHES = 64
@@ -65,6 +68,51 @@ def load(
         model, input_range = nets.restore(model), str(adapter.input_range)
     changed = nets.new_head(model, len(classes))
     return nets.adapt(changed, input_range=input_range, class_names=classes)
+
+
+def predictor(
+    name: str,
+    model: Any,
+    data: datasets.Data,
+    classes: Optional[Sequence[int]] = None,
+    input_range: Optional[Range] = None,
+    input_size: Optional[Sequence[int]] = None,
+    say: Callable[[str], Any] = print,
+) -> Predictor:
+    """Whatever can be run, to be measured: its pixels are found where nothing says them.
+
+    Args:
+        name: Its name in tables.
+        model: As for `evaluation.Predictor`.
+        data: The data.
+        classes: As for `evaluation.Predictor`.
+        input_range: What a model in a file takes for pixels. Default: what it says, else what it
+            does best with on some images of the data, if that is clear, else "0_to_1".
+        input_size: As for `evaluation.Predictor`.
+        say: Receives what was found.
+    """
+    if isinstance(model, Predictor):
+        return model
+    options: dict[str, Any] = {"name": name, "classes": classes, "input_size": input_size}
+    if not isinstance(model, (str, os.PathLike)):
+        return Predictor(model, **options)
+    if pathlib.Path(model).suffix == ".keras":
+        net = load(model, lambda: data, input_range=input_range, outputs=classes, say=say)
+        return Predictor(net, **options)
+    made = Predictor(model, input_range=input_range, **options)
+    if input_range is not None or made.stated_range is not None:
+        return made
+    images, labels = _sample(data)
+    trials = {}
+    for kind, form in nets.INPUT_RANGES.items():
+        if form.channels in (None, images.shape[-1]):
+            one = Predictor(model, input_range=kind, **options)
+            trials[kind] = Trial(np.asarray(one.answers(images)[0]) == labels, None)
+    found = clear_winner(trials, data.classes)
+    if found is None or found.name == "0_to_1":
+        return made
+    say(f"{model} takes images {range_words(found.name)}, says {found.how}")
+    return Predictor(model, input_range=found.name, **options)
 
 
 def states_input_range(path: files.PathLike) -> bool:

@@ -157,10 +157,12 @@ def _range(net: Any) -> dict[str, Any]:
     return {"range": list(limits(taken)), "pixels": taken, "words": range_words(taken)}
 
 
-def input_range(folder: files.PathLike) -> Range:
-    """What an exported model takes for pixels, as its card says; "0_to_1" without a card."""
+def input_range(folder: files.PathLike) -> Optional[Range]:
+    """What an exported model takes for pixels, as its card says; None without a card."""
     path = pathlib.Path(folder, JSON)
-    said = json.loads(path.read_text(encoding="utf-8"))["input"] if path.is_file() else {}
+    if not path.is_file():
+        return None
+    said = json.loads(path.read_text(encoding="utf-8"))["input"]
     return check_input_range(said.get("pixels", "0_to_1"))
 
 

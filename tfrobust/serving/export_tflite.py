@@ -145,10 +145,7 @@ def _calibration_batches(calibration: Any, net: PlainNet) -> Pairs:
 
 
 def _runner(content: bytes, output: str, quantization: str) -> Callable[[np.ndarray], np.ndarray]:
-    with warnings.catch_warnings():
-        # It is to leave TensorFlow some day; as long as it is there no other package is needed.
-        warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter")
-        interpreter = tf.lite.Interpreter(model_content=content)
+    interpreter = interpreter_of(content)
     if quantization == "int8" and (left := _float_tensors(interpreter)):
         warnings.warn(
             "TensorFlow Lite has no integer operations for part of this net; the file keeps floats "
@@ -157,6 +154,18 @@ def _runner(content: bytes, output: str, quantization: str) -> Callable[[np.ndar
         )
     run = interpreter.get_signature_runner("serving_default")
     return lambda images: run(images=images)[output]
+
+
+def interpreter_of(content: bytes) -> Any:
+    """What runs the contents of a .tflite file.
+
+    Raises:
+        ValueError: It is no such file.
+    """
+    with warnings.catch_warnings():
+        # It is to leave TensorFlow some day; as long as it is there no other package is needed.
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter")
+        return tf.lite.Interpreter(model_content=content)
 
 
 def _float_tensors(interpreter: Any) -> list[str]:

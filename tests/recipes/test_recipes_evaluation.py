@@ -88,7 +88,13 @@ def test_a_whole_evaluation(models, tmp_path, names):
     assert [sum(curve["count"]) for curve in curves] == 2 * ([24, 24 * 75] if whole else [24])
     differences = json.loads((tmp_path / "differences.json").read_text())
     # Both say the same of every image, however surely.
-    assert [(one["difference"], one["n"]) for one in differences] == (1 + whole) * [(0.0, 24)]
+    assert [(one["difference"], one["n"]) for one in differences] == 4 * [(0.0, 24)]
+    kinds = ["clean", "test" if whole else "corruptions", "augmentations", "attacks"]
+    assert [one["corruption"] for one in differences] == kinds
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    found = {(one["model"], one["kind"]): one for one in answers}
+    assert found["sure", "corruptions"]["accuracy"] == pytest.approx(np.mean(cells))
+    assert len(found["<unsure>", "augmentations"]["conditions"]) == 4
     assert differences[0]["low"] == 0.0
     page = (tmp_path / "report.html").read_text()
     assert "&lt;unsure&gt;" in page and "<unsure>" not in page

@@ -111,6 +111,25 @@ def difference_records(models, *, dataset="cifar10/test"):
     return records
 
 
+def answer_records(models, *, dataset="cifar10/test"):
+    records = []
+    conditions = [
+        {"corruption": name, "severity": severity, "accuracy": 0.4 + 0.1 * severity}
+        for name in ("fog", "snow")
+        for severity in (1, 2, 3)
+    ]
+    for k, model in enumerate(models):
+        for kind, places, value in (("clean", [], 0.95), ("corruptions", conditions, 0.6)):
+            record = {"model": model, "dataset": dataset, "kind": kind, "conditions": places}
+            record.update(n=10000, level=0.95, accuracy=value, low=value - 0.01, high=value + 0.01)
+            names = ("difference", "difference_low", "difference_high")
+            record.update(baseline=models[0], **dict(zip(names, (0.02 * k, 0.01 * k, 0.03 * k))))
+            if k == 0:
+                record.update(dict.fromkeys(("baseline", *names)))
+            records.append(record)
+    return records
+
+
 def write_worst(folder, models, *, examples=6, size=32, name=str):
     random = np.random.default_rng(0)
     y, x = np.mgrid[0:size, 0:size][..., None] / size
@@ -152,6 +171,8 @@ def write_evaluation():
         }
         for file, content in files.items():
             (folder / file).write_text(json.dumps(content))
+        answers = json.dumps(answer_records(models))
+        (folder / "answers.json").write_text(answers)
         write_worst(folder, models, name=name)
         return folder
 

@@ -81,6 +81,22 @@ def test_nothing_is_wider_than_the_window(browse, page, tmp_path, width):
     assert int(window) == width and int(scrolled) <= int(inner) and wide == ""
 
 
+@pytest.mark.parametrize(
+    ("width", "fold"), [pytest.param(1280, 720, marks=pytest.mark.slow), (390, 660)]
+)
+def test_the_answer_is_above_the_fold(browse, page, tmp_path, width, fold):
+    """The answer for the first model; the console has nothing to say."""
+    frame, copy = tmp_path / "frame.html", tmp_path / "measured.html"
+    measure = """<script>const first = document.querySelector(".answer dd");
+    parent.postMessage(Math.ceil(first.getBoundingClientRect().bottom), "*");</script>"""
+    frame.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")
+    source = page.read_text(encoding="utf-8").replace("</body>", f"{measure}</body>")
+    copy.write_text(source, encoding="utf-8")
+    done = browse(frame, "--dump-dom", "--virtual-time-budget=2000", "--enable-logging=stderr")
+    assert int(re.search(r"<title>(.*?)</title>", done.stdout).group(1)) < fold
+    assert "CONSOLE" not in done.stderr
+
+
 def test_the_browser_finds_the_sections(browse, page):
     dom = browse(page, "--dump-dom").stdout
     for heading in (

@@ -184,7 +184,7 @@ def test_reliability_diagram():
     assert [(b.get_x(), b.get_height()) for b in accuracy] == [(25, 50), (50, 60)]
     assert [(b.get_y(), b.get_height()) for b in gap] == [(50, pytest.approx(-10)), (60, 20)]
     assert gap[0].get_hatch() and [b.get_height() for b in below.containers[0]] == [25, 75]
-    assert any("ECE 17.50 %" in t.get_text() for t in above.get_legend().get_texts())
+    assert any("ECE 17.50 %" in t.get_text() for t in figure.legends[0].get_texts())
     np.testing.assert_array_equal(above.lines[0].get_xydata(), [[0, 0], [100, 100]])
     assert curve_error(CURVE) == pytest.approx((10 * 0.1 + 30 * 0.2) / 40)
     assert is_whole(figure)

@@ -16,7 +16,7 @@ def test_files_hold_the_table_unrounded(write_evaluation, tmp_path):
     folder = write_evaluation(tmp_path / "run")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     paths = write_tables(folder)
-    names = ("summary", "corruptions", "differences_table")
+    names = ("summary", "corruptions", "augmentations", "attacks", "differences_table")
     endings = ("csv", "json", "tex", "md")
     assert [p.name for p in paths] == [f"{name}.{end}" for name in names for end in endings]
     table = summary_table(result_rows.read(folder / "rows.jsonl"))
@@ -32,7 +32,7 @@ def test_files_hold_the_table_unrounded(write_evaluation, tmp_path):
     assert table.to_latex() in (folder / "summary.tex").read_text(encoding="utf-8")
     # What the tables are made from is not touched, and nothing half-written is left.
     assert before.items() <= {path.name: path.read_bytes() for path in folder.iterdir()}.items()
-    assert len(list(folder.iterdir())) == len(before) + 12
+    assert len(list(folder.iterdir())) == len(before) + 20
 
 
 def test_several_data_sets_with_other_models(tmp_path):

@@ -383,7 +383,11 @@ def evaluate(asked: Evaluate) -> None:
         input_range=asked.input_range,
         input_size=asked.input_size,
     )
+    print(reports.answer_text(asked.out, data.name + f"/{asked.split}"))
     print(reports.summary_table(rows).to_text())
+    augmented = reports.augmentations_table(rows)
+    if augmented is not None:
+        print(augmented.to_text())
     print(f"report: {pathlib.Path(asked.out, 'report.html')}")
     _print_note(data)
 

@@ -15,12 +15,12 @@ from tfrobust import files, reports, rows
 from tfrobust.attacks import sensitivity, utility
 from tfrobust.datasets import Data
 from tfrobust.evaluation import stability, worst_examples
+from tfrobust.evaluation.answers import answers
 from tfrobust.evaluation.baselines import BASELINE_TABLES
 from tfrobust.evaluation.benchmark import Evaluator
 from tfrobust.evaluation.condition import Condition
 from tfrobust.evaluation.corruption_error import SEVERITIES, check_tables, tables_in
 from tfrobust.evaluation.flips import flips
-from tfrobust.evaluation.paired import difference_of_means
 from tfrobust.evaluation.passes import numbered
 from tfrobust.evaluation.predictions import METRICS, Predictions
 from tfrobust.evaluation.predictor import Model, Predictor
@@ -113,7 +113,9 @@ def evaluate(
     files.write_json(data.describe(), folder / "data.json")
     results = {name: Results(folder, name, dataset) for name in predictors}
     _write_records(_reliability(results, dataset), folder / "reliability.json", dataset)
-    _write_records(_differences(results, dataset), folder / "differences.json", dataset)
+    answered = answers([row for row in every if row.dataset == dataset], results)
+    _write_records(answered, folder / "answers.json", dataset)
+    _write_records(_differences(answered), folder / "differences.json", dataset)
     if maps:
         _write_maps(predictors, data.split(split), folder, maps)
     if examples:
@@ -197,8 +199,8 @@ def _reliability(results: Mapping[str, Results], dataset: str) -> list[dict[str,
         _, corrupted = _test_answers(found)
         if corrupted:
             shown.append(("test", None, Predictions.joined(corrupted)))
-        for corruption, severity, answers in shown:
-            curve = dataclasses.asdict(answers.curve)
+        for corruption, severity, given in shown:
+            curve = dataclasses.asdict(given.curve)
             numbers = {
                 key: [None if np.isnan(value) else value for value in values.tolist()]
                 for key, values in curve.items()
@@ -208,39 +210,31 @@ def _reliability(results: Mapping[str, Results], dataset: str) -> list[dict[str,
     return curves
 
 
-def _differences(results: Mapping[str, Results], dataset: str) -> list[dict[str, Any]]:
-    """Differences in clean and robust accuracy from the first model, with intervals."""
-    scores: dict[str, dict[str, np.ndarray]] = {}
-    severities: dict[str, list[int]] = {}
-    for name, found in results.items():
-        scores[name] = {CLEAN: found.answers(CLEAN, 0.0).right}
-        severities[name], corrupted = _test_answers(found)
-        if len({len(answers) for answers in corrupted}) == 1:
-            scores[name]["test"] = np.mean([answers.right for answers in corrupted], axis=0)
-    first, *others = scores
+def _differences(answered: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The differences from the first model, as the tables of differences show them."""
     made = []
-    for name in others:
-        for corruption in scores[name]:
-            if corruption not in scores[first]:
-                continue
-            if corruption == "test" and severities[name] != severities[first]:
-                continue
-            measured = difference_of_means(scores[name][corruption], scores[first][corruption])
-            made.append(
-                {
-                    "model": name,
-                    "baseline": first,
-                    "dataset": dataset,
-                    "corruption": corruption,
-                    "severity": 0.0 if corruption == CLEAN else None,
-                    "severities": severities[name] if corruption == "test" else [],
-                    "difference": measured.difference,
-                    "low": measured.low,
-                    "high": measured.high,
-                    "level": measured.confidence,
-                    "n": measured.n,
-                }
-            )
+    for record in answered:
+        if record["difference"] is None:
+            continue
+        kind, conditions = record["kind"], record["conditions"]
+        severities = sorted({one["severity"] for one in conditions}) if "corr" in kind else []
+        names = {one["corruption"] for one in conditions}
+        whole = set(TEST_CORRUPTIONS) == names and len(conditions) == len(severities) * len(names)
+        made.append(
+            {
+                "model": record["model"],
+                "baseline": record["baseline"],
+                "dataset": record["dataset"],
+                "corruption": "test" if whole else kind,
+                "severity": 0.0 if kind == CLEAN else None,
+                "severities": severities,
+                "difference": record["difference"],
+                "low": record["difference_low"],
+                "high": record["difference_high"],
+                "level": record["level"],
+                "n": record["n"],
+            }
+        )
     return made
 
 

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrobust.reports.answer import answer_text
     from tfrobust.reports.curves import strength_curves
     from tfrobust.reports.figures import accuracy_over_epochs, augmentation_grid
     from tfrobust.reports.flips import flip_bars
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tfrobust.reports.table_files import write_tables
     from tfrobust.reports.tables import (
         attacks_table,
+        augmentations_table,
         corruptions_table,
         differences_table,
         robustness_table,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 #: Module to its public names.
 _NAMES = {
+    "answer": ("answer_text",),
     "curves": ("strength_curves",),
     "figures": ("accuracy_over_epochs", "augmentation_grid"),
     "flips": ("flip_bars",),
@@ -44,8 +47,8 @@ _NAMES = {
     "report": ("write_report",),
     "table_files": ("write_tables",),
     "tables": (
-        *("attacks_table", "corruptions_table", "differences_table", "robustness_table"),
-        *("standard_error", "strengths_table", "summary_table", "sweep_table"),
+        *("attacks_table", "augmentations_table", "corruptions_table", "differences_table"),
+        *("robustness_table", "standard_error", "strengths_table", "summary_table", "sweep_table"),
     ),
     "trials": ("trials_figure", "trials_table"),
 }

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from tfrobust.registries import CORRUPTIONS
-from tfrobust.reports import figures, tables
+from tfrobust.reports import answer, figures, tables
 from tfrobust.reports.curves import strength_curves
 from tfrobust.reports.flips import flip_bars
 from tfrobust.reports.heat_maps import accuracy_heat_map
 from tfrobust.reports.picture_pairs import maps_figure, worst_examples
 from tfrobust.reports.reliability import curve_error, reliability_diagram
-from tfrobust.reports.results import ATTACKS, FRACTIONS, RATIOS, shown_name
+from tfrobust.reports.results import FRACTIONS, RATIOS, is_attack, shown_name
 from tfrobust.reports.run_files import naming, read_arrays, read_json, read_records
 from tfrobust.reports.table import Table
 from tfrobust.rows import CLEAN, Row
 
-FILES = ("differences.json", "reliability.json", "worst.json", "worst.npz")
+FILES = ("answers.json", "differences.json", "reliability.json", "worst.json", "worst.npz")
 OWN_METRICS = {*FRACTIONS, *RATIOS} - {"accuracy"}
 KEYS = ("model", "dataset", "corruption", "severity")
 #: Maximum number of worst examples per model.
@@ -33,7 +33,8 @@ def is_evaluation(folder: pathlib.Path, rows: Sequence[Row]) -> bool:
     """Whether a run folder holds an evaluation, not only accuracies on augmented images."""
     rows = [row for row in rows if row.epoch is None]
     known = any(
-        row.corruption in (*CORRUPTIONS, *ATTACKS) and row.protocol is not None for row in rows
+        (row.corruption in CORRUPTIONS or is_attack(row)) and row.protocol is not None
+        for row in rows
     )
     files = any((folder / name).exists() for name in FILES)
     return files or known or any(row.metric in OWN_METRICS for row in rows)
@@ -59,11 +60,15 @@ def content(folder: pathlib.Path, rows: Sequence[Row], mixed: bool) -> dict[str,
         raise ValueError(f"{path} has no row of a finished model")
     differences = read_records(folder / "differences.json", KEYS)
     reliability = read_records(folder / "reliability.json", KEYS)
+    answered = read_records(folder / "answers.json", ("model", "dataset", "kind"))
     evaluations = []
     for dataset in dict.fromkeys(row.dataset for row in rows):
         with naming(path):
             chosen = [row for row in rows if row.dataset == dataset]
             part = _measured(dataset, chosen, mixed)
+        with naming(folder / "answers.json"):
+            records = [record for record in answered if record["dataset"] == dataset]
+            part["answer"] = answer.answer(records) if records else None
         with naming(folder / "differences.json"):
             records = [record for record in differences if record["dataset"] == dataset]
             part["differences"] = tables.differences_table(records) if records else None
@@ -80,7 +85,8 @@ def _measured(dataset: str, rows: list[Row], mixed: bool) -> dict[str, Any]:
     names = {row.corruption for row in accuracies}
     swept = _swept(accuracies)
     # Augmentations at a single strength; those at several are shown as curves.
-    single = [r for r in accuracies if r.corruption not in (*CORRUPTIONS, *ATTACKS, *swept)]
+    single = [r for r in accuracies if r.corruption not in (*CORRUPTIONS, *swept)]
+    single = [row for row in single if not is_attack(row)]
     wanted: dict[str, tuple[Any, list[Row], bool]] = {
         "summary": (tables.summary_table, rows, any(map(tables.in_summary, rows))),
         "corruptions": (tables.corruptions_table, rows, bool(names & set(CORRUPTIONS))),
@@ -89,7 +95,7 @@ def _measured(dataset: str, rows: list[Row], mixed: bool) -> dict[str, Any]:
             single,
             any(r.corruption != CLEAN for r in single),
         ),
-        "attacks": (tables.attacks_table, rows, bool(names & set(ATTACKS))),
+        "attacks": (tables.attacks_table, rows, any(map(is_attack, accuracies))),
     }
     found: dict[str, Any] = {
         name: make(some, mixed_protocols=mixed) if there else None

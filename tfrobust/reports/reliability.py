@@ -53,7 +53,8 @@ def reliability_diagram(
     (diagonal,) = above.plot([0, 100], [0, 100], color="black", linestyle="--", lw=1)
     gap_name = "gap to confidence" + ("" if error is None else f", ECE {100 * error:.2f} %")
     names = ["accuracy", gap_name, "perfect calibration"]
-    above.legend([bars, gap, diagonal], names, loc="upper left", frameon=True, fontsize=8)
+    # Below, where it covers no bar.
+    figure.legend([bars, gap, diagonal], names, loc="outside lower center", ncols=2, fontsize=8)
     above.set(title=title, xlim=(0, 100), ylim=(0, 100), ylabel="Accuracy (%)")
     below.bar(left, 100 * count[full] / count.sum(), color="0.6", edgecolor="0.2", **style)
     below.set(xlabel="Confidence (%)", ylabel="Images (%)")

@@ -45,6 +45,12 @@ class Results:
     cells: Mapping[tuple[str, str, float | None, str], Row]
     notes: tuple[str, ...] = ()
 
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """The names of the attacks, the usual ones first."""
+        names = dict.fromkeys(row.corruption for row in self.cells.values() if is_attack(row))
+        return tuple(sorted(names, key=lambda name: (*ATTACKS, name).index(name)))
+
     def value(
         self, model: str, corruption: str, severity: float | None, metric: str = "accuracy"
     ) -> float:
@@ -71,6 +77,11 @@ class Results:
         lines = [self.line(c, s, metric) for c in corruptions for s in self.severities(c, metric)]
         means = [math.fsum(column) / len(column) for column in zip(*lines)]
         return means or [math.nan] * len(self.models), len(lines)
+
+
+def is_attack(row: Row) -> bool:
+    """Whether a row was measured under an attack."""
+    return row.corruption in ATTACKS or "attack" in (row.protocol or {})
 
 
 def collect(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Results:
@@ -142,6 +153,8 @@ def shown_name(corruption: str) -> str:
     """Display name of a corruption: `"JPEG compression"`."""
     if corruption == CLEAN:
         return "Clean"
+    if "=" in corruption:  # what was typed
+        return corruption
     words = corruption.replace("_", " ")
     return words.replace("jpeg", "JPEG", 1) if words.startswith("jpeg") else words
 

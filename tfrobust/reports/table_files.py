@@ -10,6 +10,7 @@ from typing import Any
 from tfrobust import files
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.reports import tables
+from tfrobust.reports.results import is_attack
 from tfrobust.reports.run_files import naming, read_records
 from tfrobust.reports.table import Table, csv_text, latex_text, markdown_text
 from tfrobust.rows import Row, read
@@ -27,7 +28,8 @@ def write_tables(
     """Writes the tables of an evaluation as `.csv`, `.json`, `.tex` and `.md`.
 
     `summary` has all single-number metrics of each model; `corruptions` the mean for each
-    corruption; `differences_table` the contents of `differences.json`. Empty tables are not
+    corruption; `augmentations` the accuracy under each of them; `attacks` that under each attack;
+    `differences_table` the contents of `differences.json`. Empty tables are not
     written. CSV and JSON hold unrounded values; LaTeX needs the package booktabs. All tables are
     created before the first file is written, and each file is written atomically.
 
@@ -67,7 +69,8 @@ def _tables(folder: pathlib.Path, rows: list[Row], mixed: bool) -> dict[str, dic
     rows = [row for row in rows if row.epoch is None]
     path = folder / "differences.json"
     records = read_records(path, ("dataset",))
-    found: dict[str, dict[str, Table]] = {"summary": {}, "corruptions": {}, DIFFERENCES: {}}
+    names = ("summary", "corruptions", "augmentations", "attacks", DIFFERENCES)
+    found: dict[str, dict[str, Table]] = {name: {} for name in names}
     for dataset in dict.fromkeys(row.dataset for row in rows):
         chosen = [row for row in rows if row.dataset == dataset]
         with naming(folder / "rows.jsonl"):
@@ -76,6 +79,12 @@ def _tables(folder: pathlib.Path, rows: list[Row], mixed: bool) -> dict[str, dic
             if any(row.corruption in CORRUPTIONS and row.metric == "accuracy" for row in chosen):
                 table = tables.corruptions_table(chosen, mixed_protocols=mixed)
                 found["corruptions"][dataset] = table
+            augmented = tables.augmentations_table(chosen, mixed_protocols=mixed)
+            if augmented is not None:
+                found["augmentations"][dataset] = augmented
+            if any(map(is_attack, chosen)):
+                table = tables.attacks_table(chosen, mixed_protocols=mixed)
+                found["attacks"][dataset] = table
         with naming(path):
             those = [record for record in records if record["dataset"] == dataset]
             if those:

@@ -14,6 +14,7 @@ from tfrobust.registries import (
     HELD_OUT_CORRUPTIONS,
     TEST_CORRUPTIONS,
 )
+from tfrobust.reports.answer import WORDS, described
 from tfrobust.reports.protocols import DIVIDED, NO_BASELINE, baseline_note
 from tfrobust.reports.results import (
     ATTACKS,
@@ -21,6 +22,7 @@ from tfrobust.reports.results import (
     Results,
     collect,
     corruption_labels,
+    is_attack,
     shown_name,
     shown_strength,
 )
@@ -163,7 +165,7 @@ def in_summary(row: Row) -> bool:
     if row.epoch is not None:
         return False
     if row.metric == "accuracy":
-        return row.corruption in (CLEAN, *ATTACKS)
+        return row.corruption in (CLEAN, *CORRUPTIONS) or is_attack(row)
     if row.metric in CALIBRATION:
         return row.corruption in (CLEAN, *TEST_CORRUPTIONS)
     return row.metric in ("robust_accuracy", "mean_flip_probability", *DIVIDED)
@@ -205,6 +207,24 @@ def corruptions_table(
     return _grouped("Images", results, groups, notes)
 
 
+def augmentations_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Table | None:
+    """Accuracy under each augmentation at each strength, models side by side.
+
+    Args:
+        rows: Result rows of one data set.
+        mixed_protocols: As for `robustness_table`, whose table it is; None if there is none.
+    """
+    chosen = [
+        row
+        for row in rows
+        if row.metric == "accuracy" and row.epoch is None
+        if row.corruption not in CORRUPTIONS and not is_attack(row)
+    ]
+    if all(row.corruption == CLEAN for row in chosen):
+        return None
+    return robustness_table(chosen, mixed_protocols=mixed_protocols)
+
+
 def sweep_table(rows: Iterable[Row], corruption: str, *, mixed_protocols: bool = False) -> Table:
     """Accuracy at each strength of one augmentation or attack, models side by side.
 
@@ -223,7 +243,9 @@ def sweep_table(rows: Iterable[Row], corruption: str, *, mixed_protocols: bool =
     if corruption not in {row.corruption for row in rows} - {CLEAN}:
         raise ValueError(f"needs rows with the accuracy under {corruption!r}; got none")
     kind = "Size" if corruption in ATTACKS else "Strength"
-    return _sizes_table(f"{kind} of {shown_name(corruption)}", rows, (corruption,), mixed_protocols)
+    wanted = [row for row in rows if row.corruption in (CLEAN, corruption)]
+    results = collect(wanted, mixed_protocols=mixed_protocols)
+    return _sizes_table(f"{kind} of {shown_name(corruption)}", results, (corruption,))
 
 
 def attacks_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Table:
@@ -239,18 +261,21 @@ def attacks_table(rows: Iterable[Row], *, mixed_protocols: bool = False) -> Tabl
     Raises:
         ValueError: As for `summary_table`.
     """
-    return _sizes_table("Attack", rows, ATTACKS, mixed_protocols)
+    wanted = [row for row in rows if row.metric == "accuracy"]
+    wanted = [row for row in wanted if row.corruption == CLEAN or is_attack(row)]
+    results = collect(wanted, mixed_protocols=mixed_protocols)
+    return _sizes_table("Attack", results, results.attacks or ATTACKS)
 
 
-def _sizes_table(corner: str, rows: Iterable[Row], names: Sequence[str], mixed: bool) -> Table:
+def _sizes_table(corner: str, results: Results, names: Sequence[str]) -> Table:
     """Accuracy on clean images and at each strength; the labels name one of several conditions."""
-    wanted = (r for r in rows if r.metric == "accuracy" and r.corruption in (CLEAN, *names))
-    results = collect(wanted, mixed_protocols=mixed)
     lines = [Line("Clean", _percent(results.line(CLEAN, None)))]
     for name in names:
         for severity, values in _sizes(results, name):
             strength = shown_strength(name, severity)
-            label = f"{name} {strength}".strip() if len(names) > 1 else strength or shown_name(name)
+            label = strength or shown_name(name)
+            if len(names) > 1 or corner == "Attack":
+                label = name if "=" in name else f"{name} {strength}".strip()
             lines.append(Line(label, _percent(values)))
     return _grouped(corner, results, [lines])
 
@@ -291,7 +316,7 @@ def differences_table(records: Iterable[Mapping[str, Any]]) -> Table:
     """
     columns = [("Points", "+.2f"), ("From", "+.2f"), ("To", "+.2f")]
     columns += [("Verdict", ""), ("Level (%)", "g"), ("Images", "d")]
-    known = {CLEAN: "clean images", "test": "corrupted images"}
+    known = {**WORDS, "test": "corrupted images"}
     lines = []
     for record in records:
         try:
@@ -322,9 +347,24 @@ def _accuracies(results: Results) -> _Lines:
     yield Line("Clean accuracy (%) ↑", _percent(results.line(CLEAN, None))), ""
     names = {"test": "all 15 × 5", **{name: name for name in CORRUPTION_GROUPS}}
     note = "Robust accuracy is the mean over 15 corruptions at 5 severities, or over a group."
+    if all(map(math.isnan, results.line("test", None, "robust_accuracy"))):
+        yield from _parts(results)
     for corruption, name in {**names, "without_noise": "without noise"}.items():
         values = _percent(results.line(corruption, None, "robust_accuracy"))
         yield Line(f"Robust accuracy, {name} (%) ↑", values), note
+
+
+def _parts(results: Results) -> _Lines:
+    """The mean over those corruptions and severities that were measured."""
+    for kind, known in (("", TEST_CORRUPTIONS), ("held out, ", HELD_OUT_CORRUPTIONS)):
+        names = [name for name in known if results.severities(name, "accuracy")]
+        found = [
+            {"corruption": name, "severity": severity}
+            for name in names
+            for severity in results.severities(name, "accuracy")
+        ]
+        means, _ = results.mean_line(names, "accuracy")
+        yield Line(f"Accuracy, {kind}{described(found)} (%) ↑", _percent(means)), ""
 
 
 def _corruption_errors(results: Results) -> _Lines:
@@ -365,11 +405,12 @@ def _calibration(results: Results) -> _Lines:
 
 
 def _attacks(results: Results) -> _Lines:
-    for attack in ATTACKS:
+    for attack in results.attacks:
         unsized, *sized = _sizes(results, attack)
         # Of a sweep, which also has a figure, only the largest sizes.
         for size, values in (unsized, *sized[-3:]):
-            label = f"Accuracy under {attack} {shown_strength(attack, size)}".strip()
+            shown = "" if "=" in attack else shown_strength(attack, size)
+            label = f"Accuracy under {attack} {shown}".strip()
             yield Line(f"{label} (%) ↑", _percent(values)), ""
 
 

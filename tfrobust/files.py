@@ -11,7 +11,6 @@ import inspect
 import json
 import os
 import pathlib
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator

@@ -69,7 +69,7 @@ def main() -> None:
         ideals[name] = [augmentation if part == "augmentation" else part for part in ideal]
 
     for call in calls.values():
-        for _ in range(3):  # traces, and AugMix' groups of all sizes
+        for _ in range(3):  # traces
             call()
     times = {name: [] for name in calls}
     for _ in range(given.rounds):

@@ -257,7 +257,7 @@ def read_json(path: PathLike, kind: type = dict) -> Any:
     except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8
         raise ValueError(f"{os.fspath(path)} is damaged: it is not JSON ({error})") from None
     if not isinstance(found, kind):
-        wanted = {dict: "an object", list: "a list"}[kind]
+        wanted = "a list" if kind is list else "an object"
         raise ValueError(f"{os.fspath(path)} must hold {wanted}; it holds {json.dumps(found)[:40]}")
     return found
 

@@ -60,8 +60,8 @@ MUTATIONS = (
     Mutation(
         "one operator too many in a chain",
         "ops/chains.py",
-        "group = tf.where(step < depths,",
-        "group = tf.where(step <= depths,",
+        "applied = tf.range(most) < depths",
+        "applied = tf.range(most) <= depths",
         "ops/test_ops_chains.py augment/test_augment_augmix.py",
     ),
     Mutation(

@@ -132,9 +132,9 @@ def test_gradients_that_augmax_takes():
     """Gradients of the weights and the blend, and of the image through its unmixed part."""
     layer = AugMix()
     draws = layer.draw(IMAGES)
-    words, place = layer._chain_words(IMAGES, draws)
+    words = layer._chain_words(IMAGES, draws)
     slopes = gradient(
-        lambda x, w, m: chains.mix(x, words, place, w, m), IMAGES, draws["weights"], draws["mix"]
+        lambda x, w, m: chains.mix(x, words, w, m), IMAGES, draws["weights"], draws["mix"]
     )
     assert all(np.isfinite(slope).all() for slope in slopes)
     blend = np.asarray(draws["mix"]).reshape(-1, 1, 1, 1)

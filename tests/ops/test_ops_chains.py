@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.parameters import slow_unless
 from tests.reference import augmix as reference
-from tfrobust.ops import chains, lookup, pixels
+from tfrobust.ops import chains, compiled, lookup, pixels
+from tfrobust.ops.flat_images import Grid
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIZES = [(32, 32), (224, 224), (33, 27), (1, 1)]
 #: Equal but for values that a rounding in float32 puts on the other side of a whole number; how
 #: it rounds differs between processors, and between compiled programs.
@@ -22,10 +29,10 @@ def run(images, operators, levels, depths=None, all_ops=True):
     levels = np.asarray(levels, "float32")
     if depths is None:
         depths = np.full(operators.shape[:2], operators.shape[2], "int32")
-    words, place = chains.run(
+    words = chains.run(
         tf.constant(images.astype("float32") / 255), operators, levels, depths, all_ops=all_ops
     )
-    result = pixels.unpack(tf.gather(words, place), images.shape[-1])
+    result = chains.unpack(words, images.shape[-1])
     return np.rint(np.asarray(result) * 255).astype("uint8")
 
 
@@ -114,12 +121,48 @@ def test_chains_are_operators_in_order(all_ops):
         alone = run(images[one], names[one], levels[one], depths[one], all_ops=False)
         assert np.mean(apart(alone, result[one]) > 0) < 0.01
     none = np.zeros([0, 3, 3], "float32")
-    words, place = chains.run(
+    words = chains.run(
         tf.zeros([0, 32, 32, 3]), none.astype("int32"), none, none[..., 0].astype("int32")
     )
-    assert words.shape == [0, 32, 32] and place.shape == [0, 3]
-    traced = chains._traced(32, 32, 3, 3, 3, False)
+    assert words.shape == [0, 3, 32, 32]
+    traced = chains._traced(32 * 32, 3, 3, 3, False)
     assert traced.experimental_get_tracing_count() == 1
+
+
+def test_one_program_for_all_draws():
+    """All chains of a batch run in programs whose sizes are known before anything is drawn."""
+    traced = chains._traced(32 * 32, 3, 3, 3, False).get_concrete_function()
+    functions = traced.graph.as_graph_def().library.function
+    programs = [f for f in functions if f.attr["_XlaMustCompile"].b]
+    names = [f.signature.name for f in programs]
+    assert len(names) == 2 and any("pack" in name for name in names)
+    (shard,) = [f for f in programs if "shard" in f.signature.name]
+    shapes = [
+        tf.TensorShape(a.attr["_output_shapes"].list.shape[0]) for a in shard.arg_attr.values()
+    ]
+    assert shapes and all(shape.is_fully_defined() for shape in shapes)
+    assert [128, 32 * 32] in shapes  # chains and pixels of a shard
+
+
+@pytest.mark.slow
+def test_all_is_compiled_in_the_first_calls():
+    command = [sys.executable, "benchmarks/first_calls.py", "calls", "--side", "16"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)
+    told = json.loads(done.stdout)["calls"]
+    assert 1 <= told["programs"] <= 3 and told["programs after the third call"] == 0
+
+
+def test_longer_lists_of_pixels_change_nothing(eagerly, monkeypatch):
+    """As when images of many sizes share what is compiled."""
+    count = len(chains.OPERATORS)
+    images = reference.smooth_images(count, 9, 7)
+    operators = np.array(chains.OPERATORS).reshape(count, 1, 1)
+    levels = np.random.default_rng(0).uniform(-10, 10, operators.shape)
+    exact = run(images, operators, levels)
+    monkeypatch.setattr(compiled, "_EXACT", 0)
+    monkeypatch.setattr(compiled, "_exact_sizes", {})
+    assert compiled.padded_size(9 * 7) == 64
+    np.testing.assert_array_equal(run(images, operators, levels), exact)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -138,27 +181,28 @@ def test_other_channels(channels):
             assert apart(got, reference.operate(name, image, np.float32(2.7).item())).max() <= 1
 
 
-def test_unknown_size():
+@pytest.mark.parametrize("sizes", slow_unless([((9, 7),)], [((9, 7),), ((9, 7), (2, 5))]))
+def test_unknown_size(sizes):
     """All operators on images whose size is unknown while tracing, of more than one size."""
     count = len(chains.OPERATORS)
     operators = tf.reshape(tf.range(count), [count, 1, 1])
     levels, depths = tf.fill([count, 1, 1], 5.0), tf.ones([count, 1], tf.int32)
 
     def call(x):
-        words, place = chains.run(x, operators, levels, depths, all_ops=True)
-        return tf.gather(pixels.unpack(words, 3), place[:, 0])
+        return chains.unpack(chains.run(x, operators, levels, depths, all_ops=True), 3)
 
     unknown = tf.function(call, input_signature=[tf.TensorSpec([None, None, None, 3])])
-    for height, width in ((9, 7), (2, 5)):
+    for height, width in sizes:
         images = np.random.default_rng(0).random([count, height, width, 3], "float32")
         np.testing.assert_array_equal(unknown(images), call(images))
 
 
 def test_autocontrast_tables_of_every_pair():
     low, high = np.triu_indices(256)
-    tables = lookup.autocontrast_tables(
-        tf.constant(low[:, None], tf.int32), tf.constant(high[:, None], tf.int32)
-    ).numpy()[:, 0]
+    grid = Grid(*[tf.constant(0)] * 6, channels=1)
+    make = tf.function(lookup.autocontrast_tables, jit_compile=True)
+    tables = make(low[:, None].astype("int32"), high[:, None].astype("int32"), grid)
+    tables = tables.numpy()[:, 0]
     values = np.arange(256.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = 255.0 / (high - low)[:, None]  # Pillow's order of operations, each rounded
@@ -196,13 +240,12 @@ def test_pack_and_unpack():
 def test_mix_matches_reference():
     random = np.random.default_rng(4)
     images = random.random([5, 6, 7, 3], "float32")
-    chain_images = random.integers(0, 256, [15, 6, 7, 3]) / np.float32(255)
-    place = random.permutation(15).reshape(5, 3).astype("int32")
+    chain_images = random.integers(0, 256, [5, 3, 6, 7, 3]) / np.float32(255)
     weights = random.dirichlet([1, 1, 1], 5).astype("float32")
     blend = np.array([0, 1, 0.25, 0.5, 0.9], "float32")
-    result = chains.mix(images, pixels.pack(chain_images), place, weights, blend)
+    result = chains.mix(images, pixels.pack(chain_images), weights, blend)
     for i in range(5):
-        expected = reference.mix(images[i], chain_images[place[i]], weights[i], blend[i])
+        expected = reference.mix(images[i], chain_images[i], weights[i], blend[i])
         np.testing.assert_allclose(result[i], expected, atol=1e-6)
 
 

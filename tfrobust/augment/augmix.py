@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.augment.base import Augment
-from tfrobust.ops import chains, pixels, sampling
+from tfrobust.ops import chains, sampling
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -107,8 +107,8 @@ class AugMix(Augment):
         }
 
     def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
-        words, place = self._chain_words(images, draws)
-        mixed = chains.mix(images, words, place, draws["weights"], draws["mix"])
+        words = self._chain_words(images, draws)
+        mixed = chains.mix(images, words, draws["weights"], draws["mix"])
         return tf.ensure_shape(mixed, images.shape)
 
     def chains(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
@@ -121,10 +121,9 @@ class AugMix(Augment):
         Returns:
             [B, width, H, W, C] in [0, 1], multiples of 1/255.
         """
-        words, place = self._chain_words(images, draws)
-        return pixels.unpack(tf.gather(words, place), images.shape[-1])
+        return chains.unpack(self._chain_words(images, draws), images.shape[-1])
 
-    def _chain_words(self, images: tf.Tensor, draws: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _chain_words(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
         return chains.run(
             images, draws["operators"], draws["levels"], draws["depths"], all_ops=self.all_ops
         )

@@ -1,16 +1,15 @@
-"""Chains of AugMix's operators; each operator runs on all images that drew it at once."""
+"""Chains of AugMix's operators."""
 
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, Callable
 
 import tensorflow as tf
 
 from tfrobust.ops import enhance, lookup, pixels, warp
 from tfrobust.ops.compiled import compiled
-from tfrobust.ops.size import height_and_width
+from tfrobust.ops.flat_images import Grid, as_list, as_maps
 
 #: The operators in the order of the released code. The first nine are the paper's; the last four
 #: overlap with the benchmarks' corruptions (`all_ops`).
@@ -30,21 +29,9 @@ OPERATORS = (
     "sharpness",
 )
 PAPER_OPERATORS = 9
-_PLACE = {name: place for place, name in enumerate(OPERATORS)}
 
-#: Operators that run in one compiled function. The first two are table look-ups.
-_GROUPS = {
-    "autocontrast": ("autocontrast",),
-    "equalize": ("equalize",),
-    "posterize_solarize": ("posterize", "solarize"),
-    "translate": ("translate_x", "translate_y"),
-    "shear_x": ("shear_x",),
-    "shear_y": ("shear_y",),
-    "rotate": ("rotate",),
-    "enhance": ("color", "contrast", "brightness", "sharpness"),
-}
-_GROUP_OF = [list(_GROUPS).index(g) for o in OPERATORS for g in _GROUPS if o in _GROUPS[g]]
-_DONE = len(_GROUPS)  # the group of chains without operators left
+#: What is computed from the level of an operator.
+_NUMBERS = ("bits", "threshold", "right", "down", "slope", "cosine", "sine", "factor")
 
 
 def run(
@@ -54,7 +41,7 @@ def run(
     depths: tf.Tensor,
     *,
     all_ops: bool = False,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tf.Tensor:
     """Runs the chains of every image.
 
     The operators are those of the released code. At level l and image side s, posterize keeps
@@ -70,8 +57,7 @@ def run(
         all_ops: Whether the last four of `OPERATORS` may occur. Default False, as in the paper.
 
     Returns:
-        Words of `ops.pixels` [B · width, H, W], and int32 [B, width], the index of each chain in
-        them.
+        Words of `ops.pixels`, [B, width, H, W].
 
     Raises:
         ValueError: The images have more than 4 channels (with `all_ops`: not 1 or 3).
@@ -84,21 +70,23 @@ def run(
         )
     if all_ops and channels not in (1, 3):
         raise ValueError(f"color needs images of 1 or 3 channels; received {channels} channels")
-    height, width = images.shape[1:3]
     operators = tf.convert_to_tensor(operators, tf.int32)
-    traced = _traced(height, width, channels, *operators.shape[1:], all_ops)
-    return traced(tf.cast(images, tf.float32), operators, levels, depths)
+    pixel_lists = as_list(tf.cast(images, tf.float32), 1)
+    traced = _traced(pixel_lists.shape[1], channels, *operators.shape[1:], all_ops)
+    words = traced(pixel_lists, tf.shape(images)[1:3], operators, levels, depths)
+    return as_maps(words, 2, images, 1)
 
 
-@functools.cache
-def _traced(height, width, channels, chains, most, all_ops):
-    """`_run` traced for one image size and any batch size."""
+@functools.lru_cache(maxsize=32)
+def _traced(count, channels, chains, most, all_ops):
+    """`_run` traced for lists of so many pixels and any batch size."""
 
     def of_any_number(shape, dtype=tf.float32):
         return tf.TensorSpec([None, *shape], dtype)
 
     signature = [
-        of_any_number([height, width, channels]),
+        of_any_number([count, channels]),
+        tf.TensorSpec([2], tf.int32),
         of_any_number([chains, most], tf.int32),
         of_any_number([chains, most]),
         of_any_number([chains], tf.int32),
@@ -107,174 +95,169 @@ def _traced(height, width, channels, chains, most, all_ops):
     return tf.function(run_any_number, autograph=False, input_signature=signature)
 
 
-def _run(images, operators, levels, depths, *, all_ops):
+def _run(images, size, operators, levels, depths, *, all_ops):
     channels = images.shape[-1]
     width, most = operators.shape[1:]
-    words = pixels.pack(images)  # [B, H, W]
-    batch = tf.shape(images)[0]
-    operators = tf.reshape(operators, [-1, most])
-    levels = tf.reshape(levels, [-1, most])
-    depths = tf.reshape(depths, [-1])
-    place = tf.range(batch * width) // width  # index in `words` of the image of each chain
-    for step in range(most):
-        group = tf.where(step < depths, tf.gather(_GROUP_OF, operators[:, step]), _DONE)
-        order = tf.argsort(group, stable=True)
-        counts = tf.math.bincount(group, minlength=_DONE + 1, maxlength=_DONE + 1)
-        words = _step(
-            words,
-            tf.gather(place, order),
-            tf.gather(operators[:, step], order),
-            tf.gather(levels[:, step], order),
-            counts,
-            channels,
-            all_ops,
-        )
-        place = tf.math.invert_permutation(order)
-    return words, tf.reshape(place, [batch, width])
+    many, together = _sizes_of_loops()
+    number = len(OPERATORS) if all_ops else PAPER_OPERATORS
+    applied = tf.range(most) < depths[..., tf.newaxis]
+    operators = tf.reshape(tf.where(applied, operators, number), [-1, most])
+    numbers = tf.reshape(_numbers(levels, size), [-1, most, len(_NUMBERS)])
+    words = tf.repeat(pixels.pack(images), width, axis=0)  # [B · width, P]
 
-
-def _step(words, rows, operator, level, counts, channels, all_ops):
-    """Applies one operator to every image; images are sorted by group, `counts` in each."""
-    padded_size = _padded_sizes(counts)
-    ends = tf.cumsum(counts)
-    # A group is padded to a compiled size with the images that follow it, whose results are
-    # discarded. After the last image, the list starts again.
-    cyclic = [tf.tile(values, [1 + _MAX_PADDING]) for values in (rows, operator, level)]
-
-    def of(number):
-        start = ends[number] - counts[number]
-        return [values[start : start + padded_size[number]] for values in cyclic]
-
-    numbers = {name: number for number, name in enumerate(_GROUPS)}
-    tables = [
-        _TABLES[name](words, *of(numbers[name]), channels)[: counts[numbers[name]]]
-        for name in _TABLES
+    # Shards of one size, the last one filled up with chains without operators.
+    count = images.shape[1] or tf.shape(images)[1]
+    rows = tf.maximum(many // count, 1) if tf.is_tensor(count) else max(many // count, 1)
+    chains = tf.shape(words)[0]
+    extra = -chains % rows
+    words = tf.cond(extra > 0, lambda: tf.pad(words, [[0, extra], [0, 0]]), lambda: words)
+    numbers = tf.pad(numbers, [[0, extra], [0, 0], [0, 0]])
+    operators = tf.pad(operators, [[0, extra], [0, 0]], constant_values=number)
+    by_step = tf.transpose(tf.reshape(operators, [-1, rows, most]), [0, 2, 1])
+    having = tf.reduce_sum(tf.one_hot(by_step, number, dtype=tf.int32), 2)
+    shards = [
+        tf.reshape(words, [-1, rows, count]),
+        tf.reshape(numbers, [-1, rows, most, len(_NUMBERS)]),
+        tf.argsort(by_step, stable=True),
+        tf.cumsum(having, axis=-1),
     ]
-    looked_up = tf.concat(tables, 0)
-    parts = [_look_up(words, rows, looked_up, cyclic[0])]
-    for name, function in _FUNCTIONS.items():
-        if name == "enhance" and not all_ops:
-            continue
-        result = function(words, *of(numbers[name]), channels)
-        parts.append(result[: counts[numbers[name]]])
-    parts.append(tf.gather(words, rows[ends[_DONE - 1] :]))
-    return tf.concat(parts, 0)
-
-
-def _look_up(words, rows, tables, cyclic):
-    """Applies all look-up tables at once; their groups come first in the order."""
-    count = tf.shape(tables)[0]
-    padded_size = _padded_sizes(count)
-    tables = tf.pad(tables, [[0, padded_size - count], [0, 0], [0, 0]])
-    return lookup.look_up(words, cyclic[:padded_size], tables)[:count]
-
-
-#: Padding is less than this many times the size of a group: the worst case is 1 to 3.
-_MAX_PADDING = 3
-
-
-def _padded_sizes(counts: tf.Tensor) -> tf.Tensor:
-    """Rounds group sizes up to multiples of an eighth of the next power of two, at least 3.
-
-    This keeps the number of compiled sizes small; from 3 images on, at most a quarter is padding.
-    """
-    exponents = tf.math.ceil(
-        tf.math.log(tf.cast(tf.maximum(counts, 4), tf.float32)) / math.log(2.0)
+    place = tf.range(count)
+    inside = place < size[0] * size[1]
+    place = tf.where(inside, place, 0)
+    row, column = place // size[1], place % size[1]
+    grid = Grid(row, column, inside, size[0], size[1], size[0] * 0, channels)
+    words = tf.map_fn(
+        lambda shard: _shard(*shard, grid, together),
+        shards,
+        fn_output_signature=tf.TensorSpec([None if tf.is_tensor(rows) else rows, images.shape[1]]),
     )
-    eighth = tf.cast(tf.pow(2.0, tf.maximum(exponents - 3, 0)), tf.int32)
-    padded_size = tf.maximum((counts + eighth - 1) // eighth * eighth, 3)
-    return tf.where(counts > 0, padded_size, 0)
+    words = tf.reshape(words, [-1, count])[:chains]
+    return tf.reshape(words, [-1, width, count])
 
 
-def _is(operator: tf.Tensor, name: str) -> tf.Tensor:
-    return tf.equal(operator, _PLACE[name])
+def _sizes_of_loops() -> tuple[int, int]:
+    """Pixels of a shard, and how many of its chains an operator takes at once.
 
-
-def _scaled_level(level: tf.Tensor, most: Any) -> tf.Tensor:
-    """⌊|l|·most/10⌋ with the sign of l, in whole degrees, pixels or bits."""
-    return tf.sign(level) * tf.floor(tf.abs(level) * most / 10.0)
-
-
-def _autocontrast(words, rows, operator, level, channels):
-    return lookup.autocontrast_tables(*lookup.extremes(words, rows, channels))
-
-
-def _equalize(words, rows, operator, level, channels):
-    return lookup.equalize_tables(lookup.histograms(words, rows, channels))
-
-
-def _posterize_or_solarize(words, rows, operator, level, channels):
-    level = tf.abs(level)
-    bits = 4 - tf.cast(_scaled_level(level, 4.0), tf.int32)
-    threshold = 256 - tf.cast(_scaled_level(level, 256.0), tf.int32)
-    posterize = _is(operator, "posterize")
-    return lookup.cut_bits_or_invert(words, rows, posterize, bits, threshold, channels)
-
-
-def _translate(words, rows, operator, level, channels):
-    height, width = (tf.cast(side, tf.float32) for side in height_and_width(words))
-    along_x = _is(operator, "translate_x")
-    right = tf.where(along_x, _scaled_level(level, width / 3), 0.0)
-    down = tf.where(along_x, 0.0, _scaled_level(level, height / 3))
-    return warp.translate(words, rows, tf.cast(right, tf.int32), tf.cast(down, tf.int32))
-
-
-def _shears(level: tf.Tensor, lines: Any) -> tf.Tensor:
-    """Shift of each line of pixels, [K, lines]."""
-    return (level * 0.3 / 10.0)[:, tf.newaxis] * (tf.cast(tf.range(lines), tf.float32) + 0.5)
-
-
-def _shear_x(words, rows, operator, level, channels):
-    return warp.shift_rows(words, rows, _shears(level, height_and_width(words)[0]), channels)
-
-
-def _shear_y(words, rows, operator, level, channels):
-    return warp.shift_columns(words, rows, _shears(level, height_and_width(words)[1]), channels)
-
-
-def _rotate(words, rows, operator, level, channels):
-    return warp.rotate(words, rows, _scaled_level(level, 30.0), channels)
-
-
-def _enhance(words, rows, operator, level, channels):
-    kind = operator - _PLACE["color"]
-    return enhance.enhance(words, rows, kind, tf.abs(level) * 1.8 / 10.0 + 0.1, channels)
-
-
-_TABLES: dict[str, Callable[..., tf.Tensor]] = {
-    "autocontrast": _autocontrast,
-    "equalize": _equalize,
-}
-_FUNCTIONS: dict[str, Callable[..., tf.Tensor]] = {
-    "posterize_solarize": _posterize_or_solarize,
-    "translate": _translate,
-    "shear_x": _shear_x,
-    "shear_y": _shear_y,
-    "rotate": _rotate,
-    "enhance": _enhance,
-}
+    A core is fastest with the pixels of one image in its cache, a GPU with many images.
+    """
+    return (2**22, 64) if tf.config.list_logical_devices("GPU") else (2**17, 1)
 
 
 @compiled
-def mix(
-    images: tf.Tensor, words: tf.Tensor, place: tf.Tensor, weights: tf.Tensor, blend: tf.Tensor
-) -> tf.Tensor:
+def _shard(words, numbers, order, ends, grid, together):
+    """Runs the chains of a shard: in each step, one operator after the other on its chains.
+
+    Args:
+        words: [S, P] words.
+        numbers: [S, D, 8], the `_NUMBERS` of each operator.
+        order: int32 [D, S]; for each step, the chains in the order of their operators.
+        ends: int32 [D, O]; for each step and operator, how many chains have it or one before it.
+        grid: The `Grid` of the pixels.
+        together: How many chains an operator takes at once.
+
+    Returns:
+        [S, P] words.
+    """
+    last = tf.shape(words)[0] - 1
+
+    def load(i, bits, step):
+        # What an operator needs is loaded before its turn, because the compiler would fuse the
+        # loading with the operator, and load again for every pixel.
+        chosen = tf.gather(order[step], tf.minimum(i + tf.range(together), last))
+        return chosen, tf.gather(bits, chosen), tf.gather(numbers, chosen)[:, step]
+
+    def all_operators(step, bits):
+        state = (0, bits, *load(0, bits, step))
+        for place in range(ends.shape[1]):
+            end = ends[step, place]
+
+            def one(i, bits, chosen, pixels_, numbers_, place=place, end=end):
+                named = dict(zip(_NUMBERS, tf.split(numbers_, len(_NUMBERS), axis=1)))
+                result = _FUNCTIONS[place](pixels_, named, grid)
+                # Chains behind the end belong to another operator: nothing is written for them.
+                chosen = tf.where(i + tf.range(together) < end, chosen, last + 1)
+                bits = tf.tensor_scatter_nd_update(bits, chosen[:, tf.newaxis], result)
+                i = tf.minimum(i + together, end)
+                return (i, bits, *load(i, bits, step))
+
+            state = tf.while_loop(lambda i, *_, end=end: i < end, one, state)
+        return step + 1, state[1]
+
+    words = tf.bitcast(words, tf.int32)
+    _, words = tf.while_loop(lambda step, _: step < order.shape[0], all_operators, [0, words])
+    return tf.bitcast(words, tf.float32)
+
+
+#: In the order of `OPERATORS`.
+_FUNCTIONS: tuple[Callable[..., tf.Tensor], ...] = (
+    lambda words, n, grid: lookup.autocontrast(words, grid),
+    lambda words, n, grid: lookup.equalize(words, grid),
+    lambda words, n, grid: lookup.posterize(words, n["bits"], grid),
+    lambda words, n, grid: warp.rotate(words, n["cosine"], n["sine"], grid),
+    lambda words, n, grid: lookup.solarize(words, n["threshold"], grid),
+    lambda words, n, grid: warp.shear_x(words, n["slope"], grid),
+    lambda words, n, grid: warp.shear_y(words, n["slope"], grid),
+    lambda words, n, grid: warp.translate(words, n["right"], 0, grid),
+    lambda words, n, grid: warp.translate(words, 0, n["down"], grid),
+    lambda words, n, grid: enhance.color(words, n["factor"], grid),
+    lambda words, n, grid: enhance.contrast(words, n["factor"], grid),
+    lambda words, n, grid: enhance.brightness(words, n["factor"], grid),
+    lambda words, n, grid: enhance.sharpness(words, n["factor"], grid),
+)
+
+
+def _numbers(levels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """The `_NUMBERS` of every level, float32 [..., 8]."""
+    # Not compiled: sines and rounded products are to be TensorFlow's own.
+    sides = tf.cast(size, tf.float32)
+
+    def whole(most: Any) -> tf.Tensor:
+        """⌊|l|·most/10⌋ with the sign of l, in whole degrees, pixels or bits."""
+        return tf.sign(levels) * tf.floor(tf.abs(levels) * most / 10.0)
+
+    radians = whole(30.0) * (3.141592653589793 / 180.0)
+    return tf.stack(
+        [
+            4 - tf.abs(whole(4.0)),
+            256 - tf.abs(whole(256.0)),
+            whole(sides[1] / 3),
+            whole(sides[0] / 3),
+            levels * 0.3 / 10.0,
+            tf.cos(radians),
+            tf.sin(radians),
+            tf.abs(levels) * 1.8 / 10.0 + 0.1,
+        ],
+        axis=-1,
+    )
+
+
+def mix(images: tf.Tensor, words: tf.Tensor, weights: tf.Tensor, blend: tf.Tensor) -> tf.Tensor:
     """Mixes the chains with their images: (1 − m)·x + m·Σ_i w_i·chain_i.
 
     Args:
         images: [B, H, W, C].
-        words: Words of all chains, the first result of `run`.
-        place: Index of each chain in `words`, the second result of `run`.
+        words: Words of the chains, [B, width, H, W], as from `run`.
         weights: w, [B, width], each row summing to 1.
         blend: m, [B].
 
     Returns:
         [B, H, W, C].
     """
+    mixed = _mix(as_list(images, 1), as_list(words, 2), weights, blend)
+    return as_maps(mixed, 1, images, 1)
+
+
+@compiled
+def _mix(images: tf.Tensor, words: tf.Tensor, weights: tf.Tensor, blend: tf.Tensor) -> tf.Tensor:
     channels = images.shape[-1]
     weights = weights * blend[:, tf.newaxis] / 255.0
-    total = tf.reshape(1.0 - blend, [-1, 1, 1, 1]) * images
-    for i in range(place.shape[1]):
-        chain = pixels.values(tf.gather(words, place[:, i]), channels)
-        total += tf.reshape(weights[:, i], [-1, 1, 1, 1]) * tf.cast(chain, tf.float32)
+    total = tf.reshape(1.0 - blend, [-1, 1, 1]) * images
+    for i in range(words.shape[1]):
+        chain = pixels.values(words[:, i], channels)
+        total += tf.reshape(weights[:, i], [-1, 1, 1]) * tf.cast(chain, tf.float32)
     return tf.clip_by_value(total, 0.0, 1.0)
+
+
+def unpack(words: tf.Tensor, channels: int) -> tf.Tensor:
+    """Unpacks the words of `run` into [B, width, H, W, C] in [0, 1], multiples of 1/255."""
+    return as_maps(pixels.unpack(as_list(words, 2), channels), 2, words, 2)

@@ -29,3 +29,31 @@ def compiled(
         A function of the same signature.
     """
     return tf.function(function, signature, jit_compile=True, autograph=False)
+
+
+#: Sizes that are compiled as they come; later ones are padded to one of `_CLASSES`.
+_EXACT = 4
+#: Powers of two, one and a half of them, and the usual photograph of 224×224 pixels.
+_CLASSES = tuple(sorted({224**2, *(n << k for k in range(30) for n in (2, 3))}))
+_exact_sizes: dict[int, None] = {}
+
+
+def padded_size(size: Any) -> Any:
+    """The size to pad something to that a function is compiled for at every size.
+
+    What is compiled stays in memory for as long as the process lives. So the first few sizes are
+    compiled as they are, which is fastest, and all others as one of few classes, at most a half
+    larger. A function that is padded must give the same result at any size.
+
+    Args:
+        size: An int, or an int32 scalar if it is not known while tracing.
+
+    Returns:
+        `size` or more, of the same kind.
+    """
+    if not isinstance(size, int):
+        return tf.gather(_CLASSES, tf.searchsorted(_CLASSES, [size])[0])
+    if size in _exact_sizes or len(_exact_sizes) < _EXACT:
+        _exact_sizes[size] = None
+        return size
+    return next(one for one in _CLASSES if one >= size)

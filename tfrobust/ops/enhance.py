@@ -2,78 +2,67 @@
 
 Each operator interpolates or extrapolates between a degenerate image d and the image,
 ⌊d + f·(x − d)⌋ clipped to 0..255; d is the grey image, its mean, black, or the smoothed image.
+Images are words [K, P] of a `Grid`, f is float32 [K, 1]; for use in compiled functions.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from tfrobust.ops.compiled import compiled
-from tfrobust.ops.pixels import from_words, to_words
-from tfrobust.ops.size import height_and_width
+from tfrobust.ops.flat_images import Grid
+from tfrobust.ops.pixels import to_bits
 
 
-def enhance(
-    words: tf.Tensor, rows: tf.Tensor, kind: tf.Tensor, factor: tf.Tensor, channels: int
+def color(words: tf.Tensor, factor: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Away from the grey image, or towards it; 1 or 3 channels."""
+    return _away([_grey(words, grid)] * grid.channels, words, factor, grid)
+
+
+def contrast(words: tf.Tensor, factor: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Away from the mean of the grey image, or towards it; 1 or 3 channels."""
+    grey = tf.where(grid.inside, _grey(words, grid), 0)
+    total = tf.reduce_sum(tf.cast(grey, tf.float64), axis=1, keepdims=True)  # exact
+    mean = tf.floor(total / tf.cast(grid.height * grid.width, tf.float64) + 0.5)
+    return _away([mean] * grid.channels, words, factor, grid)
+
+
+def brightness(words: tf.Tensor, factor: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Away from black, or towards it."""
+    return _away([tf.zeros([])] * grid.channels, words, factor, grid)
+
+
+def sharpness(words: tf.Tensor, factor: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Away from the smoothed image, or towards it."""
+    border = (grid.row == 0) | (grid.row == grid.height - 1)
+    border |= (grid.column == 0) | (grid.column == grid.width - 1)
+    around = [
+        grid.values(tf.roll(words, -(down * grid.width + right), axis=1))
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+    ]
+    smooth = []
+    for value, nine in zip(grid.values(words), zip(*around)):
+        # Pillow's SMOOTH filter: neighbours with weight 1/13, centre 5/13; not at the border.
+        total = sum(nine) + 4 * value
+        smooth.append(tf.where(border, value, (2 * total + 13) // 26))
+    return _away(smooth, words, factor, grid)
+
+
+def _away(
+    degenerate: list[tf.Tensor], words: tf.Tensor, factor: tf.Tensor, grid: Grid
 ) -> tf.Tensor:
-    """Applies one of the four operators to each image.
-
-    Args:
-        words: [N, H, W] words of `ops.pixels`.
-        rows: int32 [K], indices of the images to read.
-        kind: int32 [K]: 0 color, 1 contrast, 2 brightness, 3 sharpness.
-        factor: float32 [K]; 1 is the identity.
-        channels: 1 or 3.
-
-    Returns:
-        [K, H, W] words.
-    """
-    grey = _grey_image(words, rows, channels)  # whole numbers
-    mean = tf.floor(tf.reduce_mean(tf.cast(grey, tf.float64), [1, 2]) + 0.5)
-    return _enhance(words, rows, kind, factor, grey, tf.cast(mean, tf.float32), channels)
+    results = []
+    for start, value in zip(degenerate, grid.values(words)):
+        start = tf.cast(start, tf.float32)
+        blended = start + factor * (tf.cast(value, tf.float32) - start)
+        results.append(tf.cast(tf.clip_by_value(blended, 0.0, 255.0), tf.int32))
+    return to_bits(results)
 
 
-@compiled
-def _grey_image(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
-    return tf.cast(_grey(from_words(tf.gather(words, rows), channels)), tf.float32)
-
-
-def _grey(values: list[tf.Tensor]) -> tf.Tensor:
-    """ITU-R 601 luminance in Pillow's fixed-point arithmetic."""
+def _grey(words: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """ITU-R 601 luminance in Pillow's fixed-point arithmetic, int32 [K, P]."""
+    values = grid.values(words)
     if len(values) == 1:
         return values[0]
     red, green, blue = values
     return tf.bitwise.right_shift(red * 19595 + green * 38470 + blue * 7471 + 0x8000, 16)
-
-
-@compiled
-def _enhance(
-    words: tf.Tensor,
-    rows: tf.Tensor,
-    kind: tf.Tensor,
-    factor: tf.Tensor,
-    grey: tf.Tensor,
-    mean: tf.Tensor,
-    channels: int,
-) -> tf.Tensor:
-    kind, factor, mean = (tf.reshape(t, [-1, 1, 1]) for t in (kind, factor, mean))
-    results = []
-    for value in from_words(tf.gather(words, rows), channels):
-        smooth = tf.cast(_smooth(value), tf.float32)
-        degenerate = tf.where(kind == 0, grey, tf.where(kind == 1, mean, 0.0))
-        degenerate = tf.where(kind == 3, smooth, degenerate)
-        blended = degenerate + factor * (tf.cast(value, tf.float32) - degenerate)
-        results.append(tf.cast(tf.clip_by_value(blended, 0.0, 255.0), tf.int32))
-    return to_words(results)
-
-
-def _smooth(values: tf.Tensor) -> tf.Tensor:
-    """Pillow's SMOOTH filter: neighbours with weight 1/13, centre 5/13; the border is unchanged."""
-    height, width = height_and_width(values)
-    padded = tf.pad(values, [[0, 0], [1, 1], [1, 1]])
-    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * values
-    inner = (2 * total + 13) // 26
-    row, column = tf.range(height)[:, tf.newaxis], tf.range(width)
-    border = (row == 0) | (row == height - 1) | (column == 0) | (column == width - 1)
-    return tf.where(border, values, inner)

@@ -1,115 +1,71 @@
 """Point operators on 8-bit images, which map every value to another (AugMix).
 
 Autocontrast and equalize use Pillow's look-up tables, one per image and channel, [K, C, 256];
-posterize and solarize use arithmetic.
+posterize and solarize use arithmetic. Images are words [K, P] of a `Grid`; for use in compiled
+functions.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from tfrobust.ops.compiled import compiled
-from tfrobust.ops.pixels import from_words, to_words
-from tfrobust.ops.size import height_and_width
+from tfrobust.ops.flat_images import Grid
+from tfrobust.ops.pixels import to_bits
 
 _VALUES = 256
 
 
-@compiled
-def look_up(words: tf.Tensor, rows: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
-    """Replaces every value by its entry in the table of its image and channel.
-
-    Args:
-        words: [N, H, W] words of `ops.pixels`.
-        rows: int32 [K], indices of the images to read.
-        tables: int32 [K, C, 256], entries in 0..255.
-
-    Returns:
-        [K, H, W] words.
-    """
-    channels = tables.shape[1]
-    flat = tf.reshape(tables, [-1])
-    first = tf.range(tf.shape(rows)[0])[:, tf.newaxis, tf.newaxis] * (channels * _VALUES)
-    values = from_words(tf.gather(words, rows), channels)
-    return to_words([tf.gather(flat, first + c * _VALUES + v) for c, v in enumerate(values)])
+def autocontrast(words: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Stretches each channel to 0..255, with cut-off 0; a constant channel does not change."""
+    inside = grid.inside
+    low, high = [], []
+    for value in grid.values(words):
+        low.append(tf.reduce_min(tf.where(inside, value, _VALUES - 1), axis=1))
+        high.append(tf.reduce_max(tf.where(inside, value, 0), axis=1))
+    return _look_up(words, autocontrast_tables(tf.stack(low, 1), tf.stack(high, 1), grid), grid)
 
 
-@compiled
-def extremes(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Smallest and largest value of each channel of each image.
-
-    Args:
-        words: [N, H, W] words.
-        rows: int32 [K], indices of the images to read.
-        channels: C.
-
-    Returns:
-        Two int32 [K, C].
-    """
-    values = from_words(tf.gather(words, rows), channels)
-    low = tf.stack([tf.reduce_min(value, [1, 2]) for value in values], -1)
-    return low, tf.stack([tf.reduce_max(value, [1, 2]) for value in values], -1)
-
-
-def histograms(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
-    """Histogram of each channel of each image.
-
-    Args:
-        words: [N, H, W] words.
-        rows: int32 [K], indices of the images to read.
-        channels: C.
-
-    Returns:
-        int32 [K, C, 256].
-    """
-    bins = tf.bitcast(_bins(words, rows, channels), tf.int32)  # [K, C * H * W]
-    # The raw operation, because tf.math.bincount would first search for the largest bin.
-    counts = tf.raw_ops.DenseBincount(
-        input=bins,
-        size=channels * _VALUES,
-        weights=tf.constant([], tf.int32),  # unweighted
-        binary_output=False,
-    )
-    return tf.reshape(counts, [-1, channels, _VALUES])
-
-
-@compiled
-def _bins(words: tf.Tensor, rows: tf.Tensor, channels: int) -> tf.Tensor:
-    height, width = height_and_width(words)
-    bits = tf.bitcast(tf.gather(words, rows), tf.int32)[:, tf.newaxis]
-    channel = tf.reshape(tf.range(channels), [channels, 1, 1])
-    values = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * channel), 255)
-    bins = tf.reshape(values + _VALUES * channel, [-1, channels * height * width])
-    return tf.bitcast(bins, tf.float32)  # float32 for the same reason as in ops.pixels
-
-
-def autocontrast_tables(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """Tables that stretch each channel to 0..255, as Pillow does with cut-off 0.
-
-    A constant channel does not change.
+def autocontrast_tables(low: tf.Tensor, high: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Tables of autocontrast.
 
     Args:
         low: int32 [K, C], smallest value.
         high: int32 [K, C], largest value.
+        grid: Any.
 
     Returns:
         int32 [K, C, 256].
     """
-    # In float64 and in Pillow's order, because the result is truncated, not rounded. The product is
-    # not compiled: fused with the sum it would be rounded once, but Pillow rounds twice.
+    # In float64 and in Pillow's order, because the result is truncated, not rounded.
     scale = 255.0 / tf.cast(tf.maximum(high - low, 1), tf.float64)
-    product = scale[..., tf.newaxis] * tf.range(_VALUES, dtype=tf.float64)
-    return _stretch_and_truncate(product, -tf.cast(low, tf.float64) * scale, high > low)
-
-
-@compiled
-def _stretch_and_truncate(product: tf.Tensor, offset: tf.Tensor, varies: tf.Tensor) -> tf.Tensor:
+    product, offset = grid.kept(
+        scale[..., tf.newaxis] * tf.range(_VALUES, dtype=tf.float64),
+        -tf.cast(low, tf.float64) * scale,
+    )
     stretched = tf.clip_by_value(product + offset[..., tf.newaxis], 0.0, 255.0)
-    values = tf.range(_VALUES)
-    return tf.where(varies[..., tf.newaxis], tf.cast(stretched, tf.int32), values)
+    varies = (high > low)[..., tf.newaxis]
+    return tf.where(varies, tf.cast(stretched, tf.int32), tf.range(_VALUES))
 
 
-@compiled
+def equalize(words: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Equalizes the histogram of each channel."""
+    return _look_up(words, equalize_tables(_histograms(words, grid)), grid)
+
+
+def _histograms(words: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """int32 [K, C, 256]."""
+    values = tf.stack(grid.values(words), 1)  # [K, C, P]
+    count, channels, _ = values.shape
+    first = tf.reshape(tf.range(count * channels) * _VALUES, [count, channels, 1])
+    ones = tf.broadcast_to(tf.cast(grid.inside, tf.int32), tf.shape(values))
+    counts = tf.tensor_scatter_nd_add(
+        tf.zeros([count * channels * _VALUES], tf.int32),
+        tf.reshape(first + values, [-1, 1]),
+        tf.reshape(ones, [-1]),
+    )
+    return tf.reshape(counts, [count, channels, _VALUES])
+
+
 def equalize_tables(counts: tf.Tensor) -> tf.Tensor:
     """Tables that equalize the histogram of each channel, as Pillow does.
 
@@ -136,36 +92,23 @@ def equalize_tables(counts: tf.Tensor) -> tf.Tensor:
     return tf.where(step > 0, spread, tf.range(_VALUES))
 
 
-@compiled
-def cut_bits_or_invert(
-    words: tf.Tensor,
-    rows: tf.Tensor,
-    posterize: tf.Tensor,
-    bits: tf.Tensor,
-    threshold: tf.Tensor,
-    channels: int,
-) -> tf.Tensor:
-    """Posterizes (keeps the highest bits) or solarizes (inverts values from a threshold up).
+def _look_up(words: tf.Tensor, tables: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Replaces every value by its entry in the table of its image and channel."""
+    flat = tf.reshape(tables, [-1])
+    first = tf.range(tf.shape(words)[0])[:, tf.newaxis] * (grid.channels * _VALUES)
+    values = grid.values(words)
+    return to_bits([tf.gather(flat, first + c * _VALUES + v) for c, v in enumerate(values)])
 
-    Both could be look-ups, but arithmetic on the pixels is faster than reading tables.
 
-    Args:
-        words: [N, H, W] words.
-        rows: int32 [K], indices of the images to read.
-        posterize: bool [K], whether to posterize or to solarize.
-        bits: int32 [K] from 0 to 8, the number of bits that posterize keeps.
-        threshold: int32 [K] from 0 to 256, the smallest value that solarize inverts.
-        channels: C.
+def posterize(words: tf.Tensor, bits: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Keeps the highest bits of each value; their number is float32 [K, 1]."""
+    kept = tf.bitwise.left_shift(-1, 8 - tf.cast(bits, tf.int32))
+    return to_bits([tf.bitwise.bitwise_and(value, kept) for value in grid.values(words)])
 
-    Returns:
-        [K, H, W] words.
-    """
-    kept, posterize, threshold = (
-        tf.reshape(t, [-1, 1, 1])
-        for t in (tf.bitwise.left_shift(-1, 8 - bits), posterize, threshold)
+
+def solarize(words: tf.Tensor, threshold: tf.Tensor, grid: Grid) -> tf.Tensor:
+    """Inverts values from a threshold, float32 [K, 1], up."""
+    threshold = tf.cast(threshold, tf.int32)
+    return to_bits(
+        [tf.where(value < threshold, value, _VALUES - 1 - value) for value in grid.values(words)]
     )
-    results = []
-    for value in from_words(tf.gather(words, rows), channels):
-        solarized = tf.where(value < threshold, value, _VALUES - 1 - value)
-        results.append(tf.where(posterize, tf.bitwise.bitwise_and(value, kept), solarized))
-    return to_words(results)

@@ -64,15 +64,24 @@ def values(words: tf.Tensor, channels: int) -> tf.Tensor:
 
 def to_words(channels: list[tf.Tensor]) -> tf.Tensor:
     """Packs one int32 tensor per channel, in 0..255, into words. For use in compiled functions."""
+    return tf.bitcast(to_bits(channels), tf.float32)
+
+
+def to_bits(channels: list[tf.Tensor]) -> tf.Tensor:
+    """The words of `to_words` as int32, as which compiled functions use them."""
     word = channels[0]
     for channel, value in enumerate(channels[1:], start=1):
         word = tf.bitwise.bitwise_or(word, tf.bitwise.left_shift(value, 8 * channel))
-    return tf.bitcast(word, tf.float32)
+    return word
 
 
 def from_words(words: tf.Tensor, channels: int) -> list[tf.Tensor]:
     """Unpacks words into one int32 tensor per channel. For use in compiled functions."""
-    bits = tf.bitcast(words, tf.int32)
+    return from_bits(tf.bitcast(words, tf.int32), channels)
+
+
+def from_bits(bits: tf.Tensor, channels: int) -> list[tf.Tensor]:
+    """Unpacks the words of `to_bits`."""
     return [
         tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8 * channel), 255)
         for channel in range(channels)

@@ -25,6 +25,8 @@ LEAST = {  # what a command cannot do without
     "reproduce": ["fma_table3"],
     "calibrate": ["m.keras", "--out", "x"],
     "evaluate": ["m.keras"],
+    "adapt": ["m.keras", "x", "--out", "x"],
+    "temperature": ["m.keras", "--out", "x"],
     "corrupt": ["--out", "x"],
     "export": ["m.keras", "x"],
     "verify": ["x"],

@@ -16,6 +16,7 @@ from tfrobust.compat.random_generators import generator_states
 from tfrobust.compat.stack import KERAS_2
 from tfrobust.layers.inner_layers import every_layer
 from tfrobust.layers.output_hooks import input_hook
+from tfrobust.nets.batch_norm_adaptation import moments_of
 from tfrobust.ops import sampling
 
 
@@ -142,12 +143,9 @@ class _Moments:
         self._squares = tf.Variable(tf.zeros(shape, tf.float64), trainable=False)
 
     def add(self, inputs: tf.Tensor) -> None:
-        inputs = tf.cast(inputs, tf.float32)
-        rank, axis = inputs.shape.rank, self._norm.axis
-        kept = {a % rank for a in (axis if isinstance(axis, (list, tuple)) else [axis])}
-        mean, variance = tf.nn.moments(inputs, [a for a in range(rank) if a not in kept])
         mean, variance = (
-            tf.cast(tf.reshape(value, self._sum.shape), tf.float64) for value in (mean, variance)
+            tf.cast(tf.reshape(value, self._sum.shape), tf.float64)
+            for value in moments_of(self._norm, inputs)
         )
         count = tf.cast(tf.size(inputs) / tf.size(mean), tf.float64)
         self._count.assign_add(count)

@@ -257,6 +257,57 @@ def calibrate(asked: Calibrate) -> None:
     _print_note(data)
 
 
+@dataclasses.dataclass(frozen=True)
+class ScaleTemperature(ModelInput, DataRecipe):
+    """Settings of `temperature`; see `recipes.scale_temperature`."""
+
+    model: str = option("", "a .keras file", "model")
+    out: str = option("", "output file: a .keras file", required=True)
+
+
+@command(
+    "temperature",
+    "scale a model's logits so that its confidences are right on the validation images",
+    ScaleTemperature,
+)
+def temperature(asked: ScaleTemperature) -> None:
+    from tfrobust import recipes
+
+    data = _load(asked)
+    recipes.scale_temperature(asked.model, data, out=asked.out, input_range=asked.input_range)
+    print(f"model: {asked.out}")
+    _print_note(data)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapt(ModelInput, DataRecipe):
+    """Settings of `adapt`; see `recipes.adapt`."""
+
+    model: str = option("", "a .keras file", "model")
+    photos: str = option("", "folder of unlabelled pictures, as the model will meet them", "photos")
+    resize: Optional[int] = option(
+        None,
+        "shorter side of the pictures before the centre is cut out; default: what just covers the "
+        "model's images",
+        type=whole(1),
+        metavar="PIXELS",
+    )
+    out: str = option("", "output file: a .keras file", required=True)
+
+
+@command("adapt", "adapt a model's batch norm to unlabelled pictures, if that is safe", Adapt)
+def adapt(asked: Adapt) -> None:
+    from tfrobust import recipes
+
+    data = _load(asked)
+    given: dict[str, Any] = {"resize": asked.resize, "seed": asked.seed}
+    recipes.adapt(
+        asked.model, asked.photos, data, out=asked.out, input_range=asked.input_range, **given
+    )
+    print(f"model: {asked.out}")
+    _print_note(data)
+
+
 def _strengths(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(number) for number in text.split(","))
@@ -353,6 +404,13 @@ class Evaluate(ModelInput, CorruptedData, Output):
         type=whole(1),
         metavar=("H", "W"),
     )
+    adapt_batch_norm: int = option(
+        0,
+        "measure each model a second time, its batch norm adapted to N unlabelled images of each "
+        "condition, if that gains something on the validation images",
+        type=whole(0),
+        metavar="N",
+    )
     allow_chance_accuracy: bool = option(
         False, "evaluate models whose clean accuracy is near chance, too"
     )
@@ -382,6 +440,7 @@ def evaluate(asked: Evaluate) -> None:
         stop_at_chance=not asked.allow_chance_accuracy,
         input_range=asked.input_range,
         input_size=asked.input_size,
+        adapt_batch_norm=asked.adapt_batch_norm,
     )
     print(reports.answer_text(asked.out, data.name + f"/{asked.split}"))
     print(reports.summary_table(rows).to_text())

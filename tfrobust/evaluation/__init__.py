@@ -1,6 +1,7 @@
 """Evaluation of robustness: metrics, and benchmarks that return result rows."""
 
 from tfrobust.evaluation import strength
+from tfrobust.evaluation.adaptation import Adapted, Prior, find_prior
 from tfrobust.evaluation.baselines import BASELINES, FLIP_BASELINES
 from tfrobust.evaluation.benchmark import Evaluator, benchmark
 from tfrobust.evaluation.calibration_error import (
@@ -37,16 +38,20 @@ from tfrobust.evaluation.stability import (
     mean_flip_rate,
 )
 from tfrobust.evaluation.summary import summary
+from tfrobust.evaluation.temperature import Temperature, fit_temperature
 
 __all__ = [
     "BASELINES",
     "FLIP_BASELINES",
     "AccuracyDifference",
+    "Adapted",
     "Condition",
     "Evaluator",
     "Predictor",
+    "Prior",
     "ReliabilityCurve",
     "RobustnessMonitor",
+    "Temperature",
     "accuracy",
     "attacked",
     "augmented",
@@ -57,6 +62,8 @@ __all__ = [
     "corruption_errors",
     "error",
     "expected_calibration_error",
+    "find_prior",
+    "fit_temperature",
     "flip_probabilities",
     "flip_probability",
     "flip_rates",

@@ -35,6 +35,7 @@ def evaluate_clean(
     """Measures the clean images, and checks the data and the model on the way."""
     condition, parts, hashed = Clean(), [], protocol.DataHash()
     first: list[Batch] = []
+    predictor.begin(condition, batches, 0, index)
     for batch in numbered(batches, index):
         protocol.check_batch(predictor, batch.images, batch.labels)
         answered = answer(predictor, batch.images, condition.label)
@@ -73,6 +74,8 @@ def measure(
     parts: list[tuple[np.ndarray, ...]] = []
     for condition, batch, images in _ahead(changed()):
         if batch is not None:
+            if not parts:
+                predictor.begin(condition, batches, seed, index)
             answered = answer(predictor, images, condition.label)
             parts.append((class_indices(batch.labels), *answered))
             continue

@@ -151,6 +151,16 @@ class Predictor:
         chosen = keras.layers.Lambda(lambda outputs: tf.gather(outputs, classes, axis=1))
         return keras.Model(inputs, chosen(net(inputs)), name=net.name)
 
+    def begin(self, condition: Any, batches: Any, seed: int, index: Any = None) -> None:
+        """Is told that the images of a condition follow, for models that prepare for them.
+
+        Args:
+            condition: The condition.
+            batches: The clean data.
+            seed: Seed of the condition's draws.
+            index: Index of each image, if it is not its place in the data.
+        """
+
     def answers(self, images: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """The class of each image, and the uncertainty that is left: 1 − its probability.
 

@@ -2,6 +2,7 @@
 
 from tfrobust.nets import slim_checkpoint
 from tfrobust.nets.adapt import adapt, find_input_range, stated_input_range
+from tfrobust.nets.batch_norm_adaptation import BatchNormAdapter
 from tfrobust.nets.cifar_resnet import (
     cifar_resnet,
     resnet_20,
@@ -23,6 +24,7 @@ from tfrobust.nets.resnet import resnet_18, resnet_50
 from tfrobust.nets.resnet_v2 import resnet_v2_50
 from tfrobust.nets.resnext import resnext_29
 from tfrobust.nets.restore import restore
+from tfrobust.nets.scale_logits import scale_logits
 from tfrobust.nets.small_cnn import small_cnn
 from tfrobust.nets.torch_layers import load_torch_weights
 from tfrobust.nets.torch_weights import import_torch_resnet
@@ -34,6 +36,7 @@ from tfrobust.registries import NETS
 __all__ = [
     "INPUT_RANGES",
     "NETS",
+    "BatchNormAdapter",
     "InputAdapter",
     "adapt",
     "average_weights",
@@ -59,6 +62,7 @@ __all__ = [
     "resnet_v2_50",
     "resnext_29",
     "restore",
+    "scale_logits",
     "slim_checkpoint",
     "small_cnn",
     "stated_input_range",

@@ -1,6 +1,7 @@
 """Recipes behind the commands: frozen settings and the function that runs them."""
 
 from tfrobust.recipes import conditions
+from tfrobust.recipes.adaptation import adapt, scale_temperature
 from tfrobust.recipes.evaluation import evaluate
 from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart
@@ -16,12 +17,14 @@ __all__ = [
     "Robustified",
     "Train",
     "Tune",
+    "adapt",
     "evaluate",
     "finetune",
     "finetune_command",
     "preview",
     "quickstart",
     "robustify",
+    "scale_temperature",
     "train",
     "tune",
 ]

@@ -28,6 +28,7 @@ from tfrobust.evaluation.progress import Progress
 from tfrobust.evaluation.results_folder import Results
 from tfrobust.evaluation.summary import is_summary, summary
 from tfrobust.provenance import library_versions
+from tfrobust.recipes.adaptation import adapted_predictors
 from tfrobust.recipes.models import predictor
 from tfrobust.registries import CORRUPTIONS, TEST_CORRUPTIONS
 from tfrobust.reports.run_files import read_records
@@ -51,6 +52,7 @@ def evaluate(
     stop_at_chance: bool = True,
     input_range: Optional[str] = None,
     input_size: Optional[Sequence[int]] = None,
+    adapt_batch_norm: int = 0,
     verbose: bool = True,
 ) -> list[Row]:
     """Measures models under conditions and writes rows, tables, figures and `report.html`.
@@ -79,6 +81,11 @@ def evaluate(
             take images in [0, 1].
         input_size: (height, width) that the images are resized to for the models. Default: their
             own.
+        adapt_batch_norm: Number of unlabelled images of each condition to which the batch norms of
+            Keras models are adapted. Each model is then measured a second time, as "NAME adapted",
+            unless `evaluation.find_prior` finds on the validation images that nothing is gained,
+            which `adaptation.json` tells. Flips, maps and examples are the models' own. Default: 0,
+            not at all.
         verbose: Whether progress is shown on standard error.
 
     Returns:
@@ -94,24 +101,30 @@ def evaluate(
         name: predictor(name, model, data, classes, input_range, input_size)
         for name, model in models.items()
     }
+    adapted = adapted_predictors(predictors, data, adapt_batch_norm, folder, seed, verbose)
     evaluator = Evaluator(conditions, metrics=METRICS)
-    for name, one in predictors.items():
-        evaluator.rows(
-            one,
-            data,
-            split=split,
-            model_name=name,
-            seed=seed,
-            out=folder,
-            stop_at_chance=stop_at_chance,
-            verbose=verbose,
-        )
-        _count_flips(one, data, split, names, folder, model=name, seed=seed, verbose=verbose)
+    for name, one in {**predictors, **adapted}.items():
+        try:
+            evaluator.rows(
+                one,
+                data,
+                split=split,
+                model_name=name,
+                seed=seed,
+                out=folder,
+                stop_at_chance=stop_at_chance,
+                verbose=verbose,
+            )
+        finally:
+            if name in adapted:
+                adapted[name].reset()
+        if name in predictors:
+            _count_flips(one, data, split, names, folder, model=name, seed=seed, verbose=verbose)
     measured = [row for row in rows.read(folder / "rows.jsonl") if not is_summary(row)]
     every = measured + summary(measured, baseline=baseline)
     rows.write(every, folder / "rows.jsonl")
     files.write_json(data.describe(), folder / "data.json")
-    results = {name: Results(folder, name, dataset) for name in predictors}
+    results = {name: Results(folder, name, dataset) for name in (*predictors, *adapted)}
     _write_records(_reliability(results, dataset), folder / "reliability.json", dataset)
     answered = answers([row for row in every if row.dataset == dataset], results)
     _write_records(answered, folder / "answers.json", dataset)
@@ -133,7 +146,7 @@ def evaluate(
         _write_worst_examples(shown, data.class_names, folder)
     reports.write_tables(folder)
     reports.write_report(folder)
-    return [row for row in every if row.model in predictors and row.dataset == dataset]
+    return [row for row in every if row.model in results and row.dataset == dataset]
 
 
 def _check_baseline(

@@ -113,7 +113,17 @@ AUGMENTS = Registry(
             "resizes a random box, as is usual for ImageNet",
         ),
         "mixup": ("augment.mixup:Mixup", "mixes each image with another of its batch"),
+        "cutmix": ("augment.cutmix:CutMix", "replaces a box by that of another image of its batch"),
+        "random_erasing": (
+            "augment.random_erasing:RandomErasing",
+            "replaces a box by random values with some probability",
+        ),
         "augmix": ("augment.augmix:AugMix", "mixes chains of random 8-bit operators"),
+        "pixmix": ("augment.pixmix:PixMix", "mixes images with fractals, by sums and products"),
+        "trivial_augment": (
+            "augment.trivial_augment:TrivialAugment",
+            "one random 8-bit operator; overlaps with two corruptions",
+        ),
     },
 )
 

@@ -33,20 +33,26 @@ MAKERS = {**AUGMENTS, **COMBINED}
 #: Those that are not random at their defaults.
 FIXED = ("brightness", "exposure", "gamma", "saturation", "gaussian_blur", "jpeg", "thumbnail")
 NOISY = [name for name in MAKERS if name not in FIXED]
+#: They mix an image with its like where all images are alike, and draw for a whole batch.
+MIXING = [n for n in AUGMENTS if AUGMENTS[n].mixes_labels]
 WITH_STRENGTH = [n for n in AUGMENTS if issubclass(AUGMENTS[n], StrengthAugment)]
 WITH_IDENTITY = [n for n in WITH_STRENGTH if AUGMENTS[n].identity is not None]
 #: A strength near the top of the limits says nothing about images of 16 pixels, and thumbnails
 #: larger than those are not made smaller.
 GROWS_UP_TO = {"translation": 80.0, "pad_and_crop": 80.0}
 GROWS_FROM = {"thumbnail": 16.0}
-#: A flip is all or nothing; a mirrored border is as unlike at any shift.
-GROWS_NOT = ("flip", "shifted_crop")
+#: A flip and a box are all or nothing; a mirrored border is as unlike at any shift.
+GROWS_NOT = ("flip", "random_erasing", "shifted_crop")
+#: How many of five images differ at least, of those that change some of them only.
+DISTINCT = {"flip": 2, "RandomApply": 2, "random_erasing": 2}
 
 
 #: One of each way to draw: nothing, a number for each image, a field of noise, whole numbers, a
 #: box, chances, the batch, chains of operators, one of several. What all do alike is seen on them.
 DRAWING = ("gamma", "rotation", "salt_and_pepper", "translation", "patch_gaussian", "flip", "mixup")
 DRAWING += ("PerImageChoice", "RandomApply")
+#: Made of AugMix's operators, which are compiled for each size.
+LIKE_AUGMIX = ("trivial_augment", "pixmix")
 every_way_to_draw = pytest.mark.parametrize("name", slow_unless([*DRAWING, "augmix"], MAKERS))
 
 #: The GPU check knows images by these height and width; one size for all, for each is compiled.
@@ -111,6 +117,7 @@ def test_changes_images_when_training(name, layer):
     assert np.abs(result - IMAGES).max() > 0.01
 
 
+@pytest.mark.parametrize("name", slow_unless(set(MAKERS) - set(LIKE_AUGMIX), MAKERS))
 def test_images_of_any_size(layer):
     """An odd size, one image, no image."""
     for count in (1, 0):
@@ -134,7 +141,7 @@ def test_extreme_images(layer):
     assert slope is None or np.isfinite(tf.convert_to_tensor(slope)).all()
 
 
-@pytest.mark.parametrize("name", slow_unless([name for name in MAKERS if name != "augmix"], MAKERS))
+@pytest.mark.parametrize("name", slow_unless(set(MAKERS) - {"augmix", *LIKE_AUGMIX}, MAKERS))
 def test_one_pixel(layer):
     result = layer(tf.fill([1, 1, 1, 3], 0.4), training=True)
     assert result.shape == [1, 1, 1, 3] and np.isfinite(result).all()
@@ -201,8 +208,8 @@ def test_the_number_of_a_draw_is_a_seed(name, layer):
 @pytest.mark.parametrize(
     "name",
     slow_unless(
-        [*(name for name in DRAWING if name != "mixup"), "augmix"],
-        [name for name in MAKERS if name != "mixup"],
+        [*(name for name in DRAWING if name not in MIXING), "augmix"],
+        [name for name in MAKERS if name not in MIXING],
     ),
 )
 def test_with_a_seed_for_each_image_the_others_do_not_matter(name):
@@ -217,7 +224,7 @@ def test_with_a_seed_for_each_image_the_others_do_not_matter(name):
         other = call(IMAGES, sampling.image_seeds(1, "test", index + 1))
         assert np.abs(other - whole).max() > 0
         same = call(np.repeat(IMAGES[:1], 5, 0), sampling.image_seeds(1, "test", np.arange(5)))
-        least = {"flip": 2, "RandomApply": 2}.get(name, 4)
+        least = DISTINCT.get(name, 4)
         assert len({row.tobytes() for row in same.numpy()}) >= least
 
 
@@ -225,7 +232,7 @@ def test_wrong_seeds_are_refused():
     for wrong in (0.5, [1, 2, 3], [[1, 2, 3]], [[[1, 2]]]):
         with pytest.raises(ValueError, match=r"a seed must be a whole number, .* received"):
             augment.GaussianNoise().draw(IMAGES, wrong)
-    with pytest.raises(ValueError, match="mixup draws for a whole batch"):
+    with pytest.raises(ValueError, match="Mixup draws for a whole batch"):
         augment.Mixup().draw(IMAGES, sampling.image_seeds(0, "x", np.arange(5)))
 
 
@@ -257,11 +264,10 @@ def test_another_seed_makes_other_images(name):
     assert np.abs(other(IMAGES, training=True) - first_results(name)[0]).max() > 0
 
 
-@pytest.mark.parametrize("name", [name for name in NOISY if name != "mixup"])
+@pytest.mark.parametrize("name", [name for name in NOISY if name not in MIXING])
 def test_rows_of_a_batch_differ(name):
-    """Mixup is left out: it mixes an image with its like here."""
     rows = MAKERS[name]()(tf.repeat(IMAGES[:1], 5, axis=0), training=True).numpy()
-    least = {"flip": 2, "RandomApply": 2}.get(name, 4)
+    least = DISTINCT.get(name, 4)
     assert len({row.tobytes() for row in rows}) >= least
 
 

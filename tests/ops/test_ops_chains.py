@@ -125,13 +125,13 @@ def test_chains_are_operators_in_order(all_ops):
         tf.zeros([0, 32, 32, 3]), none.astype("int32"), none, none[..., 0].astype("int32")
     )
     assert words.shape == [0, 3, 32, 32]
-    traced = chains._traced(32 * 32, 3, 3, 3, False)
+    traced = chains._traced(32 * 32, 3, 3, 3, False, False)
     assert traced.experimental_get_tracing_count() == 1
 
 
 def test_one_program_for_all_draws():
     """All chains of a batch run in programs whose sizes are known before anything is drawn."""
-    traced = chains._traced(32 * 32, 3, 3, 3, False).get_concrete_function()
+    traced = chains._traced(32 * 32, 3, 3, 3, False, False).get_concrete_function()
     functions = traced.graph.as_graph_def().library.function
     programs = [f for f in functions if f.attr["_XlaMustCompile"].b]
     names = [f.signature.name for f in programs]

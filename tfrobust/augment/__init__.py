@@ -6,6 +6,7 @@ from tfrobust.augment.brightness import Brightness
 from tfrobust.augment.color import Color
 from tfrobust.augment.combine import Alternating, PerImageChoice, RandomApply, Sequence
 from tfrobust.augment.contrast import Contrast
+from tfrobust.augment.cutmix import CutMix
 from tfrobust.augment.exposure import Exposure
 from tfrobust.augment.flip import Flip
 from tfrobust.augment.gamma import Gamma
@@ -16,6 +17,7 @@ from tfrobust.augment.mixup import Mixup
 from tfrobust.augment.nonuniform_noise import NonuniformNoise
 from tfrobust.augment.pad_and_crop import PadAndCrop
 from tfrobust.augment.patch_gaussian import PatchGaussian
+from tfrobust.augment.pixmix import PixMix
 from tfrobust.augment.presets import (
     combinations,
     combined,
@@ -24,6 +26,7 @@ from tfrobust.augment.presets import (
     table_1,
     table_3,
 )
+from tfrobust.augment.random_erasing import RandomErasing
 from tfrobust.augment.random_resized_crop import RandomResizedCrop
 from tfrobust.augment.rotation import Rotation
 from tfrobust.augment.salt_and_pepper import SaltAndPepper
@@ -33,6 +36,7 @@ from tfrobust.augment.shifted_crop import ShiftedCrop
 from tfrobust.augment.speckle_noise import SpeckleNoise
 from tfrobust.augment.thumbnail import Thumbnail
 from tfrobust.augment.translation import Translation
+from tfrobust.augment.trivial_augment import TrivialAugment
 from tfrobust.augment.uniform_noise import UniformNoise
 from tfrobust.registries import AUGMENTS
 
@@ -44,6 +48,7 @@ __all__ = [
     "Brightness",
     "Color",
     "Contrast",
+    "CutMix",
     "Exposure",
     "Flip",
     "Gamma",
@@ -55,7 +60,9 @@ __all__ = [
     "PadAndCrop",
     "PatchGaussian",
     "PerImageChoice",
+    "PixMix",
     "RandomApply",
+    "RandomErasing",
     "RandomResizedCrop",
     "Rotation",
     "SaltAndPepper",
@@ -67,6 +74,7 @@ __all__ = [
     "StrengthAugment",
     "Thumbnail",
     "Translation",
+    "TrivialAugment",
     "UniformNoise",
     "combinations",
     "combined",

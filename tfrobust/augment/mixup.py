@@ -57,13 +57,18 @@ class Mixup(Augment):
         self.per_image = bool(per_image)
 
     def draw(self, images: tf.Tensor, seed: Optional[tf.Tensor] = None) -> dict[str, Any]:
+        return self._draw_pairs(tf.shape(images)[0], self._batch_seed(seed))
+
+    def _batch_seed(self, seed: Optional[tf.Tensor]) -> tf.Tensor:
         seed = self._own_seed(seed)
         if sampling.is_per_image(seed):
             raise ValueError(
-                "mixup draws for a whole batch and takes one seed for it, int32[2]; received one "
-                "for each image"
+                f"{type(self).__name__} draws for a whole batch and takes one seed for it, "
+                "int32[2]; received one for each image"
             )
-        batch = tf.shape(images)[0]
+        return seed
+
+    def _draw_pairs(self, batch: tf.Tensor, seed: tf.Tensor) -> dict[str, Any]:
         count = batch if self.per_image else 1
         mixing_weight = sampling.beta(sampling.fold_in(seed, 0), [count], self.alpha, self.alpha)
         order = tf.argsort(sampling.uniform(sampling.fold_in(seed, 1), [batch]))

@@ -52,8 +52,8 @@ class RandomResizedCrop(Augment):
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.scale = _pair("scale", scale, 1e-6, 1)
-        self.ratio = _pair("ratio", ratio, 0.01, 100)
+        self.scale = check_pair("scale", scale, 1e-6, 1)
+        self.ratio = check_pair("ratio", ratio, 0.01, 100)
         self.size = validation.check_size("size", size)
 
     def at_inference(self, images: tf.Tensor) -> tf.Tensor:
@@ -95,7 +95,8 @@ class RandomResizedCrop(Augment):
         return {**super().get_config(), **own}
 
 
-def _pair(name: str, ends: Any, lowest: float, highest: float) -> tuple[float, float]:
+def check_pair(name: str, ends: Any, lowest: float, highest: float) -> tuple[float, float]:
+    """A (low, high) pair within limits, or a ValueError."""
     if not isinstance(ends, (tuple, list)) or len(ends) != 2:
         raise ValueError(f"{name} must be a (low, high) pair; received {ends!r}")
     low, high = (validation.check_in_range(name, end, lowest, highest) for end in ends)

@@ -41,6 +41,7 @@ def run(
     depths: tf.Tensor,
     *,
     all_ops: bool = False,
+    arguments: bool = False,
 ) -> tf.Tensor:
     """Runs the chains of every image.
 
@@ -55,6 +56,9 @@ def run(
         levels: float32 [B, width, D], |l| in [0, 10]; the sign gives the direction.
         depths: int32 [B, width], how many of the D operators are applied.
         all_ops: Whether the last four of `OPERATORS` may occur. Default False, as in the paper.
+        arguments: Whether `levels` are the operators' arguments themselves: bits that stay,
+            degrees, the smallest value that is inverted, pixels per line, pixels, a factor. Default
+            False.
 
     Returns:
         Words of `ops.pixels`, [B, width, H, W].
@@ -72,13 +76,13 @@ def run(
         raise ValueError(f"color needs images of 1 or 3 channels; received {channels} channels")
     operators = tf.convert_to_tensor(operators, tf.int32)
     pixel_lists = as_list(tf.cast(images, tf.float32), 1)
-    traced = _traced(pixel_lists.shape[1], channels, *operators.shape[1:], all_ops)
+    traced = _traced(pixel_lists.shape[1], channels, *operators.shape[1:], all_ops, arguments)
     words = traced(pixel_lists, tf.shape(images)[1:3], operators, levels, depths)
     return as_maps(words, 2, images, 1)
 
 
 @functools.lru_cache(maxsize=32)
-def _traced(count, channels, chains, most, all_ops):
+def _traced(count, channels, chains, most, all_ops, arguments):
     """`_run` traced for lists of so many pixels and any batch size."""
 
     def of_any_number(shape, dtype=tf.float32):
@@ -91,18 +95,19 @@ def _traced(count, channels, chains, most, all_ops):
         of_any_number([chains, most]),
         of_any_number([chains], tf.int32),
     ]
-    run_any_number = functools.partial(_run, all_ops=all_ops)
+    run_any_number = functools.partial(_run, all_ops=all_ops, arguments=arguments)
     return tf.function(run_any_number, autograph=False, input_signature=signature)
 
 
-def _run(images, size, operators, levels, depths, *, all_ops):
+def _run(images, size, operators, levels, depths, *, all_ops, arguments):
     channels = images.shape[-1]
     width, most = operators.shape[1:]
     many, together = _sizes_of_loops()
     number = len(OPERATORS) if all_ops else PAPER_OPERATORS
     applied = tf.range(most) < depths[..., tf.newaxis]
     operators = tf.reshape(tf.where(applied, operators, number), [-1, most])
-    numbers = tf.reshape(_numbers(levels, size), [-1, most, len(_NUMBERS)])
+    numbers = _given(levels) if arguments else _numbers(levels, size)
+    numbers = tf.reshape(numbers, [-1, most, len(_NUMBERS)])
     words = tf.repeat(pixels.pack(images), width, axis=0)  # [B · width, P]
 
     # Shards of one size, the last one filled up with chains without operators.
@@ -215,7 +220,6 @@ def _numbers(levels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
         """⌊|l|·most/10⌋ with the sign of l, in whole degrees, pixels or bits."""
         return tf.sign(levels) * tf.floor(tf.abs(levels) * most / 10.0)
 
-    radians = whole(30.0) * (3.141592653589793 / 180.0)
     return tf.stack(
         [
             4 - tf.abs(whole(4.0)),
@@ -223,12 +227,24 @@ def _numbers(levels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
             whole(sides[1] / 3),
             whole(sides[0] / 3),
             levels * 0.3 / 10.0,
-            tf.cos(radians),
-            tf.sin(radians),
+            *_turn(whole(30.0)),
             tf.abs(levels) * 1.8 / 10.0 + 0.1,
         ],
         axis=-1,
     )
+
+
+def _given(arguments: tf.Tensor) -> tf.Tensor:
+    """The `_NUMBERS` of arguments, of which an operator reads its own, float32 [..., 8]."""
+    same = [arguments] * len(_NUMBERS)
+    cosine = _NUMBERS.index("cosine")
+    same[cosine : cosine + 2] = _turn(arguments)
+    return tf.stack(same, axis=-1)
+
+
+def _turn(degrees: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    radians = degrees * (3.141592653589793 / 180.0)
+    return tf.cos(radians), tf.sin(radians)
 
 
 def mix(images: tf.Tensor, words: tf.Tensor, weights: tf.Tensor, blend: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -59,6 +60,31 @@ def draw_boxes(
         drawn = tf.floor(sampling.uniform(corner_seed, [batch]) * (free + 1))
         corners.append(tf.where(found, tf.minimum(drawn, free), tf.floor(free / 2)))
     return (*corners, high, wide)
+
+
+def inside(boxes: Sequence[Any], height: Any, width: Any) -> tf.Tensor:
+    """Which pixels lie in the boxes.
+
+    Args:
+        boxes: Top, left, height and width of the box of each image in whole pixels, each [B] or
+            [1].
+        height: Height of the images.
+        width: Width of the images.
+
+    Returns:
+        bool [B, height, width, 1].
+
+    Example:
+
+    >>> inside(([0.0], [1.0], [2.0], [1.0]), 2, 3)[0, :, :, 0].numpy()
+    array([[False,  True, False],
+           [False,  True, False]])
+    """
+    top, left, high, wide = (tf.reshape(x, [-1, 1, 1, 1]) for x in boxes)
+    rows = tf.range(tf.cast(height, tf.float32))[:, tf.newaxis, tf.newaxis]
+    columns = tf.range(tf.cast(width, tf.float32))[:, tf.newaxis]
+    vertical = (rows >= top) & (rows < top + high)
+    return vertical & (columns >= left) & (columns < left + wide)
 
 
 def resize_boxes(images: tf.Tensor, boxes: Boxes, height: Any, width: Any) -> tf.Tensor:

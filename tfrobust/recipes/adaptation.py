@@ -99,7 +99,7 @@ def adapted_predictors(
     seed: int,
     verbose: bool,
 ) -> dict[str, Adapted]:
-    """The models again, adapted to each condition, if that gains something; tells what was found."""
+    """The models again, adapted to each condition, if that gains something."""
     found: dict[str, Adapted] = {}
     told = {}
     for name, predictor in predictors.items() if images else ():

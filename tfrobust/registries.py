@@ -120,6 +120,7 @@ AUGMENTS = Registry(
         ),
         "augmix": ("augment.augmix:AugMix", "mixes chains of random 8-bit operators"),
         "pixmix": ("augment.pixmix:PixMix", "mixes images with fractals, by sums and products"),
+        "prime": ("augment.prime:Prime", "mixes chains of random filters, warps and colour maps"),
         "trivial_augment": (
             "augment.trivial_augment:TrivialAugment",
             "one random 8-bit operator; overlaps with two corruptions",

@@ -63,8 +63,11 @@ def test_mixings_against_numpy(multiply):
     x, y = random.random([2, 500, 2, 2, 3])
     x[:50], y[25:75], x[90:95] = 0, 0, 1
     a, b = random.uniform(0, 2, 500), random.uniform(-1, 1, 500)
-    given = [tf.constant(v, tf.float32) for v in (x, y, a, b)]
-    result = picture_mixing.mix(*given, tf.fill([500], multiply)).numpy()
+    given = [
+        v.reshape(500, -1, 2 if v.ndim > 1 else 1, x.shape[-1] if v.ndim > 1 else 1)
+        for v in (x, y, a, b)
+    ]
+    result = picture_mixing.mix(*(tf.constant(v, tf.float32) for v in given), multiply).numpy()
     assert np.isfinite(result).all()
     expected = [mixed(x[i], y[i], a[i], b[i], multiply) for i in range(500)]
     np.testing.assert_allclose(result, expected, atol=1e-5)

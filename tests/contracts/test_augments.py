@@ -51,8 +51,8 @@ DISTINCT = {"flip": 2, "RandomApply": 2, "random_erasing": 2}
 #: box, chances, the batch, chains of operators, one of several. What all do alike is seen on them.
 DRAWING = ("gamma", "rotation", "salt_and_pepper", "translation", "patch_gaussian", "flip", "mixup")
 DRAWING += ("PerImageChoice", "RandomApply")
-#: Made of AugMix's operators, which are compiled for each size.
-LIKE_AUGMIX = ("trivial_augment", "pixmix")
+#: Chains as AugMix's, whose operators are compiled for each size.
+LIKE_AUGMIX = ("trivial_augment", "pixmix", "prime")
 every_way_to_draw = pytest.mark.parametrize("name", slow_unless([*DRAWING, "augmix"], MAKERS))
 
 #: The GPU check knows images by these height and width; one size for all, for each is compiled.

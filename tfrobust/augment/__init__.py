@@ -26,6 +26,7 @@ from tfrobust.augment.presets import (
     table_1,
     table_3,
 )
+from tfrobust.augment.prime import Prime
 from tfrobust.augment.random_erasing import RandomErasing
 from tfrobust.augment.random_resized_crop import RandomResizedCrop
 from tfrobust.augment.rotation import Rotation
@@ -61,6 +62,7 @@ __all__ = [
     "PatchGaussian",
     "PerImageChoice",
     "PixMix",
+    "Prime",
     "RandomApply",
     "RandomErasing",
     "RandomResizedCrop",

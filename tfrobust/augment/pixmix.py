@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.augment.base import Augment
-from tfrobust.ops import chains, geometry, picture_mixing, pixels, sampling
+from tfrobust.ops import chains, geometry, picture_mixing, sampling
 from tfrobust.ops.fractals import fractals
 from tfrobust.ops.image_decoding import decode_resize_and_crop
 from tfrobust.ops.size import height_and_width
@@ -128,25 +128,13 @@ class PixMix(Augment):
             tf.cast(changed & used, tf.int32),
             all_ops=self.all_ops,
         )
-        pictures = self._windows(draws, *height_and_width(images), channels)
-
-        def start_or(own: tf.Tensor, number: int) -> tf.Tensor:
-            after = chains.unpack(words[:, number : number + 1], channels)[:, 0]
-            return tf.where(changed[:, number, tf.newaxis, tf.newaxis, tf.newaxis], after, own)
-
-        mixed = start_or(images, 0)
-        for i in range(self.rounds):
-            other = start_or(pictures, i + 1)
-            new = picture_mixing.mix(
-                mixed, other, draws["a"][:, i], draws["b"][:, i], draws["multiply"][:, i]
-            )
-            mixed = tf.where(
-                (i < draws["count"])[:, tf.newaxis, tf.newaxis, tf.newaxis], new, mixed
-            )
+        pictures = self._windows(draws, *height_and_width(images))
+        drawn = [draws[name] for name in ("count", "a", "b", "multiply")]
+        mixed = picture_mixing.mix_in_rounds(images, words, pictures, changed, *drawn)
         return tf.ensure_shape(tf.stop_gradient(mixed), images.shape)
 
-    def _windows(self, draws: dict[str, Any], height: Any, width: Any, channels: int) -> tf.Tensor:
-        """The window of each image's picture, [B, height, width, channels]."""
+    def _windows(self, draws: dict[str, Any], height: Any, width: Any) -> tf.Tensor:
+        """The window of each image's picture, words [B, height, width]."""
         words = tf.constant(_words_of(self.pictures))
         side = words.shape[1]
         chosen = tf.gather(words, draws["picture"])[..., tf.newaxis]
@@ -155,8 +143,7 @@ class PixMix(Augment):
             # Anywhere in the picture, or in its mirrored continuation.
             free = tf.where(size <= side, side - size + 1, side)
             corners.append(tf.cast(draws[name] * tf.cast(free, tf.float32), tf.int32))
-        window = geometry.crop(chosen, corners[0], corners[1], height, width, "mirror")
-        return pixels.unpack(window[..., 0], 3)[..., :channels]
+        return geometry.crop(chosen, corners[0], corners[1], height, width, "mirror")[..., 0]
 
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("pictures", "rounds", "beta", "severity")}

@@ -6,8 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.ops import sampling
+from tfrobust.ops import pixels, sampling
 from tfrobust.ops.compiled import compiled
+from tfrobust.ops.flat_images import as_list, as_maps
 
 #: The smallest base of a power, as in the released code.
 _SMALLEST = 1e-37
@@ -34,33 +35,74 @@ def draw_weights(seed: tf.Tensor, shape: Any, beta: float) -> tuple[tf.Tensor, t
     return tf.where(within, of_beta_1, 2 - of_beta_1), tf.where(within, weaker, -weaker)
 
 
-@compiled
-def mix(
-    images: tf.Tensor, others: tf.Tensor, a: tf.Tensor, b: tf.Tensor, multiply: tf.Tensor
-) -> tf.Tensor:
-    """Mixes each image with another one, and clips the result to [0, 1].
+def mix(x: Any, y: Any, a: Any, b: Any, multiply: Any) -> tf.Tensor:
+    """Mixes images with others, and clips the result to [0, 1]. For use in compiled functions.
 
     Added, (a·(2x − 1) + b·(2y − 1) + 1)/2; multiplied, (2x)^a · (2y)^b / 2.
 
     Args:
-        images: x, [B, H, W, C] in [0, 1].
-        others: y, of the same shape.
-        a: [B].
-        b: [B].
-        multiply: Whether to multiply, bool [B].
+        x: [B, H, W, C] in [0, 1].
+        y: Of the same shape.
+        a: [B, 1, 1, 1].
+        b: [B, 1, 1, 1].
+        multiply: Whether to multiply, bool [B, 1, 1, 1].
 
     Returns:
         [B, H, W, C].
 
     Example:
 
-    >>> x, y = tf.fill([1, 1, 1, 1], 0.5), tf.fill([1, 1, 1, 1], 0.25)
-    >>> [float(tf.squeeze(mix(x, y, [1.0], [1.0], [one]))) for one in (False, True)]
+    >>> [float(mix(tf.constant(0.5), tf.constant(0.25), 1.0, 1.0, one)) for one in (False, True)]
     [0.25, 0.25]
     """
-    a, b, multiply = (tf.reshape(x, [-1, 1, 1, 1]) for x in (a, b, multiply))
-    added = (a * (2 * images - 1) + b * (2 * others - 1) + 1) / 2
-    product = (2 * images) ** a * tf.maximum(2 * others, _SMALLEST) ** b / 2
-    # 0 times an overflow; a black image that is multiplied stays black.
-    product = tf.where(images > 0, product, tf.where(a > 0, 0.0, product))
+    added = (a * (2 * x - 1) + b * (2 * y - 1) + 1) / 2
+    powers = a * tf.math.log(2 * x) + b * tf.math.log(tf.maximum(2 * y, _SMALLEST))
+    # A black image that is multiplied stays black, with whatever.
+    product = tf.where((x > 0) | (a == 0), tf.exp(powers) / 2, 0.0)
     return tf.clip_by_value(tf.where(multiply, product, added), 0.0, 1.0)
+
+
+def mix_in_rounds(
+    images: tf.Tensor,
+    words: tf.Tensor,
+    pictures: tf.Tensor,
+    changed: tf.Tensor,
+    count: tf.Tensor,
+    a: tf.Tensor,
+    b: tf.Tensor,
+    multiply: tf.Tensor,
+) -> tf.Tensor:
+    """Mixes each image several times, in one loop over the pixels.
+
+    Args:
+        images: [B, H, W, C], C 1 or 3.
+        words: Words of the images after operators, [B, rounds + 1, H, W], as from `ops.chains.run`.
+        pictures: Words [B, H, W] of what is mixed in else.
+        changed: Whether the start, and what is mixed in each round, is the image after an operator,
+            bool [B, rounds + 1].
+        count: Number of rounds of each image, int32 [B].
+        a: [B, rounds].
+        b: [B, rounds].
+        multiply: bool [B, rounds].
+
+    Returns:
+        [B, H, W, C].
+    """
+    lists = as_list(images, 1), as_list(words, 2), as_list(pictures, 1)
+    return as_maps(_mix_in_rounds(*lists, changed, count, a, b, multiply), 1, images, 1)
+
+
+@compiled
+def _mix_in_rounds(images, words, pictures, changed, count, a, b, multiply):
+    def each(values: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(values, [-1, 1, 1])
+
+    def unpacked(of: tf.Tensor) -> tf.Tensor:
+        return tf.cast(pixels.values(of, images.shape[-1]), tf.float32) / 255.0
+
+    mixed = tf.where(each(changed[:, 0]), unpacked(words[:, 0]), images)
+    for i in range(a.shape[1]):
+        other = unpacked(tf.where(changed[:, i + 1, tf.newaxis], words[:, i + 1], pictures))
+        new = mix(mixed, other, each(a[:, i]), each(b[:, i]), each(multiply[:, i]))
+        mixed = tf.where(each(i < count), new, mixed)
+    return mixed

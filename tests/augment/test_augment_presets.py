@@ -206,7 +206,7 @@ def test_combinations_and_presets_by_name():
         ("augmix=3", "augmix has no strength"),
         ("jpeg=ten", "jpeg takes a number .*received jpeg=ten"),
         ("jpeg=0", r"quality must be a number in \[1, 100\]; received 0"),
-        ("jpeg=1,2,3", "pair"),
+        ("jpeg=1,2,3", "jpeg takes a number or two with a comma"),
     ],
 )
 def test_wrong_names(text, said):

@@ -42,6 +42,15 @@ RECORDS = [
 ]
 
 
+def test_the_start_model_is_a_line():
+    start = {"clean_accuracy": 0.97, "robust_accuracy": 0.8, "difference": 0.05}
+    start.update(difference_low=0.03, difference_high=0.07)
+    table = reports.trials_table(RECORDS, ABOUT, start)
+    assert table.labels[-1] == "start" and table.values[-1][-4:-2] == (97.0, 80.0)
+    assert table.texts[-1][-1] == "start model; the best is +5.0 points more robust (+3.0 to +7.0)"
+    assert table.texts[:-1] == reports.trials_table(RECORDS, ABOUT).texts
+
+
 def test_table():
     table = reports.trials_table(RECORDS, ABOUT)
     assert table.to_text() == (

@@ -104,13 +104,15 @@ def finetune(recipe: Finetune, output: Output) -> None:
 @command("tune", "search for the best hyper-parameters of a method", Tune, Output)
 def tune(recipe: Tune, output: Output) -> None:
     from tfrobust import recipes, reports
+    from tfrobust.reports.run_files import read_json
 
     trials = recipes.tune(recipe, output.out)
     if not trials:  # a worker; the chief prints the results
         return
     out = pathlib.Path(output.out)
     about = json.loads((out / "tuning.json").read_text(encoding="utf-8"))
-    print(reports.trials_table(map(vars, trials), about).to_text())
+    start = read_json(out / "start.json")
+    print(reports.trials_table(map(vars, trials), about, start).to_text())
     best = trials[0]
     print("best: " + ", ".join(f"{name}={value:g}" for name, value in best.values.items()))
     again = recipes.finetune_command(recipe, best, f"{out}-finetuned")
@@ -626,8 +628,9 @@ class Export(ModelInput, DataOptions):
     )
     accuracy_on: Optional[str] = option(
         None,
-        "for .tflite and .onnx files: measure the accuracy on the test images of this data set; "
-        "int8 is calibrated on its training images",
+        "for .tflite and .onnx files: measure the accuracy on the test images of this data set, of "
+        "a quantized file also under corruptions, beside the Keras model; int8 is calibrated on "
+        "its training images",
         choices=list(DATASETS),
         metavar="DATASET",
     )
@@ -663,40 +666,22 @@ def export(asked: Export) -> None:
 
 
 def _export_file(asked: Export, suffix: str) -> None:
-    from tfrobust import serving
-    from tfrobust.recipes import models
+    from tfrobust.recipes import exporting, models
 
     quantization = asked.quantization or "none"
     if quantization != "none" and suffix == ".onnx":
         raise ValueError(f"--quantization is for .tflite files; received {asked.out}")
     if quantization == "int8" and asked.accuracy_on is None:
         raise ValueError("int8 is calibrated with images; name their data set with --accuracy-on")
-    options: dict[str, Any] = {"overwrite": asked.overwrite}
-    images = None
-    if asked.accuracy_on is not None:
-        data = _load(asked, asked.accuracy_on)
-        images = lambda: data  # noqa: E731
-        options["data"] = data.split("test")
-        if quantization == "int8":
-            options["calibration"] = data.split("train")
-    if suffix == ".tflite":
-        options["quantization"] = quantization
-    write = serving.export_onnx if suffix == ".onnx" else serving.export_tflite
+    data = None if asked.accuracy_on is None else _load(asked, asked.accuracy_on)
+    images = None if data is None else lambda: data
     model = models.load(asked.model, images, input_range=asked.input_range)
+    options: dict[str, Any] = {"licence": asked.licence, "overwrite": asked.overwrite}
     try:
-        exported = write(model, asked.out, **options)
+        exporting.export_file(model, asked.out, data=data, quantization=quantization, **options)
     except (ImportError, RuntimeError) as error:  # a missing package or a failed conversion
         raise ValueError(str(error)) from error
-    print(f"file: {exported.path}, {exported.bytes:,} bytes")
-    if exported.images:
-        print(
-            f"compared with the Keras model on {exported.images:,} images: outputs differ by at "
-            f"most {exported.largest_difference:.2g}, {exported.agreement:.1%} get the same class"
-        )
-    if exported.accuracy is not None:
-        print(
-            f"accuracy: {exported.accuracy:.2%}; of the Keras model: {exported.keras_accuracy:.2%}"
-        )
+    print(f"card: {asked.out}.md")
 
 
 def _export_saved_model(asked: Export) -> None:

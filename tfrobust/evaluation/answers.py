@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Optional
 
 import numpy as np
@@ -25,7 +25,12 @@ def kind_of(row: Row) -> str:
     return "attacks" if "attack" in (row.protocol or {}) else "augmentations"
 
 
-def answers(rows: Iterable[Row], results: Mapping[str, Results]) -> list[dict[str, Any]]:
+def answers(
+    rows: Iterable[Row],
+    results: Mapping[str, Results],
+    *,
+    kind_of: Callable[[Row], str] = kind_of,
+) -> list[dict[str, Any]]:
     """The mean accuracy of each model under the conditions of each kind, with its interval.
 
     Only conditions count under which all models were measured. An image's score is the fraction of
@@ -35,6 +40,7 @@ def answers(rows: Iterable[Row], results: Mapping[str, Results]) -> list[dict[st
     Args:
         rows: The rows of one data set.
         results: Name of the model to its results on it; the others are compared with the first.
+        kind_of: Says of which kind the condition of a row is.
 
     Returns:
         Plain values for JSON, for each model and kind: "model", "dataset", "kind", "conditions"
@@ -48,7 +54,8 @@ def answers(rows: Iterable[Row], results: Mapping[str, Results]) -> list[dict[st
         if row.metric == "accuracy" and row.epoch is None and row.model in results
     ]
     found = []
-    for kind in KINDS:
+    kinds = {kind_of(row) for row in measured}
+    for kind in sorted(kinds, key=lambda kind: (*KINDS, kind).index(kind)):
         places = dict.fromkeys(
             (row.corruption, row.severity) for row in measured if kind_of(row) == kind
         )

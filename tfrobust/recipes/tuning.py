@@ -24,6 +24,8 @@ from tfrobust import (
 )
 from tfrobust.augment.base import StrengthAugment
 from tfrobust.evaluation import Evaluator
+from tfrobust.evaluation.answers import answers
+from tfrobust.evaluation.results_folder import Results
 from tfrobust.nets.input_adapter import adapter_of
 from tfrobust.recipes import models
 from tfrobust.recipes.base import RunFolder, in_run_folder
@@ -95,7 +97,7 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
     if role != "worker":
         run.record_data(data)
     if role != "worker" and not (run / "start.jsonl").exists():
-        rows.write(_measure(recipe, source, data, conditions(), START), run / "start.jsonl")
+        rows.write(_measure(recipe, source, data, conditions(), START, run), run / "start.jsonl")
     start = rows.read(run / "start.jsonl")
     if role != "worker":
         say(f"trials are compared {rows.on_images(start[0].n)}")
@@ -119,8 +121,9 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
     )
     if role != "worker" and not run.finished:
         best = saving.load_model(run / "model.keras")
-        measured = _measure(recipe, best, data, conditions(), BEST)
-        rows.write([*start, *measured], run / "rows.jsonl")
+        measured = [*start, *_measure(recipe, best, data, conditions(), BEST, run)]
+        rows.write(measured, run / "rows.jsonl")
+        files.write_json(_against_start(measured, run), run / "start.json")
         reports.write_report(run.path)
     return found
 
@@ -220,14 +223,35 @@ def _conditions(recipe: Tune, individual: Mapping[str, StrengthAugment]) -> list
     return augmentations(recipe.conditions, individual, seed=recipe.seed, table=recipe.table)
 
 
-def _measure(recipe: Tune, model: Any, data: Any, conditions: Any, name: str) -> list[rows.Row]:
+def _measure(
+    recipe: Tune, model: Any, data: Any, conditions: Any, name: str, run: RunFolder
+) -> list[rows.Row]:
     return Evaluator(conditions).rows(
         model,
         data.validation,
         model_name=name,
         dataset=f"{data.name}/validation",
         seed=recipe.seed,
+        out=run.path,
     )
+
+
+def _against_start(measured: list[rows.Row], run: RunFolder) -> dict[str, Any]:
+    """Accuracies of the start model, and what the best trial gains under the same conditions."""
+    results = {name: Results(run.path, name, measured[0].dataset) for name in (START, BEST)}
+
+    def kind_of(row: rows.Row) -> str:
+        return rows.CLEAN if row.corruption == rows.CLEAN else "robust"
+
+    found = {
+        (one["model"], one["kind"]): one for one in answers(measured, results, kind_of=kind_of)
+    }
+    gained = found[BEST, "robust"]
+    return {
+        "clean_accuracy": found[START, rows.CLEAN]["accuracy"],
+        "robust_accuracy": found[START, "robust"]["accuracy"],
+        **{name: gained[name] for name in ("difference", "difference_low", "difference_high")},
+    }
 
 
 def _floor(recipe: Tune, start: list[rows.Row]) -> Optional[float]:

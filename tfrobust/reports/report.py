@@ -102,7 +102,8 @@ def _search(folder: pathlib.Path) -> dict[str, Any] | None:
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if not records:
             return None
-        table, picture = trials.trials_table(records, about), None
+        start = read_json(folder / "start.json")
+        table, picture = trials.trials_table(records, about, start), None
         if any(record["status"] == "completed" for record in records):
             names = ", ".join(trials.parameter_names(records, about))
             alt = f"Clean and robust validation accuracy of each trial against {names}. "

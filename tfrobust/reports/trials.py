@@ -28,13 +28,15 @@ _LOOKS = {
 _RING = {"marker": "o", "markersize": 11, "markerfacecolor": "none"}
 
 
-def trials_table(records: Iterable[_Record], about: _Record) -> Table:
+def trials_table(records: Iterable[_Record], about: _Record, start: _Record | None = None) -> Table:
     """The trials of a search, best first.
 
     Args:
         records: One mapping per trial, as in `trials.jsonl`.
         about: The settings of the search, as in `tuning.json`; only "objective", "direction",
             "clean_floor" and "space" are used.
+        start: The start model, as in `start.json`: its accuracies, and what the best trial gains
+            in robust accuracy, with the ends of the 95% interval.
 
     Returns:
         The table, with accuracies in percent. Notes mark the best trial, those below the floor, and
@@ -73,6 +75,11 @@ def trials_table(records: Iterable[_Record], about: _Record) -> Table:
         epoch = record.get("epoch")
         values.append(f"{epoch} of {record['epochs']}" if varied and epoch is not None else epoch)
         lines.append((str(record["number"]), [*values, _note(record, record is found[0])]))
+    if start is not None:
+        columns_between = [None] * len(names)
+        numbers = [100 * start[key] for key in ("clean_accuracy", "robust_accuracy")]
+        more = [None] * (objective != SCORE)
+        lines.append(("start", [*columns_between, *numbers, *more, None, _gain(start)]))
     notes = ["Clean and robust accuracy on validation images, after the best epoch of each trial."]
     floor = about.get("clean_floor")
     if floor is not None:
@@ -81,6 +88,15 @@ def trials_table(records: Iterable[_Record], about: _Record) -> Table:
         )
     best = frozenset({(0, ranked_by)} if found[0]["status"] == "completed" else ())
     return Table.from_records("Trial", columns, lines, best=best, notes=tuple(notes))
+
+
+def _gain(start: _Record) -> str:
+    if start.get("difference") is None:
+        return "start model"
+    gain, low, high = (
+        100 * start[name] for name in ("difference", "difference_low", "difference_high")
+    )
+    return f"start model; the best is {gain:+.1f} points more robust ({low:+.1f} to {high:+.1f})"
 
 
 def _note(record: _Record, first: bool) -> str:

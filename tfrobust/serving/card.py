@@ -100,7 +100,7 @@ def model_card(
         "signatures": sorted(signatures),
         "classes": net.output_shape[-1],
         "class_names": None if class_names is None else list(class_names),
-        "numbers": [] if rows is None else _numbers(_rows_of_model(rows, name, weights)),
+        "numbers": [] if rows is None else numbers(_rows_of_model(rows, name, weights)),
         "licence": licence,
         "versions": library_versions(),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
@@ -226,7 +226,7 @@ def _weights_of(row: Row) -> Any:
     return None if found == "unknown" else found
 
 
-def _numbers(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def numbers(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The results on each data set, as means over the severities."""
     # The same weights may have been measured under two names, which are then reported apart.
     groups: dict[tuple[str, str], list[Row]] = {}

@@ -90,9 +90,11 @@ class Draws:
         starts = np.cumsum([0, *sizes.prod(axis=1)[:-1]])
         pixels = np.concatenate([texture.reshape(-1, 3) for texture in textures])
         made = Textures(pixels, starts.astype("int32"), *sizes.T.astype("int32"))
-        with mock.patch.object(fields, "words", self.words):
-            with mock.patch.object(weather, "textures", lambda source, scale: made):
-                yield
+        with (
+            mock.patch.object(fields, "words", self.words),
+            mock.patch.object(weather, "textures", lambda source, scale: made),
+        ):
+            yield
 
 
 def result(name: str, table: int, severity: int, draws: Draws) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The golden vectors: what the package makes of their draws, and what the page says that they are."""
+"""The golden vectors: what the package makes of their draws, and what the page says of them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ STORED = np.load(golden_vectors.PATH)
 TABLES = tuple(golden_vectors.SIZES)
 QUICK = [("gaussian_noise", 32), ("fog", 64), ("frost", 224), ("saturate", 32)]
 EVERY = [(name, table) for name in CORRUPTIONS for table in TABLES]
+#: All of one table, and what goes another way in the others.
+TRIED = [each for each in EVERY if each[1] == 32 or each in [*QUICK, ("glass_blur", 224)]]
 
 
 def fields_of(name, table):
@@ -38,7 +40,7 @@ def normal(words):
     return scipy.special.ndtri(uniform(words) + 2.0**-24)
 
 
-@pytest.mark.parametrize("name, table", slow_unless(QUICK, EVERY, several=True))
+@pytest.mark.parametrize("name, table", slow_unless(QUICK, TRIED, several=True))
 def test_the_package_makes_them(name, table):
     for severity in golden_vectors.LEVELS:
         draws = golden_vectors.Draws(name, fields_of(name, table))

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import keras
 import numpy as np
@@ -193,6 +195,43 @@ def test_any_batch(served):
         for name, kind in PIXELS.items():
             outputs = served.signatures[name](images=tf.zeros([count, 16, 12, 3], kind))
             assert {value.shape[0] for value in outputs.values()} == {count}
+
+
+def test_large_images_are_read_one_at_a_time(monkeypatch):
+    """In all requests at once; one that fails lets the next one in."""
+    lock, now, most, seen = threading.Lock(), [0], [0], []
+
+    def slowly(contents):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+            seen.append(contents)
+        time.sleep(0.02)
+        with lock:
+            now[0] -= 1
+        if contents.endswith(b"bad"):
+            raise ValueError("damaged")
+        return np.ones([2, 2, 3], "uint8")
+
+    def reader(*_):
+        return lambda one: tf.ensure_shape(tf.numpy_function(slowly, [one], tf.uint8), [2, 2, 3])
+
+    monkeypatch.setattr(served_decoding, "_reader", reader)
+    monkeypatch.setattr(served_decoding, "_PIXELS_IN_PARALLEL", 11)
+    serve = tf.function(served_decoding.batch_decoder(2, 2, 3))
+    for size, together in ((3, True), (4, False)):
+        good = encoded(photo(size, 3))
+        batch, most[0] = tf.constant([good, good + b"bad", good]), 0
+        serve(batch)
+        requests = [threading.Thread(target=serve, args=[batch]) for _ in range(3)]
+        for each in requests:
+            each.start()
+        for each in requests:
+            each.join()
+        assert (most[0] > 1) == together
+    images, wrong = serve(batch)
+    assert [text == b"" for text in wrong.numpy()] == [True, False, True]
+    assert images.numpy().max(axis=(1, 2, 3)).tolist() == [1, 0, 1] and len(seen) == 27
 
 
 PIXELS = {"serving_default": tf.float32, "uint8": tf.uint8, "features": tf.float32}

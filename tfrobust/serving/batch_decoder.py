@@ -17,6 +17,7 @@ DAMAGED = "an image must be a whole JPEG or PNG file; received one that is damag
 
 _MOST_PIXELS = 2**26  # 200 MB in RGB
 _LONGEST = 65535  # of a JPEG
+_PIXELS_IN_PARALLEL = 2**22  # 12 MB in RGB; of larger ones one is decoded at a time
 
 #: Number of images decoded in parallel.
 _CALLS = 8
@@ -61,9 +62,13 @@ def batch_decoder(
     read = _reader(height, width, channels, resize)
 
     def one(index, contents):
-        wrong = _what_is_wrong(contents)
-        black = tf.zeros([height, width, channels], tf.uint8)
-        return index, tf.cond(wrong == "", lambda: read(contents), lambda: black), wrong
+        wrong, alone = _what_is_wrong(contents)
+        image = tf.cond(
+            wrong != "",
+            lambda: tf.zeros([height, width, channels], tf.uint8),
+            lambda: tf.cond(alone, lambda: _alone(read, contents), lambda: read(contents)),
+        )
+        return index, image, wrong
 
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -101,14 +106,30 @@ def _reader(height: int, width: int, channels: int, resize: Optional[int]) -> im
     return lambda contents: change(_grey(image_decoding.decode(contents)))
 
 
+def _alone(read: image_decoding.Change, contents: tf.Tensor) -> tf.Tensor:
+    """Reads a picture while no other large one is read, in any request that is served."""
+    lock = tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name="tfrobust_large_picture"))
+    with tf.control_dependencies([lock]):
+        contents = tf.identity(contents)
+    image = read(contents)
+    # The lock ends with its tensor, also after an error, and would be gone without a last use.
+    with tf.control_dependencies([image]):
+        released = tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
+    with tf.control_dependencies([released] if released is not None else []):
+        return tf.identity(image)
+
+
 def _grey(image: tf.Tensor) -> tf.Tensor:
     weighted = tf.cast(image, tf.int32) * tf.constant([19595, 38470, 7471])
     total = tf.reduce_sum(weighted, axis=-1, keepdims=True)
     return tf.cast((total + 0x8000) // 0x10000, tf.uint8)
 
 
-def _what_is_wrong(contents: tf.Tensor) -> tf.Tensor:
-    """Error message from the header, before memory is allocated for the pixels, or ""."""
+def _what_is_wrong(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """An error message or "", and whether the picture must be read alone.
+
+    From the header, before memory is allocated for the pixels.
+    """
     # Padded, so that every substring below lies within the string.
     padded = contents + tf.constant(b"\0" * 24)
     is_png = tf.strings.substr(padded, 0, 8) == tf.constant(b"\x89PNG\r\n\x1a\n")
@@ -124,14 +145,12 @@ def _what_is_wrong(contents: tf.Tensor) -> tf.Tensor:
 
     def of_size():
         size = tf.cond(is_jpeg, jpeg_size, png_size)
-        # Clipped, so that the product cannot overflow.
-        large = tf.reduce_any(size > _LONGEST) | (
-            tf.reduce_prod(tf.minimum(size, _LONGEST + 1)) > _MOST_PIXELS
-        )
-        return tf.where(large, LARGE, "")
+        pixels = tf.reduce_prod(tf.minimum(size, _LONGEST + 1))  # clipped: it cannot overflow
+        large = tf.reduce_any(size > _LONGEST) | (pixels > _MOST_PIXELS)
+        return tf.where(large, LARGE, ""), pixels > _PIXELS_IN_PARALLEL
 
     def of_others():
         is_gif = tf.strings.substr(padded, 0, 4) == tf.constant(b"GIF8")
-        return tf.where(contents == "", EMPTY, tf.where(is_gif, GIF, UNKNOWN))
+        return tf.where(contents == "", EMPTY, tf.where(is_gif, GIF, UNKNOWN)), False
 
     return tf.cond(is_jpeg | is_png, of_size, of_others)

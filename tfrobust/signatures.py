@@ -12,7 +12,7 @@ from typing import Any
 from tfrobust import validation
 
 #: What is not the user's to give: parts of the machinery, and what Keras' own arguments are.
-_NOT_OPTIONS = ("self", "net", "augment", "input_shape", "classes", "name")
+_NOT_OPTIONS = ("self", "net", "augment", "term_weights", "input_shape", "classes", "name")
 _KINDS: dict[Any, tuple[Any, str]] = {
     bool: (bool, "true or false"),
     int: (numbers.Integral, "a whole number"),
@@ -46,7 +46,7 @@ def options_of(kind: Any) -> dict[str, Any]:
     except (NameError, TypeError):  # of a library that has none to be read
         types = {}
     found = inspect.signature(function).parameters.values()
-    further = getattr(function, "options_from", None)
+    further = getattr(function, "options_from", None) or _own_base(kind)
     inherited = {} if further is None else options_of(further)
     return inherited | {
         one.name: types.get(one.name, _kind_of(one.default))
@@ -54,6 +54,14 @@ def options_of(kind: Any) -> dict[str, Any]:
         if one.name not in _NOT_OPTIONS
         and (one.kind is one.KEYWORD_ONLY or one.default is not one.empty)
     }
+
+
+def _own_base(kind: Any) -> Any:
+    """The class of this package from which a class takes the options that it does not name."""
+    for one in kind.__mro__[1:] if inspect.isclass(kind) else ():
+        if one.__module__.startswith("tfrobust.") and "__init__" in vars(one):
+            return one
+    return None
 
 
 def _kind_of(default: Any) -> Any:

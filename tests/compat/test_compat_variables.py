@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust.compat.stack import KERAS_2
-from tfrobust.compat.variables import WITHOUT_AUTOCAST, plain_variables
+from tfrobust.compat.variables import WITHOUT_AUTOCAST, in_place_of, plain_variables
 
 
 def test_a_weight_is_read_as_float32_under_mixed_precision():
@@ -39,3 +39,13 @@ def test_a_module_does_not_track_the_variables_of_keras_3(make_net):
     module = tf.Module()
     module.weights = make_net().variables
     assert module.variables == ()
+
+
+def test_layers_read_tensors_in_place_of_variables_which_are_back_after_an_error():
+    layer = keras.layers.Dense(2)
+    layer.build([None, 2])
+    kernel = layer.kernel
+    with pytest.raises(KeyError), in_place_of([kernel], [tf.zeros([2, 2])], [layer]):
+        assert np.all(np.asarray(layer(np.ones([1, 2], "float32"))) == 0)
+        raise KeyError
+    assert layer.kernel is kernel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -50,3 +50,31 @@ def plain_variables(variables: Iterable[Any]) -> list[tf.Variable]:
         variables: The variables of a model.
     """
     return [v if isinstance(v, tf.Variable) else v.value for v in variables]
+
+
+@contextlib.contextmanager
+def in_place_of(
+    variables: Sequence[Any], values: Sequence[tf.Tensor], layers: Sequence[Any]
+) -> Iterator[None]:
+    """Layers read tensors in place of their variables, inside the block.
+
+    Assigning to a variable would need all replicas, and would hide from a gradient that the values
+    come from it. Keras has no way to say it that both generations know, so the attributes are
+    exchanged, whatever they are called.
+
+    Args:
+        variables: Variables.
+        values: The tensor that is read in the place of each.
+        layers: The layer that holds each.
+    """
+    exchanged = []
+    for variable, value, layer in zip(variables, values, layers):
+        attributes = vars(layer)
+        for name in [name for name, there in attributes.items() if there is variable]:
+            attributes[name] = value
+            exchanged.append((attributes, name, variable))
+    try:
+        yield
+    finally:
+        for attributes, name, variable in exchanged:
+            attributes[name] = variable

@@ -30,7 +30,7 @@ class Registry(Mapping[str, Any]):
     >>> ATTACKS["fsgm"]
     Traceback (most recent call last):
     ...
-    ValueError: unknown attack 'fsgm'; choose from: fgsm, pgd, fat, ... (did you mean fgsm?)
+    ValueError: unknown attack 'fsgm'; choose from: fgsm, pgd, apgd, ... (did you mean fgsm?)
     """
 
     def __init__(self, kind: str, entries: dict[str, tuple[str, str]]):
@@ -211,6 +211,7 @@ ATTACKS = Registry(
     {
         "fgsm": ("attacks.fgsm:FGSM", "one step up the loss, as large in every value"),
         "pgd": ("attacks.pgd:PGD", "steps up the loss inside a small cube"),
+        "apgd": ("attacks.apgd:APGD", "PGD that chooses its step sizes itself (APGD-CE, -DLR)"),
         "fat": ("attacks.fat:FAT", "PGD that stops where the net begins to be wrong"),
         "spatial": ("attacks.spatial:Spatial", "the worst of k rotations and shifts (STA)"),
         "augmax_attack": (

@@ -35,6 +35,7 @@ class Tints(augment.AugMix):
 SETTINGS = {
     "fgsm": lambda: {"epsilon": 0.03},
     "pgd": lambda: {"epsilon": 0.03, "step_size": 0.01, "steps": 4},
+    "apgd": lambda: {"epsilon": 0.03, "steps": 5},
     "fat": lambda: {"epsilon": 0.03, "step_size": 0.01, "steps": 4, "tau": 1},
     "spatial": lambda: {"k": 3},
     "augmax_attack": lambda: {

@@ -1,5 +1,6 @@
 """Attacks: image perturbations that are optimised against a net."""
 
+from tfrobust.attacks.apgd import APGD
 from tfrobust.attacks.augmax_attack import AugMaxAttack
 from tfrobust.attacks.base import Attack
 from tfrobust.attacks.fat import FAT
@@ -11,6 +12,7 @@ from tfrobust.attacks.worst_of_k import WorstOfK
 from tfrobust.registries import ATTACKS
 
 __all__ = [
+    "APGD",
     "ATTACKS",
     "FAT",
     "FGSM",

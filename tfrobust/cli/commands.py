@@ -374,7 +374,7 @@ class Evaluate(ModelInput, CorruptedData, Output):
     )
     attacks: tuple[str, ...] = option(
         (),
-        "FGSM and PGD (of 8/255), spatial, or one of `tfrobust list attacks` with its arguments: "
+        "FGSM, PGD, APGD-CE and APGD-DLR (of 8/255), spatial, or one of `tfrobust list attacks` with its arguments: "
         "pgd=0.01,steps=40; needs .keras files",
     )
     perturbations: tuple[str, ...] = option(

@@ -374,8 +374,8 @@ class Evaluate(ModelInput, CorruptedData, Output):
     )
     attacks: tuple[str, ...] = option(
         (),
-        "FGSM, PGD, APGD-CE and APGD-DLR (of 8/255), spatial, or one of `tfrobust list attacks` with its arguments: "
-        "pgd=0.01,steps=40; needs .keras files",
+        "FGSM, PGD, APGD-CE and APGD-DLR (of 8/255), spatial, or one of `tfrobust list attacks` "
+        "with its arguments: pgd=0.01,steps=40; needs .keras files",
     )
     perturbations: tuple[str, ...] = option(
         (),

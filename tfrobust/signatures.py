@@ -48,12 +48,13 @@ def options_of(kind: Any) -> dict[str, Any]:
     found = inspect.signature(function).parameters.values()
     further = getattr(function, "options_from", None) or _own_base(kind)
     inherited = {} if further is None else options_of(further)
-    return inherited | {
+    own = {
         one.name: types.get(one.name, _kind_of(one.default))
         for one in found
         if one.name not in _NOT_OPTIONS
         and (one.kind is one.KEYWORD_ONLY or one.default is not one.empty)
     }
+    return own | {name: kind for name, kind in inherited.items() if name not in own}
 
 
 def _own_base(kind: Any) -> Any:

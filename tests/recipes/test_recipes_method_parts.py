@@ -100,7 +100,7 @@ def test_attacks_by_name():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"settings": {"gama": 1}}, "baseline has no setting gama; it has: none"),
+        ({"settings": {"gama": 1}}, "baseline has no setting gama; it has: weight_noise"),
         ({"settings": {"atack.steps": 1}}, r"received atack.steps \(did you mean attack\?\)"),
         ({"settings": {"attack.steps": 1}}, "baseline has no attack; received attack.steps"),
         ({"settings": {"net.filter": 1}}, r"it has: filters \(did you mean filters\?\)"),

@@ -17,6 +17,10 @@ from tfrobust.registries import EXPERIMENTS
 
 ROOT = pathlib.Path(__file__).parents[1]
 METHOD_PAGES = sorted(ROOT.glob("docs/methods/*.md"))
+GUIDE = ROOT / "docs/GUIDE.md"
+#: Short pages that run as one session each.
+RUN = ("CALLBACKS", "MIXED_PRECISION", "TENSORBOARD", "TF_SERVING")
+RUN_PAGES = [ROOT / f"docs/{name}.md" for name in RUN]
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *METHOD_PAGES]
 
 
@@ -37,8 +41,21 @@ def is_slow(block):
     return "nets" in block or "augment" in block
 
 
-def test_short_blocks_of_the_readme(capsys):
-    shown = [block for block in blocks_of(ROOT / "README.md") if not is_slow(block)]
+def test_the_readme_is_short():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    first = "\n".join(lines[:25])
+    for word in (
+        "docs/pictures/report.png",
+        "make quickstart",
+        "evaluate model.keras",
+        "Apache-2.0",
+    ):
+        assert word in first
+
+
+def test_short_blocks_of_the_guide(capsys):
+    shown = [block for block in blocks_of(GUIDE) if not is_slow(block)]
     assert len(shown) >= 3
     for block in shown:
         run(block, epochs=0)
@@ -48,7 +65,7 @@ def test_short_blocks_of_the_readme(capsys):
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_augmentations")
 def test_readme(tmp_path, monkeypatch, capsys):
-    job, *others = filter(is_slow, blocks_of(ROOT / "README.md"))
+    (job,), others = blocks_of(ROOT / "README.md"), filter(is_slow, blocks_of(GUIDE))
     monkeypatch.chdir(tmp_path)
     for block in others:
         run(block, epochs=0)
@@ -64,7 +81,7 @@ def test_readme(tmp_path, monkeypatch, capsys):
 def test_table_of_augmentations_is_the_registry(capsys):
     cli.main(["list", "augments", "--markdown"])
     table = capsys.readouterr().out
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = GUIDE.read_text(encoding="utf-8")
     assert f"<!-- augmentations -->\n{table}<!-- end of augmentations -->" in text
 
 
@@ -80,19 +97,29 @@ def test_method_page(path, tmp_path, monkeypatch):
     exec(compile(code, path.name, "exec"), {})
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RUN_PAGES, ids=lambda p: p.stem)
+def test_run_page(path, tmp_path, monkeypatch, capsys):
+    """Whole, as it stands."""
+    monkeypatch.chdir(tmp_path)
+    exec(compile("\n".join(blocks_of(path)), path.name, "exec"), {})
+    assert capsys.readouterr().out
+
+
 def test_code_of_pages_names_what_there_is():
     """Whether a page's code runs or not: what it takes from the package, and gives it, exists."""
     checked = {}
     for page in PAGES:
         blocks = blocks_of(page)
-        # Each block of the README stands alone, the blocks of another page are one session; those
-        # under docs/ leave out what the reader has.
-        sessions = blocks if page.name == "README.md" else ["\n".join(blocks)]
+        # Each block of README and guide stands alone, the blocks of another page are one session;
+        # those under docs/ leave out what the reader has.
+        sessions = blocks if page.stem in ("README", "GUIDE") else ["\n".join(blocks)]
         for code in sessions:
-            reader = Reader(fragments=page.parent.name == "docs").read(code)
+            fragments = page.parent.name == "docs" and page not in (GUIDE, *RUN_PAGES)
+            reader = Reader(fragments=fragments).read(code)
             assert not reader.wrong, (page.name, reader.wrong)
             checked[page.stem] = checked.get(page.stem, 0) + reader.checked
-    assert checked["README"] > 100 and checked["TF_SLIM"] > 50
+    assert checked["README"] + checked["GUIDE"] > 100 and checked["TF_SLIM"] > 50
     for page in METHOD_PAGES:
         assert checked[page.stem] > 15, page.name
 

@@ -29,6 +29,7 @@ NAMES = [
     "06_feature_contrastive_learning",
     "07_benchmark_any_model",
     "08_tune_and_serve",
+    "09_your_own_pictures",
 ]
 every_notebook = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 

@@ -7,6 +7,7 @@ parsers from these classes, so nothing here imports TensorFlow.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Optional, TypeVar
 
@@ -38,6 +39,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             kind, value = field.metadata.get("kind", {}), getattr(self, field.name)
+            if isinstance(value, os.PathLike):  # as text, for settings.json
+                object.__setattr__(self, field.name, os.fspath(value))
+                continue
             if isinstance(value, str) and isinstance(field.default, tuple):  # one of several
                 object.__setattr__(self, field.name, (value,) if value else ())
                 continue

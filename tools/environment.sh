@@ -45,7 +45,11 @@ find_python() {
             done
             ;;
     esac
-    if [ -z "$PYTHON" ]; then
+    if [ -z "$PYTHON" ] && newer=$(version_of python3) && ! is_allowed "$newer"; then
+        echo "Python $newer is here, TensorFlow runs on 3.9 to 3.13: get one with 'uv python" \
+            "install 3.13', 'pyenv install 3.13' or the system's packages (python3.13-venv);" \
+            "$override" >&2
+    elif [ -z "$PYTHON" ]; then
         echo "No working Python 3.9 to 3.13 (with venv) was found; $override" >&2
     elif version=$(version_of "$PYTHON"); then
         echo "PYTHON=$PYTHON is Python $version, allowed is 3.9 to 3.13; $override" >&2

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -105,7 +106,8 @@ def test_values_become_fields():
 
 @pytest.mark.parametrize("recipe", [recipes.Train, recipes.Finetune, recipes.Tune])
 def test_recipes_are_saved_as_they_are_given(recipe):
-    saved = json.loads(json.dumps(dataclasses.asdict(recipe())))
+    saved = json.loads(json.dumps(dataclasses.asdict(recipe(data_dir=pathlib.Path("x")))))
+    assert saved["data_dir"] == "x"
     assert list(saved) == [field.name for field in dataclasses.fields(recipe)]
     assert COMMANDS[recipe.__name__.lower()].takes[0] is recipe
 

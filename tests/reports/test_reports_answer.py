@@ -59,6 +59,9 @@ def test_a_difference_that_can_be_chance():
 
 
 def test_what_hurts_is_named_as_a_threat():
+    harmless = [{"corruption": "fog", "severity": 1, "accuracy": 0.89}]
+    clean = record(kind="clean", conditions=[], accuracy=0.9)
+    assert "hurts" not in " ".join(answer([clean, record(conditions=harmless)])["advice"])
     worst = [{"corruption": "motion_blur", "severity": 5, "accuracy": 0.1}]
     advice = answer([record(conditions=worst)])["advice"]
     assert advice[0].endswith("robustify MODEL --against blur")

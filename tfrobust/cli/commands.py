@@ -758,7 +758,7 @@ class List:
     """Settings of `list`."""
 
     kinds: tuple[str, ...] = option((), ", ".join(REGISTRIES), "kinds", nargs="*", metavar="KIND")
-    markdown: bool = option(False, "print Markdown tables, as in the README")
+    markdown: bool = option(False, "print Markdown tables, as in the guide")
 
 
 @command("list", "list the registered names", List)

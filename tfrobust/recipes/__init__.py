@@ -3,6 +3,7 @@
 from tfrobust.recipes import conditions
 from tfrobust.recipes.adaptation import adapt, scale_temperature
 from tfrobust.recipes.evaluation import evaluate
+from tfrobust.recipes.exporting import export_file
 from tfrobust.recipes.preview import preview
 from tfrobust.recipes.quickstart import Quickstart, quickstart
 from tfrobust.recipes.robustify import Robustified, robustify
@@ -19,6 +20,7 @@ __all__ = [
     "Tune",
     "adapt",
     "evaluate",
+    "export_file",
     "finetune",
     "finetune_command",
     "preview",

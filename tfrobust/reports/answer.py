@@ -32,6 +32,8 @@ _THREATS = {
 #: Fewer images than these leave differences of some points to chance.
 _ENOUGH = 1000
 _WORST = 3
+#: How far accuracy must fall before a condition is said to hurt.
+_HURTS = 0.02
 
 
 def answer(records: Sequence[_Record]) -> dict[str, Any]:
@@ -98,7 +100,8 @@ def _advice(records: Sequence[_Record]) -> list[str]:
     elif least < _ENOUGH:
         found.append(f"{least} images: differences of a few points can be chance.")
     worst = _worst([one for one in records if one["kind"] in ("corruptions", "held_out")])
-    if worst:
+    clean = [record["accuracy"] for record in records if record["kind"] == CLEAN]
+    if worst and worst[0]["accuracy"] < min(clean, default=1.0) - _HURTS:
         threat = _THREATS.get(worst[0]["corruption"], "unknown")
         found.append(
             f"What hurts most is {_label(worst[0])}. To train against it: tfrobust robustify MODEL "

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrobust import augment, datasets, epochs, methods, rows, saving, trainer
 from tfrobust.callbacks import EstimateBatchNorm, estimate_batch_norm
+from tfrobust.compat.stack import KERAS_2
 from tfrobust.evaluation import RobustnessMonitor
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -64,9 +65,34 @@ def test_combined_augmentation_alternates(make_net, data, monkeypatch):
     assert type(given["callbacks"][0]).__name__ == "AlternateAugmentations"
 
 
+def test_averaged_weights_are_validated_and_kept(make_net, data):
+    """They are the optimizer's average of the weights after each step; the best epoch's too."""
+    model, seen = methods.Baseline(make_net()), []
+    start = model.net.get_weights()
+    record = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(model.net.get_weights())
+    )
+    monitor = RobustnessMonitor(data.validation, {"B": augment.Brightness(0.1)})
+    settings = {"epochs": 2, "learning_rate": 0.2, "ema": 0.8, "verbose": 0}
+    trainer.fit(model, data, callbacks=[record, monitor], **settings)
+    average = [w.astype("float64") for w in (start if KERAS_2 else seen[0])]
+    for number, weights in enumerate(seen):
+        if number or KERAS_2:
+            average = [0.8 * a + 0.2 * w for a, w in zip(average, weights)]
+    assert len(seen) == 8
+    for now, expected, last in zip(model.net.get_weights(), average, seen[-1]):
+        np.testing.assert_allclose(now, expected, atol=1e-5)
+        assert np.abs(now - last).max() > 1e-5
+    images, labels = (np.concatenate(part) for part in zip(*data.validation.as_numpy_iterator()))
+    right = np.mean(np.argmax(model.net(images), axis=1) == labels)
+    clean = [row.value for row in monitor.rows if row.corruption == "clean"]
+    assert clean[-1] == pytest.approx(right)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        ({"epochs": 1, "ema": 1.0}, "ema must be a number between 0 and 1"),
         ({"epochs": 0}, "epochs must be a whole number from 1"),
         ({"epochs": 1, "learning_rate": 0}, "learning_rate must be a number between 0 and 100"),
         ({"epochs": 1, "learning_rate": float("nan")}, "received nan"),

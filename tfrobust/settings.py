@@ -247,6 +247,27 @@ class TrainingRecipe(DataRecipe):
         )
 
 
+def _momentum(value: Any) -> float:
+    """A momentum of a moving average."""
+    try:
+        return validation.check_between("it", number(value), 0, 1)
+    except ValueError:
+        raise ValueError(f"must be a number between 0 and 1; received {value!r}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class AveragedRecipe(Recipe):
+    """The settings of a training that may end with averages of the weights."""
+
+    ema: Optional[float] = option(
+        None,
+        "momentum of the optimizer's moving average of the weights, which is validated and kept in "
+        "their place, such as 0.99; batch norm is then estimated anew; default: no average",
+        type=_momentum,
+        metavar="MOMENTUM",
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class DistributedRecipe(Recipe):
     """The settings of what runs on several devices; see `devices.strategy`."""
@@ -260,7 +281,7 @@ class DistributedRecipe(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(DistributedRecipe, TrainingRecipe):
+class Train(DistributedRecipe, AveragedRecipe, TrainingRecipe):
     """Trains a net from scratch, on clean images unless a method is named."""
 
     _usual: ClassVar[tuple[int, float, float]] = (12, 0.05, 1e-3)
@@ -306,7 +327,7 @@ class MethodRecipe(ModelInput, TrainingRecipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class Finetune(DistributedRecipe, MethodRecipe):
+class Finetune(DistributedRecipe, AveragedRecipe, MethodRecipe):
     """Finetunes a trained model with a method."""
 
     new_head: bool = option(

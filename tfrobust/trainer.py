@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfrobust import datasets, devices, files, rows, saving, validation
 from tfrobust.augment.combine import alternates, alternating
 from tfrobust.callbacks import AlternateAugmentations, Checkpoint, EstimateBatchNorm
+from tfrobust.compat.averaged_weights import SwapAverages
 from tfrobust.epochs import start_epoch
 from tfrobust.evaluation import RobustnessMonitor
 from tfrobust.settings import ESTIMATE_BATCH_NORM
@@ -34,6 +35,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     checkpoint: Optional[Checkpoint] = None,
     estimate_batch_norm: str = "alternation",
+    ema: Optional[float] = None,
     verbose: Optional[int] = None,
 ) -> keras.callbacks.History:
     """Compiles and fits a method with SGD, momentum 0.9 and cosine decay of the learning rate.
@@ -45,7 +47,8 @@ def fit(
         data: The data set.
         epochs: Number of passes over the training images, 1 or more.
         learning_rate: Initial learning rate, above 0; None for a model that is compiled already.
-        optimizer: Optimizer to use instead; `learning_rate` is then ignored.
+        optimizer: Optimizer to use instead; `learning_rate` is then ignored. With `ema` it must have
+            the options that `averaging` returns.
         callbacks: Further callbacks; one for alternating augmentations is added where needed.
         checkpoint: Checkpoint to resume from, and to save each epoch to.
         estimate_batch_norm: When to estimate the moving statistics of batch norm anew after the
@@ -53,6 +56,9 @@ def fit(
             or "never". See `callbacks.EstimateBatchNorm`; the score is that of the first
             `RobustnessMonitor` among the callbacks, if there is one. Not done here if the model is
             on several devices: `train_to` does it on the copy that it saves.
+        ema: Momentum, in (0, 1), of the optimizer's moving average of the weights, which is
+            validated, and which the model has in the end. Batch norm is then estimated anew unless
+            `estimate_batch_norm` is "never". Default: no average.
         verbose: 0, 1 or 2, as in Keras. Default: a progress bar on a terminal, else one line per
             epoch.
 
@@ -66,12 +72,17 @@ def fit(
     validation.check_choice("estimate_batch_norm", estimate_batch_norm, ESTIMATE_BATCH_NORM)
     if learning_rate is not None:
         validation.check_between("learning_rate", learning_rate, 0, 100)
+    average = averaging(ema)
+    if average:
+        callbacks = [SwapAverages(), *callbacks]
+        if estimate_batch_norm != "never":
+            estimate_batch_norm = "always"
     if optimizer is not None or learning_rate is not None:
         with model.distribute_strategy.scope():
             if optimizer is None:
                 steps = epochs * data.steps
                 schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-                optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
+                optimizer = keras.optimizers.SGD(schedule, momentum=0.9, **average)
             model.compile(optimizer, metrics=["accuracy"])
     order = keras.callbacks.LambdaCallback(lambda epoch, logs: start_epoch(data.train, epoch))
     callbacks = [order, *callbacks]
@@ -98,6 +109,13 @@ def fit(
     return history
 
 
+def averaging(ema: Optional[float]) -> dict[str, Any]:
+    """Options of an optimizer that averages the weights with this momentum; none for None."""
+    if ema is None:
+        return {}
+    return {"use_ema": True, "ema_momentum": validation.check_between("ema", ema, 0, 1)}
+
+
 def train_to(
     file: files.PathLike,
     net: Callable[[], keras.Model],
@@ -110,6 +128,7 @@ def train_to(
     callbacks: Sequence[Any] = (),
     history: Optional[files.PathLike] = None,
     estimate_batch_norm: str = "alternation",
+    ema: Optional[float] = None,
     precision: str = "float32",
     strategy: Optional[tf.distribute.Strategy] = None,
 ) -> keras.Model:
@@ -130,6 +149,7 @@ def train_to(
         callbacks: Callbacks; the state of those with `get_state` is part of the checkpoints.
         history: File for the `rows` of the callbacks, such as those of `RobustnessMonitor`.
         estimate_batch_norm: As for `fit`.
+        ema: As for `fit`.
         precision: Keras dtype policy during the training.
         strategy: What `devices.strategy` returned. Default: one device.
 
@@ -167,6 +187,7 @@ def train_to(
                 callbacks=callbacks,
                 checkpoint=checkpoint,
                 estimate_batch_norm=estimate_batch_norm,
+                ema=ema,
             )
             several = model.distribute_strategy.num_replicas_in_sync > 1
             if distributed:  # all workers take part, to aggregate the statistics of batch norm

@@ -6,17 +6,14 @@ import pytest
 
 from tfrobust import augment
 from tfrobust.callbacks import RestoreBest
-from tfrobust.compat.averaged_weights import weights_of_evaluation
+from tfrobust.compat.averaged_weights import SwapAverages, weights_of_evaluation
+from tfrobust.compat.stack import KERAS_2
 from tfrobust.evaluation import RobustnessMonitor
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.random([200, 2, 2, 1], "float32")
 LABELS = RANDOM.integers(0, 3, 200)
 NOTHING = {"B": augment.Brightness(0.0)}
-
-needs_swap = pytest.mark.skipif(
-    not hasattr(keras.callbacks, "SwapEMAWeights"), reason="Keras 2 has no SwapEMAWeights"
-)
 
 
 def compiled():
@@ -36,11 +33,10 @@ def trained(*callbacks, **options):
     return net, net.fit(IMAGES, LABELS, validation_data=(IMAGES, LABELS), **arguments).history
 
 
-@needs_swap
-@pytest.mark.parametrize("on_epoch", [False, True])
+@pytest.mark.parametrize("on_epoch", [False] if KERAS_2 else [False, True])
 @pytest.mark.parametrize("first", [False, True])
 def test_robust_accuracy_is_of_the_weights_of_the_validation(on_epoch, first):
-    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=on_epoch)
+    swap = SwapAverages(swap_on_epoch=on_epoch) if on_epoch else SwapAverages()
     callbacks = [RobustnessMonitor((IMAGES, LABELS), NOTHING), RestoreBest("val_accuracy")]
     net, found = trained(*([swap, *callbacks] if first else [*callbacks, swap]))
     assert found["val_robust_accuracy"] == pytest.approx(found["val_accuracy"])

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 import keras
 
-from tfrobust import datasets, files, methods, plans, signatures, validation
+from tfrobust import datasets, files, methods, plans, signatures, trainer, validation
 from tfrobust.attacks import naming
 from tfrobust.attacks.base import Attack
 from tfrobust.augment import naming as augment_naming
@@ -91,7 +91,8 @@ class MethodParts:
             epochs=epochs or self.recipe.epochs,
         )
         kind = getattr(keras.optimizers, plans.OPTIMIZERS[self.recipe.optimizer])
-        return kind(rate, **self._optimizer_options)
+        average = trainer.averaging(getattr(self.recipe, "ema", None))
+        return kind(rate, **{**self._optimizer_options, **average})
 
     def optimizer_words(self, data: datasets.Data) -> str:
         """Optimizer and learning rate, in words."""

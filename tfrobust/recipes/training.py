@@ -68,6 +68,7 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
         optimizer=lambda: parts.optimizer(data),
         estimate_batch_norm=recipe.estimate_batch_norm,
         precision=precision,
+        ema=recipe.ema,
         strategy=chosen,
     )
     if run is not None and not (run / "rows.jsonl").exists():
@@ -150,6 +151,7 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         epochs=recipe.epochs,
         optimizer=lambda: parts.optimizer(data),
         estimate_batch_norm=recipe.estimate_batch_norm,
+        ema=recipe.ema,
         callbacks=[monitor, FlooredScore(floor), best],
         history=pathlib.Path(out, "history.jsonl"),
         strategy=chosen,

@@ -85,6 +85,10 @@ AUGMENTS = Registry(
             "augment.patch_gaussian:PatchGaussian",
             "adds Gaussian noise in a random square",
         ),
+        "fourier_basis": (
+            "augment.fourier_basis:FourierBasis",
+            "adds a plane wave to each channel (AFA)",
+        ),
         "uniform_noise": (
             "augment.uniform_noise:UniformNoise",
             "replaces pixels anywhere by random greys",

@@ -32,6 +32,7 @@ CASES = {
     "nonuniform_noise": (0.3, (0.1, 0.9), {"deviation": np.linspace(0, 1, 64).reshape(8, 8)}),
     "speckle_noise": (0.2, (0.0, 0.4), {}),
     "patch_gaussian": (0.2, (0.1, 0.4), {"size": (3, 9)}),
+    "fourier_basis": (3.0, (0.5, 6.0), {}),
     "rotation": (30.0, (10.0, 90.0), {}),
     "shear": (0.3, (0.1, 0.6), {}),
 }

@@ -9,6 +9,7 @@ from tfrobust.augment.contrast import Contrast
 from tfrobust.augment.cutmix import CutMix
 from tfrobust.augment.exposure import Exposure
 from tfrobust.augment.flip import Flip
+from tfrobust.augment.fourier_basis import FourierBasis
 from tfrobust.augment.gamma import Gamma
 from tfrobust.augment.gaussian_blur import GaussianBlur
 from tfrobust.augment.gaussian_noise import GaussianNoise
@@ -52,6 +53,7 @@ __all__ = [
     "CutMix",
     "Exposure",
     "Flip",
+    "FourierBasis",
     "Gamma",
     "GaussianBlur",
     "GaussianNoise",

@@ -47,7 +47,7 @@ def fit(
         data: The data set.
         epochs: Number of passes over the training images, 1 or more.
         learning_rate: Initial learning rate, above 0; None for a model that is compiled already.
-        optimizer: Optimizer to use instead; `learning_rate` is then ignored. With `ema` it must have
+        optimizer: Optimizer to use instead of SGD with `learning_rate`. With `ema` it must have
             the options that `averaging` returns.
         callbacks: Further callbacks; one for alternating augmentations is added where needed.
         checkpoint: Checkpoint to resume from, and to save each epoch to.

@@ -11,7 +11,7 @@ from tests.parameters import slow_unless
 from tfrobust import augment, methods, saving
 from tfrobust.layers.weight_noise import WeightNoise
 from tfrobust.methods.routed import RoutedModel
-from tfrobust.recipes.training import build_method
+from tfrobust.recipes.method_parts import build_method
 from tfrobust.registries import METHODS
 
 pytestmark = pytest.mark.usefixtures("eagerly")

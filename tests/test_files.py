@@ -208,6 +208,8 @@ def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
         full()
     with pytest.raises(OSError, match=told), files.replacing(target) as temporary:
         raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+    with pytest.raises(OSError, match=told), files.replacing(target):
+        raise RuntimeError("x.tempstate1; No space left on device [Op:SaveV2]")  # as TensorFlow
     with pytest.raises(FileNotFoundError, match="other"), files.replacing(target):
         (tmp_path / "other").read_text(encoding="utf-8")
     with pytest.raises(ConnectionError, match="no network"), files.replacing(target):

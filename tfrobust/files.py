@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import functools
 import glob
 import hashlib
@@ -59,9 +60,13 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+#: Numbers of errors that come from the place where a file is written.
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES}
+
+
 @contextlib.contextmanager
 def naming(file: PathLike, scratch: PathLike = "") -> Iterator[None]:
-    """Makes errors of the system name a file that is written, as on a full disk.
+    """Makes errors of writing a file name it, as on a full disk, whichever library raises them.
 
     Args:
         file: The file.
@@ -69,11 +74,14 @@ def naming(file: PathLike, scratch: PathLike = "") -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        inside = scratch and str(error.filename).startswith(str(scratch))
-        if error.errno is None or not (error.filename is None or inside):
+    except Exception as error:
+        full = os.strerror(errno.ENOSPC) in str(error)  # of TensorFlow it has no number
+        number = errno.ENOSPC if full else getattr(error, "errno", None)
+        named = getattr(error, "filename", None)
+        inside = scratch and str(named).startswith(str(scratch))
+        if number not in _OF_WRITING or not (named is None or inside):
             raise
-        raise OSError(error.errno, os.strerror(error.errno), os.fspath(file)) from error
+        raise OSError(number, os.strerror(number), os.fspath(file)) from error
 
 
 #: Part of the names of temporary folders, so that no other one is taken for what a kill has left.

@@ -54,7 +54,11 @@ def load_model(
     _check_name(path)
     check_generation(path)
     check_config(config_of(path), os.fspath(path), dict(custom_objects or {}))
-    return keras.models.load_model(path, custom_objects=custom_objects, safe_mode=True)
+    try:
+        return keras.models.load_model(path, custom_objects=custom_objects, safe_mode=True)
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{os.fspath(path)} cannot be loaded: {reason}") from error
 
 
 def _check_name(path: files.PathLike) -> None:

@@ -22,6 +22,17 @@ def test_pictures_have_no_fault(tmp_path):
     assert fault(str(tmp_path / "link.jpg")) is None
 
 
+def test_the_end_of_a_jpeg(tmp_path):
+    path = picture(tmp_path / "a.jpg")
+    whole = path.read_bytes()
+    small = b"\xff\xe1\x00\x08\xff\xd8\xff\xd9.."  # as cameras put into the Exif data
+    path.write_bytes(whole[:2] + small + whole[2:] + 99 * b"more")
+    assert fault(str(path)) is None
+    for end in (len(whole) // 2, len(whole) - 2):
+        path.write_bytes(whole[:2] + small + whole[2:end])
+        assert fault(str(path)) == "cut off"
+
+
 @pytest.mark.parametrize(
     "content, words",
     [

@@ -8,6 +8,7 @@ import importlib
 import io
 import re
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def archive(kind, members):
         with tarfile.open(fileobj=stream, mode="w:gz" if kind == "tar.gz" else "w") as tar:
             for name, content in members.items():
                 member = tarfile.TarInfo(name)
-                member.size = len(content)
+                member.size, member.mode = len(content), 0o6777  # setuid
                 tar.addfile(member, io.BytesIO(content))
     return stream.getvalue()
 
@@ -168,6 +169,8 @@ def test_fetched_unpacked_and_loaded(kind, published):
     (place / "fog.npy").write_bytes(mine)
     prepare("cifar10_c")  # what is there is left alone
     assert (place / "fog.npy").read_bytes() == mine
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in place.rglob("*") if path.is_file()]
+    assert not any(mode & 0o6111 for mode in modes)  # nothing to run, and nobody's rights
 
 
 def test_files_that_are_no_archive(published):

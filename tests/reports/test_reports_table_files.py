@@ -9,6 +9,7 @@ import pytest
 
 from tfrobust import rows as result_rows
 from tfrobust.reports import summary_table, write_tables
+from tfrobust.reports.table import csv_text
 from tfrobust.rows import Row
 
 
@@ -50,6 +51,13 @@ def test_several_data_sets_with_other_models(tmp_path):
         "y_&,Clean accuracy (%) ↑,75.0,25.0",
     ]
     assert r"\paragraph{y\_\&}" in (out / "summary.tex").read_text(encoding="utf-8")
+
+
+def test_no_text_is_a_formula():
+    cells = ["=1+1", "+1", "-1", "@A1", "\t=1", "B-", "", None, -1.5]
+    assert next(csv.reader([csv_text([cells])])) == [
+        *("'=1+1", "'+1", "'-1", "'@A1", "'\t=1", "B-", "", "", "-1.5")
+    ]
 
 
 def test_nothing_is_written_when_something_is_wrong(write_evaluation, tmp_path):

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Optional
 
 from tfrobust.cli.commands import COMMANDS
 from tfrobust.options import flag_of
+from tfrobust.validation import nearest
 from tfrobust.version import __version__
 
 #: Lines of a table in an error message.
@@ -25,6 +26,10 @@ _MOST_LINES = 8
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # One line, without the usage message.
+        wrong = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)$", message)
+        if wrong:
+            hint = nearest(wrong[1], re.findall(r"[^', ]+", wrong[2]))
+            message = message.replace(" (choose from", f"{hint} (choose from", 1)
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
@@ -96,7 +101,7 @@ def _message(error: Exception) -> str:
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     if type(error).__module__.startswith("tensorflow."):
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        skipped = ("Detected at node", "File ", "Node:", "Graph execution error", "[[")
+        skipped = ("Detected at node", "File ", "Node:", "Graph execution error", "[[", "<stack")
         told = [line for line in lines if not line.startswith(skipped)]
         text = (told or lines or [text])[0]
         asserted = re.search(r"assertion failed: \[(.*)\]", text)

@@ -659,6 +659,7 @@ def export(asked: Export) -> None:
             raise ValueError(
                 f"--{field.replace('_', '-')} is for {kind}; received the path {asked.out}"
             )
+    _print_if_going_on(pathlib.Path(asked.model).parent)
     if is_file:
         _export_file(asked, suffix)
     else:
@@ -748,6 +749,7 @@ def report(asked: Report) -> None:
     from tfrobust import reports
 
     mixed = asked.mixed_protocols
+    _print_if_going_on(asked.run_folder)
     print(
         f"report: {reports.write_report(asked.run_folder, path=asked.out, mixed_protocols=mixed)}"
     )
@@ -802,6 +804,13 @@ def _load(asked: DataOptions, *name: str, **options: Any) -> Any:
 def _print_note(data: Any) -> None:
     if data.note:
         print(f"Note on {data.name}: {data.note}.")
+
+
+def _print_if_going_on(folder: Any) -> None:
+    from tfrobust import files
+
+    if files.in_use(folder):
+        print(f"Note: a run is at work in {folder}; this is what it has so far.")
 
 
 def _print_run_note(folder: str, more: str = "") -> None:

@@ -112,12 +112,16 @@ def _originals(source: FrostSource) -> list[np.ndarray]:
         )
         return [_procedural(number) for number in range(_COUNT)]
     files = _photographs(pathlib.Path(source.where))
-    with tf.init_scope():  # eager, even while a graph is traced
-        return [
-            # Decodes PNG too, dropping alpha; uses the accurate DCT, like the authors' reader.
-            tf.io.decode_jpeg(file.read_bytes(), 3, dct_method="INTEGER_ACCURATE").numpy()
-            for file in files
-        ]
+    found = []
+    for file in files:
+        try:
+            with tf.init_scope():  # eager, even while a graph is traced
+                # Decodes PNG too, dropping alpha; uses the accurate DCT, like the authors' reader.
+                image = tf.io.decode_jpeg(file.read_bytes(), 3, dct_method="INTEGER_ACCURATE")
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"{file} must be a photograph of frost; it cannot be read") from error
+        found.append(image.numpy())
+    return found
 
 
 def _photographs(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import pathlib
 import stat
 from collections.abc import Iterable, Sequence
 from typing import Optional
@@ -48,9 +49,17 @@ def fault(path: str) -> Optional[str]:
         other = next((name for first, name in _OTHERS.items() if start.startswith(first)), None)
         return f"a {other} file" if other else "not a picture"
     cut = start.startswith(b"\x89PNG") and b"IEND" not in end
-    # Some cameras write more after a JPEG's end, so only one that ends within its data is cut.
-    cut = cut or (start.startswith(b"\xff\xd8") and kind.st_size < 125)
+    if start.startswith(b"\xff\xd8") and b"\xff\xd9" not in end:
+        cut = _is_cut_jpeg(pathlib.Path(path).read_bytes())
     return "cut off" if cut else None
+
+
+def _is_cut_jpeg(content: bytes) -> bool:
+    """Whether a JPEG has no end. Some cameras write more after it, and a small picture before."""
+    place = 2
+    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != b"\xda":
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return b"\xff\xd9" not in content[place:]
 
 
 def check_pictures(paths: Sequence[str]) -> None:

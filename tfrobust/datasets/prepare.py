@@ -176,7 +176,10 @@ def _unpack(archive: pathlib.Path, into: pathlib.Path) -> None:
                 raise ValueError(
                     f"{archive.name} must hold plain files and folders; it holds {member.name!r}"
                 )
-            tar.extract(member, into)
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+            else:  # without owner and mode, which may be setuid
+                tar.extract(member, into, set_attrs=False)
         # An archive ends with a block of zeros; `tarfile` takes any unreadable header for the end.
         stream: Any = tar.fileobj
         stream.seek(tar.offset)

@@ -204,6 +204,8 @@ def read(path: files.PathLike) -> list[Calibration]:
     """
     try:
         found = [Calibration(**record) for record in files.read_json(path, list)]
+        if not found:
+            raise ValueError("it is empty")
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{path} must be a strengths file, as `tfrobust calibrate` writes it; {error}"

@@ -75,12 +75,8 @@ def resolved(
         ValueError: There is no such setting, field or number, or a value has the wrong type.
     """
     found = experiment.setting(setting)
-    unknown = sorted(set(numbers or {}) - set(found.numbers))
-    if unknown:
-        raise ValueError(
-            f"{type(experiment).__name__} has no number {', '.join(unknown)}; it has: "
-            f"{', '.join(sorted(found.numbers)) or 'none'}"
-        )
+    known = sorted(found.numbers)
+    validation.check_known(type(experiment).__name__, "number", numbers or (), known)
     for name, epochs in (("training", training_epochs), ("finetuning", finetuning_epochs)):
         if epochs is not None:
             validation.check_whole(f"{name}_epochs", epochs, 1, 10**6)

@@ -74,7 +74,7 @@ def write_report(
         pictures=_pictures(folder),
         histories=list(_histories(folder)),
         protocol=_protocol(rows),
-        settings=list(_flat(read_json(folder / "settings.json") or {})),
+        settings=list(_flat(_object(folder / "settings.json"))),
     )
     text = templates.environment().get_template("report.html.jinja").render(content)
     with files.replacing(path) as temporary:
@@ -85,10 +85,12 @@ def write_report(
 
 def _data(folder: pathlib.Path) -> dict[str, Any]:
     """The name of the data, and the note that must accompany all results on them."""
-    data = read_json(folder / "data.json")
-    if not isinstance(data, (dict, type(None))):
-        raise ValueError(f"{folder / 'data.json'} must hold an object; got {type(data).__name__}")
-    return {"name": None, "note": None, **(data or {})}
+    return {"name": None, "note": None, **_object(folder / "data.json")}
+
+
+def _object(path: pathlib.Path) -> dict[str, Any]:
+    """What a JSON file holds, which must be an object; empty without a file."""
+    return files.read_json(path) if path.is_file() else {}
 
 
 def _search(folder: pathlib.Path) -> dict[str, Any] | None:

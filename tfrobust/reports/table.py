@@ -209,9 +209,17 @@ def best_cells(
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as CSV, with empty cells for None."""
+    """Rows as CSV, with empty cells for None.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe in front, which it hides.
+    """
+
+    def cell(value: Any) -> Any:
+        runs = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        return f"'{value}" if runs else value
+
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
+    csv.writer(stream, lineterminator="\n").writerows(map(cell, row) for row in rows)
     return stream.getvalue()
 
 

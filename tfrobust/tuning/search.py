@@ -36,8 +36,27 @@ Loaded = Union[Data, tuple[tf.data.Dataset, tf.data.Dataset]]
 Say = Callable[[str], Any]
 
 
-class _StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Raises an error at the end of an epoch whose loss is not finite."""
+class _StopEarly(keras.callbacks.Callback):
+    """Raises an error after the first batch that shows that the logs will lack the objective, and
+    at the end of an epoch whose loss is not finite.
+
+    Args:
+        objective: Its name; None for one that other callbacks may add.
+    """
+
+    def __init__(self, objective: Optional[str]):
+        super().__init__()
+        self.objective = objective
+
+    def on_train_batch_end(self, batch: int, logs: Optional[dict[str, Any]] = None) -> None:
+        name, self.objective = self.objective, None
+        known = [*(logs or {}), *(f"val_{one}" for one in logs or {}), ROBUST, SCORE]
+        if name is not None and name not in known:
+            hint = validation.nearest(name, known)
+            raise ValueError(
+                f"objective must be in the logs; received {name!r}{hint}; they have "
+                f"{', '.join(known)}"
+            )
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
@@ -167,7 +186,8 @@ def search(
             before_training=False,
         )
         best = RestoreBest(name, direction)
-        added = [_StopOnNonFiniteLoss(), monitor, FlooredScore(clean_floor), best]
+        early = _StopEarly(None if callbacks else name)
+        added = [early, monitor, FlooredScore(clean_floor), best]
         train = fit or functools.partial(trainer.fit, learning_rate=None, verbose=0)
         every = [*copy.deepcopy(list(callbacks)), *added]
         history = train(model, loaded, epochs=trial_epochs, callbacks=every).history

@@ -2,12 +2,18 @@
 
 import os
 
+import PIL.Image
 import pytest
 import tensorflow as tf
 
 from tests.reference.data_folders import flat, write_picture
 from tfrobust import datasets
-from tfrobust.datasets.damaged import check_pictures, fault
+from tfrobust.datasets import pipeline
+from tfrobust.datasets.damaged import check_pictures, look
+
+
+def fault(path):
+    return look(path)[0]
 
 
 def picture(path, encode=tf.io.encode_jpeg):
@@ -20,6 +26,27 @@ def test_pictures_have_no_fault(tmp_path):
         assert fault(str(picture(tmp_path / name, encode))) is None
     (tmp_path / "link.jpg").symlink_to("a.jpg")
     assert fault(str(tmp_path / "link.jpg")) is None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+def test_sizes_are_read_and_bound_what_is_decoded_at_once(tmp_path, monkeypatch, kind):
+    for width in (20, 300):
+        PIL.Image.new("RGB", (width, 9)).save(tmp_path / f"{width}.jpg", kind)
+    paths = [str(path) for path in tmp_path.iterdir()]
+    assert check_pictures(paths) == 2700 and sorted(look(path)[1] for path in paths) == [180, 2700]
+    (tmp_path / "x.jpg").write_bytes((tmp_path / "20.jpg").read_bytes()[:9])
+    look(str(tmp_path / "x.jpg"))
+    monkeypatch.setattr(pipeline, "_free_memory", lambda: 4 * 15 * 2**20)
+    assert [pipeline._calls(size) for size in (2**18, 2**20, 2**30)] == [4, 1, 1]
+    assert pipeline._calls(0) >= 128
+
+
+def test_a_pipe_is_refused_though_damaged_ones_are_skipped(tmp_path):
+    paths = [str(picture(tmp_path / "a.jpg")), str(tmp_path / "b.jpg"), str(tmp_path / "c.jpg")]
+    (tmp_path / "b.jpg").write_bytes(b"text")
+    os.mkfifo(tmp_path / "c.jpg")
+    with pytest.raises(ValueError, match=r"1 of 3 .*c\.jpg \(not a file\)"):
+        check_pictures(paths, "skip")
 
 
 def test_the_end_of_a_jpeg(tmp_path):

@@ -215,9 +215,9 @@ def load(
     if "data_dir" in takes:
         options["data_dir"] = data_dir
     source = _smaller(make(**options), {} if images is None else images)
-    if on_error == "raise":
-        pictures = [part for part in source.parts.values() if isinstance(part, Files)]
-        check_pictures([path for part in pictures for path in part.paths])
+    pictures = [part for part in source.parts.values() if isinstance(part, Files)]
+    largest = check_pictures([path for part in pictures for path in part.paths], on_error)
+    settings = dataclasses.replace(settings, largest=largest)
     classes = len(source.class_names)
 
     def batches(split: str) -> Any:

@@ -33,6 +33,9 @@ SHUFFLE_BYTES = 2**30
 _CALLS = min(os.cpu_count() or 1, 4)
 _AHEAD = 2
 
+#: Of an image while it is decoded and resized: 8 bits and, of all rows at once, floats.
+_BYTES_PER_PIXEL = 15
+
 #: Number of elements sampled to estimate their size, and the overhead of one in bytes.
 _LOOKED_AT = 32
 _ELEMENT_BYTES = 200
@@ -67,6 +70,8 @@ class PipelineOptions:
             which does that itself.
         random_crops: Whether images from files are random resized crops, drawn anew in each epoch
             from `shuffle_seed`. They cannot be cached.
+        largest: Pixels of the largest image file, if known. So many are decoded at once as take at
+            most `CACHE_FRACTION` of the free memory.
 
     Raises:
         ValueError: A value is out of range, or random crops are to be cached.
@@ -84,6 +89,7 @@ class PipelineOptions:
     on_error: str = "raise"
     device: Optional[str] = None
     random_crops: bool = False
+    largest: int = 0
 
     def __post_init__(self):
         size = self.batch_size
@@ -377,6 +383,7 @@ def _batches(
         shape,
         on_error=settings.on_error,
         batch_size=size,
+        calls=_calls(settings.largest),
         seeds=element_seeds(settings.shuffle_seed or 0) if settings.random_crops else None,
     )
     if keep is not False:
@@ -388,6 +395,12 @@ def _batches(
         data = _shuffled(data.cache(path), count, settings).batch(settings.batch_size)
     data = data.map(lambda images, labels: (_to_float(images), labels), num_parallel_calls=_CALLS)
     return _finished(data, settings)
+
+
+def _calls(largest: int) -> int:
+    """How many images are decoded at once, of which the largest has so many pixels."""
+    most = CACHE_FRACTION * _free_memory() / max(_BYTES_PER_PIXEL * largest, 1)
+    return int(min(max(most, 1), reading.CALLS))
 
 
 def _image_shape(read: Read) -> tuple[int, ...]:

@@ -41,6 +41,7 @@ def read_batches(
     on_error: str,
     batch_size: int,
     seeds: Optional[tf.data.Dataset] = None,
+    calls: int = CALLS,
 ) -> tf.data.Dataset:
     """Batches of images, read in parallel, in their order.
 
@@ -52,6 +53,7 @@ def read_batches(
         on_error: "raise" or "skip", as in `pipeline.PipelineOptions`.
         batch_size: Images per batch.
         seeds: Seeds that `read` takes, one per element; None if it takes none.
+        calls: Images that are read at once.
 
     Returns:
         `tf.data.Dataset` of (images uint8 [B, *shape], labels int32 [B]).
@@ -66,7 +68,7 @@ def read_batches(
         return index, before, last, image, tf.cast(label, tf.int32)
 
     # Always in order, or the numbers would not show what is missing.
-    data = data.map(read_one, num_parallel_calls=CALLS, deterministic=True)
+    data = data.map(read_one, num_parallel_calls=calls, deterministic=True)
     data = data.ignore_errors(log_warning=True).batch(batch_size)
     zero = tf.constant(0, tf.int64)
     data = data.scan((zero, zero, zero, "", ""), _notice_gaps(read, count, on_error))

@@ -64,7 +64,6 @@ asked = evaluation.corrupted(conditions, severities=[1, 3, 5], table=32)
 measured = {"mine": out / "mine.keras"}
 rows = recipes.evaluate(measured, data, asked, out / "before", verbose=False)
 print(reports.answer_text(out / "before", "folder/test"))
-print(reports.corruptions_table(rows).to_text())
 # %% [markdown]
 # ## Harden it against four named things
 #
@@ -90,6 +89,7 @@ hardened = recipes.finetune(recipe, out / "hardened")
 measured["hardened"] = hardened
 rows = recipes.evaluate(measured, data, asked, out / "both", verbose=False)
 print(reports.answer_text(out / "both", "folder/test"))
+print(reports.corruptions_table(rows).to_text())
 reports.accuracy_heat_map(rows, model="hardened")
 # %%
 images = next(iter(data.test))[0][:4]

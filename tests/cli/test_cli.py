@@ -173,6 +173,11 @@ def test_list(call):
         (["quickstart", "--seed", "-1"], "whole number from 0"),
         (["quickstart", "--out", "/proc/x"], "writable"),
         (["dance"], "'quickstart'"),
+        (["train", "--net", "wrn_40", "--out", "x"], "(did you mean wrn_40_2?)"),
+        (["evalute", "m.keras"], "(did you mean evaluate?)"),
+        (["evaluate", "m.keras", "--input-size", "0", "8"], "whole number from 1"),
+        (["evaluate", "m.keras", "--attacks", "pdg=0.1"], "(did you mean pgd?)"),
+        (["train", "--schedule", "20=0.1", "--out", "x"], "must rise, to 12 at most"),
         ([], "COMMAND"),
     ],
 )

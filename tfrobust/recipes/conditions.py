@@ -68,7 +68,7 @@ def attacks(names: Iterable[str]) -> list[Condition]:
             continue
         if options.named(name)[0] not in ATTACKS:
             known = (*usual, *ATTACKS)
-            near = validation.nearest(name, known)
+            near = validation.nearest(options.named(name)[0], known)
             raise ValueError(f"unknown attack {name!r}; choose from: {', '.join(known)}{near}")
         found += attacked({name: attack_naming.by_name(name)})
     return found

@@ -15,7 +15,7 @@ from tests.evaluation.test_evaluation_adaptation import (  # noqa: F401
 )
 from tests.reference.data_folders import write_picture
 from tfrobust import cli, datasets, recipes, saving, serving
-from tfrobust.evaluation import corrupted
+from tfrobust.evaluation import attacked, corrupted
 
 pytestmark = pytest.mark.usefixtures("eagerly", "undrawn", "streams_once")
 
@@ -122,6 +122,16 @@ def test_wrong_input_is_refused_before_time_is_spent(model, photos, tmp_path, ca
         recipes.adapt(model, photos, toy(), out=tmp_path / "x.keras")
     assert cli.main(["adapt", "none.keras", str(photos), "--out", str(tmp_path / "x.keras")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_evaluation_refuses_what_cannot_be_adapted_at_once(tmp_path):
+    """Before anything is measured, also of the models as they are."""
+    models = {"net": sides(bias=0.0)[0]}
+    with pytest.raises(ValueError, match="measure attacks without adapting"):
+        recipes.evaluate(models, toy(), attacked()[:1], tmp_path, adapt_batch_norm=4)
+    with pytest.raises(ValueError, match=r"at most that of .* images, 40; received 41"):
+        recipes.evaluate(models, toy(), [], tmp_path, adapt_batch_norm=41)
+    assert not (tmp_path / "rows.jsonl").exists()
 
 
 def test_a_plain_net_is_refused(photos, tmp_path):

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Optional
 
 import numpy as np
@@ -18,6 +18,8 @@ from tfrobust.datasets.published import IMAGE_ENDINGS
 from tfrobust.datasets.source import Files
 from tfrobust.evaluation import temperature
 from tfrobust.evaluation.adaptation import Adapted, Prior, find_prior
+from tfrobust.evaluation.condition import Condition
+from tfrobust.evaluation.conditions import Attacked
 from tfrobust.evaluation.metrics import class_indices
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.nets.batch_norm_adaptation import BatchNormAdapter
@@ -98,8 +100,27 @@ def adapted_predictors(
     folder: pathlib.Path,
     seed: int,
     verbose: bool,
+    *,
+    conditions: Iterable[Condition] = (),
+    split: str = "test",
 ) -> dict[str, Adapted]:
-    """The models again, adapted to each condition, if that gains something."""
+    """The models again, adapted to each condition, if that gains something.
+
+    Raises:
+        ValueError: It cannot be done for a model or a condition, or there are too few images.
+    """
+    attacks = [one.name for one in conditions if isinstance(one, Attacked)]
+    if images and attacks:
+        raise ValueError(
+            f"batch norm is adapted to given images, and {attacks[0]} makes them from the model's "
+            "gradients; measure attacks without adapting"
+        )
+    fewest = min(data.sizes.get(name, images) for name in ("validation", split))
+    if images > fewest:
+        raise ValueError(
+            "the number of images to adapt to must be at most that of the validation and of the "
+            f"{split} images, {fewest}; received {images}"
+        )
     found: dict[str, Adapted] = {}
     told = {}
     for name, predictor in predictors.items() if images else ():

@@ -101,7 +101,16 @@ def evaluate(
         name: predictor(name, model, data, classes, input_range, input_size)
         for name, model in models.items()
     }
-    adapted = adapted_predictors(predictors, data, adapt_batch_norm, folder, seed, verbose)
+    adapted = adapted_predictors(
+        predictors,
+        data,
+        adapt_batch_norm,
+        folder,
+        seed,
+        verbose,
+        conditions=conditions,
+        split=split,
+    )
     evaluator = Evaluator(conditions, metrics=METRICS)
     for name, one in {**predictors, **adapted}.items():
         try:

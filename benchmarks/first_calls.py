@@ -1,7 +1,7 @@
 """What is compiled in the first calls, and what stays in memory of every image size.
 
     python benchmarks/first_calls.py calls [--side 32] [--batch 256] [--calls 200]
-    python benchmarks/first_calls.py sizes [--sizes 200] [--smallest 100] [--largest 400]
+    python benchmarks/first_calls.py sizes [--sizes 200] [--smallest 100] [--largest 300]
 
 "calls" makes AugMix views again and again in a process that has compiled nothing yet: how many
 programs XLA compiled, in how many of the calls, and the processor seconds of the first three calls
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--sizes", type=int, default=200)
     parser.add_argument("--smallest", type=int, default=100)
-    parser.add_argument("--largest", type=int, default=400)
+    parser.add_argument("--largest", type=int, default=300)
     parser.add_argument("--names", nargs="*", help="of corruptions, and augmix")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)

@@ -128,6 +128,17 @@ def test_widths_and_depths(options, shape):
     assert low <= np.min(draws["depths"]) and np.max(draws["depths"]) <= high
 
 
+def test_compiling_changes_no_byte():
+    """The first calls are plain operations, later ones and graphs are compiled."""
+    images, layer = IMAGES[:3], AugMix(10.0)
+    draws = layer.draw(images)
+    compiled = tf.function(lambda x: (layer.apply(x, draws), layer.chains(x, draws)))
+    for plain, made in zip(
+        (layer.apply(images, draws), layer.chains(images, draws)), compiled(images)
+    ):
+        np.testing.assert_array_equal(plain, made)
+
+
 def test_gradients_that_augmax_takes():
     """Gradients of the weights and the blend, and of the image through its unmixed part."""
     layer = AugMix()

@@ -10,6 +10,10 @@ import tensorflow as tf
 from tfrobust import validation
 from tfrobust.augment.base import Augment
 from tfrobust.ops import chains, sampling
+from tfrobust.ops.compiled import compiled_if_worth
+
+#: Images that plain operations make views of in about the time that compiling takes.
+_COMPILED_FROM = 128
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -107,8 +111,9 @@ class AugMix(Augment):
         }
 
     def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
-        words = self._chain_words(images, draws)
-        mixed = chains.mix(images, words, draws["weights"], draws["mix"])
+        with self._compiled_if_worth(images, draws):
+            words = self._chain_words(images, draws)
+            mixed = chains.mix(images, words, draws["weights"], draws["mix"])
         return tf.ensure_shape(mixed, images.shape)
 
     def chains(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
@@ -121,7 +126,12 @@ class AugMix(Augment):
         Returns:
             [B, width, H, W, C] in [0, 1], multiples of 1/255.
         """
-        return chains.unpack(self._chain_words(images, draws), images.shape[-1])
+        with self._compiled_if_worth(images, draws):
+            return chains.unpack(self._chain_words(images, draws), images.shape[-1])
+
+    def _compiled_if_worth(self, images: tf.Tensor, draws: dict[str, Any]) -> Any:
+        kind = ("augmix", self.all_ops, *images.shape[1:], *draws["operators"].shape[1:])
+        return compiled_if_worth(kind, tf.shape(images)[0], _COMPILED_FROM)
 
     def _chain_words(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
         return chains.run(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.ops.compiled import compiled
+from tfrobust.ops.compiled import compiled, multiply_add, sum_of_products
 
 #: Smallest radius at which a disk is summed by columns instead of pixel by pixel.
 _COLUMNS_FROM = 3
@@ -150,10 +150,10 @@ def _filter_columns(lines: tf.Tensor, taps: tf.Tensor, rows: tf.Tensor) -> tf.Te
 def _symmetric_sum(taps: tf.Tensor, shifted: Any) -> tf.Tensor:
     last = taps.shape[0] - 1
     middle = last // 2
-    total = taps[middle] * shifted(middle)
+    pairs = [(taps[middle], shifted(middle))]
     for i in range(middle):  # one product per pair of symmetric taps
-        total += taps[i] * (shifted(i) + shifted(last - i))
-    return total
+        pairs.append((taps[i], shifted(i) + shifted(last - i)))
+    return sum_of_products(pairs)
 
 
 class Disk(NamedTuple):
@@ -216,7 +216,7 @@ def _add_single_taps(
         for down, across in places:
             top, left = margin + down, (margin + across) * step
             total += field[:, top : top + size[0], left : left + size[1]]
-        base += weights[i] * total
+        base = multiply_add(weights[i], total, base)
     return base
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from typing import Any, Optional
 
@@ -13,6 +14,7 @@ from tfrobust.corruptions import severities
 from tfrobust.corruptions.batch import cut, take
 from tfrobust.files import PathLike
 from tfrobust.ops import fields
+from tfrobust.ops.compiled import compiled_if_worth
 from tfrobust.registries import CORRUPTIONS
 
 
@@ -68,27 +70,41 @@ def corrupt(
     severities.parameters(name, severity, chosen)
     validation.check_whole("seed", seed, 0, 2**31 - 1)
     folder = os.fspath(frost_folder) if name == "frost" and frost_folder is not None else None
-    function = _function(name, int(severity), chosen, size, folder)
-    return batch.as_given(function(batch.pixels, tf.constant(seed, tf.int32), batch.index))
+    kind = (name, int(severity), chosen, size, folder)
+    arguments = batch.pixels, tf.constant(seed, tf.int32), batch.index
+    enough = min(max(_NUMBERS // (3 * math.prod(size)), 2), _IMAGES)
+    with compiled_if_worth(kind, tf.shape(batch.pixels)[0], enough) as worth:
+        return batch.as_given((_program if worth else _function)(*kind)(*arguments))
 
 
-@functools.cache
+#: Images that are worth compiling for: so many, or fewer large ones with so many numbers in all.
+_IMAGES, _NUMBERS = 16, 2**20
+
+
 def _function(
     name: str, severity: int, table: int, size: tuple[int, int], folder: Optional[str]
 ) -> Any:
-    """Graph of a corruption for 8-bit images of one size and any batch size."""
+    """A corruption of 8-bit images of one size and any batch size."""
     arguments = severities.parameters(name, severity, table)
     options = {"folder": folder} if name == "frost" else {}
+    # A partial: TensorFlow would take closures made here for one function that is retraced, and
+    # warn.
     corruption = functools.partial(CORRUPTIONS[name], **options)
+    return functools.partial(_run, corruption, name, severity, arguments)
+
+
+@functools.cache
+def _program(
+    name: str, severity: int, table: int, size: tuple[int, int], folder: Optional[str]
+) -> Any:
+    """The graph of it."""
     signature = [
         tf.TensorSpec([None, *size, 3], tf.uint8),
         tf.TensorSpec([], tf.int32),
         tf.TensorSpec([None], tf.int64),
     ]
-    # A partial: TensorFlow would take closures made here for one function that is retraced, and
-    # warn.
-    run = functools.partial(_run, corruption, name, severity, arguments)
-    return tf.function(run, input_signature=signature, autograph=False)
+    function = _function(name, severity, table, size, folder)
+    return tf.function(function, input_signature=signature, autograph=False)
 
 
 def _run(

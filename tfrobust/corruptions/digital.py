@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.ops import compression
-from tfrobust.ops.compiled import compiled
+from tfrobust.ops.compiled import compiled, multiply_add
 
 #: Largest image in pixels for the batched JPEG; for larger ones, TensorFlow's codec, one image at a
 #: time, is faster.
@@ -81,11 +81,12 @@ def saturate(images: tf.Tensor, keys: tf.Tensor, factor: Any, offset: Any) -> tf
 def _saturate(images: tf.Tensor, factor: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     value = _extreme(tf.maximum, images)
     spread = value - _extreme(tf.minimum, images)
-    saturation = tf.clip_by_value(spread / tf.maximum(value, 1.0) * factor + offset, 0.0, 1.0)
+    saturation = multiply_add(spread / tf.maximum(value, 1.0), factor, offset)
+    saturation = tf.clip_by_value(saturation, 0.0, 1.0)
     # Position of each channel between the largest (0) and the smallest (1); red if all are equal.
     red = tf.constant([0.0, 1.0, 1.0])
     place = tf.where(spread > 0, (value - images) / tf.maximum(spread, 1.0), red)
-    return value - value * saturation * place
+    return multiply_add(-value * saturation, place, value)
 
 
 def _extreme(choose: Any, images: tf.Tensor) -> tf.Tensor:
@@ -121,7 +122,7 @@ def contrast(images: tf.Tensor, keys: tf.Tensor, factor: Any) -> tf.Tensor:
 
 @compiled
 def _scale_and_shift(images: tf.Tensor, factor: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    return images * factor + shift
+    return multiply_add(images, factor, shift)
 
 
 def pixelate(images: tf.Tensor, keys: tf.Tensor, share: float) -> tf.Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.ops import fields
-from tfrobust.ops.compiled import compiled
+from tfrobust.ops.compiled import compiled, multiply_add
 
 #: Total weight of the far taps that may be dropped: at most 0.026 of one of 255 levels.
 _DROPPED = 1e-4
@@ -169,5 +169,5 @@ def _add_slots(
     for slot in range(slots):
         start = slot // 2 * channels
         line = tf.gather(padded, rows[slot], batch_dims=1)[:, :, start : start + length]
-        total += slot_weights[slot][:, None, None] * line
+        total = multiply_add(slot_weights[slot][:, None, None], line, total)
     return tf.floor(total + 0.5)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfrobust import validation
 from tfrobust.ops import fields
-from tfrobust.ops.compiled import compiled
+from tfrobust.ops.compiled import compiled, multiply_add
 
 
 def gaussian_noise(images: tf.Tensor, keys: tf.Tensor, sigma: float) -> tf.Tensor:
@@ -117,7 +117,8 @@ def shot_noise(images: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
 
 @compiled
 def _add_normal(images: tf.Tensor, words: tf.Tensor, scales: tf.Tensor) -> tf.Tensor:
-    return images + (scales[0] + scales[1] * images) * fields.normal_of(words)
+    scale = multiply_add(scales[1], images, scales[0])
+    return multiply_add(scale, fields.normal_of(words), images)
 
 
 @compiled

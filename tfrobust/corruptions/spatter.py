@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrobust.corruptions.blur import gaussian_blur
 from tfrobust.corruptions.edges import FARTHEST, find_distances, find_edges, shifted, widened
 from tfrobust.ops import fields
-from tfrobust.ops.compiled import compiled
+from tfrobust.ops.compiled import compiled, multiply_add
 
 #: Red, green and blue of water (pale turquoise) and of mud.
 _WATER, _MUD = (175, 238, 238), (63, 42, 20)
@@ -75,7 +75,7 @@ def spatter(
 def _layer(
     smoothed: tf.Tensor, location: tf.Tensor, scale: tf.Tensor, threshold: tf.Tensor
 ) -> tf.Tensor:
-    layer = location + scale * smoothed
+    layer = multiply_add(scale, smoothed, location)
     return tf.where(layer < threshold, tf.zeros([], layer.dtype), layer)
 
 
@@ -90,7 +90,7 @@ def _mask(
 @compiled
 def _add_mud(images: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     weight = tf.where(mask < 0.8, 0.0, mask)[..., tf.newaxis]
-    return images + weight * (tf.constant(_MUD, tf.float32) - images)
+    return multiply_add(weight, tf.constant(_MUD, tf.float32) - images, images)
 
 
 @compiled
@@ -178,4 +178,4 @@ def wetted(images: tf.Tensor, water: tf.Tensor, intensity: tf.Tensor) -> tf.Tens
 @compiled
 def _add_water(images: tf.Tensor, water: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     water = water * factors[:, tf.newaxis, tf.newaxis]
-    return images + water[..., tf.newaxis] * tf.constant(_WATER, tf.float32)
+    return multiply_add(water[..., tf.newaxis], tf.constant(_WATER, tf.float32), images)

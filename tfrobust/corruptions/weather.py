@@ -14,7 +14,7 @@ from tfrobust.corruptions.plasma import plasma_fractal
 from tfrobust.corruptions.zoom import zoom_places
 from tfrobust.files import PathLike
 from tfrobust.ops import fields
-from tfrobust.ops.compiled import compiled
+from tfrobust.ops.compiled import compiled, multiply_add, sum_of_products
 
 
 def snow(
@@ -188,9 +188,9 @@ def flakes_of(
         behind = tf.minimum(low + 1, field.shape[axis] - 1)
         fraction = fraction[:, None] if axis == 1 else fraction
         first = tf.gather(field, low, axis=axis)
-        return first + fraction * (tf.gather(field, behind, axis=axis) - first)
+        return multiply_add(fraction, tf.gather(field, behind, axis=axis) - first, first)
 
-    field = sample(sample(location + scale * noise, rows, 1), columns, 2)
+    field = sample(sample(multiply_add(scale, noise, location), rows, 1), columns, 2)
     field = tf.where(field < threshold, tf.zeros_like(field), tf.clip_by_value(field, 0.0, 1.0))
     return tf.floor(field * 255)
 
@@ -198,9 +198,9 @@ def flakes_of(
 @compiled
 def whitened(images: tf.Tensor, flakes: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
     red, green, blue = tf.unstack(images, axis=-1)
-    grey = 0.299 * red + 0.587 * green + 0.114 * blue
+    grey = sum_of_products([(0.299, red), (0.587, green), (0.114, blue)])
     white = (1.5 * grey + 127.5)[..., None]
-    pale = mix * images + (1 - mix) * tf.maximum(images, white)
+    pale = sum_of_products([(mix, images), (1 - mix, tf.maximum(images, white))])
     return pale + (flakes + tf.reverse(flakes, [1, 2]))[..., None]
 
 
@@ -236,7 +236,7 @@ def _add_frost(
     height, width = images.shape[1:3]
     rows = starts[:, None] + widths[:, None] * tf.range(height)  # [B, H]
     part = tf.gather(pixels, rows[:, :, None] + tf.range(width))
-    return image_weight * images + frost_weight * tf.cast(part, tf.float32)
+    return sum_of_products([(image_weight, images), (frost_weight, tf.cast(part, tf.float32))])
 
 
 @compiled

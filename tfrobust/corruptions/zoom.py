@@ -99,4 +99,4 @@ def _mean_of_zooms(images: tf.Tensor, rows: list[tf.Tensor], columns: list[tf.Te
         for line, pair in zip((tf.gather(images, side[i], axis=0) for side in rows[:2]), weights):
             for side, weight in zip(columns[:2], pair):
                 total += weight * tf.gather(line, side[i], axis=1)
-    return total / ((count + 1) * _ONE)
+    return total * (np.float32(1) / np.float32((count + 1) * _ONE))

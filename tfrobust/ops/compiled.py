@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections
+import contextlib
+import contextvars
+import functools
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, Callable, Optional
 
 import tensorflow as tf
@@ -28,7 +32,85 @@ def compiled(
     Returns:
         A function of the same signature.
     """
-    return tf.function(function, signature, jit_compile=True, autograph=False)
+    program = tf.function(function, signature, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        return (function if _plain.get() else program)(*arguments, **named)
+
+    return call
+
+
+_plain = contextvars.ContextVar("_plain", default=False)
+
+
+def is_plain() -> bool:
+    """Whether compiled functions are plain operations now."""
+    return _plain.get()
+
+
+#: Most kinds of work that `compiled_if_worth` lets be compiled and kept.
+_MOST_KINDS = 256
+#: How much work of each kind was done so far, and which kinds are compiled.
+_done: collections.Counter[Hashable] = collections.Counter()
+_kept: set[Hashable] = set()
+
+
+@contextlib.contextmanager
+def compiled_if_worth(kind: Hashable, amount: Any, enough: int) -> Iterator[bool]:
+    """Within it, compiled functions are plain operations until there is enough to do for them.
+
+    What is compiled takes long in the first call and stays in memory, often for a single image of
+    its size. So the first calls run one operation after the other, which gives the same bytes
+    (`multiply_add`), until that has taken about as long as compiling.
+
+    In a graph, which will run again and again, and on a GPU, where plain operations on integers go
+    back to the host, all is compiled at once.
+
+    Args:
+        kind: What is done, to images of what size.
+        amount: How much of it now.
+        enough: How much of it in all is worth compiling.
+
+    Yields:
+        Whether functions are compiled.
+    """
+    worth = kind in _kept or not tf.executing_eagerly()
+    worth = worth or bool(tf.config.list_logical_devices("GPU"))
+    if not worth:
+        _done[kind] += int(amount)
+        worth = _done[kind] >= enough and len(_kept) < _MOST_KINDS
+        if worth:
+            _kept.add(kind)
+            del _done[kind]
+    token = _plain.set(not worth)
+    try:
+        yield worth
+    finally:
+        _plain.reset(token)
+
+
+def multiply_add(factor: Any, values: Any, summand: Any) -> tf.Tensor:
+    """factor · values + summand in float32, rounded once.
+
+    So does the compiler wherever a product goes into a sum, on processors that can. This is for
+    functions that are to give the same bytes when they are not compiled.
+    """
+    if not tf.executing_eagerly():
+        return factor * values + summand
+    factor, values, summand = (tf.cast(x, tf.float64) for x in (factor, values, summand))
+    return tf.cast(factor * values + summand, tf.float32)
+
+
+def sum_of_products(pairs: Iterable[tuple[Any, Any]]) -> tf.Tensor:
+    """The sum of products, in order, each but the second rounded only with its sum."""
+    first, *rest = pairs
+    if not rest:
+        return first[0] * first[1]
+    total = multiply_add(*first, rest[0][0] * rest[0][1])
+    for factor, values in rest[1:]:
+        total = multiply_add(factor, values, total)
+    return total
 
 
 #: Sizes that are compiled as they come; later ones are padded to one of `_CLASSES`.
@@ -51,6 +133,8 @@ def padded_size(size: Any) -> Any:
     Returns:
         `size` or more, of the same kind.
     """
+    if _plain.get():
+        return size
     if not isinstance(size, int):
         return tf.gather(_CLASSES, tf.searchsorted(_CLASSES, [size])[0])
     if size in _exact_sizes or len(_exact_sizes) < _EXACT:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfrobust.ops.compiled import multiply_add
 from tfrobust.ops.flat_images import Grid
 from tfrobust.ops.pixels import to_bits
 
@@ -54,7 +55,7 @@ def _away(
     results = []
     for start, value in zip(degenerate, grid.values(words)):
         start = tf.cast(start, tf.float32)
-        blended = start + factor * (tf.cast(value, tf.float32) - start)
+        blended = multiply_add(factor, tf.cast(value, tf.float32) - start, start)
         results.append(tf.cast(tf.clip_by_value(blended, 0.0, 255.0), tf.int32))
     return to_bits(results)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrobust.ops.compiled import compiled
+from tfrobust.ops.compiled import compiled, multiply_add
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
@@ -227,5 +227,5 @@ def normal_of(words: tf.Tensor) -> tf.Tensor:
 def _polynomial(coefficients: tuple[float, ...], x: tf.Tensor) -> tf.Tensor:
     value: Any = coefficients[0]
     for coefficient in coefficients[1:]:
-        value = value * x + coefficient
+        value = multiply_add(value, x, coefficient)
     return value

@@ -8,12 +8,15 @@ floating-point numbers; the compiled functions operate on their bits.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
-from tfrobust.ops.compiled import compiled
+from tfrobust.ops.compiled import compiled, multiply_add
 
 #: Maximum number of channels in a word.
 MOST_CHANNELS = 4
+#: One level of an image in [0, 1]. The compiler would replace a division by 255 by this product.
+LEVEL = float(np.float32(1) / np.float32(255))
 
 
 @compiled
@@ -26,7 +29,7 @@ def pack(images: tf.Tensor) -> tf.Tensor:
     Returns:
         [B, H, W] words.
     """
-    rounded = tf.cast(tf.clip_by_value(images, 0.0, 1.0) * 255.0 + 0.5, tf.int32)
+    rounded = tf.cast(multiply_add(255.0, tf.clip_by_value(images, 0.0, 1.0), 0.5), tf.int32)
     return to_words(tf.unstack(rounded, axis=-1))
 
 
@@ -41,7 +44,7 @@ def unpack(words: tf.Tensor, channels: int) -> tf.Tensor:
     Returns:
         [..., H, W, C] float32 in [0, 1], multiples of 1/255.
     """
-    return tf.cast(values(words, channels), tf.float32) / 255.0
+    return tf.cast(values(words, channels), tf.float32) * LEVEL
 
 
 @compiled

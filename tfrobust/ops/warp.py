@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfrobust.ops.compiled import multiply_add
 from tfrobust.ops.flat_images import Grid
 from tfrobust.ops.pixels import to_bits
 
@@ -73,7 +74,10 @@ def rotate(words: tf.Tensor, cosine: tf.Tensor, sine: tf.Tensor, grid: Grid) -> 
     row, column = grid.places()
     row, column = row - middle_y, column - middle_x
     by_row = grid.kept(sine * row, cosine * row)
-    x, y = grid.kept(cosine * column - by_row[0] + middle_x, sine * column + by_row[1] + middle_y)
+    x, y = grid.kept(
+        multiply_add(cosine, column, -by_row[0]) + middle_x,
+        multiply_add(sine, column, by_row[1]) + middle_y,
+    )
     left, top = tf.floor(x), tf.floor(y)
     columns, rows = (
         [tf.clip_by_value(tf.cast(first, tf.int32) + i, 0, side - 1) for i in (0, 1)]
@@ -94,7 +98,7 @@ def _lerp(near: tf.Tensor, far: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
 
 
 def _lerp_float(near: tf.Tensor, far: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:
-    return near + (far - near) * fraction
+    return multiply_add(far - near, fraction, near)
 
 
 def _to_8_bits(values: tf.Tensor) -> tf.Tensor:

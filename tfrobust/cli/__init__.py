@@ -63,7 +63,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         if arguments.traceback:
             raise
         message, *table = _message(error).split("\n  ")
-        message = textwrap.shorten(message, 400, placeholder=" ... (more with --traceback)")
+        hint = re.search(r" \(did you mean [^?]*\?\)$|$", message)
+        more = " ... (more with --traceback)" + (hint[0] if hint else "")
+        message = textwrap.shorten(message, 400, placeholder=more)
         lines = [f"\n  {textwrap.shorten(line, 98)}" for line in table[:_MOST_LINES]]
         if _can_be_mended(error):
             _print_error(f"tfrobust {arguments.command}: error: {message}{''.join(lines)}")

@@ -128,8 +128,10 @@ class RunFolder:
 
 def _is_free(folder: pathlib.Path) -> bool:
     """Whether there is nothing but what precedes results, and what a kill has left of it."""
-    there = folder.iterdir() if folder.is_dir() else ()
-    return all(one.name in _BEFORE_RESULTS or files.is_leftover(one) for one in there)
+    there = {one.name: one for one in folder.iterdir()} if folder.is_dir() else {}
+    # A search begins with measuring the start model.
+    known = _BEFORE_RESULTS | ({"rows.jsonl", "answers"} if "start.jsonl" in there else set())
+    return all(name in known or files.is_leftover(one) for name, one in there.items())
 
 
 def _clear(folder: pathlib.Path, keep: Collection[pathlib.Path] = ()) -> bool:

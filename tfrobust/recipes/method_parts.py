@@ -109,6 +109,7 @@ class MethodParts:
     def _check_optimizer(self) -> dict[str, Any]:
         name, plan = self.recipe.optimizer, self.recipe.optimizer_plan()
         kind = getattr(keras.optimizers, plans.OPTIMIZERS[name])
+        validation.check_between("learning_rate", self.recipe.learning_rate, 0, 100)
         if "learning_rate" in self._own["optimizer"]:
             raise ValueError("the learning rate is --learning-rate; received it as a setting")
         options = {"momentum": plan.momentum, "nesterov": plan.nesterov} if name == "sgd" else {}

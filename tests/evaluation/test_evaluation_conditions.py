@@ -208,3 +208,10 @@ def test_published_files(tmp_path, predictor):
 def test_bad_input(call, error, said):
     with pytest.raises(error, match=said):
         call()
+
+
+def test_groups_among_names():
+    found = [one.name for one in corrupted(["noise", "fog"], severities=[1])]
+    assert found == ["gaussian_noise", "shot_noise", "impulse_noise", "fog"]
+    with pytest.raises(ValueError, match="each once; received gaussian_noise, shot_noise"):
+        corrupted(["noise", "shot_noise"])

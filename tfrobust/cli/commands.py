@@ -457,13 +457,9 @@ def _conditions(asked: Evaluate) -> list[Any]:
     """The requested conditions; by default the 15 common corruptions."""
     from tfrobust import evaluation, recipes
     from tfrobust.evaluation import strength
-    from tfrobust.evaluation.corruption_error import SELECTIONS
 
     names = asked.corruptions or ("test",)
-    options: dict[str, Any] = {
-        "severities": asked.severities,
-        "names": names[0] if len(names) == 1 and names[0] in SELECTIONS else names,
-    }
+    options: dict[str, Any] = {"severities": asked.severities, "names": names}
     others = (asked.strengths, asked.augment, asked.sweep, asked.attacks, asked.perturbations)
     conditions: list[Any] = []
     if asked.published:

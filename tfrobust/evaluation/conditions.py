@@ -155,7 +155,8 @@ def corrupted(
 
     Args:
         names: "test" (the 15 of the benchmark, the default), "noise", "blur", "weather",
-            "digital", "without_noise", "held_out" (the 4 for validation), "all", or names.
+            "digital", "without_noise", "held_out" (the 4 for validation), "all", or names of
+            corruptions and of such groups.
         severities: Which of 1 to 5. Default: all.
         table: 32, 64 or 224: the severities to take, for images of another size.
         frost_folder: Folder with the photographs of frost; see `tfrobust.corruptions.corrupt`.

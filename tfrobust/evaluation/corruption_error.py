@@ -301,11 +301,12 @@ def _listed(results: Any) -> Any:
 
 
 def select(corruptions: Union[str, Sequence[str]]) -> tuple[str, ...]:
-    """Names of corruptions, from a key of `SELECTIONS` or from checked names."""
+    """Names of corruptions, from a key of `SELECTIONS`, or from names and such keys."""
     if isinstance(corruptions, str):
         validation.check_choice("corruptions", corruptions, tuple(SELECTIONS))
         return SELECTIONS[corruptions]
-    return check_each_once("corruptions", corruptions, _check_known)
+    names = [name for given in corruptions for name in SELECTIONS.get(given, (given,))]
+    return check_each_once("corruptions", names, _check_known)
 
 
 def check_each_once(

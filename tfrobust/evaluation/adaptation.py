@@ -51,10 +51,11 @@ class Prior:
     def words(self) -> str:
         """The result in one sentence."""
         on = f"on {self.n:,} validation images under held-out corruptions"
+        images = f"{self.images} image{'' if self.images == 1 else 's'}"
         if self.weight == 1:
-            return f"adapting to {self.images} images gains nothing {on}: nothing is changed"
+            return f"adapting to {images} gains nothing {on}: nothing is changed"
         return (
-            f"adapting to {self.images} images, training's statistics with weight "
+            f"adapting to {images}, training's statistics with weight "
             f"{self.weight:g}: {100 * self.gain:+.1f} points {on}"
         )
 

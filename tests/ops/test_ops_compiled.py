@@ -40,6 +40,9 @@ def asked(kind, amount):
 def test_compiled_once_there_is_enough_to_do(forgetful):
     assert [asked("a", tf.constant(4)) for _ in range(4)] == [False, False, True, True]
     assert [asked("b", 9), asked("c", 10), asked("b", 1)] == [False, True, True]
+    with compiled.compiled_at_once():
+        assert asked("d", 1)
+    assert not asked("d", 1)
 
 
 def test_few_kinds_are_kept(forgetful, monkeypatch):

@@ -113,7 +113,8 @@ class AugMix(Augment):
     def apply(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:
         with self._compiled_if_worth(images, draws):
             words = self._chain_words(images, draws)
-            mixed = chains.mix(images, words, draws["weights"], draws["mix"])
+        # Always compiled, because versions of the compiler round these sums differently.
+        mixed = chains.mix(images, words, draws["weights"], draws["mix"])
         return tf.ensure_shape(mixed, images.shape)
 
     def chains(self, images: tf.Tensor, draws: dict[str, Any]) -> tf.Tensor:

@@ -13,6 +13,7 @@ from tfrobust import files, validation
 from tfrobust.corruptions.corrupt import corrupt
 from tfrobust.corruptions.frost_textures import frost_source
 from tfrobust.corruptions.severities import choose_table, parameters
+from tfrobust.ops.compiled import compiled_at_once
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.version import __version__
 
@@ -126,7 +127,8 @@ def _write_one(
             continue
         # The last batch is padded, because every batch size is compiled separately.
         part = images[np.minimum(index, count - 1)]
-        corrupted = corrupt(part, name, severity, index=index, **options)
+        with compiled_at_once():
+            corrupted = corrupt(part, name, severity, index=index, **options)
         out[row : row + stop - start] = corrupted[: stop - start].numpy()
         report(row + stop - start)
         if number % _BATCHES_PER_MARK == 0:

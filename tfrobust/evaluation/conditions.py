@@ -21,6 +21,7 @@ from tfrobust.evaluation.corruption_error import SEVERITIES, select
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.files import PathLike
 from tfrobust.ops import sampling
+from tfrobust.ops.compiled import compiled_at_once
 from tfrobust.registries import CORRUPTIONS
 from tfrobust.rows import CLEAN
 
@@ -39,6 +40,7 @@ class Corrupted(Condition):
         super().__init__(name, severity)
         self._level, self._table, self._frost_folder = severity, table, frost_folder
 
+    @compiled_at_once()
     def change(self, batch: Batch, predictor: Predictor, seed: int) -> tf.Tensor:
         pixels = batch.pixels
         changed = corrupt(

@@ -8,7 +8,7 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from tfrobust.ops import enhance, lookup, pixels, warp
-from tfrobust.ops.compiled import compiled, is_plain, sum_of_products
+from tfrobust.ops.compiled import compiled, is_plain
 from tfrobust.ops.flat_images import Grid, as_list, as_maps
 
 #: The operators in the order of the released code. The first nine are the paper's; the last four
@@ -76,12 +76,13 @@ def run(
         raise ValueError(f"color needs images of 1 or 3 channels; received {channels} channels")
     operators = tf.convert_to_tensor(operators, tf.int32)
     pixel_lists = as_list(tf.cast(images, tf.float32), 1)
+    inputs = pixel_lists, tf.shape(images)[1:3], operators, levels, depths
     options = {"all_ops": all_ops, "arguments": arguments}
     if is_plain():
-        function: Any = functools.partial(_run, **options)
+        words = _run(*inputs, **options)
     else:
-        function = _traced(pixel_lists.shape[1], channels, *operators.shape[1:], **options)
-    words = function(pixel_lists, tf.shape(images)[1:3], operators, levels, depths)
+        traced = _traced(pixel_lists.shape[1], channels, *operators.shape[1:], **options)
+        words = traced(*inputs)
     return as_maps(words, 2, images, 1)
 
 
@@ -271,11 +272,11 @@ def mix(images: tf.Tensor, words: tf.Tensor, weights: tf.Tensor, blend: tf.Tenso
 def _mix(images: tf.Tensor, words: tf.Tensor, weights: tf.Tensor, blend: tf.Tensor) -> tf.Tensor:
     channels = images.shape[-1]
     weights = weights * blend[:, tf.newaxis] * pixels.LEVEL
-    pairs = [(tf.reshape(1.0 - blend, [-1, 1, 1]), images)]
+    total = tf.reshape(1.0 - blend, [-1, 1, 1]) * images
     for i in range(words.shape[1]):
-        chain = tf.cast(pixels.values(words[:, i], channels), tf.float32)
-        pairs.append((tf.reshape(weights[:, i], [-1, 1, 1]), chain))
-    return tf.clip_by_value(sum_of_products(pairs), 0.0, 1.0)
+        chain = pixels.values(words[:, i], channels)
+        total += tf.reshape(weights[:, i], [-1, 1, 1]) * tf.cast(chain, tf.float32)
+    return tf.clip_by_value(total, 0.0, 1.0)
 
 
 def unpack(words: tf.Tensor, channels: int) -> tf.Tensor:

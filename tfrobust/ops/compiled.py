@@ -56,6 +56,19 @@ _done: collections.Counter[Hashable] = collections.Counter()
 _kept: set[Hashable] = set()
 
 
+_at_once = contextvars.ContextVar("_at_once", default=False)
+
+
+@contextlib.contextmanager
+def compiled_at_once() -> Iterator[None]:
+    """Within it, `compiled_if_worth` compiles: for the many images of a data set, of one size."""
+    token = _at_once.set(True)
+    try:
+        yield
+    finally:
+        _at_once.reset(token)
+
+
 @contextlib.contextmanager
 def compiled_if_worth(kind: Hashable, amount: Any, enough: int) -> Iterator[bool]:
     """Within it, compiled functions are plain operations until there is enough to do for them.
@@ -75,7 +88,7 @@ def compiled_if_worth(kind: Hashable, amount: Any, enough: int) -> Iterator[bool
     Yields:
         Whether functions are compiled.
     """
-    worth = kind in _kept or not tf.executing_eagerly()
+    worth = kind in _kept or _at_once.get() or not tf.executing_eagerly()
     worth = worth or bool(tf.config.list_logical_devices("GPU"))
     if not worth:
         _done[kind] += int(amount)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import tfrobust
-from tfrobust import registries
+from tfrobust import registries, validation
 from tfrobust.registries import ATTACKS, AUGMENTS, CORRUPTIONS, DATASETS, METHODS, NETS, Registry
 
 ALL = {
@@ -40,7 +40,8 @@ def test_every_name_resolves(kind):
 @pytest.mark.parametrize("name", ["fma", "", "Brightness"])
 def test_unknown_name(kind, name):
     registry = ALL[kind]
-    wanted = f"unknown {kind} {name!r}; choose from: {', '.join(registry)}"
+    near = validation.nearest(name, registry)
+    wanted = f"unknown {kind} {name!r}; choose from: {', '.join(registry)}{near}"
     assert name not in registry
     for look_up in (registry.__getitem__, registry.get):
         with pytest.raises(ValueError) as caught:
@@ -59,7 +60,7 @@ def test_custom_registry():
 def test_names_do_not_import_tensorflow():
     program = """
 import sys
-from tfrobust import registries
+from tfrobust import registries, validation
 kinds = [r for r in vars(registries).values() if isinstance(r, registries.Registry)]
 assert len(kinds) == 7
 for registry in kinds:

@@ -381,7 +381,8 @@ def fault(words, code, told):
 def main():
     """Prints the table; returns the number of faults."""
     faults = 0
-    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+    with tempfile.TemporaryDirectory() as place:
+        os.chdir(place)
         world = World(place)
         for name, (words, arguments) in TRIED.items():
             shutil.rmtree("new", ignore_errors=True)

@@ -49,6 +49,15 @@ def test_a_pipe_is_refused_though_damaged_ones_are_skipped(tmp_path):
         check_pictures(paths, "skip")
 
 
+def test_a_name_that_is_not_utf_8(tmp_path):
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"caf\xe9.jpg"))
+    with open(path, "wb") as file:
+        file.write(picture(tmp_path / "a.jpg").read_bytes())
+    for on_error in ("raise", "skip"):
+        with pytest.raises(ValueError, match=r"1 of 1 .* is not UTF-8\); remove or rename"):
+            check_pictures([path], on_error)
+
+
 def test_the_end_of_a_jpeg(tmp_path):
     path = picture(tmp_path / "a.jpg")
     whole = path.read_bytes()

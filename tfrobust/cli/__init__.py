@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import os
 import re
 import sys
@@ -46,6 +47,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     arguments = parser().parse_args(argv)
     # Set before TensorFlow is imported: without a GPU its C++ code logs spurious errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whatever the locale can show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if getattr(arguments, "resume", False) and not os.path.isdir(arguments.out):
             raise FileNotFoundError(

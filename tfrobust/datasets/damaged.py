@@ -17,7 +17,7 @@ from tqdm import tqdm
 _KINDS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM")
 #: What else a file may turn out to be.
 _OTHERS = {b"II*\x00": "TIFF", b"MM\x00*": "TIFF", b"%PDF": "PDF", b"<svg": "SVG", b"PK": "ZIP"}
-_NO_FILE = "not a file"
+_NO_FILE, _NO_NAME = "not a file", "its name or that of its folder is not UTF-8"
 #: Bytes at the beginning of a file that are read.
 _START = 4096
 #: Number of files that a message names.
@@ -38,6 +38,7 @@ def look(path: str) -> tuple[Optional[str], int]:
         its number of pixels, 0 where the first bytes do not tell it.
     """
     try:
+        path.encode()
         kind = os.stat(path)
         if not stat.S_ISREG(kind.st_mode):
             return (_NO_FILE if not stat.S_ISDIR(kind.st_mode) else "a folder"), 0
@@ -45,6 +46,8 @@ def look(path: str) -> tuple[Optional[str], int]:
             start = file.read(_START)
             file.seek(max(kind.st_size - 64, 0))
             end = file.read()
+    except UnicodeEncodeError:
+        return _NO_NAME, 0
     except OSError as error:
         return (error.strerror or type(error).__name__).lower(), 0
     if not start:
@@ -94,7 +97,8 @@ def check_pictures(paths: Sequence[str], on_error: str = "raise") -> int:
 
     Args:
         paths: The files.
-        on_error: With "skip" only what is no file at all is an error: reading it may never end.
+        on_error: With "skip" only what is no file at all is an error, for reading it may never end,
+            and a name that TensorFlow cannot take.
 
     Returns:
         The number of pixels of the largest, as far as the first bytes tell.
@@ -109,12 +113,13 @@ def check_pictures(paths: Sequence[str], on_error: str = "raise") -> int:
         found = list(looked)
     faults = [(path, what) for path, (what, _) in zip(paths, found) if what is not None]
     if on_error == "skip":
-        faults = [(path, what) for path, what in faults if what == _NO_FILE]
+        faults = [(path, what) for path, what in faults if what in (_NO_FILE, _NO_NAME)]
     if faults:
         named = ", ".join(f"{path} ({what})" for path, what in faults[:_NAMED])
         more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+        out = " or leave them out with on_error='skip' (--data-option on_error=skip)"
         raise ValueError(
-            f"{len(faults)} of {len(paths)} pictures cannot be read: {named}{more}; remove them "
-            "or leave them out with on_error='skip' (--data-option on_error=skip)"
+            f"{len(faults)} of {len(paths)} pictures cannot be read: {named}{more}; remove or "
+            f"rename them{'' if on_error == 'skip' else out}"
         )
     return max([pixels for _, pixels in found], default=0)

@@ -228,7 +228,7 @@ def test_same_run_same_file(write_evaluation, tmp_path):
         ("differences.json", "[3]", "entry 0, lacks model"),
         ("worst.json", '[{"model": "a"}]', "entry 0, lacks corruption"),
         ("worst.npz", "PK", "must hold clean and changed pictures"),
-        ("data.json", "[]", "must hold an object; got list"),
+        ("data.json", "[]", "must hold an object; it holds"),
     ],
 )
 @pytest.mark.usefixtures("undrawn")

@@ -31,6 +31,7 @@ class BatchNormAdapter:
 
     Example:
 
+    >>> import numpy as np
     >>> norm = keras.layers.BatchNormalization()
     >>> net = keras.Sequential([keras.Input([1, 2, 1]), norm, keras.layers.Flatten()])
     >>> adapter = BatchNormAdapter(net)

@@ -77,12 +77,11 @@ def run(
     operators = tf.convert_to_tensor(operators, tf.int32)
     pixel_lists = as_list(tf.cast(images, tf.float32), 1)
     inputs = pixel_lists, tf.shape(images)[1:3], operators, levels, depths
-    options = {"all_ops": all_ops, "arguments": arguments}
     if is_plain():
-        words = _run(*inputs, **options)
+        words = _run(*inputs, all_ops=all_ops, arguments=arguments)
     else:
-        traced = _traced(pixel_lists.shape[1], channels, *operators.shape[1:], **options)
-        words = traced(*inputs)
+        count, shape = pixel_lists.shape[1], operators.shape[1:]
+        words = _traced(count, channels, *shape, all_ops, arguments)(*inputs)
     return as_maps(words, 2, images, 1)
 
 

@@ -51,7 +51,8 @@ DISTINCT = {"flip": 2, "RandomApply": 2, "random_erasing": 2}
 #: box, chances, the batch, chains of operators, one of several. What all do alike is seen on them.
 DRAWING = ("gamma", "rotation", "salt_and_pepper", "translation", "patch_gaussian", "flip", "mixup")
 DRAWING += ("PerImageChoice", "RandomApply")
-#: Chains as AugMix's, whose operators are compiled for each size.
+#: Chains as AugMix's, whose programs take seconds to compile: here AugMix stands for them in the
+#: quick tests, and each has a file of its own.
 LIKE_AUGMIX = ("trivial_augment", "pixmix", "prime")
 every_way_to_draw = pytest.mark.parametrize("name", slow_unless([*DRAWING, "augmix"], MAKERS))
 
@@ -60,7 +61,7 @@ IMAGES = np.random.default_rng(0).random([5, 18, 22, 3], "float32")
 IMAGES.setflags(write=False)
 
 
-@pytest.fixture(params=list(MAKERS))
+@pytest.fixture(params=slow_unless(set(MAKERS) - set(LIKE_AUGMIX), MAKERS))
 def name(request):
     """Each augmentation."""
     return request.param
@@ -117,7 +118,6 @@ def test_changes_images_when_training(name, layer):
     assert np.abs(result - IMAGES).max() > 0.01
 
 
-@pytest.mark.parametrize("name", slow_unless(set(MAKERS) - set(LIKE_AUGMIX), MAKERS))
 def test_images_of_any_size(layer):
     """An odd size, one image, no image."""
     for count in (1, 0):

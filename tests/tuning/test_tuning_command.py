@@ -121,6 +121,7 @@ def test_command_and_report(start_model, few_augmentations, tmp_path, capsys):
             ["--objective", "sharpness"],
             "objective 'sharpness' does not say whether more or less of it is better",
         ),
+        (["--objective", "val_top5_accuracy"], "received 'val_top5_accuracy'"),
         (["--trials", "0"], "must be a whole number from 1; received '0'"),
         (["--tuner", "genetic"], "invalid choice: 'genetic'"),
     ],

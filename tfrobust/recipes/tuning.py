@@ -35,7 +35,7 @@ from tfrobust.recipes.method_parts import MethodParts
 from tfrobust.registries import METHODS
 from tfrobust.settings import Finetune, Tune
 from tfrobust.tuning import distributed
-from tfrobust.tuning.search import load_data, objective_of
+from tfrobust.tuning.search import check_objective, load_data, objective_of
 from tfrobust.tuning.spaces import STRENGTH
 from tfrobust.tuning.trials import Trial
 
@@ -83,7 +83,9 @@ def tune(recipe: Tune, out: files.PathLike, *, say: Callable[[str], Any] = print
     stated = models.states_input_range(recipe.model)
     check = functools.partial(_build, recipe, input_range=None if stated else "0_to_1")
     for values in ({r.name: r.values[0] for r in recipe.ranges}, _largest_values(recipe)):
-        check(values)  # invalid settings fail before anything is loaded or trained
+        method = check(values)  # invalid settings fail before anything is loaded or trained
+    if recipe.objective is not None:
+        check_objective(recipe.objective, ["loss", "accuracy", *method.term_weights])
     source = models.load(
         recipe.model, lambda: load_data(load), input_range=recipe.input_range, say=say
     )

@@ -10,7 +10,7 @@ import math
 import pathlib
 import shutil
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional, Union
 
 import keras
@@ -50,13 +50,8 @@ class _StopEarly(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Optional[dict[str, Any]] = None) -> None:
         name, self.objective = self.objective, None
-        known = [*(logs or {}), *(f"val_{one}" for one in logs or {}), ROBUST, SCORE]
-        if name is not None and name not in known:
-            hint = validation.nearest(name, known)
-            raise ValueError(
-                f"objective must be in the logs; received {name!r}{hint}; they have "
-                f"{', '.join(known)}"
-            )
+        if name is not None:
+            check_objective(name, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict[str, Any]] = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
@@ -287,6 +282,17 @@ def _check_arguments(
             f"{', '.join(names) or 'none'}"
         )
     return ranges
+
+
+def check_objective(name: str, logs: Iterable[str]) -> None:
+    """Raises a ValueError unless the objective is among what is logged in training, `logs`, or of
+    the validation."""
+    known = [*logs, *(f"val_{one}" for one in logs), ROBUST, SCORE]
+    if name not in known:
+        hint = validation.nearest(name, known)
+        raise ValueError(
+            f"objective must be in the logs; received {name!r}{hint}; they have {', '.join(known)}"
+        )
 
 
 def objective_of(objective: Any, clean_floor: Optional[float]) -> tuple[str, str]:

@@ -157,6 +157,13 @@ def test_wrong_settings_are_refused(net, tmp_path, options, words):
         run(net, tmp_path / "a", **options)
 
 
+def test_a_wrong_plan_is_told_first(net, tmp_path):
+    (tmp_path / "plan.json").write_text('{"rungs": []}')
+    with pytest.raises(ValueError, match=r"plan\.json must hold a plan for"):
+        run(net, tmp_path / "a", plan=tmp_path / "plan.json")
+    assert not (tmp_path / "a").exists()
+
+
 def test_wrong_models_and_data_are_refused(net, few, tmp_path):
     run(net, tmp_path / "a", dry_run=True)
     net.set_weights([np.ones_like(weight) for weight in net.get_weights()])

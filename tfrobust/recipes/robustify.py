@@ -26,7 +26,7 @@ from tfrobust.rows import CLEAN
 from tfrobust.seeding import seed_everything
 from tfrobust.settings import Robustify
 from tfrobust.tuning.journal import Journal
-from tfrobust.tuning.race import Race, described
+from tfrobust.tuning.race import Race, described, read_plan
 from tfrobust.tuning.score import floored_score
 from tfrobust.tuning.threats import Candidate, Threats
 
@@ -139,6 +139,8 @@ class _Run:
         self.recipe, self.say = recipe, say
         individual = recipe.strengths and individual_augmentations(recipe.strengths)
         threats = Threats(recipe.against, individual or None)
+        if recipe.plan is not None:
+            read_plan(recipe.plan, threats)  # wrong ones are told before time is spent
         strategy = devices.strategy(recipe.strategy)
         seed_everything(recipe.seed)
         self.data = load()

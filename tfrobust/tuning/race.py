@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
 import pathlib
 import time
@@ -25,6 +24,20 @@ from tfrobust.tuning.threats import STEP_COSTS, Candidate, Threats
 
 #: More epochs than a rung has.
 _EPOCHS = 1_000_000
+
+
+def read_plan(path: files.PathLike, threats: Threats) -> tuple[halving.Plan, dict[str, Candidate]]:
+    """A plan and its candidates, from a `plan.json`.
+
+    Raises:
+        ValueError: The file is no plan for these threats.
+    """
+    known = {candidate.name: candidate for candidate in threats.candidates()}
+    try:
+        plan = halving.Plan.from_json(files.read_json(path))
+        return plan, {name: known[name] for name in plan.candidates}
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} must hold a plan for {threats.names}: {error}") from None
 
 
 @dataclasses.dataclass
@@ -106,13 +119,7 @@ class Race:
             if timed:
                 costs, reserved = self._costs(known), after + self.journal.seconds
             files.write_json(halving.plan(costs, amount, reserved=reserved).to_json(), path)
-        try:
-            self.plan = halving.Plan.from_json(json.loads(path.read_text(encoding="utf-8")))
-            self.candidates = {name: known[name] for name in self.plan.candidates}
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} must hold a plan for {self.threats.names}: {error!r}"
-            ) from None
+        self.plan, self.candidates = read_plan(path, self.threats)
         return self.plan
 
     def _costs(self, known: Mapping[str, Candidate]) -> dict[str, halving.Cost]:

@@ -68,7 +68,7 @@ def fit_temperature(labels: Any, logits: Any) -> Temperature:
 
     >>> sure = [[4.0, 0.0]] * 8  # wrong for one image of four: log(3) would be right
     >>> found = fit_temperature([0, 0, 0, 0, 0, 0, 1, 1], sure)
-    >>> round(found.temperature, 3), round(4 / np.log(3), 3)
+    >>> round(found.temperature, 3), round(float(4 / np.log(3)), 3)
     (3.641, 3.641)
     """
     logits = np.asarray(logits, np.float64)

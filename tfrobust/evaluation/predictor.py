@@ -119,9 +119,11 @@ class Predictor:
         self._softmax_removed = cut is not None
         if cut is not None:
             self._function = lambda images: cut(images, training=False)
-        self._forward = tf.function(self._compute, reduce_retracing=True)
+        # Partial, for TensorFlow takes methods of several models for one that is traced again.
+        compute, answer = (functools.partial(one) for one in (self._compute, self._answers_of))
+        self._forward = tf.function(compute, reduce_retracing=True)
         # Without AutoGraph, which the model may need and this does not, errors stay readable.
-        self._answers = tf.function(self._answers_of, reduce_retracing=True, autograph=False)
+        self._answers = tf.function(answer, reduce_retracing=True, autograph=False)
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -131,6 +131,9 @@ def check_above_chance(
     right = {name: found[:tried] for name, found in right.items()}
     best = max(right, key=lambda name: np.mean(right[name]))
     reached, form = float(np.mean(right[best])), INPUT_RANGES[best]
+    way_out = f"put {form.layer} in front of it"
+    if predictor.net is None:
+        way_out = f"give input_range={best!r} (--input-range {best})"
     if accuracy > near and not constant:
         gained = np.count_nonzero(right[best] & ~right["0_to_1"])
         lost = np.count_nonzero(right["0_to_1"] & ~right[best])
@@ -140,9 +143,9 @@ def check_above_chance(
                 for name, found in right.items()
             )
             warnings.warn(
-                f"{predictor.name} seems to expect images {form.words}: put {form.layer} in front "
-                f"of it, or all its numbers are too low. It gets right, of the first {tried} "
-                f"images, if they are given{table}",
+                f"{predictor.name} seems to expect images {form.words}: {way_out}, or all its "
+                f"numbers are too low. It gets right, of the first {tried} images, if they are "
+                f"given{table}",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -155,7 +158,7 @@ def check_above_chance(
     if reached > max(near, accuracy + 0.1):
         raise ValueError(
             f"{told}; given images {form.words} it gets {reached:.1%} of {tried} right, so that it "
-            f"seems to expect them: put {form.layer} in front of it"
+            f"seems to expect them: {way_out}"
         )
     raise ValueError(
         f"{told}; is it trained, are the labels in the order of its outputs, and are the images "

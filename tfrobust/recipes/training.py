@@ -49,8 +49,8 @@ def train(recipe: Train, out: files.PathLike) -> keras.Model:
         FileExistsError: `out` holds something else.
         ConnectionError: Another worker was lost.
     """
+    chosen = devices.strategy(recipe.strategy)  # workers must connect before anything is made
     parts = MethodParts(recipe)  # raises an error if one is invalid
-    chosen = devices.strategy(recipe.strategy)  # workers must connect before anything else
     precision = devices.precision(recipe.mixed_precision)
     seed_everything(recipe.seed)  # before loading: shuffling depends on TensorFlow's seed too
     data = for_training(recipe)  # missing data must not leave a folder behind
@@ -100,8 +100,8 @@ def finetune(recipe: Finetune, out: files.PathLike) -> keras.Model:
         FileExistsError: `out` holds something else.
         ConnectionError: Another worker was lost.
     """
+    chosen = devices.strategy(recipe.strategy)  # workers must connect before anything is made
     parts = MethodParts(recipe)
-    chosen = devices.strategy(recipe.strategy)
     frozen = frozen_part(recipe)
     seed_everything(recipe.seed)
     source = models.load(

@@ -172,3 +172,9 @@ def test_a_model_of_another_size_is_told_of(net):
 
     with pytest.raises(ValueError, match=r"takes \[8, 8, 3\]; .* \(input_size=, --input-size H W"):
         benchmark(net, data, [], verbose=False)
+
+
+def test_a_function_that_raises_is_named(tmp_path):
+    (tmp_path / "bad.py").write_text("def f(images):\n    raise KeyError('mean')\n")
+    with pytest.raises(ValueError, match=r"bad\.py:f raised KeyError: 'mean'"):
+        Predictor(f"{tmp_path}/bad.py:f").answers(IMAGES)

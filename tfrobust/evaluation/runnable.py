@@ -194,8 +194,16 @@ def _function(home: str, name: str) -> Runnable:
         near = validation.nearest(name, there)
         raise ValueError(f"{home} has no function {name!r}{near}")
     source = getattr(module, "__file__", None)
+
+    def run(images: Any) -> Any:
+        try:
+            return function(images)
+        except Exception as error:  # whatever the user's code raises
+            told = f"{home}:{name} raised {type(error).__name__}: {error}"
+            raise ValueError(told) from error
+
     return Runnable(
-        function, lambda: _digest(pathlib.Path(source)) if source else "unknown", of_arrays=False
+        run, lambda: _digest(pathlib.Path(source)) if source else "unknown", of_arrays=False
     )
 
 

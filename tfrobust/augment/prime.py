@@ -171,7 +171,8 @@ class Prime(Augment):
             count = tf.shape(chosen)[0]
             if name:
                 # Padded, so that there are few sizes to be compiled.
-                chosen = tf.pad(chosen, [[0, padded_size(count) - count]])
+                extra = tf.where(count > 0, padded_size(count) - count, 0)
+                chosen = tf.pad(chosen, [[0, extra]])
             some = tf.gather(images, tf.gather(place, chosen))
             if name:
                 own = {k: tf.gather(v, chosen) for k, v in drawn.items() if k != "seed"}

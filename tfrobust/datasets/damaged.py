@@ -38,7 +38,7 @@ def look(path: str) -> tuple[Optional[str], int]:
         its number of pixels, 0 where the first bytes do not tell it.
     """
     try:
-        path.encode()
+        os.fspath(path).encode()
         kind = os.stat(path)
         if not stat.S_ISREG(kind.st_mode):
             return (_NO_FILE if not stat.S_ISDIR(kind.st_mode) else "a folder"), 0

@@ -177,7 +177,7 @@ TRIED = {
     "link to itself": ("symbolic links", lambda w: w.spoiled(link("4.png"))),
     "pipe": ("4.png (not a file)", lambda w: w.spoiled(fifo)),
     "name that is not UTF-8": (
-        r"\udcff.png (not a picture)",
+        r"\udcff.png (its name or that of its folder is not UTF-8)",
         lambda w: w.spoiled(of_bytes(b"x"), os.fsdecode(b"\xff.png")),
     ),
     "no classes": (

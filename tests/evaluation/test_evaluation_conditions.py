@@ -123,7 +123,7 @@ def test_a_sweep_changes_the_strength_alone(predictor):
 
 
 def test_attacks_are_those_of_the_library(predictor):
-    fgsm, pgd, spatial, *_ = attacked()
+    fgsm, pgd, spatial = attacked()
     expected = attacks.FGSM(8 / 255).perturb(predictor.net, tf.constant(FLOATS), LABELS)
     np.testing.assert_allclose(shown(fgsm, predictor), expected, atol=1e-6)
     assert fgsm.severity == 8 / 255 and pgd.severity == 8 / 255 and spatial.severity is None

@@ -6,6 +6,7 @@ import pytest
 from keras import optimizers
 
 from tfrobust import attacks, augment, methods, recipes
+from tfrobust.recipes import conditions
 from tfrobust.recipes.method_parts import MethodParts
 from tfrobust.signatures import options_of
 
@@ -136,3 +137,10 @@ def test_nets_pass_their_options_on():
 
     for name in ("resnet_18", "resnet_20", "wrn_40_2", "resnet_v2_50"):
         assert {"norm", "weight_decay", "filters", "mean"} <= set(options_of(NETS[name])), name
+
+
+def test_attacks_as_conditions():
+    found = conditions.attacks(["FGSM", "APGD-CE", "APGD-DLR", "pgd=0.01,steps=3"])
+    assert [one.name for one in found] == ["FGSM", "APGD-CE", "APGD-DLR", "pgd=0.01,steps=3"]
+    assert [one.attack.steps for one in found[1:]] == [100, 100, 3]
+    assert [one.attack.loss for one in found[1:3]] == ["ce", "dlr"]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import datasets, validation
-from tfrobust.attacks import APGD, FGSM, PGD, Spatial
+from tfrobust.attacks import FGSM, PGD, Spatial
 from tfrobust.attacks.base import Attack
 from tfrobust.augment.base import Augment, StrengthAugment
 from tfrobust.augment.combine import check_leaves_labels
@@ -246,9 +246,9 @@ def attacked(attacks: Optional[Mapping[str, Attack]] = None) -> list[Condition]:
 
     Args:
         attacks: Name, as it shall stand in tables, to attack. Default: "FGSM" and "PGD" (20 steps,
-            as AugMax tests with) of ε = 8/255, "spatial", the worst of 10 rotations within ±30°
-            and shifts within 3 of 32 pixels (AugMax, arXiv:2110.13771, Table 11), and the stronger
-            "APGD-CE" and "APGD-DLR" of 100 steps.
+            as AugMax tests with) of ε = 8/255, and "spatial", the worst of 10 rotations within ±30°
+            and shifts within 3 of 32 pixels (AugMax, arXiv:2110.13771, Table 11). `attacks.APGD` is
+            stronger.
 
     Returns:
         One condition for each; its severity is ε where the attack has one.
@@ -260,12 +260,10 @@ def attacked(attacks: Optional[Mapping[str, Attack]] = None) -> list[Condition]:
     Example:
 
     >>> attacked()
-    [<Attacked FGSM 0.0313725>, <Attacked PGD 0.0313725>, <Attacked spatial>, \
-<Attacked APGD-CE 0.0313725>, <Attacked APGD-DLR 0.0313725>]
+    [<Attacked FGSM 0.0313725>, <Attacked PGD 0.0313725>, <Attacked spatial>]
     """
     if attacks is None:
         attacks = {"FGSM": FGSM(8 / 255), "PGD": PGD(steps=20), "spatial": Spatial()}
-        attacks |= {"APGD-CE": APGD(), "APGD-DLR": APGD("dlr")}
     _check_names(attacks)
     return [Attacked(name, attack) for name, attack in attacks.items()]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
 from tfrobust import options, validation
+from tfrobust.attacks import APGD
 from tfrobust.attacks import naming as attack_naming
 from tfrobust.augment import naming, presets
 from tfrobust.augment.base import StrengthAugment
@@ -56,12 +57,14 @@ def sweep(name: str, strengths: Iterable[float], *, seed: int = 0) -> list[Condi
 
 
 def attacks(names: Iterable[str]) -> list[Condition]:
-    """Attacks by name: those of `evaluation.attacked`, or as for `attacks.naming.by_name`.
+    """Attacks by name: those of `evaluation.attacked`, APGD-CE and APGD-DLR (Croce and Hein 2020,
+    100 steps of ε = 8/255), or as for `attacks.naming.by_name`.
 
     Raises:
         ValueError: A name is unknown, or an argument out of range.
     """
-    found, usual = [], {condition.name: condition for condition in attacked()}
+    apgd = {"APGD-CE": APGD(), "APGD-DLR": APGD("dlr")}
+    found, usual = [], {one.name: one for one in [*attacked(), *attacked(apgd)]}
     for name in names:
         if name in usual:
             found.append(usual[name])
